@@ -1,0 +1,163 @@
+//! Every bound of FalconQueue on one page: the unit is in the name, the reason beside it,
+//! the relations between them are checked when the crate is compiled.
+//!
+//! Reaching one of these gives a named error, never growth and never silent clamping.
+
+/// Bytes of a frame's header on the wire.
+pub const FRAME_HEADER_BYTES: usize = 16;
+
+/// Longest body of a frame. Eight payloads of the largest size fit into one batch.
+pub const FRAME_BODY_BYTES_MAX: usize = 8 << 20;
+
+/// Longest body before Hello was answered: a stranger can make the master keep no more than this.
+pub const HELLO_BODY_BYTES_MAX: usize = 4096;
+
+/// Longest payload of a job. Larger things belong into a store of their own, with the job naming them.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+/// Longest result of a job; it is written to the log with the ACK.
+pub const RESULT_BYTES_MAX: usize = 64 << 10;
+
+/// Longest error text of a Fail; kept in memory while its job is retried or dead.
+pub const ERROR_TEXT_BYTES_MAX: usize = 4096;
+
+/// Most items in one request (jobs of a Submit, items of an Ack, …).
+pub const ITEMS_MAX: usize = 1024;
+
+/// Most queues that one Poll may name.
+pub const POLL_QUEUES_MAX: usize = 32;
+
+/// Longest queue name.
+pub const QUEUE_NAME_BYTES_MAX: usize = 64;
+
+/// Longest key.
+pub const KEY_BYTES_MAX: usize = 128;
+
+/// Longest name that a client gives itself in Hello.
+pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+
+/// Longest token.
+pub const TOKEN_BYTES_MAX: usize = 1024;
+
+/// Most queues of one master; each costs about 2 KiB of memory.
+pub const QUEUES_MAX: usize = 10_000;
+
+/// Requests that one connection may have open before the master stops reading from it.
+pub const OPEN_REQUESTS_MAX: usize = 1024;
+
+/// Reply bytes that may wait in one connection before the master stops reading from it.
+pub const REPLY_BYTES_WAITING_MAX: usize = 1 << 20;
+
+/// Bytes read from one connection in one turn, so that a busy one cannot starve the rest.
+pub const READ_BYTES_PER_TURN: usize = 64 << 10;
+
+/// Log bytes after which a sync is asked for even while more is ready to be read.
+pub const GROUP_BYTES_BOUND: usize = 1 << 20;
+
+/// Most connections at once, if the open-file limit allows it.
+pub const CONNECTIONS_MAX: usize = 16_384;
+
+/// Priority of a job for which none was given. 0 is the most urgent, 255 the least.
+pub const PRIORITY_DEFAULT: u8 = 128;
+
+/// Attempts of a job for which no number was given.
+pub const ATTEMPTS_DEFAULT: u16 = 5;
+
+/// Most attempts that may be asked for.
+pub const ATTEMPTS_MAX: u16 = 1000;
+
+/// Longest delay: 365 days.
+pub const DELAY_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
+
+/// Shortest time that an attempt may be given; below it a process hardly starts.
+pub const TIMEOUT_MS_MIN: u64 = 100;
+
+/// Longest time that an attempt may be given: 7 days.
+pub const TIMEOUT_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
+
+/// How far past its `timeout_ms` an attempt may be extended by heartbeats; the worker has this long
+/// to stop the job and say so.
+pub const TIMEOUT_GRACE_MS: u64 = 5000;
+
+/// Longest wait of a Poll: 5 minutes.
+pub const WAIT_MS_MAX: u32 = 300_000;
+
+/// Shortest lease; a heartbeat has to fit into it.
+pub const LEASE_MS_MIN: u32 = 100;
+
+/// Longest lease: 24 hours.
+pub const LEASE_MS_MAX: u32 = 24 * 3600 * 1000;
+
+/// First backoff after a failed attempt; doubled with each further one.
+pub const BACKOFF_MS_FIRST: u64 = 1000;
+
+/// Longest backoff: 1 hour.
+pub const BACKOFF_MS_MAX: u64 = 3600 * 1000;
+
+/// How long a key is remembered after its job ended, unless the daemon is told otherwise: 1 hour.
+pub const KEY_WINDOW_MS_DEFAULT: u64 = 3600 * 1000;
+
+/// Longest key window: 30 days. Each remembered key costs memory.
+pub const KEY_WINDOW_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+
+/// What is left of the leases of a connection that broke: time to come back, short enough for
+/// a killed worker's jobs to move on within 5 s.
+pub const GRACE_MS_DEFAULT: u64 = 2000;
+
+/// Longest grace.
+pub const GRACE_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// Longest interval of `--sync DURATION`: 1 minute.
+pub const SYNC_INTERVAL_MS_MAX: u64 = 60_000;
+
+/// Job ids stay below this, so that a shard number fits above them.
+pub const JOB_ID_END: u64 = 1 << 48;
+
+/// Bytes of a log segment unless the daemon is told otherwise.
+pub const SEGMENT_BYTES_DEFAULT: u32 = 64 << 20;
+
+/// Smallest segment: the largest group fits into a fresh one with the reserve beside it.
+pub const SEGMENT_BYTES_MIN: u32 = 16 << 20;
+
+/// Largest segment; recovery reads one as a whole.
+pub const SEGMENT_BYTES_MAX: u32 = 256 << 20;
+
+/// Segments are multiples of this, and are filled with zeros in pieces of this size: with larger
+/// pieces the page cache holds the file in large folios, and each sync then writes a megabyte.
+pub const SEGMENT_PAGE_BYTES: usize = 4096;
+
+/// Room kept back in the last segment when no further one can be made: Submit is refused,
+/// polls and acks go on in it.
+pub const RESERVE_BYTES: u32 = 4 << 20;
+
+/// What a log record adds to the fields that came over the wire, at most: record header, padding,
+/// job id, times, the worker's name.
+pub const RECORD_OVERHEAD_BYTES_MAX: usize = 256;
+
+/// The longest record: a payload (or a result, or an error text) with its head.
+pub const RECORD_BYTES_MAX: usize =
+    PAYLOAD_BYTES_MAX + QUEUE_NAME_BYTES_MAX + KEY_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX;
+
+/// The longest group: one request's records, which become valid together.
+pub const GROUP_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + ITEMS_MAX * RECORD_OVERHEAD_BYTES_MAX;
+
+const _: () = {
+    assert!(RECORD_BYTES_MAX <= GROUP_BYTES_MAX);
+    assert!(PAYLOAD_BYTES_MAX + 1024 <= FRAME_BODY_BYTES_MAX);
+    assert!(
+        TOKEN_BYTES_MAX + CLIENT_NAME_BYTES_MAX + 64 <= HELLO_BODY_BYTES_MAX,
+        "a Hello with the longest token must fit"
+    );
+    assert!(HELLO_BODY_BYTES_MAX <= FRAME_BODY_BYTES_MAX);
+    assert!(GROUP_BYTES_MAX + RESERVE_BYTES as usize + 4096 <= SEGMENT_BYTES_MIN as usize);
+    assert!(SEGMENT_BYTES_DEFAULT >= SEGMENT_BYTES_MIN && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
+    assert!((SEGMENT_BYTES_DEFAULT as usize).is_multiple_of(SEGMENT_PAGE_BYTES));
+    assert!((SEGMENT_BYTES_MIN as usize).is_multiple_of(SEGMENT_PAGE_BYTES));
+    assert!(QUEUE_NAME_BYTES_MAX <= u8::MAX as usize && KEY_BYTES_MAX <= u8::MAX as usize);
+    assert!(CLIENT_NAME_BYTES_MAX <= u8::MAX as usize && POLL_QUEUES_MAX <= u8::MAX as usize);
+    assert!(ERROR_TEXT_BYTES_MAX <= u16::MAX as usize && TOKEN_BYTES_MAX <= u16::MAX as usize);
+    assert!(ITEMS_MAX <= u16::MAX as usize);
+    assert!(TIMEOUT_MS_MAX <= u32::MAX as u64, "a job's entry keeps its timeout in 32 bits");
+    assert!(ATTEMPTS_DEFAULT >= 1 && ATTEMPTS_DEFAULT <= ATTEMPTS_MAX);
+    assert!(GRACE_MS_DEFAULT + BACKOFF_MS_FIRST < 5000, "a killed worker's jobs move on within 5 s");
+};

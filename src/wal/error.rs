@@ -1,0 +1,97 @@
+//! What can go wrong with the log, each as a sentence that helps at three in the morning.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::record::Bad;
+use crate::ids::Lsn;
+
+/// An error of the log.
+#[derive(Debug)]
+pub enum WalError {
+    /// A read, write or sync failed.
+    Io {
+        /// What was being done, as a gerund with its object.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Data that was durable is damaged.
+    Damaged {
+        /// First LSN of the segment, which names its file.
+        segment: Lsn,
+        /// Byte offset in it.
+        offset: u32,
+        /// The record that should be there.
+        lsn: Lsn,
+        /// What is there instead.
+        found: Bad,
+        /// The newest LSN that the log itself says was durable.
+        durable: Lsn,
+    },
+    /// A file that is named as a segment and is none, or not of this log.
+    Segment {
+        /// First LSN in its name.
+        segment: Lsn,
+        /// What is wrong with it, as a clause.
+        why: String,
+    },
+    /// A record that no event of this program fits, or that does not fit what came before.
+    Replay {
+        /// The sentence of the one who was replaying.
+        why: String,
+    },
+    /// Another process has the directory.
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+        /// What the lock file says of its holder.
+        holder: String,
+    },
+    /// No room for another record, and no way to make some.
+    Full,
+}
+
+impl WalError {
+    /// An I/O error with what was being done.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> WalError {
+        move |source| WalError::Io { doing: doing.into(), source }
+    }
+}
+
+impl fmt::Display for WalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WalError::Io { doing, source } => write!(f, "{doing} failed: {source}"),
+            WalError::Damaged { segment, offset, lsn, found, durable } => write!(
+                f,
+                "segment {segment:020}.wal is damaged at byte {offset}: record {lsn} should be there, found {found}; \
+                 the log says that everything up to LSN {durable} was durable, so this is not a torn tail. \
+                 Restore the directory from a copy; nothing in it was changed"
+            ),
+            WalError::Segment { segment, why } => write!(
+                f,
+                "file {segment:020}.wal cannot be used: {why}. Move it away if it does not belong here"
+            ),
+            WalError::Replay { why } => write!(f, "the log cannot be replayed: {why}"),
+            WalError::Locked { dir, holder } => write!(
+                f,
+                "the data directory {} is in use by another falcond{holder}; stop that one or name another directory",
+                dir.display()
+            ),
+            WalError::Full => {
+                f.write_str("the log is full and no further segment can be made; free some disk space")
+            }
+        }
+    }
+}
+
+impl std::error::Error for WalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            WalError::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

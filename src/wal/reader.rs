@@ -1,0 +1,148 @@
+//! Reading segments: what recovery and `falcon-cli wal dump` share. Nothing is changed here.
+
+use super::WalError;
+use super::record::{Bad, RECORD_HEADER_BYTES, Record, record_at};
+use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::storage::LogDevice;
+use crate::ids::Lsn;
+
+/// Where the valid records of a segment end, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanEnd {
+    /// Byte after the last whole group.
+    pub offset: u32,
+    /// LSN after that of the last whole group.
+    pub next_lsn: Lsn,
+    /// Checksum of the last record, 0 if there is none.
+    pub crc: u32,
+    /// Newest LSN that a record here names as durable.
+    pub durable: Lsn,
+    /// What stands there instead of a next record.
+    pub bad: Bad,
+}
+
+/// Visits the records of every whole group in a segment, in order, from `first` on.
+///
+/// # Errors
+/// The visitor's.
+pub fn scan<'c, E>(
+    content: &'c [u8],
+    epoch: u32,
+    first: Lsn,
+    visit: &mut impl FnMut(&Record<'c>) -> Result<(), E>,
+) -> Result<ScanEnd, E> {
+    let offset = SEGMENT_HEADER_BYTES as u32;
+    let mut end = ScanEnd { offset, next_lsn: first, crc: 0, durable: Lsn(0), bad: Bad::Empty };
+    let mut group = Vec::new();
+    let (mut at, mut next) = (offset, first);
+    loop {
+        let record = match record_at(content, at, epoch) {
+            Ok(record) if record.head.lsn == next => record,
+            Ok(record) => return Ok(ScanEnd { bad: Bad::Lsn(record.head.lsn), ..end }),
+            Err(bad) => return Ok(ScanEnd { bad, ..end }),
+        };
+        (at, next) = (record.end(), next.next());
+        group.push(record);
+        if record.head.more {
+            continue;
+        }
+        for record in group.drain(..) {
+            end.durable = end.durable.max(record.head.durable);
+            end.crc = record.crc;
+            visit(&record)?;
+        }
+        (end.offset, end.next_lsn) = (at, next);
+    }
+}
+
+/// The newest durable LSN named by valid records of this epoch after `from`, and how many such records there are.
+/// Records at or below `hole` do not count: a payload may hold a copy of older ones.
+pub fn valid_after(content: &[u8], from: u32, epoch: u32, hole: Lsn) -> (usize, Lsn) {
+    let (mut count, mut durable) = (0, Lsn(0));
+    let mut at = from as usize;
+    while at + RECORD_HEADER_BYTES <= content.len() {
+        match record_at_plausible(content, at, epoch, hole) {
+            Some(record) => {
+                count += 1;
+                durable = durable.max(record.head.durable);
+                at = record.end() as usize;
+            }
+            None => at += 8,
+        }
+    }
+    (count, durable)
+}
+
+/// A record at this place, if epoch and LSN look right; only then is the checksum worth computing.
+fn record_at_plausible(content: &[u8], at: usize, epoch: u32, hole: Lsn) -> Option<Record<'_>> {
+    let field = |offset: usize| content[at + offset..].first_chunk::<4>().copied().map(u32::from_le_bytes);
+    if field(28)? != epoch || field(4)? == 0 {
+        return None;
+    }
+    let record = record_at(content, u32::try_from(at).ok()?, epoch).ok()?;
+    (record.head.lsn > hole).then_some(record)
+}
+
+/// Reads one segment and its header.
+///
+/// # Errors
+/// `Io`, or `Segment` when the header is not one or names another LSN than the file.
+pub fn read_segment(
+    device: &dyn LogDevice,
+    first: Lsn,
+    content: &mut Vec<u8>,
+) -> Result<SegmentHeader, WalError> {
+    device.read(first, content).map_err(WalError::io(format!("reading segment {first:020}.wal")))?;
+    let refused = |why: &str| WalError::Segment { segment: first, why: why.to_owned() };
+    let header = SegmentHeader::decode(content).map_err(refused)?;
+    if header.first_lsn != first {
+        return Err(refused("its header names another LSN than its name"));
+    }
+    if header.segment_bytes as usize != content.len() {
+        return Err(refused("the file has another size than its header says"));
+    }
+    Ok(header)
+}
+
+/// Visits every record of a log that may be in use by a daemon, in order. Returns a sentence about what stands
+/// after the last one, if that is not simply the end.
+///
+/// # Errors
+/// `Io` or `Segment`; the visitor's as it is.
+pub fn visit_all<E: From<WalError>>(
+    device: &dyn LogDevice,
+    mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,
+) -> Result<Option<String>, E> {
+    let listed = |error| E::from(WalError::io("listing the segments")(error));
+    let firsts = device.segments().map_err(listed)?;
+    let mut content = Vec::new();
+    let mut next: Option<Lsn> = None;
+    for (index, first) in firsts.iter().enumerate() {
+        if let Some(next) = next
+            && *first != next
+        {
+            return Ok(Some(format!("records {next} to {} are missing", first.0.saturating_sub(1))));
+        }
+        let header = match read_segment(device, *first, &mut content) {
+            Ok(header) => header,
+            // A daemon names a segment before it writes the header.
+            Err(WalError::Segment { .. })
+                if index + 1 == firsts.len() && content.iter().all(|byte| *byte == 0) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let end = scan(&content, header.epoch, *first, &mut visit)?;
+        next = Some(end.next_lsn);
+        if index + 1 == firsts.len() && !matches!(end.bad, Bad::Empty | Bad::Epoch(_)) {
+            let place = end.offset;
+            return Ok(Some(format!(
+                "after record {} there is {} (segment {first:020}.wal, byte {place})",
+                end.next_lsn.0 - 1,
+                end.bad
+            )));
+        }
+    }
+    Ok(None)
+}

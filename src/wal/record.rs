@@ -1,0 +1,235 @@
+//! One record of the log, as bytes. Pure: no file is touched here.
+//!
+//! | offset | size | field | meaning |
+//! | ---: | ---: | --- | --- |
+//! | 0 | 4 | `crc32` | CRC-32 (ISO-HDLC, as in zlib) of all that follows in the record |
+//! | 4 | 4 | `length` | of header and body, without padding; 0 is "no record" |
+//! | 8 | 8 | `lsn` | one more than the record before |
+//! | 16 | 8 | `at_ms` | when it was decided, ms since 1970 |
+//! | 24 | 4 | `term` | 0 with a single master |
+//! | 28 | 4 | `epoch` | that of the segment; a record of another epoch is left over |
+//! | 32 | 4 | `durable_lag` | `lsn` less the newest LSN known durable when this was written |
+//! | 36 | 1 | `kind` | what the body is; opaque to the log |
+//! | 37 | 1 | `flags` | bit 0: the next record belongs to the same group, which is valid only as a whole |
+//! | 38 | 2 | – | 0 |
+//! | 40 | – | body | |
+//!
+//! Little-endian; a record begins at a multiple of 8 bytes, and the padding is 0. Every record names a durable
+//! LSN, so that each group does; that is what tells a torn tail from damage.
+//!
+//! The checksum stands before the length, so that what it covers is one run of bytes. A reader checks the length
+//! against its bounds before it uses it, then the checksum, then the epoch, then that the LSN is the next one.
+
+use std::fmt;
+
+use bytes::BufMut;
+
+use crate::ids::Lsn;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::time::Timestamp;
+
+/// Bytes before a record's body.
+pub const RECORD_HEADER_BYTES: usize = 40;
+
+const FLAG_MORE: u8 = 1;
+
+/// The fields before the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHead {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// 0 with a single master.
+    pub term: u32,
+    /// That of its segment.
+    pub epoch: u32,
+    /// Newest LSN known durable when this was written.
+    pub durable: Lsn,
+    /// What the body is.
+    pub kind: u8,
+    /// Whether the next record belongs to the same group.
+    pub more: bool,
+}
+
+/// A record that passed the checks which need no neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The fields before the body.
+    pub head: RecordHead,
+    /// Offset of the body in its segment.
+    pub body_at: u32,
+    /// The body.
+    pub body: &'a [u8],
+    /// Its checksum.
+    pub crc: u32,
+}
+
+impl Record<'_> {
+    /// Where the next record begins.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.body_at + padded(self.body.len()) // the header's length is a multiple of 8
+    }
+}
+
+/// Why there is no valid record at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// Nothing was ever written here.
+    Empty,
+    /// The length is out of bounds.
+    Length(u32),
+    /// The checksum does not match.
+    Checksum,
+    /// A whole record, but left over from an earlier use of the file.
+    Epoch(u32),
+    /// A whole record, but not the next one.
+    Lsn(Lsn),
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bad::Empty => f.write_str("no record"),
+            Bad::Length(length) => write!(f, "a record of {length} bytes, which no record has"),
+            Bad::Checksum => f.write_str("a record whose checksum does not match"),
+            Bad::Epoch(epoch) => {
+                write!(f, "a record of epoch {epoch}, left over from another use of the file")
+            }
+            Bad::Lsn(lsn) => write!(f, "a record with LSN {lsn}, which is not the next one"),
+        }
+    }
+}
+
+/// Bytes that a record of this body takes, with its header and padding.
+#[must_use]
+pub fn record_bytes(body_bytes: usize) -> usize {
+    RECORD_HEADER_BYTES + padded(body_bytes) as usize
+}
+
+fn padded(body_bytes: usize) -> u32 {
+    u32::try_from(body_bytes.next_multiple_of(8)).expect("a body is within its limit")
+}
+
+/// Writes the header of a record whose body is `body_head` followed by `body_tail`; returns its checksum.
+pub fn encode_header(head: &RecordHead, body_head: &[u8], body_tail: &[u8], out: &mut Vec<u8>) -> u32 {
+    let start = out.len();
+    let length = RECORD_HEADER_BYTES + body_head.len() + body_tail.len();
+    out.put_u32_le(0);
+    out.put_u32_le(u32::try_from(length).expect("a record is within its limit"));
+    out.put_u64_le(head.lsn.0);
+    out.put_u64_le(head.at.0);
+    out.put_u32_le(head.term);
+    out.put_u32_le(head.epoch);
+    out.put_u32_le(u32::try_from(head.lsn.0 - head.durable.0).unwrap_or(u32::MAX));
+    out.put_u8(head.kind);
+    out.put_u8(if head.more { FLAG_MORE } else { 0 });
+    out.put_u16_le(0);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&out[start + 4..]);
+    hasher.update(body_head);
+    hasher.update(body_tail);
+    let crc = hasher.finalize();
+    out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+    crc
+}
+
+/// The record that begins at `offset` of a segment, if a valid one does.
+///
+/// # Errors
+/// What is wrong with it. Never reads past the segment, whatever the length says.
+pub fn record_at(segment: &[u8], offset: u32, epoch: u32) -> Result<Record<'_>, Bad> {
+    let rest = segment.get(offset as usize..).unwrap_or_default();
+    let Some(header) = rest.first_chunk::<RECORD_HEADER_BYTES>() else { return Err(Bad::Empty) };
+    let crc = u32_in(header, 0);
+    let length = u32_in(header, 4);
+    if length == 0 {
+        return Err(if crc == 0 { Bad::Empty } else { Bad::Length(0) });
+    }
+    let fits = (RECORD_HEADER_BYTES..=RECORD_BYTES_MAX).contains(&(length as usize));
+    let Some(record) = rest.get(..length as usize).filter(|_| fits) else {
+        return Err(Bad::Length(length));
+    };
+    if crc32fast::hash(&record[4..]) != crc {
+        return Err(Bad::Checksum);
+    }
+    let lsn = u64_in(header, 8);
+    let head = RecordHead {
+        lsn: Lsn(lsn),
+        at: Timestamp(u64_in(header, 16)),
+        term: u32_in(header, 24),
+        epoch: u32_in(header, 28),
+        durable: Lsn(lsn.saturating_sub(u64::from(u32_in(header, 32)))),
+        kind: header[36],
+        more: header[37] & FLAG_MORE != 0,
+    };
+    if head.epoch != epoch {
+        return Err(Bad::Epoch(head.epoch));
+    }
+    let body_at = offset + RECORD_HEADER_BYTES as u32;
+    Ok(Record { head, body_at, body: &record[RECORD_HEADER_BYTES..], crc })
+}
+
+fn u32_in(header: &[u8; RECORD_HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+fn u64_in(header: &[u8; RECORD_HEADER_BYTES], at: usize) -> u64 {
+    u64::from(u32_in(header, at)) | u64::from(u32_in(header, at + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> RecordHead {
+        RecordHead {
+            lsn: Lsn(10),
+            at: Timestamp(1234),
+            term: 0,
+            epoch: 3,
+            durable: Lsn(8),
+            kind: 2,
+            more: true,
+        }
+    }
+
+    fn written() -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_header(&head(), b"head", b"tail!", &mut out);
+        out.extend_from_slice(b"headtail!");
+        out.resize(out.len().next_multiple_of(8), 0);
+        out
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        let segment = written();
+        let record = record_at(&segment, 0, 3).unwrap();
+        assert_eq!((record.head, record.body), (head(), &b"headtail!"[..]));
+        assert_eq!(record.end() as usize, segment.len());
+        assert_eq!(record_bytes(9), segment.len());
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let clean = written();
+        for byte in 0..RECORD_HEADER_BYTES + 9 {
+            for bit in 0..8 {
+                let mut segment = clean.clone();
+                segment[byte] ^= 1 << bit;
+                assert!(record_at(&segment, 0, 3).is_err(), "byte {byte} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_record_another_epoch_and_nothing_are_told_apart() {
+        let segment = written();
+        assert_eq!(record_at(&segment, 0, 4), Err(Bad::Epoch(3)));
+        assert_eq!(record_at(&segment[..48], 0, 3), Err(Bad::Length(49)));
+        assert_eq!(record_at(&[0; 100], 0, 3), Err(Bad::Empty));
+        assert_eq!(record_at(&segment, 1000, 3), Err(Bad::Empty));
+    }
+}

@@ -1,0 +1,97 @@
+//! Making the log durable beside the loop: a request says what to sync and which LSN is durable then; a helper
+//! thread carries requests out one at a time and touches nothing else.
+//!
+//! The first sync that fails is the last: its outcome goes to the master, which stops.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+
+use super::storage::{LogDevice, Segment};
+use crate::ids::Lsn;
+
+/// One sync.
+#[derive(Debug)]
+pub struct SyncRequest {
+    pub(super) lsn: Lsn,
+    pub(super) segments: Vec<Arc<dyn Segment>>,
+    /// Set when a segment was made since the last sync.
+    pub(super) names: Option<Arc<dyn LogDevice>>,
+}
+
+/// What came of a sync.
+#[derive(Debug)]
+pub struct SyncOutcome {
+    /// Everything up to this is durable, if it worked.
+    pub lsn: Lsn,
+    /// Whether it worked.
+    pub result: io::Result<()>,
+}
+
+impl SyncRequest {
+    /// Carries the request out.
+    #[must_use]
+    pub fn run(self) -> SyncOutcome {
+        let segments = self.segments.iter().try_for_each(|segment| segment.sync());
+        let result = segments.and_then(|()| self.names.map_or(Ok(()), |device| device.sync_names()));
+        SyncOutcome { lsn: self.lsn, result }
+    }
+}
+
+/// The helper thread.
+#[derive(Debug)]
+pub struct SyncThread {
+    requests: Option<Sender<SyncRequest>>,
+    outcomes: Receiver<SyncOutcome>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SyncThread {
+    /// Starts the thread; it calls `wake` after each outcome.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(wake: impl Fn() + Send + 'static) -> io::Result<SyncThread> {
+        let (requests, todo) = mpsc::channel::<SyncRequest>();
+        let (done, outcomes) = mpsc::channel();
+        let thread = std::thread::Builder::new().name(String::from("falcon-sync")).spawn(move || {
+            for request in todo {
+                if done.send(request.run()).is_err() {
+                    return;
+                }
+                wake();
+            }
+        })?;
+        Ok(SyncThread { requests: Some(requests), outcomes, thread: Some(thread) })
+    }
+
+    /// Hands a request over.
+    pub fn submit(&self, request: SyncRequest) {
+        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
+        assert!(sent, "the sync thread lives as long as this");
+    }
+
+    /// The outcome of the request, if it is there.
+    #[must_use]
+    pub fn outcome(&self) -> Option<SyncOutcome> {
+        self.outcomes.try_recv().ok()
+    }
+
+    /// Waits for the outcome of the request that was handed over.
+    ///
+    /// # Errors
+    /// If the thread is gone.
+    pub fn wait(&self) -> io::Result<SyncOutcome> {
+        self.outcomes.recv().map_err(|_| io::Error::other("the sync thread is gone"))
+    }
+}
+
+impl Drop for SyncThread {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The log on a device in memory: what a crash leaves, what recovery decides.
+
+use super::*;
+
+const SEGMENT: u32 = 8192;
+
+fn open(device: &MemoryDevice) -> Result<(Wal, Vec<(u64, Vec<u8>)>), WalError> {
+    let mut seen = Vec::new();
+    let wal = Wal::open(Arc::new(device.clone()), SEGMENT, 7, |record| {
+        seen.push((record.head.lsn.0, record.body.to_vec()));
+        Ok(())
+    })?;
+    Ok((wal, seen))
+}
+
+fn append(wal: &mut Wal, bodies: &[&[u8]]) -> Appended {
+    wal.begin_group(bodies.iter().map(|body| record_bytes(body.len())).sum()).unwrap();
+    let mut last = None;
+    for (left, body) in (0..bodies.len()).rev().zip(bodies) {
+        let entry = Entry { at: Timestamp(5), kind: 1, head: &body[..1], tail: &body[1..], more: left > 0 };
+        last = Some(wal.append(&entry).unwrap());
+    }
+    last.unwrap()
+}
+
+fn sync(wal: &mut Wal) {
+    let outcome = wal.sync_request().unwrap().run();
+    wal.synced(&outcome).unwrap();
+}
+
+fn lsns(seen: &[(u64, Vec<u8>)]) -> Vec<u64> {
+    seen.iter().map(|(lsn, _)| *lsn).collect()
+}
+
+/// Where the record of this LSN begins in a segment's content.
+fn place(content: &[u8], lsn: u64) -> usize {
+    let records = &content[SEGMENT_HEADER_BYTES..];
+    let found = records.windows(8).position(|bytes| bytes == lsn.to_le_bytes());
+    found.expect("the record is there") + SEGMENT_HEADER_BYTES - 8
+}
+
+#[test]
+fn a_fresh_log_is_empty_and_survives_a_crash() {
+    let device = MemoryDevice::default();
+    drop(open(&device).unwrap());
+    let (wal, seen) = open(&device.crash()).unwrap();
+    assert_eq!((wal.last_lsn(), seen.len()), (Lsn(0), 0));
+}
+
+#[test]
+fn what_was_synced_survives_and_the_rest_does_not() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    append(&mut wal, &[b"two"]);
+    sync(&mut wal);
+    assert_eq!(wal.durable(), Lsn(2));
+    append(&mut wal, &[b"three"]);
+    let (after, seen) = open(&device.crash()).unwrap();
+    assert_eq!(seen, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
+    assert_eq!(after.next_lsn(), Lsn(3));
+    let (_, seen) = open(&device.kill()).unwrap();
+    assert_eq!(lsns(&seen), [1, 2, 3], "a killed process loses nothing");
+}
+
+#[test]
+fn what_a_killed_daemon_wrote_is_durable_before_it_is_told() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    let (after, _) = open(&device).unwrap();
+    assert_eq!(after.durable(), Lsn(1));
+    let (_, seen) = open(&device.crash()).unwrap();
+    assert_eq!(lsns(&seen), [1]);
+}
+
+#[test]
+fn payloads_are_lent_from_where_they_were_put() {
+    let (mut wal, _) = open(&MemoryDevice::default()).unwrap();
+    let first = append(&mut wal, &[b"+payload"]);
+    append(&mut wal, &[&[b'x'; 5000]]);
+    append(&mut wal, &[&[b'y'; 5000]]);
+    assert_eq!(wal.stats().segments, 2);
+    assert_eq!(wal.payload(first.tail_at, 7).unwrap().as_slice(), b"payload");
+}
+
+#[test]
+fn segments_follow_one_another_without_gaps() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    for number in 0..100u8 {
+        append(&mut wal, &[&[number; 300]]);
+    }
+    sync(&mut wal);
+    assert!(wal.stats().segments > 3);
+    let (mut wal, seen) = open(&device.crash()).unwrap();
+    assert_eq!(lsns(&seen), (1..=100).collect::<Vec<_>>());
+    append(&mut wal, &[b"more"]);
+    sync(&mut wal);
+    assert_eq!(open(&device.crash()).unwrap().1.len(), 100, "the copy that crashed is a log of its own");
+}
+
+#[test]
+fn a_group_is_recovered_whole_or_not_at_all() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"alone"]);
+    append(&mut wal, &[b"first", b"second", b"third"]);
+    assert_eq!(lsns(&open(&device.kill()).unwrap().1), [1, 2, 3, 4]);
+    let torn = device.kill();
+    torn.damage(Lsn(1), |content| {
+        let third = place(content, 4);
+        content[third..].fill(0);
+    });
+    let (wal, seen) = open(&torn).unwrap();
+    assert_eq!(lsns(&seen), [1], "the group's last record is gone, and the group with it");
+    assert_eq!(wal.next_lsn(), Lsn(2));
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_the_log_goes_on_in_a_fresh_segment() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"kept"]);
+    append(&mut wal, &[b"torn record"]);
+    let torn = device.kill();
+    torn.damage(Lsn(1), |content| {
+        let second = place(content, 2);
+        content[second + 42] ^= 1;
+    });
+    let (mut wal, seen) = open(&torn).unwrap();
+    assert_eq!(lsns(&seen), [1]);
+    append(&mut wal, &[b"after the cut"]);
+    sync(&mut wal);
+    let (wal, seen) = open(&torn.crash()).unwrap();
+    assert_eq!(seen[1], (2, b"after the cut".to_vec()));
+    assert_eq!(wal.stats().segments, 2);
+}
+
+#[test]
+fn unsynced_records_behind_a_hole_do_not_come_back() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    append(&mut wal, &[b"two"]);
+    append(&mut wal, &[b"three"]);
+    let holed = device.kill();
+    holed.damage(Lsn(1), |content| {
+        let (second, third) = (place(content, 2), place(content, 3));
+        content[second..third].fill(0);
+    });
+    let (mut wal, seen) = open(&holed).unwrap();
+    assert_eq!(lsns(&seen), [1]);
+    append(&mut wal, &[b"two again"]);
+    let (_, seen) = open(&holed.kill()).unwrap();
+    assert_eq!(seen, [(1, b"one".to_vec()), (2, b"two again".to_vec())]);
+}
+
+#[test]
+fn damage_to_what_was_durable_is_refused_with_its_place() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    append(&mut wal, &[b"two"]);
+    sync(&mut wal);
+    append(&mut wal, &[b"three names two as durable"]);
+    for lsn in [1, 2] {
+        let damaged = device.kill();
+        let mut at = 0;
+        damaged.damage(Lsn(1), |content| {
+            at = place(content, lsn);
+            content[at + 41] ^= 4;
+        });
+        match open(&damaged) {
+            Err(WalError::Damaged { offset, lsn: missing, durable, .. }) => {
+                assert_eq!((offset as usize, missing, durable), (at, Lsn(lsn), Lsn(2)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_segment_that_durable_ones_continue_is_refused() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    for number in 0..40u8 {
+        append(&mut wal, &[&[number; 300]]);
+        sync(&mut wal);
+    }
+    device.damage(Lsn(1), |content| content[100] ^= 1);
+    assert!(matches!(open(&device), Err(WalError::Damaged { lsn: Lsn(1), .. })));
+}
+
+#[test]
+fn a_hole_at_the_unsynced_end_of_a_segment_takes_the_next_one_with_it() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    sync(&mut wal);
+    append(&mut wal, &[&[2; 5000]]);
+    append(&mut wal, &[&[3; 5000]]);
+    assert_eq!(device.segments().unwrap(), [Lsn(1), Lsn(3)]);
+    let holed = device.kill();
+    holed.damage(Lsn(1), |content| {
+        let second = place(content, 2);
+        content[second..].fill(0);
+    });
+    let (wal, seen) = open(&holed).unwrap();
+    assert_eq!(lsns(&seen), [1]);
+    assert_eq!(wal.next_lsn(), Lsn(2));
+}
+
+#[test]
+fn a_segment_that_was_named_but_never_begun_is_no_obstacle() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    sync(&mut wal);
+    let after = device.crash();
+    after.make_spare(SEGMENT).unwrap();
+    drop(after.adopt_spare(Lsn(2)).unwrap());
+    let (_, seen) = open(&after).unwrap();
+    assert_eq!(lsns(&seen), [1]);
+}
+
+#[test]
+fn a_missing_segment_and_a_foreign_one_are_refused() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    for number in 0..60u8 {
+        append(&mut wal, &[&[number; 300]]);
+        sync(&mut wal);
+    }
+    let firsts = device.segments().unwrap();
+    assert!(firsts.len() > 2);
+    let without_first = device.kill();
+    without_first.cut_whole(firsts[0]).unwrap();
+    assert!(matches!(open(&without_first), Err(WalError::Segment { .. })));
+    let without_second = device.kill();
+    without_second.cut_whole(firsts[1]).unwrap();
+    assert!(matches!(open(&without_second), Err(WalError::Damaged { .. })));
+    let foreign = device.kill();
+    foreign.damage(firsts[1], |content| {
+        let mut header = SegmentHeader::decode(content).unwrap();
+        header.log_id = 8;
+        content[..SEGMENT_HEADER_BYTES].copy_from_slice(&header.encode());
+    });
+    let error = open(&foreign).unwrap_err().to_string();
+    assert!(error.contains("another log"), "{error}");
+}
+
+#[test]
+fn records_of_an_older_epoch_are_the_end_and_are_written_over() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    sync(&mut wal);
+    device.damage(Lsn(1), |content| {
+        let head = RecordHead {
+            lsn: Lsn(2),
+            at: Timestamp(1),
+            term: 0,
+            epoch: 0,
+            durable: Lsn(0),
+            kind: 1,
+            more: false,
+        };
+        let at = place(content, 1) + record_bytes(3);
+        let mut left_over = Vec::new();
+        encode_header(&head, b"old", b"", &mut left_over);
+        left_over.extend_from_slice(b"old");
+        content[at..at + left_over.len()].copy_from_slice(&left_over);
+    });
+    let (mut wal, seen) = open(&device).unwrap();
+    assert_eq!((lsns(&seen), wal.stats().segments), (vec![1], 1));
+    append(&mut wal, &[b"x"]);
+    assert_eq!(open(&device.kill()).unwrap().1[1], (2, b"x".to_vec()));
+}
+
+#[test]
+fn one_sync_is_under_way_at_a_time_and_covers_what_came_before_it() {
+    let (mut wal, _) = open(&MemoryDevice::default()).unwrap();
+    assert!(wal.sync_request().is_none(), "nothing to sync");
+    append(&mut wal, &[b"one"]);
+    let request = wal.sync_request().unwrap();
+    append(&mut wal, &[b"two"]);
+    assert!(wal.sync_request().is_none(), "one is under way");
+    wal.synced(&request.run()).unwrap();
+    assert_eq!(wal.durable(), Lsn(1));
+    sync(&mut wal);
+    assert_eq!((wal.durable(), wal.has_unsynced()), (Lsn(2), false));
+}
+
+#[test]
+fn a_failed_sync_is_an_error_and_makes_nothing_durable() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    device.fail_syncs();
+    let outcome = wal.sync_request().unwrap().run();
+    assert!(wal.synced(&outcome).is_err());
+    assert_eq!(wal.durable(), Lsn(0));
+}
+
+#[test]
+fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_the_rest() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    wal.spare.wait().unwrap();
+    device.limit_segments(Some(0));
+    let mut accepted = 0;
+    let mut now = Timestamp(1000);
+    while wal.room_for_jobs(300, now).is_ok() {
+        append(&mut wal, &[&[0; 200]]);
+        accepted += 1;
+        now = now.plus(Millis(1));
+    }
+    assert!(accepted > 40, "the spare was used: {accepted}");
+    append(&mut wal, &[&[0; 1000]]);
+    assert!(wal.room_for_jobs(300, now).is_err());
+    device.limit_segments(None);
+    let later = now.plus(SPARE_RETRY);
+    let _ = wal.room_for_jobs(300, later);
+    wal.spare.wait().unwrap();
+    wal.room_for_jobs(300, later).unwrap();
+}
