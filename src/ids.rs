@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::limits::{CLIENT_NAME_BYTES_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX};
+use crate::limits::{CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX};
 
 macro_rules! define_id {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
@@ -50,6 +50,24 @@ impl Lsn {
     #[must_use]
     pub fn next(self) -> Lsn {
         Lsn(self.0 + 1)
+    }
+}
+
+/// Bits of a session id that tell its place; the rest is a count that never repeats within a run.
+const SESSION_PLACE_BITS: u32 = 20;
+const _: () = assert!(CONNECTIONS_MAX < 1 << SESSION_PLACE_BITS);
+
+impl SessionId {
+    /// The id of the `count`th session, which has this place.
+    #[must_use]
+    pub fn new(count: u64, place: usize) -> SessionId {
+        SessionId(count << SESSION_PLACE_BITS | place as u64)
+    }
+
+    /// Its place: small, and used again once the session is gone. Compare the whole id before you trust it.
+    #[must_use]
+    pub fn place(self) -> usize {
+        (self.0 & ((1 << SESSION_PLACE_BITS) - 1)) as usize
     }
 }
 

@@ -108,6 +108,23 @@ impl FrameBuffer {
         self.check();
     }
 
+    /// Reads up to `bytes_max` bytes straight to the end of the buffer, with `read`; returns how many came.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read_with(
+        &mut self,
+        bytes_max: usize,
+        read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
+    ) -> std::io::Result<usize> {
+        let before = self.bytes.len();
+        self.bytes.resize(before + bytes_max, 0);
+        let outcome = read(&mut self.bytes[before..]);
+        let came = outcome.as_ref().map_or(0, |came| *came);
+        self.bytes.truncate(before + came);
+        outcome
+    }
+
     /// Splits off the next frame if all of it is here.
     ///
     /// # Errors
@@ -231,6 +248,21 @@ mod tests {
         assert_eq!(buffer.missing_bytes(100), 0);
         buffer.push(&sample()[15..17]);
         assert_eq!(buffer.missing_bytes(100), 4);
+    }
+
+    #[test]
+    fn bytes_are_read_straight_into_the_buffer() {
+        let mut buffer = FrameBuffer::default();
+        buffer.push(&sample()[..17]);
+        let rest = buffer.missing_bytes(100);
+        let came = buffer.read_with(rest, |room| {
+            room.copy_from_slice(&sample()[17..21]);
+            Ok(room.len())
+        });
+        assert_eq!(came.unwrap(), 4);
+        assert_eq!(buffer.next_frame(100).unwrap().unwrap().1, b"hello");
+        buffer.read_with(10, |_| Err(std::io::ErrorKind::WouldBlock.into())).unwrap_err();
+        assert_eq!(buffer.waiting_bytes(), 0);
     }
 
     #[test]

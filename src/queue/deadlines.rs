@@ -193,6 +193,8 @@ mod tests {
         }
     }
 
+    const NONE: [u32; 0] = [];
+
     fn at(moment: u64) -> Node {
         Node { at: Timestamp(moment), prev: NIL, next: NIL, cell: NO_CELL }
     }
@@ -211,11 +213,11 @@ mod tests {
         for index in 0..5 {
             wheel.insert(&mut nodes, index);
         }
-        assert_eq!(due(&mut wheel, &mut nodes, 4), []);
+        assert_eq!(due(&mut wheel, &mut nodes, 4), NONE);
         assert_eq!(due(&mut wheel, &mut nodes, 5), [0, 1]);
         wheel.remove(&mut nodes, 3);
         assert_eq!(due(&mut wheel, &mut nodes, 100_000), [2]);
-        assert_eq!(due(&mut wheel, &mut nodes, (1 << 40) - 1), []);
+        assert_eq!(due(&mut wheel, &mut nodes, (1 << 40) - 1), NONE);
         assert_eq!(due(&mut wheel, &mut nodes, 1 << 40), [4]);
         assert_eq!(wheel.next_deadline(), None);
     }
@@ -235,7 +237,7 @@ mod tests {
         let mut nodes = vec![at(u64::MAX)];
         let mut wheel = Wheel::default();
         wheel.insert(&mut nodes, 0);
-        assert_eq!(due(&mut wheel, &mut nodes, 1 << 47), []);
+        assert_eq!(due(&mut wheel, &mut nodes, 1 << 47), NONE);
         assert!(wheel.next_deadline().is_some());
         wheel.remove(&mut nodes, 0);
         assert!(wheel.is_empty());

@@ -1,0 +1,144 @@
+//! The command line of `falcon-cli`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::ids::{check_key, check_queue_name};
+use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
+use crate::time::{Millis, SpanError};
+
+/// Submits jobs to a FalconQueue master and looks at what became of them.
+#[derive(Debug, Parser)]
+#[command(name = "falcon-cli", version)]
+pub struct Args {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Where the master listens.
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        env = "FALCON_MASTER",
+        default_value = "127.0.0.1:3252"
+    )]
+    pub master: String,
+    /// File with the master's token.
+    #[arg(long, global = true, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How to write the outcome.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Ways to write an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// The bare minimum, such as ids.
+    Quiet,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Hand jobs in.
+    Submit(Submit),
+    /// Show how many jobs stand where, and the log's figures.
+    Stats,
+    /// Wait until no job is pending, delayed or in flight, with a progress bar.
+    Wait(Wait),
+    /// Look into a log; works on a live or a stopped master's directory.
+    #[command(subcommand)]
+    Wal(WalCommand),
+}
+
+/// Commands about a log.
+#[derive(Debug, Subcommand)]
+pub enum WalCommand {
+    /// Write one line per record, oldest first.
+    Dump {
+        /// The data directory.
+        dir: PathBuf,
+    },
+}
+
+/// How to wait.
+#[derive(Debug, clap::Args)]
+pub struct Wait {
+    /// Wait no longer than this; exit status 4 then.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Millis>,
+}
+
+/// Jobs to hand in.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("input").required(true).args(["payload", "payload_file", "lines", "file"]))]
+pub struct Submit {
+    /// The queue; with --file, that of entries which name none.
+    #[arg(value_name = "QUEUE", value_parser = queue_name, required_unless_present = "file")]
+    pub queue: Option<String>,
+    /// The payload; - reads it from stdin.
+    #[arg(value_name = "PAYLOAD")]
+    pub payload: Option<String>,
+    /// Read the payload from a file; - for stdin.
+    #[arg(long, value_name = "FILE")]
+    pub payload_file: Option<PathBuf>,
+    /// Make each line of a file a job; - for stdin.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub lines: Option<PathBuf>,
+    /// Submit the jobs of a JSON file, see examples/jobs.json.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "priority", "delay", "timeout", "max_attempts"])]
+    pub file: Option<PathBuf>,
+    /// A name: while it is remembered, submitting it again gives the first job.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub key: Option<String>,
+    /// 0 is the most urgent, 255 the least.
+    #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT)]
+    pub priority: u8,
+    /// Not delivered before this has passed.
+    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = delay)]
+    pub delay: Millis,
+    /// How long an attempt may run.
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub timeout: Option<Millis>,
+    /// How many attempts the job gets; 5 if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(ATTEMPTS_MAX)))]
+    pub max_attempts: Option<u16>,
+}
+
+fn queue_name(text: &str) -> Result<String, String> {
+    check_queue_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn key(text: &str) -> Result<String, String> {
+    check_key(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn delay(text: &str) -> Result<Millis, String> {
+    span_within(text, 0, DELAY_MS_MAX)
+}
+
+fn timeout(text: &str) -> Result<Millis, String> {
+    span_within(text, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)
+}
+
+fn span_within(text: &str, min: u64, max: u64) -> Result<Millis, String> {
+    let span: Millis = text.parse().map_err(|error: SpanError| error.to_string())?;
+    if (min..=max).contains(&span.0) {
+        return Ok(span);
+    }
+    Err(format!("it takes {} to {}", Millis(min), Millis(max)))
+}

@@ -1,0 +1,163 @@
+//! The format of `examples/jobs.json`: an array of jobs. A file that is not of this format, or names a value out of
+//! bounds, is refused whole, with the line and column, before anything is submitted.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::ids::{check_key, check_queue_name};
+use crate::limits::{
+    ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+};
+
+/// One entry.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileJob<'a> {
+    /// Becomes the key.
+    #[serde(deserialize_with = "checked_key")]
+    pub id: String,
+    /// Sent as the bytes that stand in the file.
+    #[serde(borrow, deserialize_with = "checked_payload")]
+    pub payload: &'a RawValue,
+    /// If none is named, the command line's.
+    #[serde(default, deserialize_with = "checked_queue")]
+    pub queue: Option<String>,
+    /// 0 is the most urgent, 255 the least.
+    #[serde(default = "default_priority")]
+    pub priority: u8,
+    /// Not delivered before this has passed.
+    #[serde(default, deserialize_with = "checked_delay")]
+    pub delay_ms: u64,
+    /// How long an attempt may run; 0 for no bound.
+    #[serde(default, deserialize_with = "checked_timeout")]
+    pub timeout_ms: u64,
+    /// How many attempts the job gets; 0 for the master's default.
+    #[serde(default, deserialize_with = "checked_attempts")]
+    pub max_attempts: u16,
+}
+
+/// All entries; no two have the same id.
+#[derive(Debug)]
+struct FileJobs<'a>(Vec<FileJob<'a>>);
+
+/// Reads a file's text.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, serde_json::Error> {
+    serde_json::from_str::<FileJobs<'_>>(text).map(|jobs| jobs.0)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for FileJobs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(JobsVisitor)
+    }
+}
+
+struct JobsVisitor;
+
+impl<'de> Visitor<'de> for JobsVisitor {
+    type Value = FileJobs<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of jobs, each with an \"id\" and a \"payload\"")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut jobs: Vec<FileJob<'de>> = Vec::new();
+        let mut ids = HashSet::new();
+        while let Some(job) = seq.next_element::<FileJob<'de>>()? {
+            if !ids.insert(job.id.clone()) {
+                return Err(A::Error::custom(format!("id {:?} stands here for the second time", job.id)));
+            }
+            jobs.push(job);
+        }
+        Ok(FileJobs(jobs))
+    }
+}
+
+fn default_priority() -> u8 {
+    PRIORITY_DEFAULT
+}
+
+fn checked_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let key = String::deserialize(deserializer)?;
+    check_key(&key).map_err(D::Error::custom)?;
+    Ok(key)
+}
+
+fn checked_queue<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    check_queue_name(&name).map_err(D::Error::custom)?;
+    Ok(Some(name))
+}
+
+fn checked_payload<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<&'a RawValue, D::Error> {
+    let payload = <&'a RawValue>::deserialize(deserializer)?;
+    let bytes = payload.get().len();
+    if bytes > PAYLOAD_BYTES_MAX {
+        return Err(D::Error::custom(format!(
+            "the payload has {bytes} bytes; it takes up to {PAYLOAD_BYTES_MAX}"
+        )));
+    }
+    Ok(payload)
+}
+
+fn within<E: Error>(field: &str, value: u64, min: u64, max: u64) -> Result<u64, E> {
+    if (min..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(E::custom(format!("{field} is {value}; it takes {min} to {max}")))
+}
+
+fn checked_delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within("delay_ms", u64::deserialize(deserializer)?, 0, DELAY_MS_MAX)
+}
+
+fn checked_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within("timeout_ms", u64::deserialize(deserializer)?, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)
+}
+
+fn checked_attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let attempts = u16::deserialize(deserializer)?;
+    within("max_attempts", u64::from(attempts), 1, u64::from(ATTEMPTS_MAX))?;
+    Ok(attempts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_read() {
+        let text = include_str!("../../examples/jobs.json");
+        let jobs = parse(text).unwrap();
+        assert!(jobs.len() >= 3);
+        assert!(jobs.iter().all(|job| text.contains(job.payload.get())), "payloads are the file's own bytes");
+    }
+
+    #[test]
+    fn each_mistake_is_told_with_its_line() {
+        for (line, entry) in [
+            ("payload", r#"{"id": "b"}"#),
+            ("unknown field", r#"{"id": "b", "payload": 1, "prioritty": 3}"#),
+            ("second time", r#"{"id": "a", "payload": 1}"#),
+            ("queue name", r#"{"id": "b", "payload": 1, "queue": "a b"}"#),
+            ("u8", r#"{"id": "b", "payload": 1, "priority": 999}"#),
+            ("timeout_ms", r#"{"id": "b", "payload": 1, "timeout_ms": 5}"#),
+            ("max_attempts", r#"{"id": "b", "payload": 1, "max_attempts": 0}"#),
+            ("delay_ms", r#"{"id": "b", "payload": 1, "delay_ms": 99999999999999}"#),
+            ("key", r#"{"id": "", "payload": 1}"#),
+            ("expected", r#"{"id": "b", "payload": }"#),
+        ] {
+            let text = format!("[\n{{\"id\": \"a\", \"payload\": 1}},\n{entry}\n]");
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("line 3 column"), "{line}: {error}");
+            assert!(error.contains(line), "{line}: {error}");
+        }
+        assert!(parse("{}").unwrap_err().to_string().contains("an array of jobs"));
+    }
+}

@@ -1,0 +1,76 @@
+//! `falcon-cli`: submits jobs and looks at what became of them.
+//!
+//! Data goes to stdout through one door (`render`), words go to stderr. A reader that has seen enough (`| head`) is no
+//! error. Exit statuses: 0 done, 1 refused, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable.
+
+pub mod args;
+
+mod connect;
+mod jobs_file;
+mod render;
+mod stats;
+mod submit;
+mod wait;
+mod wal_dump;
+
+use std::io;
+
+use crate::client::ClientError;
+use crate::exit::{self, Failure};
+
+use args::{Args, Command, WalCommand};
+
+/// Why a command ended early.
+#[derive(Debug)]
+enum Stop {
+    /// Nobody reads stdout any more.
+    OutputClosed,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}
+
+/// For errors of writing to stdout.
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Stop::OutputClosed;
+        }
+        Stop::Failed(Failure::new(exit::IO, format!("writing to stdout: {error}")))
+    }
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        let status = match &error {
+            ClientError::Unreachable { .. } | ClientError::Broken { .. } => exit::UNAVAILABLE,
+            ClientError::TimedOut { .. } => exit::TIMED_OUT,
+            ClientError::Refused(_) | ClientError::NotTheProtocol { .. } | ClientError::Stopped => {
+                exit::REFUSED
+            }
+        };
+        Stop::Failed(Failure::new(status, error))
+    }
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// With the exit status of the command line's contract.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let Args { common, command } = args;
+    let outcome = match command {
+        Command::Submit(submit) => submit::run(&common, &submit),
+        Command::Stats => stats::run(&common),
+        Command::Wait(wait) => wait::run(&common, &wait),
+        Command::Wal(WalCommand::Dump { dir }) => wal_dump::run(&common, &dir),
+    };
+    match outcome {
+        Ok(()) | Err(Stop::OutputClosed) => Ok(()),
+        Err(Stop::Failed(failure)) => Err(failure),
+    }
+}

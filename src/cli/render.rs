@@ -1,0 +1,103 @@
+//! The one door to stdout: rows as a table, as JSON, or quietly.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use serde_json::Value;
+
+use super::args::Output;
+
+/// A writer to stdout in the way that was asked for.
+pub struct Renderer {
+    output: Output,
+    stdout: BufWriter<StdoutLock<'static>>,
+}
+
+/// One row in its three ways.
+pub struct Row<'a> {
+    /// Cells with their least width.
+    pub cells: &'a [(String, usize)],
+    /// An object.
+    pub json: Value,
+    /// What is left of it when quiet.
+    pub quiet: String,
+}
+
+impl Renderer {
+    /// A renderer.
+    pub fn new(output: Output) -> Renderer {
+        Renderer { output, stdout: BufWriter::new(io::stdout().lock()) }
+    }
+
+    /// Writes a row on a line of its own.
+    pub fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        match self.output {
+            Output::Json => writeln!(self.stdout, "{}", row.json),
+            Output::Quiet => writeln!(self.stdout, "{}", row.quiet),
+            Output::Table => self.cells(row.cells),
+        }
+    }
+
+    /// Writes a line that only a table has.
+    pub fn heading(&mut self, cells: &[(&str, usize)]) -> io::Result<()> {
+        if self.output != Output::Table {
+            return Ok(());
+        }
+        let cells: Vec<(String, usize)> =
+            cells.iter().map(|(text, width)| ((*text).to_owned(), *width)).collect();
+        self.cells(&cells)
+    }
+
+    fn cells(&mut self, cells: &[(String, usize)]) -> io::Result<()> {
+        let line: Vec<String> = cells.iter().map(|(text, width)| format!("{text:<width$}")).collect();
+        writeln!(self.stdout, "{}", line.join("  ").trim_end())
+    }
+
+    /// Everything has been written; to be called before success is claimed.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+}
+
+/// Bytes for JSON: as `NAME` if they are text, else as hexadecimal digits under `NAME_hex`.
+pub fn put_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => object.insert(name.to_owned(), text.into()),
+        Err(_) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            object.insert(format!("{name}_hex"), digits.into())
+        }
+    };
+}
+
+/// Bytes for a table: one line, control characters escaped, not long.
+pub fn shown(bytes: &[u8]) -> String {
+    const CHARS_MAX: usize = 60;
+    let text = String::from_utf8_lossy(bytes);
+    let mut line = String::new();
+    for c in text.chars().take(CHARS_MAX) {
+        if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
+    }
+    if text.chars().count() > CHARS_MAX {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_not_text_are_told_in_digits() {
+        let mut object = serde_json::Map::new();
+        put_bytes(&mut object, "result", b"ok");
+        put_bytes(&mut object, "payload", &[0xff, 0x00]);
+        assert_eq!(Value::Object(object).to_string(), r#"{"payload_hex":"ff00","result":"ok"}"#);
+    }
+
+    #[test]
+    fn what_is_shown_stays_on_one_line_and_short() {
+        assert_eq!(shown(b"a\nb\x1b"), r"a\nb\u{1b}");
+        assert_eq!(shown(&[b'x'; 100]).chars().count(), 61);
+    }
+}

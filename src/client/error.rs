@@ -1,0 +1,105 @@
+//! What can go wrong for a client, and what may be tried again.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::protocol::{ErrorCode, Refusal};
+
+/// An error of a client.
+#[derive(Debug)]
+pub enum ClientError {
+    /// No connection could be made; nothing was sent.
+    Unreachable {
+        /// Where the master should be.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The connection broke after the request was sent: whether it was carried out is not known.
+    Broken {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No answer came in time: whether the request was carried out is not known.
+    TimedOut {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The master refused the request; nothing was changed.
+    Refused(Refusal),
+    /// The other side does not speak the protocol.
+    NotTheProtocol {
+        /// What was wrong.
+        why: String,
+    },
+    /// This client was told to stop; nothing was sent.
+    Stopped,
+}
+
+impl ClientError {
+    /// Whether the same request may be sent again without a risk that it is carried out twice. Where this says no, a
+    /// Submit whose jobs have keys may be sent again all the same.
+    #[must_use]
+    pub fn is_safe_to_retry(&self) -> bool {
+        match self {
+            ClientError::Unreachable { .. } => true,
+            ClientError::Refused(refusal) => refusal.code.retry_may_help(),
+            ClientError::Broken { .. }
+            | ClientError::TimedOut { .. }
+            | ClientError::NotTheProtocol { .. }
+            | ClientError::Stopped => false,
+        }
+    }
+
+    /// Whether no later attempt can succeed: the token or the version is wrong.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            ClientError::Refused(refusal) => {
+                matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::VersionMismatch)
+            }
+            ClientError::NotTheProtocol { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Unreachable { address, source } => {
+                write!(
+                    f,
+                    "no master can be reached at {address} ({source}); is falcond running there? See --master"
+                )
+            }
+            ClientError::Broken { source } => {
+                write!(
+                    f,
+                    "the connection to the master broke ({source}); the request may have been carried out"
+                )
+            }
+            ClientError::TimedOut { waited } => write!(
+                f,
+                "the master did not answer within {} s; the request may have been carried out",
+                waited.as_secs_f32()
+            ),
+            ClientError::Refused(refusal) => write!(f, "the master refused: {refusal}"),
+            ClientError::NotTheProtocol { why } => {
+                write!(f, "the other side does not speak the FalconQueue protocol: {why}")
+            }
+            ClientError::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ClientError::Unreachable { source, .. } | ClientError::Broken { source } => Some(source),
+            ClientError::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The blocking client: one request at a time over a link that is opened again when it broke.
+//!
+//! Promises: every call ends, by an answer, an error or its time-out; an error says whether the request may have been
+//! carried out ([`ClientError::is_safe_to_retry`]); after an error the next call opens a fresh link.
+//! It does not: try a request again by itself, or run jobs (the worker does).
+
+mod error;
+mod link;
+mod token;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use error::ClientError;
+pub use link::{Ender, Frame, Link, TcpLink};
+pub use token::read_token;
+
+use crate::ids::{JobId, LeaseId};
+use crate::protocol::{
+    AckItem, Delivery, FailItem, Header, HeldLease, ItemStatus, LeaseStatus, List, Poll, ReleaseItem, Reply,
+    Request, SubmitJob, Submitted,
+};
+
+/// How long an answer may take, beyond what the request itself asks to wait.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of one master.
+pub struct Client<L> {
+    link: L,
+    last_correlation: u64,
+    stop: Stopper,
+}
+
+/// One attempt at a job, as it was handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The job.
+    pub id: JobId,
+    /// The lease under which it may be run.
+    pub lease: LeaseId,
+    /// Its queue.
+    pub queue: String,
+    /// Its key, or empty.
+    pub key: String,
+    /// Its priority.
+    pub priority: u8,
+    /// 1 for the first delivery.
+    pub attempt: u16,
+    /// How many there may be.
+    pub max_attempts: u16,
+    /// The attempt may run this long; `None` for no bound.
+    pub timeout: Option<Duration>,
+    /// How long the lease is.
+    pub lease_length: Duration,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl From<Delivery<'_>> for Job {
+    fn from(delivery: Delivery<'_>) -> Self {
+        Job {
+            id: delivery.job,
+            lease: delivery.lease,
+            queue: delivery.queue.to_owned(),
+            key: delivery.key.to_owned(),
+            priority: delivery.priority,
+            attempt: delivery.attempt,
+            max_attempts: delivery.max_attempts,
+            timeout: (delivery.timeout_ms > 0).then(|| Duration::from_millis(delivery.timeout_ms)),
+            lease_length: Duration::from_millis(u64::from(delivery.lease_ms)),
+            payload: delivery.payload.to_owned(),
+        }
+    }
+}
+
+/// Makes a client take no more jobs, from any thread: a poll that waits is answered at once, without losing a job
+/// that was handed out at that moment. Reports of jobs that are held still go through.
+#[derive(Clone, Default)]
+pub struct Stopper {
+    state: Arc<Mutex<StopState>>,
+}
+
+#[derive(Default)]
+struct StopState {
+    stopped: bool,
+    /// Ends the link's sending side, while a poll waits.
+    polling: Option<Ender>,
+}
+
+impl Stopper {
+    /// Stops the client.
+    pub fn stop(&self) {
+        let mut state = self.locked();
+        state.stopped = true;
+        if let Some(end) = state.polling.take() {
+            end();
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, StopState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L: Link> Client<L> {
+    /// A client; its link is opened by the first call.
+    pub fn new(link: L) -> Client<L> {
+        Client { link, last_correlation: 0, stop: Stopper::default() }
+    }
+
+    /// What stops this client.
+    pub fn stopper(&self) -> Stopper {
+        self.stop.clone()
+    }
+
+    /// Submits jobs, all or none.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, ClientError> {
+        let frame = self.exchange(&Request::Submit(List::lent(jobs)), Duration::ZERO)?;
+        match decoded(&frame)? {
+            Reply::SubmitOk(submitted) => Ok(submitted.iter().collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks for up to `jobs_max` jobs of these queues, and waits for the first.
+    ///
+    /// # Errors
+    /// `Stopped` once this client was stopped and no job had been handed out; see [`ClientError`].
+    pub fn poll(
+        &mut self,
+        queues: &[&str],
+        jobs_max: u16,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<Vec<Job>, ClientError> {
+        let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
+        let request = Request::Poll(Poll {
+            queues: List::lent(queues),
+            jobs_max,
+            wait_ms: millis(wait),
+            lease_ms: millis(lease),
+        });
+        self.open()?;
+        let ender = self.link.ender().map_err(|source| ClientError::Broken { source })?;
+        {
+            let mut stop = self.stop.locked();
+            if stop.stopped {
+                return Err(ClientError::Stopped);
+            }
+            stop.polling = Some(ender);
+        }
+        let outcome = self.exchange(&request, wait);
+        let stopped = self.stop.locked().polling.take().is_none();
+        if stopped {
+            self.link.close();
+        }
+        let frame = match outcome {
+            Err(_) if stopped => return Err(ClientError::Stopped),
+            outcome => outcome?,
+        };
+        match decoded(&frame)? {
+            Reply::PollOk(jobs) if jobs.is_empty() && stopped => Err(ClientError::Stopped),
+            Reply::PollOk(jobs) => Ok(jobs.iter().map(Job::from).collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Reports attempts that did their work.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn ack(&mut self, items: &[AckItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
+        let frame = self.exchange(&Request::Ack(List::lent(items)), Duration::ZERO)?;
+        statuses(decoded(&frame)?)
+    }
+
+    /// Reports attempts that did not.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn fail(&mut self, items: &[FailItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
+        let frame = self.exchange(&Request::Fail(List::lent(items)), Duration::ZERO)?;
+        statuses(decoded(&frame)?)
+    }
+
+    /// Gives jobs back unharmed.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn release(&mut self, items: &[ReleaseItem]) -> Result<Vec<ItemStatus>, ClientError> {
+        let frame = self.exchange(&Request::Release(List::lent(items)), Duration::ZERO)?;
+        statuses(decoded(&frame)?)
+    }
+
+    /// Extends leases.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn heartbeat(&mut self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
+        let frame = self.exchange(&Request::Heartbeat(List::lent(leases)), Duration::ZERO)?;
+        match decoded(&frame)? {
+            Reply::HeartbeatOk(leases) => Ok(leases.iter().collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The reply to Stats, to be read by [`Client::decode`].
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn stats(&mut self) -> Result<Frame, ClientError> {
+        self.exchange(&Request::Stats, Duration::ZERO)
+    }
+
+    /// Reads a reply.
+    ///
+    /// # Errors
+    /// `Refused`, or `NotTheProtocol`.
+    pub fn decode(frame: &Frame) -> Result<Reply<'_>, ClientError> {
+        decoded(frame)
+    }
+
+    fn open(&mut self) -> Result<(), ClientError> {
+        if self.link.is_open() { Ok(()) } else { self.link.open() }
+    }
+
+    /// Sends a request and waits for its answer, `wait` longer than an answer may take anyway.
+    fn exchange(&mut self, request: &Request<'_>, wait: Duration) -> Result<Frame, ClientError> {
+        request.check().map_err(ClientError::Refused)?;
+        self.open()?;
+        self.last_correlation += 1;
+        let mut frame = Vec::new();
+        request.encode(self.last_correlation, &mut frame);
+        let waited = REPLY_TIMEOUT + wait;
+        let outcome = self.link.send(frame).and_then(|()| self.receive(waited));
+        outcome.map_err(|source| {
+            self.link.close();
+            match source.kind() {
+                io::ErrorKind::TimedOut => ClientError::TimedOut { waited },
+                io::ErrorKind::InvalidData => ClientError::NotTheProtocol { why: source.to_string() },
+                _ => ClientError::Broken { source },
+            }
+        })
+    }
+
+    fn receive(&mut self, wait: Duration) -> io::Result<Frame> {
+        let frame = self.link.receive(wait)?;
+        let Header { correlation, .. } = frame.header;
+        if correlation != self.last_correlation && correlation != 0 {
+            let text = format!("an answer to request {correlation} came for {}", self.last_correlation);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(frame)
+    }
+}
+
+fn decoded(frame: &Frame) -> Result<Reply<'_>, ClientError> {
+    let reply = Reply::decode(frame.header.kind, &frame.body)
+        .map_err(|refusal| ClientError::NotTheProtocol { why: refusal.text })?;
+    link::refusal_in(reply)
+}
+
+fn statuses(reply: Reply<'_>) -> Result<Vec<ItemStatus>, ClientError> {
+    match reply {
+        Reply::AckOk(items) | Reply::FailOk(items) | Reply::ReleaseOk(items) => Ok(items.iter().collect()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn unexpected(reply: &Reply<'_>) -> ClientError {
+    ClientError::NotTheProtocol { why: format!("a reply of another kind ({:#06x})", reply.kind()) }
+}

@@ -1,0 +1,211 @@
+//! The command line of `falcond`, and the order in which it starts.
+//!
+//! 1. Check the settings and read the token file. 2. Lock the data directory. 3. Listen, so that a port in use is told
+//! before anything is changed; clients that connect now wait. 4. Read the log. 5. Say where it listens, and serve.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Parser;
+
+use crate::client::read_token;
+use crate::exit::{self, Failure};
+use crate::limits::{POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
+use crate::master::{Config, Master, Opened, SyncMode, WalError};
+use crate::reactor::{Listener, Reactor, ReactorError};
+use crate::time::Millis;
+use crate::wal::{DirDevice, DirLock};
+use crate::worker::args::{lease, queue_name};
+use crate::worker::{CommandHandler, Pool, PoolConfig, local};
+
+/// Most workers in the master's process.
+const WORKERS_MAX: u64 = 1024;
+
+/// The FalconQueue master: keeps every job in a log on disk, and hands jobs to workers that poll for them.
+#[derive(Debug, Parser)]
+#[command(name = "falcond", version)]
+pub struct Args {
+    /// Where the log is; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "./falcon-data")]
+    data_dir: PathBuf,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3252")]
+    listen: String,
+    /// When the log is made durable: always (before each answer), never, or at most this long after.
+    #[arg(long, value_name = "always|never|DURATION", default_value = "always")]
+    sync: SyncMode,
+    /// File with a token that every client has to know.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// How long a key is remembered after its job ended.
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    key_window: Millis,
+    /// What is left of the leases of a worker whose connection broke.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    grace: Millis,
+    /// Size of a log segment.
+    #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT)]
+    segment_bytes: u32,
+    /// Standalone mode: run this many jobs at once in this process; needs --queue and a command.
+    #[arg(long, value_name = "N", requires_all = ["queues", "command"], value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
+    workers: Option<u64>,
+    /// A queue for --workers; may be given several times, the preferred one first.
+    #[arg(long = "queue", value_name = "QUEUE", requires = "workers", value_parser = queue_name)]
+    queues: Vec<String>,
+    /// Length of the leases of --workers.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
+    lease: Millis,
+    /// How long jobs of --workers may go on after SIGTERM or SIGINT; then they are stopped and given back.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    shutdown_limit: Millis,
+    /// The command that --workers run for each job.
+    #[arg(last = true, requires = "workers", value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or the disk or the system fails.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let config = config(args)?;
+    let handler = match args.workers {
+        Some(_) => Some(CommandHandler::new(&args.command).map_err(usage)?),
+        None => None,
+    };
+    if args.queues.len() > POLL_QUEUES_MAX {
+        return Err(usage(format!(
+            "{} queues were named; --workers take up to {POLL_QUEUES_MAX}",
+            args.queues.len()
+        )));
+    }
+    let address = resolve(&args.listen)?;
+    let _lock = DirLock::take(&args.data_dir).map_err(|error| match error {
+        WalError::Locked { .. } => Failure::new(exit::IN_USE, error),
+        error => Failure::new(exit::CANNOT_CREATE, error),
+    })?;
+    let listener = Listener::bind(address).map_err(|error| cannot_listen(&args.listen, &error))?;
+    let listens_at = listener.local_addr().map_err(|error| cannot_listen(&args.listen, &error))?;
+    let opened = open_log(config, &args.data_dir)?;
+    let (reactor, door) = Reactor::new(listener, opened).map_err(|error| reactor_failure(&error))?;
+    let pool = match handler {
+        Some(handler) => Some(start_pool(
+            args,
+            handler.with_master(listens_at.to_string()),
+            &local(door, "standalone".to_owned()),
+        )?),
+        None => None,
+    };
+    announce(listens_at)?;
+    let stopper = pool.as_ref().map(Pool::stopper);
+    let waiting = pool.map(|pool| std::thread::spawn(move || pool.join()));
+    let outcome = reactor.run(|| {
+        if let Some(stopper) = &stopper {
+            stopper.stop();
+        }
+    });
+    if let Some(waiting) = waiting {
+        match waiting.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("the workers in this process: {error}"),
+            Err(_) => log::error!("the workers in this process panicked"),
+        }
+    }
+    outcome.map_err(|error| reactor_failure(&error))
+}
+
+fn usage(text: impl std::fmt::Display) -> Failure {
+    Failure::new(exit::USAGE, text)
+}
+
+fn config(args: &Args) -> Result<Config, Failure> {
+    let token = match &args.token_file {
+        Some(path) => Some(read_token(path).map_err(|text| Failure::new(exit::CONFIG, text))?),
+        None => None,
+    };
+    let config = Config {
+        sync: args.sync,
+        token,
+        key_window: args.key_window,
+        grace: args.grace,
+        segment_bytes: args.segment_bytes,
+        seed: random_seed(),
+    };
+    config.validate().map_err(usage)?;
+    Ok(config)
+}
+
+/// A number that no other run has: the keys of std's hash maps come from the system's randomness.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
+    let refused =
+        |why: String| Failure::new(exit::USAGE, format!("--listen {listen:?}: {why}; write HOST:PORT"));
+    let mut addresses = listen.to_socket_addrs().map_err(|error| refused(error.to_string()))?;
+    addresses.next().ok_or_else(|| refused("the name has no address".to_owned()))
+}
+
+fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program has this port, name another one with --listen",
+        _ => "",
+    };
+    Failure::new(exit::UNAVAILABLE, format!("listening on {listen} failed: {error}{advice}"))
+}
+
+fn open_log(config: Config, dir: &Path) -> Result<Opened, Failure> {
+    let unusable = |error: io::Error| {
+        Failure::new(
+            exit::CANNOT_CREATE,
+            format!("the data directory {} cannot be used: {error}", dir.display()),
+        )
+    };
+    let device = DirDevice::open(dir).map_err(unusable)?;
+    device.remove_leftovers().map_err(unusable)?;
+    Master::open(config, Arc::new(device)).map_err(|error| {
+        let status = match error {
+            WalError::Damaged { .. } | WalError::Segment { .. } | WalError::Replay { .. } => {
+                exit::DATA_DAMAGED
+            }
+            _ => exit::IO,
+        };
+        Failure::new(status, error)
+    })
+}
+
+fn start_pool(
+    args: &Args,
+    handler: CommandHandler,
+    make: &crate::worker::MakeSource,
+) -> Result<Pool, Failure> {
+    let config = PoolConfig {
+        queues: args.queues.clone(),
+        concurrency: usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?,
+        lease: args.lease.into(),
+        shutdown_limit: args.shutdown_limit.into(),
+    };
+    Pool::start(config, make, Box::new(handler))
+        .map_err(|error| Failure::new(exit::SYSTEM, format!("starting the workers in this process: {error}")))
+}
+
+/// The one line on stdout, for scripts.
+fn announce(address: SocketAddr) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let told = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    told.map_err(|error| Failure::new(exit::IO, format!("writing to stdout: {error}")))?;
+    log::info!("listening on {address}");
+    Ok(())
+}
+
+fn reactor_failure(error: &ReactorError) -> Failure {
+    let status = match error {
+        ReactorError::Log(_) => exit::IO,
+        ReactorError::System { .. } => exit::SYSTEM,
+    };
+    Failure::new(status, error)
+}

@@ -1,0 +1,55 @@
+//! Exit statuses of the three programs, and the failure that carries one. Those from 64 on are `sysexits.h`'s.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// The request was refused.
+pub const REFUSED: u8 = 1;
+/// Bad usage of the command line.
+pub const USAGE: u8 = 2;
+/// No such thing.
+pub const NOT_FOUND: u8 = 3;
+/// Not done in time.
+pub const TIMED_OUT: u8 = 4;
+/// The log is damaged.
+pub const DATA_DAMAGED: u8 = 65;
+/// The master cannot be reached, or cannot listen.
+pub const UNAVAILABLE: u8 = 69;
+/// The system failed.
+pub const SYSTEM: u8 = 71;
+/// The data directory cannot be made or used.
+pub const CANNOT_CREATE: u8 = 73;
+/// A read, write or sync failed.
+pub const IO: u8 = 74;
+/// Another daemon has the data directory.
+pub const IN_USE: u8 = 75;
+/// A file that configures the program cannot be used.
+pub const CONFIG: u8 = 78;
+
+/// Why a program ends without having done its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit status.
+    pub status: u8,
+    /// A sentence for a person.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with this status and sentence.
+    pub fn new(status: u8, text: impl fmt::Display) -> Failure {
+        Failure { status, text: text.to_string() }
+    }
+}
+
+/// Ends a program: a failure is told on stderr.
+#[must_use]
+pub fn report(program: &str, outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, text }) => {
+            eprintln!("{program}: {text}");
+            ExitCode::from(status)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The way into the master from the same process: the frames of the protocol over channels instead of a socket.
+//! Jobs that are taken this way go through the same door as all others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+/// What a local source tells the loop.
+#[derive(Debug)]
+pub struct LocalMessage {
+    /// Which local source.
+    pub source: u64,
+    /// What it says.
+    pub what: LocalEvent,
+}
+
+/// What a local source can say.
+#[derive(Debug)]
+pub enum LocalEvent {
+    /// It is there.
+    Open {
+        /// Who it is.
+        name: String,
+        /// Where replies go, each a whole frame or several.
+        replies: Sender<Vec<u8>>,
+    },
+    /// Frames.
+    Frames(Vec<u8>),
+    /// It will send nothing more.
+    EndOfInput,
+    /// It is gone.
+    Closed,
+}
+
+/// Where local sources are opened. May be cloned and sent to other threads.
+#[derive(Clone)]
+pub struct LocalDoor {
+    messages: Sender<LocalMessage>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    count: Arc<AtomicU64>,
+}
+
+/// One local source: frames go in, frames come out.
+pub struct LocalEnd {
+    door: LocalDoor,
+    source: u64,
+    replies: Receiver<Vec<u8>>,
+}
+
+/// The master is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MasterGone;
+
+impl LocalDoor {
+    /// A door, and where its messages come out; `wake` is called after each.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> (LocalDoor, Receiver<LocalMessage>) {
+        let (messages, incoming) = mpsc::channel();
+        let door = LocalDoor { messages, wake: Arc::new(wake), count: Arc::new(AtomicU64::new(0)) };
+        (door, incoming)
+    }
+
+    /// Opens a source.
+    ///
+    /// # Errors
+    /// When the master is gone.
+    pub fn open(&self, name: &str) -> Result<LocalEnd, MasterGone> {
+        let source = self.count.fetch_add(1, Ordering::Relaxed);
+        let (sender, incoming) = mpsc::channel();
+        self.say(source, LocalEvent::Open { name: name.to_owned(), replies: sender })?;
+        Ok(LocalEnd { door: self.clone(), source, replies: incoming })
+    }
+
+    fn say(&self, source: u64, what: LocalEvent) -> Result<(), MasterGone> {
+        self.messages.send(LocalMessage { source, what }).map_err(|_| MasterGone)?;
+        (self.wake)();
+        Ok(())
+    }
+}
+
+impl LocalEnd {
+    /// Sends frames.
+    ///
+    /// # Errors
+    /// When the master is gone.
+    pub fn send(&self, frames: Vec<u8>) -> Result<(), MasterGone> {
+        self.door.say(self.source, LocalEvent::Frames(frames))
+    }
+
+    /// Waits for frames of the master; nothing if none came in time.
+    ///
+    /// # Errors
+    /// When the master is gone or has closed this source.
+    pub fn receive(&self, wait: Duration) -> Result<Option<Vec<u8>>, MasterGone> {
+        match self.replies.recv_timeout(wait) {
+            Ok(frames) => Ok(Some(frames)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(MasterGone),
+        }
+    }
+
+    /// Something that ends this source's sending side, from any thread: a poll that waits is answered.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let (door, source) = (self.door.clone(), self.source);
+        move || {
+            // A master that is gone has nothing left to stop.
+            let _ = door.say(source, LocalEvent::EndOfInput);
+        }
+    }
+}
+
+impl Drop for LocalEnd {
+    fn drop(&mut self) {
+        // A master that is gone needs no word of it.
+        let _ = self.door.say(self.source, LocalEvent::Closed);
+    }
+}

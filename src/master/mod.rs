@@ -1,0 +1,405 @@
+//! The master as a value: frames, time and "durable up to" go in; replies and a deadline come out.
+//!
+//! Promises: state moves on at append, and a reply that tells of it leaves only when what it tells is durable (as
+//! `--sync` defines it); a job leaves `pending` in one function only, [`dispatch`], to answer a poll that waits.
+//! It does not: touch sockets, read clocks, start threads, or run a sync (it says what to sync and is told of the
+//! outcome). So a simulation drives it whole.
+//!
+//! A turn, as the reactor drives it:
+//!
+//! 1. [`Master::begin_turn`]: time passes; leases that ran out are ended.
+//! 2. [`Master::receive`] for each frame: decide, append events, apply them, write the reply behind its gate.
+//! 3. [`Master::finish_turn`]: waiting polls get jobs, or are told that their wait is over.
+//! 4. [`Master::sync_request`], run elsewhere; [`Master::synced`] releases what it made durable.
+//! 5. [`Master::next_ready`] names the sessions that have something to send; see [`Outbox`].
+//!
+//! An error from any of these is the last: the daemon stops and sends nothing more.
+
+pub mod local;
+
+mod backoff;
+mod config;
+mod dispatch;
+mod outbox;
+mod requests;
+mod session;
+#[cfg(test)]
+mod tests;
+mod views;
+mod waiters;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use backoff::{Random, backoff};
+use session::{Session, Sessions};
+use waiters::Waiters;
+
+use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId, SessionId};
+use crate::limits::{GROUP_BYTES_BOUND, RECORD_OVERHEAD_BYTES_MAX};
+use crate::protocol::{Refusal, Reply, Submitted, frame::BadHeader};
+use crate::queue::{DeathReason, Event, Queues};
+use crate::time::Timestamp;
+use crate::wal::{Entry, LogDevice, SyncOutcome, SyncRequest, Wal};
+
+pub use crate::wal::{SyncThread, WalError};
+pub use config::{Config, ConfigError, SyncMode};
+pub use outbox::Outbox;
+
+/// Name and version that HelloOk carries.
+pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
+
+/// The master.
+#[derive(Debug)]
+pub struct Master {
+    config: Config,
+    queues: Queues,
+    wal: Wal,
+    sessions: Sessions,
+    waiters: Waiters,
+    random: Random,
+    started_at: Timestamp,
+    stopping: bool,
+    /// Bytes appended since the last sync was asked for, and since when.
+    group_bytes: usize,
+    unsynced_since: Option<Timestamp>,
+    /// Which sessions have replies that wait for which LSN, in the order of LSNs.
+    gates: VecDeque<(Lsn, SessionId)>,
+    /// Sessions with something to send or to be closed.
+    ready: Vec<SessionId>,
+    /// Sessions that will send nothing more, since the last turn's end.
+    ended: Vec<SessionId>,
+    /// Queues that may have both a job and a waiting poll.
+    to_serve: Vec<QueueId>,
+    scratch: Scratch,
+}
+
+/// Memory that is used again at each request.
+#[derive(Debug, Default)]
+struct Scratch {
+    event: Vec<u8>,
+    queues: Vec<QueueId>,
+    submitted: Vec<Submitted>,
+    due: Vec<u32>,
+}
+
+/// A master with the newest moment that its log knows: time must not go back behind it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The master.
+    pub master: Master,
+    /// Moment of the newest record.
+    pub last_at: Timestamp,
+}
+
+impl Master {
+    /// Reads the log and rebuilds the state from it.
+    ///
+    /// # Errors
+    /// See [`WalError`].
+    pub fn open(config: Config, device: Arc<dyn LogDevice>) -> Result<Opened, WalError> {
+        let mut queues = Queues::default();
+        let mut last_at = Timestamp(0);
+        let mut random = Random(config.seed);
+        let log_id = u128::from(random.next()) << 64 | u128::from(random.next());
+        let wal = Wal::open(device, config.segment_bytes, log_id, |record| {
+            let lsn = record.head.lsn;
+            let replay = |why: String| WalError::Replay { why };
+            let event = Event::decode(record.head.kind, record.body)
+                .map_err(|error| replay(format!("record {lsn}: {error}")))?;
+            last_at = last_at.max(record.head.at);
+            let location = payload_location(record.head.epoch, record.body_at, record.body.len(), &event);
+            queues.apply(lsn, record.head.at, &event, location).map_err(|broken| replay(broken.to_string()))
+        })?;
+        let master = Master {
+            config,
+            queues,
+            wal,
+            sessions: Sessions::default(),
+            waiters: Waiters::default(),
+            random,
+            started_at: Timestamp(0),
+            stopping: false,
+            group_bytes: 0,
+            unsynced_since: None,
+            gates: VecDeque::new(),
+            ready: Vec::new(),
+            ended: Vec::new(),
+            to_serve: Vec::new(),
+            scratch: Scratch::default(),
+        };
+        Ok(Opened { master, last_at })
+    }
+
+    /// Begins to serve: every lease gets its full length from `now`.
+    pub fn start(&mut self, now: Timestamp) {
+        self.started_at = now;
+        self.queues.advance(now);
+        self.queues.renew_leases(now);
+    }
+
+    /// Adds a connection or local source.
+    pub fn connected(&mut self) -> SessionId {
+        self.sessions.open()
+    }
+
+    /// Adds a source in the same process, which needs no Hello.
+    pub fn connected_locally(&mut self, name: &str) -> SessionId {
+        let id = self.sessions.open();
+        if let Some(session) = self.sessions.session_mut(id) {
+            session.greeted = true;
+            session.name = name.into();
+        }
+        id
+    }
+
+    /// Whether nothing that this session sends counts any more.
+    #[must_use]
+    pub fn is_closing(&self, id: SessionId) -> bool {
+        self.sessions.session(id).is_none_or(|session| session.closing)
+    }
+
+    /// The longest body that this session may send now.
+    #[must_use]
+    pub fn body_bytes_max(&self, id: SessionId) -> usize {
+        self.sessions.session(id).map_or(0, Session::body_bytes_max)
+    }
+
+    /// Whether nothing more is to be read from this session before it was sent something.
+    #[must_use]
+    pub fn is_stalled(&self, id: SessionId) -> bool {
+        self.sessions.session(id).is_some_and(Session::is_stalled)
+    }
+
+    /// Whether the session is over: it is closing, and all was sent to it.
+    #[must_use]
+    pub fn is_done(&self, id: SessionId) -> bool {
+        self.sessions.session(id).is_none_or(Session::is_done)
+    }
+
+    /// What waits to be sent to this session.
+    pub fn outbox(&mut self, id: SessionId) -> Option<&mut Outbox> {
+        self.sessions.session_mut(id).map(|session| &mut session.outbox)
+    }
+
+    /// Time passes: leases that have run out by `now` are ended.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn begin_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
+        self.queues.advance(now);
+        for job in self.queues.take_run_out(now) {
+            let lease = self.queues.live_lease(job).expect("a lease that runs out is live");
+            log::info!("the lease {} of job {job} ran out (attempt {})", lease.id, lease.attempts);
+            let event = if lease.attempts < lease.max_attempts {
+                let retry_at = now.plus(backoff(lease.attempts, &mut self.random));
+                Event::Timeout { job, lease: lease.id, retry_at }
+            } else {
+                let error = "the lease of the last attempt ran out";
+                Event::Dead { job, lease: lease.id, reason: DeathReason::Lease, error }
+            };
+            self.wal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
+            self.record(now, &event, false)?;
+        }
+        Ok(())
+    }
+
+    /// Answers a header that cannot be followed, and ends the session.
+    pub fn refuse_header(&mut self, id: SessionId, bad: &BadHeader) {
+        self.refuse(id, bad.correlation, bad.refusal.clone());
+    }
+
+    /// The session will send nothing more: at the end of the turn its polls that still wait are answered without
+    /// jobs, and when everything was sent it is done.
+    pub fn input_ended(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.session_mut(id) {
+            session.closing = true;
+            self.ended.push(id);
+        }
+    }
+
+    /// The session is gone. Its leases are cut to the grace, unless another session names them by then.
+    pub fn disconnected(&mut self, id: SessionId, now: Timestamp) {
+        let Some(mut session) = self.sessions.close(id) else { return };
+        for number in session.polls.drain(..) {
+            self.waiters.take(number, &mut self.scratch.queues);
+        }
+        let deadline = now.plus(self.config.grace);
+        for (job, lease) in session.take_leases() {
+            self.queues.cut(job, lease, id, deadline);
+        }
+    }
+
+    /// Waiting polls get the jobs that are there, or are told that their wait is over.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn finish_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
+        self.serve_polls(now)?;
+        while let Some(id) = self.ended.pop() {
+            let polls = self.sessions.session_mut(id).map(|session| std::mem::take(&mut session.polls));
+            polls.into_iter().flatten().for_each(|number| self.answer_empty(number));
+            self.list_ready(id);
+        }
+        let mut due = std::mem::take(&mut self.scratch.due);
+        self.waiters.run_out(now, &mut due);
+        for number in due.drain(..) {
+            self.answer_empty(number);
+        }
+        self.scratch.due = due;
+        Ok(())
+    }
+
+    /// The next moment at which a turn is due, or one before it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let sync_at = match (self.config.sync, self.unsynced_since) {
+            (SyncMode::Every(interval), Some(since)) if !self.wal.is_syncing() => Some(since.plus(interval)),
+            _ => None,
+        };
+        let queues = self.queues.next_deadline();
+        queues.into_iter().chain(self.waiters.next_deadline()).chain(sync_at).min()
+    }
+
+    /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
+    #[must_use]
+    pub fn wants_sync(&self) -> bool {
+        self.config.sync == SyncMode::Always && self.wal.has_unsynced() && !self.wal.is_syncing()
+    }
+
+    /// What to make durable now, if anything: `quiet` says that nothing more is ready to be read, which is the
+    /// moment to sync; a group that has grown to its bound does not wait for that.
+    pub fn sync_request(&mut self, now: Timestamp, quiet: bool) -> Option<SyncRequest> {
+        let due = match self.config.sync {
+            SyncMode::Always => quiet || self.group_bytes >= GROUP_BYTES_BOUND,
+            SyncMode::Never => false,
+            SyncMode::Every(interval) => self.unsynced_since.is_some_and(|since| now >= since.plus(interval)),
+        };
+        if due { self.sync_all() } else { None }
+    }
+
+    /// What to make durable before the daemon stops, in every mode; nothing if all is, or a sync is under way.
+    pub fn sync_all(&mut self) -> Option<SyncRequest> {
+        let request = self.wal.sync_request()?;
+        self.group_bytes = 0;
+        self.unsynced_since = None;
+        Some(request)
+    }
+
+    /// Takes the outcome of a sync and releases the replies that waited for it.
+    ///
+    /// # Errors
+    /// When it failed: nothing more may be sent.
+    pub fn synced(&mut self, outcome: &SyncOutcome) -> Result<(), WalError> {
+        self.wal.synced(outcome)?;
+        let durable = self.wal.durable();
+        while let Some((lsn, id)) = self.gates.front().copied()
+            && lsn <= durable
+        {
+            self.gates.pop_front();
+            if let Some(session) = self.sessions.session_mut(id) {
+                session.outbox.release(durable);
+                self.list_ready(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next session that may have something to send or is done.
+    pub fn next_ready(&mut self) -> Option<SessionId> {
+        let id = self.ready.pop()?;
+        if let Some(session) = self.sessions.session_mut(id) {
+            session.listed = false;
+        }
+        Some(id)
+    }
+
+    /// Everything in the log's and the queues' keeping that can be compared, see [`Queues::describe`].
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Appends an event of the group that was begun, and applies it.
+    fn record(&mut self, now: Timestamp, event: &Event<'_>, more: bool) -> Result<Lsn, WalError> {
+        self.scratch.event.clear();
+        let tail = event.encode_head(&mut self.scratch.event);
+        let entry = Entry { at: now, kind: event.kind(), head: &self.scratch.event, tail, more };
+        let appended = self.wal.append(&entry)?;
+        self.group_bytes += entry.head.len() + tail.len();
+        self.unsynced_since.get_or_insert(now);
+        self.queues
+            .apply(appended.lsn, now, event, appended.tail_at)
+            .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
+        Ok(appended.lsn)
+    }
+
+    /// The LSN that a reply which tells of the state now has to wait for, if it has to wait.
+    fn gate(&self) -> Option<Lsn> {
+        let newest = self.wal.last_lsn();
+        (self.config.sync == SyncMode::Always && newest > self.wal.durable()).then_some(newest)
+    }
+
+    /// Writes a reply that leaves when everything that happened so far is durable.
+    fn reply(&mut self, id: SessionId, correlation: u64, reply: &Reply<'_>) {
+        let gate = self.gate();
+        self.reply_behind(gate, id, correlation, reply);
+    }
+
+    /// Writes a reply that tells nothing of the state, and leaves at once.
+    fn reply_at_once(&mut self, id: SessionId, correlation: u64, reply: &Reply<'_>) {
+        self.reply_behind(None, id, correlation, reply);
+    }
+
+    fn reply_behind(&mut self, gate: Option<Lsn>, id: SessionId, correlation: u64, reply: &Reply<'_>) {
+        let Some(session) = self.sessions.session_mut(id) else { return };
+        reply.encode(correlation, &mut session.outbox.stream(gate.is_some()).bytes);
+        self.close_gate(gate, id);
+    }
+
+    /// Completes what was written to a session's stream: it leaves when `gate` is durable, or at once.
+    fn close_gate(&mut self, gate: Option<Lsn>, id: SessionId) {
+        let Some(session) = self.sessions.session_mut(id) else { return };
+        let Some(lsn) = gate else { return self.list_ready(id) };
+        session.outbox.close_gate(lsn);
+        if self.gates.back() != Some(&(lsn, id)) {
+            self.gates.push_back((lsn, id));
+        }
+    }
+
+    fn refuse(&mut self, id: SessionId, correlation: u64, refusal: Refusal) {
+        let closes = refusal.code.closes();
+        self.reply_at_once(id, correlation, &Reply::Error(refusal));
+        let Some(session) = self.sessions.session_mut(id) else { return };
+        if closes {
+            session.closing = true;
+            for number in std::mem::take(&mut session.polls) {
+                self.waiters.take(number, &mut self.scratch.queues);
+            }
+        }
+    }
+
+    fn list_ready(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.session_mut(id)
+            && !session.listed
+        {
+            session.listed = true;
+            self.ready.push(id);
+        }
+    }
+
+    /// Notes that a session holds a lease from now on.
+    fn hold(&mut self, id: SessionId, job: JobId, lease: LeaseId) {
+        self.queues.hold(job, lease, id);
+        if let Some(session) = self.sessions.session_mut(id) {
+            session.holds(job, lease, &self.queues);
+        }
+    }
+}
+
+/// Where an ENQUEUE's payload lies: it is the end of its record's body.
+fn payload_location(epoch: u32, body_at: u32, body_bytes: usize, event: &Event<'_>) -> Location {
+    let Event::Enqueue(job) = event else { return Location::default() };
+    let head_bytes = u32::try_from(body_bytes - job.payload.len()).expect("a record is within its limit");
+    Location { epoch, offset: body_at + head_bytes }
+}

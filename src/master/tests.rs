@@ -1,0 +1,1 @@
+//! The master driven by hand.

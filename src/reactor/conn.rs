@@ -1,0 +1,247 @@
+//! One connection: bytes in, cut into frames; bytes out, as the socket takes them. mio tells of a change once, so
+//! what could not be finished is remembered here.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::ids::SessionId;
+use crate::limits::READ_BYTES_PER_TURN;
+use crate::master::{Master, Outbox, WalError};
+use crate::protocol::FrameBuffer;
+use crate::protocol::frame::{BadHeader, next_in};
+use crate::time::Timestamp;
+
+/// Pieces handed to the system in one call; Linux takes up to 1,024.
+const PIECES_PER_WRITE: usize = 64;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn {
+    stream: TcpStream,
+    session: SessionId,
+    /// What was read and not yet taken: the start of a frame, or frames that wait because the session is stalled.
+    input: FrameBuffer,
+    is_readable: bool,
+    is_writable: bool,
+    /// Whether it is on the loop's list of connections to read from.
+    pub is_listed: bool,
+    /// Set once all was said and the sending side is closed; what still comes in is dropped.
+    pub is_lingering: bool,
+    input_ended: bool,
+}
+
+/// What a connection is after something was done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing more can be done now.
+    Idle,
+    /// There is more to do, and no further event will say so.
+    More,
+    /// It broke, or both sides are done.
+    Gone,
+}
+
+impl Conn {
+    /// Takes a connection over and registers it, once for ever.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(mut stream: TcpStream, session: SessionId, registry: &Registry) -> io::Result<Conn> {
+        stream.set_nodelay(true)?;
+        rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+        let token = Token(usize::try_from(session.0).map_err(io::Error::other)?);
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Conn {
+            stream,
+            session,
+            input: FrameBuffer::default(),
+            is_readable: true,
+            is_writable: true,
+            is_listed: false,
+            is_lingering: false,
+            input_ended: false,
+        })
+    }
+
+    /// Whose connection this is.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Notes what an event said.
+    pub fn note(&mut self, readable: bool, writable: bool) {
+        self.is_readable |= readable;
+        self.is_writable |= writable;
+    }
+
+    /// Whether there may be something to read or to take without a further event.
+    pub fn has_unread(&self) -> bool {
+        self.input.waiting_bytes() > 0 || (self.is_readable && !self.input_ended)
+    }
+
+    /// Reads up to the turn's budget and hands every whole frame to the master.
+    ///
+    /// # Errors
+    /// The master's, which are the last.
+    pub fn read(
+        &mut self,
+        master: &mut Master,
+        scratch: &mut [u8],
+        now: Timestamp,
+    ) -> Result<Outcome, WalError> {
+        if self.is_lingering {
+            return Ok(self.drop_input(scratch));
+        }
+        let mut budget = READ_BYTES_PER_TURN;
+        loop {
+            if !self.take_waiting(master, now)? || master.is_closing(self.session) {
+                return Ok(Outcome::Idle);
+            }
+            if budget == 0 {
+                return Ok(Outcome::More);
+            }
+            if !self.is_readable || self.input_ended {
+                return Ok(Outcome::Idle);
+            }
+            match self.read_once(master, scratch, budget, now) {
+                Ok(Ok(0)) => {
+                    self.input_ended = true;
+                    master.input_ended(self.session);
+                    return Ok(Outcome::Idle);
+                }
+                Ok(Ok(came)) => budget = budget.saturating_sub(came),
+                Ok(Err(fatal)) => return Err(fatal),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("session {}: reading: {error}", self.session);
+                    return Ok(Outcome::Gone);
+                }
+            }
+        }
+    }
+
+    /// One read, into the middle of a long frame if there is one, else into the shared scratch; so an idle
+    /// connection keeps no memory and a long payload is not copied on its way to the log.
+    fn read_once(
+        &mut self,
+        master: &mut Master,
+        scratch: &mut [u8],
+        budget: usize,
+        now: Timestamp,
+    ) -> io::Result<Result<usize, WalError>> {
+        let missing = self.input.missing_bytes(master.body_bytes_max(self.session));
+        if missing > 0 {
+            let stream = &mut self.stream;
+            return self.input.read_with(missing.min(budget), |room| stream.read(room)).map(Ok);
+        }
+        let room = scratch.len().min(budget);
+        let came = self.stream.read(&mut scratch[..room])?;
+        let fresh = &scratch[..came];
+        if self.input.waiting_bytes() > 0 {
+            self.input.push(fresh);
+            return Ok(Ok(came));
+        }
+        Ok(self.take_fresh(master, fresh, now).map(|()| came))
+    }
+
+    /// Hands the frames in `fresh` to the master; the rest is kept.
+    fn take_fresh(&mut self, master: &mut Master, mut fresh: &[u8], now: Timestamp) -> Result<(), WalError> {
+        while !master.is_closing(self.session) && !master.is_stalled(self.session) {
+            match next_in(fresh, master.body_bytes_max(self.session)) {
+                Ok(Some((header, frame_bytes))) => {
+                    let body = &fresh[frame_bytes - header.body_bytes..frame_bytes];
+                    master.receive(self.session, &header, body, now)?;
+                    fresh = &fresh[frame_bytes..];
+                }
+                Ok(None) => break,
+                Err(bad) => {
+                    self.refuse(master, &bad);
+                    return Ok(());
+                }
+            }
+        }
+        if !fresh.is_empty() {
+            self.input.push(fresh);
+        }
+        Ok(())
+    }
+
+    /// Hands frames that wait in the buffer to the master; says whether reading may go on.
+    fn take_waiting(&mut self, master: &mut Master, now: Timestamp) -> Result<bool, WalError> {
+        loop {
+            if master.is_closing(self.session) || master.is_stalled(self.session) {
+                return Ok(false);
+            }
+            match self.input.next_frame(master.body_bytes_max(self.session)) {
+                Ok(Some((header, body))) => master.receive(self.session, &header, body, now)?,
+                Ok(None) => return Ok(true),
+                Err(bad) => {
+                    self.refuse(master, &bad);
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, master: &mut Master, bad: &BadHeader) {
+        master.refuse_header(self.session, bad);
+        self.input = FrameBuffer::default();
+    }
+
+    /// Reads and drops, so that the last words are not lost to a reset by unread data.
+    fn drop_input(&mut self, scratch: &mut [u8]) -> Outcome {
+        let mut budget = READ_BYTES_PER_TURN;
+        while self.is_readable && !self.input_ended {
+            if budget == 0 {
+                return Outcome::More;
+            }
+            match self.stream.read(scratch) {
+                Ok(0) => self.input_ended = true,
+                Ok(came) => budget = budget.saturating_sub(came),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Outcome::Gone,
+            }
+        }
+        if self.input_ended { Outcome::Gone } else { Outcome::Idle }
+    }
+
+    /// Writes what may leave, as far as the socket takes it.
+    pub fn write(&mut self, outbox: &mut Outbox) -> Outcome {
+        while self.is_writable && outbox.ready_bytes() > 0 {
+            let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
+            let count = outbox.fill(&mut pieces);
+            match self.stream.write_vectored(&pieces[..count]) {
+                Ok(sent) => outbox.consume(sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("session {}: writing: {error}", self.session);
+                    return Outcome::Gone;
+                }
+            }
+        }
+        Outcome::Idle
+    }
+
+    /// Everything was said: closes the sending side. The connection is gone when the other side has closed, too.
+    pub fn finish(&mut self) -> Outcome {
+        if self.input_ended || self.stream.shutdown(Shutdown::Write).is_err() {
+            return Outcome::Gone;
+        }
+        self.is_lingering = true;
+        self.input = FrameBuffer::default();
+        Outcome::More
+    }
+
+    /// Ends the registration; the socket closes with the value.
+    pub fn deregister(&mut self, registry: &Registry) {
+        if let Err(error) = registry.deregister(&mut self.stream) {
+            log::debug!("session {}: deregistering: {error}", self.session);
+        }
+    }
+}

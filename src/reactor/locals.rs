@@ -1,0 +1,94 @@
+//! Sources in the same process: their frames come by a channel, their replies leave by one.
+
+use std::collections::HashMap;
+use std::io::IoSlice;
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::ids::SessionId;
+use crate::master::local::{LocalEvent, LocalMessage};
+use crate::master::{Master, WalError};
+use crate::protocol::frame::next_in;
+use crate::time::Timestamp;
+
+/// All local sources.
+#[derive(Debug, Default)]
+pub struct Locals {
+    sessions: HashMap<u64, SessionId>,
+    replies: HashMap<SessionId, Sender<Vec<u8>>>,
+}
+
+impl Locals {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Takes everything that local sources said; says whether there was anything.
+    pub fn read(
+        &mut self,
+        messages: &Receiver<LocalMessage>,
+        master: &mut Master,
+        now: Timestamp,
+    ) -> Result<bool, WalError> {
+        let mut any = false;
+        while let Ok(LocalMessage { source, what }) = messages.try_recv() {
+            any = true;
+            if let LocalEvent::Open { name, replies } = what {
+                let id = master.connected_locally(&name);
+                self.sessions.insert(source, id);
+                self.replies.insert(id, replies);
+                continue;
+            }
+            let Some(id) = self.sessions.get(&source).copied() else { continue };
+            match what {
+                LocalEvent::Open { .. } => {}
+                LocalEvent::Frames(frames) => receive(master, id, &frames, now)?,
+                LocalEvent::EndOfInput => master.input_ended(id),
+                LocalEvent::Closed => {
+                    self.sessions.remove(&source);
+                    self.replies.remove(&id);
+                    master.disconnected(id, now);
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Sends what may leave to a local source; says whether the session is one.
+    pub fn write(&mut self, id: SessionId, master: &mut Master) -> bool {
+        let Some(replies) = self.replies.get(&id) else { return false };
+        let Some(outbox) = master.outbox(id) else { return true };
+        let mut frames = Vec::with_capacity(outbox.ready_bytes());
+        while outbox.ready_bytes() > 0 {
+            let mut pieces = [IoSlice::new(&[]); 16];
+            let count = outbox.fill(&mut pieces);
+            let before = frames.len();
+            pieces[..count].iter().for_each(|piece| frames.extend_from_slice(piece));
+            outbox.consume(frames.len() - before);
+        }
+        // A source that is gone says so by its own message.
+        let _ = replies.send(frames);
+        if master.is_done(id) {
+            self.replies.remove(&id);
+        }
+        true
+    }
+}
+
+fn receive(master: &mut Master, id: SessionId, mut frames: &[u8], now: Timestamp) -> Result<(), WalError> {
+    while !master.is_closing(id) {
+        match next_in(frames, master.body_bytes_max(id)) {
+            Ok(Some((header, frame_bytes))) => {
+                let body = &frames[frame_bytes - header.body_bytes..frame_bytes];
+                master.receive(id, &header, body, now)?;
+                frames = &frames[frame_bytes..];
+            }
+            Ok(None) => break,
+            Err(bad) => {
+                master.refuse_header(id, &bad);
+                break;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! The loop: sockets, signals, the clock and the sync thread around a [`Master`]. One thread, nothing else in here.
+//!
+//! Promises: no connection is read or written beyond its share of a turn; one that does not read its replies is not
+//! read from; every connection that can be served is, whatever the others do. After a failed write or sync nothing
+//! more is sent and the loop ends with the error.
+//!
+//! A sync is asked for when nothing more is ready to be read (one more wait with no time-out says so), or when the
+//! group has grown to its bound; meanwhile the loop goes on.
+
+mod clock;
+mod conn;
+mod listener;
+mod locals;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::ids::SessionId;
+use crate::limits::{CONNECTIONS_MAX, READ_BYTES_PER_TURN};
+use crate::master::local::{LocalDoor, LocalMessage};
+use crate::master::{Master, Opened, SyncThread, WalError};
+use crate::protocol::{ErrorCode, Refusal, Reply};
+use crate::time::{Millis, Timestamp};
+
+use clock::Clock;
+use conn::{Conn, Outcome};
+pub use listener::Listener;
+use locals::Locals;
+
+const LISTENER: Token = Token(0);
+const WAKER: Token = Token(1);
+const SIGNALS: Token = Token(2);
+
+/// How long the last words to a connection may take to be read.
+const LINGER: Millis = Millis(1000);
+
+/// How long replies may take to leave when the daemon stops.
+const LAST_WRITES: Duration = Duration::from_secs(1);
+
+/// Why the loop ended other than by a signal.
+#[derive(Debug)]
+pub enum ReactorError {
+    /// The log failed; nothing was answered since.
+    Log(WalError),
+    /// The system failed.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for ReactorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReactorError::Log(error) => {
+                write!(f, "{error}. Nothing was acknowledged since; mend the disk and start again")
+            }
+            ReactorError::System { doing, source } => write!(f, "{doing} failed: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for ReactorError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ReactorError::Log(error) => Some(error),
+            ReactorError::System { source, .. } => Some(source),
+        }
+    }
+}
+
+impl From<WalError> for ReactorError {
+    fn from(error: WalError) -> Self {
+        ReactorError::Log(error)
+    }
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> ReactorError {
+    move |source| ReactorError::System { doing, source }
+}
+
+/// The loop.
+pub struct Reactor {
+    poll: Poll,
+    signals: Signals,
+    listener: Option<Listener>,
+    master: Master,
+    sync: SyncThread,
+    clock: Clock,
+    /// By the place of their session.
+    conns: Vec<Option<Conn>>,
+    conns_max: usize,
+    conns_open: usize,
+    /// Connections that have more to read without a further event.
+    to_read: VecDeque<SessionId>,
+    /// Connections whose last words were said, and when they are dropped.
+    lingering: VecDeque<(Timestamp, SessionId)>,
+    locals: Locals,
+    messages: Receiver<LocalMessage>,
+    scratch: Vec<u8>,
+    stop: Stop,
+}
+
+/// How far the way to a stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// Waits for the local sources to finish.
+    Wanted,
+    Now,
+}
+
+impl Reactor {
+    /// A loop that has not begun, and the door for sources in the same process.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(mut listener: Listener, opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
+        let poll = Poll::new().map_err(system("making the event queue"))?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system("making the waker"))?);
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system("catching signals"))?;
+        poll.registry()
+            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .map_err(system("registering for signals"))?;
+        listener.register(poll.registry(), LISTENER).map_err(system("registering the listener"))?;
+        let wake = {
+            let waker = Arc::clone(&waker);
+            move || {
+                if let Err(error) = waker.wake() {
+                    log::error!("waking the loop: {error}");
+                }
+            }
+        };
+        let (door, messages) = LocalDoor::new(wake.clone());
+        let sync = SyncThread::start(wake).map_err(system("starting the sync thread"))?;
+        let clock = Clock::start(opened.last_at);
+        let mut master = opened.master;
+        master.start(clock.now());
+        let reactor = Reactor {
+            poll,
+            signals,
+            listener: Some(listener),
+            master,
+            sync,
+            clock,
+            conns: Vec::new(),
+            conns_max: connections_max(),
+            conns_open: 0,
+            to_read: VecDeque::new(),
+            lingering: VecDeque::new(),
+            locals: Locals::default(),
+            messages,
+            scratch: vec![0; READ_BYTES_PER_TURN],
+            stop: Stop::No,
+        };
+        Ok((reactor, door))
+    }
+
+    /// Serves until a signal says stop. `on_stop` is called at the first one, to stop local sources; the loop goes on
+    /// until they are gone, or until the second signal.
+    ///
+    /// # Errors
+    /// When the log or the system fails.
+    pub fn run(mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
+        let mut events = Events::with_capacity(1024);
+        while self.stop != Stop::Now {
+            let timeout = self.timeout();
+            self.wait(&mut events, timeout)?;
+            let now = self.clock.now();
+            self.master.begin_turn(now)?;
+            let mut quiet = events.is_empty() && self.to_read.is_empty();
+            for event in &events {
+                self.note(event, &mut on_stop);
+            }
+            self.accept();
+            self.read_ready(now)?;
+            quiet &= !self.locals.read(&self.messages, &mut self.master, now)?;
+            self.master.finish_turn(now)?;
+            self.sync(now, quiet)?;
+            self.write_ready(now);
+            self.drop_lingering(now);
+            if self.stop == Stop::Wanted && self.locals.is_empty() {
+                self.stop = Stop::Now;
+            }
+        }
+        self.finish()
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> Result<(), ReactorError> {
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            outcome => outcome.map_err(system("waiting for events")),
+        }
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self) -> Option<Duration> {
+        let more =
+            !self.to_read.is_empty() || self.listener.as_ref().is_some_and(|listener| listener.is_ready);
+        if more || self.master.wants_sync() {
+            return Some(Duration::ZERO);
+        }
+        let linger = self.lingering.front().map(|(until, _)| *until);
+        let deadline = self.master.next_deadline().into_iter().chain(linger).min()?;
+        Some(deadline.since(self.clock.now()).into())
+    }
+
+    fn note(&mut self, event: &mio::event::Event, on_stop: &mut impl FnMut()) {
+        match event.token() {
+            LISTENER => {
+                if let Some(listener) = &mut self.listener {
+                    listener.is_ready = true;
+                }
+            }
+            WAKER => {}
+            SIGNALS => self.take_signals(on_stop),
+            Token(session) => {
+                let id = SessionId(session as u64);
+                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+                let writable = event.is_writable() || event.is_write_closed() || event.is_error();
+                if let Some(conn) = conn_of(&mut self.conns, id) {
+                    conn.note(readable, writable);
+                    list(&mut self.to_read, conn);
+                }
+                if writable {
+                    self.write_one(id, self.clock.now());
+                }
+            }
+        }
+    }
+
+    fn take_signals(&mut self, on_stop: &mut impl FnMut()) {
+        for signal in self.signals.pending() {
+            log::info!("stopping (signal {signal})");
+            self.listener = None;
+            self.stop = match self.stop {
+                Stop::No => Stop::Wanted,
+                Stop::Wanted | Stop::Now => Stop::Now,
+            };
+            on_stop();
+        }
+    }
+
+    fn accept(&mut self) {
+        let Some(mut listener) = self.listener.take() else { return };
+        if listener.is_ready {
+            listener.accept_some(|stream| self.take_connection(stream));
+        }
+        self.listener = Some(listener);
+    }
+
+    fn take_connection(&mut self, stream: TcpStream) {
+        if self.conns_open >= self.conns_max {
+            refuse_connection(stream, self.conns_max);
+            return;
+        }
+        let id = self.master.connected();
+        match Conn::new(stream, id, self.poll.registry()) {
+            Ok(mut conn) => {
+                list(&mut self.to_read, &mut conn);
+                let place = id.place();
+                if self.conns.len() <= place {
+                    self.conns.resize_with(place + 1, || None);
+                }
+                self.conns[place] = Some(conn);
+                self.conns_open += 1;
+            }
+            Err(error) => {
+                log::warn!("a connection could not be taken: {error}");
+                self.master.disconnected(id, self.clock.now());
+            }
+        }
+    }
+
+    /// Reads from every connection that has something, each within its budget.
+    fn read_ready(&mut self, now: Timestamp) -> Result<(), WalError> {
+        for _ in 0..self.to_read.len() {
+            let Some(id) = self.to_read.pop_front() else { break };
+            let Some(conn) = conn_of(&mut self.conns, id) else { continue };
+            conn.is_listed = false;
+            match conn.read(&mut self.master, &mut self.scratch, now)? {
+                Outcome::Idle => {}
+                Outcome::More => list(&mut self.to_read, conn),
+                Outcome::Gone => self.drop_connection(id, now),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the outcome of the sync under way, and asks for the next when it is time.
+    fn sync(&mut self, now: Timestamp, quiet: bool) -> Result<(), WalError> {
+        if let Some(outcome) = self.sync.outcome() {
+            self.master.synced(&outcome)?;
+        }
+        if let Some(request) = self.master.sync_request(now, quiet) {
+            self.sync.submit(request);
+        }
+        Ok(())
+    }
+
+    fn write_ready(&mut self, now: Timestamp) {
+        while let Some(id) = self.master.next_ready() {
+            if !self.locals.write(id, &mut self.master) {
+                self.write_one(id, now);
+            }
+        }
+    }
+
+    /// Sends what may leave; closes a connection that is done; goes on reading from one that was stalled.
+    fn write_one(&mut self, id: SessionId, now: Timestamp) {
+        let Some(conn) = conn_of(&mut self.conns, id) else { return };
+        let Some(outbox) = self.master.outbox(id) else { return };
+        let mut outcome = conn.write(outbox);
+        if outcome != Outcome::Gone && self.master.is_done(id) && !conn.is_lingering {
+            outcome = conn.finish();
+            self.lingering.push_back((now.plus(LINGER), id));
+        }
+        match outcome {
+            Outcome::Gone => self.drop_connection(id, now),
+            Outcome::More => list(&mut self.to_read, conn),
+            // It may have been stalled, with frames or bytes that no event will tell of.
+            Outcome::Idle if conn.has_unread() => list(&mut self.to_read, conn),
+            Outcome::Idle => {}
+        }
+    }
+
+    fn drop_lingering(&mut self, now: Timestamp) {
+        while let Some((until, id)) = self.lingering.front().copied()
+            && until <= now
+        {
+            self.lingering.pop_front();
+            self.drop_connection(id, now);
+        }
+    }
+
+    fn drop_connection(&mut self, id: SessionId, now: Timestamp) {
+        if conn_of(&mut self.conns, id).is_none() {
+            return;
+        }
+        if let Some(mut conn) = self.conns[id.place()].take() {
+            conn.deregister(self.poll.registry());
+            self.conns_open -= 1;
+        }
+        self.master.disconnected(id, now);
+    }
+
+    /// Makes the log durable, sends what that releases, and ends.
+    fn finish(mut self) -> Result<(), ReactorError> {
+        self.master.begin_stop();
+        loop {
+            if let Some(request) = self.master.sync_all() {
+                self.sync.submit(request);
+            } else if !self.master.is_syncing() {
+                break;
+            }
+            let outcome = self.sync.wait().map_err(system("waiting for the last sync"))?;
+            self.master.synced(&outcome)?;
+        }
+        let until = Instant::now() + LAST_WRITES;
+        let mut events = Events::with_capacity(1024);
+        self.write_ready(self.clock.now());
+        while self.has_unsent() && Instant::now() < until {
+            self.wait(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
+            for event in &events {
+                let id = SessionId(event.token().0 as u64);
+                if let Some(conn) = conn_of(&mut self.conns, id) {
+                    conn.note(false, event.is_writable());
+                    self.write_one(id, self.clock.now());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has_unsent(&mut self) -> bool {
+        let ids: Vec<SessionId> = self.conns.iter().flatten().map(Conn::session).collect();
+        ids.into_iter().any(|id| self.master.outbox(id).is_some_and(|outbox| outbox.ready_bytes() > 0))
+    }
+}
+
+/// The connection of this session, if it is still there.
+fn conn_of(conns: &mut [Option<Conn>], id: SessionId) -> Option<&mut Conn> {
+    conns.get_mut(id.place())?.as_mut().filter(|conn| conn.session() == id)
+}
+
+fn list(to_read: &mut VecDeque<SessionId>, conn: &mut Conn) {
+    if !conn.is_listed {
+        conn.is_listed = true;
+        to_read.push_back(conn.session());
+    }
+}
+
+/// Tells a connection that there are too many, as far as that can be done at once, and closes it.
+fn refuse_connection(mut stream: TcpStream, max: usize) {
+    let text = format!("this master has {max} connections already; try again later");
+    let mut frame = Vec::new();
+    Reply::Error(Refusal::new(ErrorCode::TooManyConnections, text)).encode(0, &mut frame);
+    // A fresh socket takes this much at once; if not, the closing tells it too.
+    let _ = io::Write::write(&mut stream, &frame);
+}
+
+/// As many connections as the limit of open files leaves, after the log's and the daemon's own.
+fn connections_max() -> usize {
+    const OWN_DESCRIPTORS: u64 = 64;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let left = limit.saturating_sub(OWN_DESCRIPTORS).max(1);
+    usize::try_from(left).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+}

@@ -1,0 +1,114 @@
+//! The command line of `falcon-worker`, and what it comes to.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{CommandHandler, Pool, PoolConfig, remote};
+use crate::client::read_token;
+use crate::exit::{self, Failure};
+use crate::ids::{check_client_name, check_queue_name};
+use crate::limits::{LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
+use crate::time::Millis;
+
+/// Most jobs that one worker runs at once; each has a thread and a connection.
+const CONCURRENCY_MAX: u64 = 1024;
+
+/// Runs a command for each job of a queue.
+///
+/// The payload comes on the command's stdin, facts about the job in FALCON_* variables. What it writes to stdout is the
+/// job's result. Exit status 0 acks the job; 65, 78 and 100 fail it for good; everything else fails it, and it is tried
+/// again while it has attempts left.
+#[derive(Debug, Parser)]
+#[command(name = "falcon-worker", version)]
+pub struct Args {
+    /// Where the master listens.
+    #[arg(long, value_name = "HOST:PORT", env = "FALCON_MASTER", default_value = "127.0.0.1:3252")]
+    master: String,
+    /// A queue to take jobs from; may be given several times, the preferred one first.
+    #[arg(long = "queue", value_name = "QUEUE", required = true, value_parser = queue_name)]
+    queues: Vec<String>,
+    /// How many jobs run at once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=CONCURRENCY_MAX))]
+    concurrency: u64,
+    /// How long a job stays with this worker after it has gone silent.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
+    lease: Millis,
+    /// How long running jobs may go on after SIGTERM or SIGINT; then they are stopped and given back.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    shutdown_limit: Millis,
+    /// What this worker is called in the master's log; by default its host and process id.
+    #[arg(long, value_name = "NAME", value_parser = client_name)]
+    name: Option<String>,
+    /// File with the master's token.
+    #[arg(long, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// The command and its arguments; no shell is involved.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Reads a queue name.
+pub(crate) fn queue_name(text: &str) -> Result<String, String> {
+    check_queue_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn client_name(text: &str) -> Result<String, String> {
+    check_client_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Reads the length of a lease.
+pub(crate) fn lease(text: &str) -> Result<Millis, String> {
+    let lease: Millis = text.parse().map_err(|error: crate::time::SpanError| error.to_string())?;
+    if (u64::from(LEASE_MS_MIN)..=u64::from(LEASE_MS_MAX)).contains(&lease.0) {
+        return Ok(lease);
+    }
+    let (min, max) = (Millis(LEASE_MS_MIN.into()), Millis(LEASE_MS_MAX.into()));
+    Err(format!("a lease of {lease}; it takes {min} to {max}"))
+}
+
+/// Runs a worker until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or the master refuses it for good.
+pub fn run(args: Args) -> Result<(), Failure> {
+    if args.queues.len() > POLL_QUEUES_MAX {
+        let text = format!("{} queues were named; a worker takes up to {POLL_QUEUES_MAX}", args.queues.len());
+        return Err(Failure::new(exit::USAGE, text));
+    }
+    let token = match &args.token_file {
+        Some(path) => read_token(path).map_err(|text| Failure::new(exit::CONFIG, text))?,
+        None => Vec::new(),
+    };
+    let handler = CommandHandler::new(&args.command)
+        .map_err(|text| Failure::new(exit::USAGE, text))?
+        .with_master(args.master.clone());
+    let config = PoolConfig {
+        queues: args.queues,
+        concurrency: usize::try_from(args.concurrency).map_err(|error| Failure::new(exit::USAGE, error))?,
+        lease: args.lease.into(),
+        shutdown_limit: args.shutdown_limit.into(),
+    };
+    let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
+    let make = remote(args.master, args.name.unwrap_or_else(default_name), token);
+    let pool = Pool::start(config, &make, Box::new(handler)).map_err(system)?;
+    let stopper = pool.stopper();
+    let signals_end = signals.handle();
+    let waiting = std::thread::spawn(move || signals.forever().for_each(|_| stopper.stop()));
+    let outcome = pool.join();
+    signals_end.close();
+    if waiting.join().is_err() {
+        log::error!("the thread that waits for signals panicked");
+    }
+    outcome.map_err(|error| Failure::new(exit::REFUSED, error))
+}
+
+fn default_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let pid = std::process::id();
+    let name = format!("{}:{pid}", crate::codec::text_head(&host, 40));
+    if check_client_name(&name).is_ok() { name } else { format!("worker:{pid}") }
+}

@@ -1,0 +1,351 @@
+//! A handler that runs a command for each job: payload on stdin, facts in `FALCON_*` variables, stdout is the result,
+//! the exit status says what came of it. No shell in between.
+//!
+//! | exit status | what the master is told |
+//! | --- | --- |
+//! | 0 | ack, with stdout as the result |
+//! | 65, 78, 100 | fail for good: dead at once |
+//! | 75, 111, any other, death by a signal | fail: another attempt, while there are any |
+//!
+//! 65, 75 and 78 are `EX_DATAERR`, `EX_TEMPFAIL` and `EX_CONFIG` of `sysexits.h`; 100 and 111 are what qmail's programs
+//! use for permanent and temporary failure.
+//!
+//! The command leads a process group of its own. When its lease is lost, its time is up or the worker has to leave, the
+//! whole group gets SIGTERM, and SIGKILL 2 s later.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use super::cancel::Cancel;
+use super::pool::{Handler, Outcome};
+use crate::client::Job;
+use crate::codec::text_head;
+use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
+
+/// How long a process group has between SIGTERM and SIGKILL.
+const TERM_GRACE: Duration = Duration::from_secs(2);
+
+/// Room kept in an error text for the words before the tail of stderr.
+const ERROR_WORDS_BYTES: usize = 200;
+
+/// Runs a command for each job.
+#[derive(Clone, Debug)]
+pub struct CommandHandler {
+    program: String,
+    arguments: Vec<String>,
+    master: String,
+}
+
+impl CommandHandler {
+    /// A handler that runs `command`, a program and its arguments.
+    ///
+    /// # Errors
+    /// A sentence if the program is not there or cannot be run: better now than at each job.
+    pub fn new(command: &[String]) -> Result<CommandHandler, String> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err("no command was given; write it after --".to_owned());
+        };
+        if !is_runnable(program) {
+            return Err(format!(
+                "the command {program:?} is not there or cannot be run; check its name and PATH"
+            ));
+        }
+        let master = String::new();
+        Ok(CommandHandler { program: program.clone(), arguments: arguments.to_vec(), master })
+    }
+
+    /// The same, and the commands are told in `FALCON_MASTER` where their master is.
+    #[must_use]
+    pub fn with_master(self, master: String) -> CommandHandler {
+        CommandHandler { master, ..self }
+    }
+
+    fn spawn(&self, job: &Job) -> io::Result<Running> {
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env("FALCON_JOB_ID", job.id.to_string())
+            .env("FALCON_QUEUE", &job.queue)
+            .env("FALCON_ATTEMPT", job.attempt.to_string())
+            .env("FALCON_MAX_ATTEMPTS", job.max_attempts.to_string())
+            .env("FALCON_LEASE_ID", job.lease.to_string())
+            .env("FALCON_KEY", &job.key)
+            .env("FALCON_MASTER", &self.master)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        Running::new(child)
+    }
+}
+
+impl Handler for CommandHandler {
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        let failed = |error: String| Outcome::Failed { for_good: false, error };
+        let mut running = match self.spawn(job) {
+            Ok(running) => running,
+            Err(error) => return failed(format!("starting {}: {error}", self.program)),
+        };
+        let end = match running.wait(job, cancel) {
+            Ok(end) => end,
+            Err(error) => return failed(format!("waiting for {}: {error}", self.program)),
+        };
+        match end {
+            End::Exited(status) => running.judge(job, status),
+            End::TimeUp => {
+                let limit = job.timeout.unwrap_or_default();
+                failed(running.error_text(&format!("stopped after its time of {} ms", limit.as_millis())))
+            }
+            End::Cancelled => Outcome::Stopped,
+        }
+    }
+}
+
+/// Whether the name leads to a file that may be executed, as the system will look for it.
+fn is_runnable(program: &str) -> bool {
+    let runnable = |path: &std::path::Path| {
+        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if program.contains('/') {
+        return runnable(std::path::Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| runnable(&dir.join(program)))
+}
+
+/// How a command ended.
+enum End {
+    Exited(ExitStatus),
+    TimeUp,
+    Cancelled,
+}
+
+type Prepared = (OwnedFd, Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
+
+/// A command that runs, and what it has said so far.
+struct Running {
+    child: Child,
+    /// Readable once the child has ended.
+    pidfd: OwnedFd,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    stdin_sent: usize,
+    result: Vec<u8>,
+    result_was_cut: bool,
+    errors: Vec<u8>,
+}
+
+impl Running {
+    fn new(mut child: Child) -> io::Result<Running> {
+        match Self::prepare(&mut child) {
+            Ok((pidfd, stdin, stdout, stderr)) => Ok(Running {
+                child,
+                pidfd,
+                stdin,
+                stdout,
+                stderr,
+                stdin_sent: 0,
+                result: Vec::new(),
+                result_was_cut: false,
+                errors: Vec::new(),
+            }),
+            Err(error) => {
+                // It must not run on unattended; the first error says why.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare(child: &mut Child) -> io::Result<Prepared> {
+        let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        for descriptor in [
+            stdin.as_ref().map(AsFd::as_fd),
+            stdout.as_ref().map(AsFd::as_fd),
+            stderr.as_ref().map(AsFd::as_fd),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            rustix::io::ioctl_fionbio(descriptor, true)?;
+        }
+        Ok((pidfd, stdin, stdout, stderr))
+    }
+
+    /// Feeds and drains the command until it ends, its time is up, or it is to stop.
+    fn wait(&mut self, job: &Job, cancel: &Cancel) -> io::Result<End> {
+        let time_up_at = job.timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            if self.stdin_sent == job.payload.len() {
+                self.stdin = None;
+            }
+            let ready = self.wait_for_any(cancel.descriptor(), time_up_at)?;
+            if ready.stdin {
+                self.feed(&job.payload);
+            }
+            self.drain();
+            if ready.ended {
+                // What the command has written is in the pipes by now; others may hold them open for ever.
+                self.drain();
+                return self.child.wait().map(End::Exited);
+            }
+            if cancel.reason().is_some() {
+                return self.stop().map(|()| End::Cancelled);
+            }
+            if time_up_at.is_some_and(|at| Instant::now() >= at) {
+                return self.stop().map(|()| End::TimeUp);
+            }
+        }
+    }
+
+    fn wait_for_any(&self, cancel: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Ready> {
+        let mut fds =
+            vec![PollFd::new(&self.pidfd, PollFlags::IN), PollFd::from_borrowed_fd(cancel, PollFlags::IN)];
+        if let Some(stdout) = &self.stdout {
+            fds.push(PollFd::new(stdout, PollFlags::IN));
+        }
+        if let Some(stderr) = &self.stderr {
+            fds.push(PollFd::new(stderr, PollFlags::IN));
+        }
+        let stdin_at = fds.len();
+        if let Some(stdin) = &self.stdin {
+            fds.push(PollFd::new(stdin, PollFlags::OUT));
+        }
+        let timeout = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready { ended: is_ready(0), stdin: is_ready(stdin_at) })
+    }
+
+    fn feed(&mut self, payload: &[u8]) {
+        let Some(stdin) = &mut self.stdin else { return };
+        match stdin.write(&payload[self.stdin_sent..]) {
+            Ok(sent) => self.stdin_sent += sent,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // A command may end, or close its stdin, without reading it.
+            Err(_) => self.stdin = None,
+        }
+    }
+
+    fn drain(&mut self) {
+        let (result, cut) = (&mut self.result, &mut self.result_was_cut);
+        drain_one(&mut self.stdout, |bytes| {
+            let room = RESULT_BYTES_MAX - result.len();
+            *cut |= bytes.len() > room;
+            result.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        });
+        let errors = &mut self.errors;
+        drain_one(&mut self.stderr, |bytes| {
+            errors.extend_from_slice(bytes);
+            if errors.len() > 4 * ERROR_TEXT_BYTES_MAX {
+                errors.drain(..errors.len() - ERROR_TEXT_BYTES_MAX);
+            }
+        });
+    }
+
+    /// Stops the whole process group.
+    fn stop(&mut self) -> io::Result<()> {
+        let group = Pid::from_child(&self.child);
+        signal_group(group, Signal::TERM);
+        let kill_at = Instant::now() + TERM_GRACE;
+        loop {
+            let left = kill_at.saturating_duration_since(Instant::now());
+            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            let ended = match poll(&mut fds, Some(&timespec(left))) {
+                Ok(count) => count > 0,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // The leader is not reaped yet, so its number still names this group and no other.
+            signal_group(group, Signal::KILL);
+            self.drain();
+            if ended || left.is_zero() {
+                return self.child.wait().map(|_| ());
+            }
+        }
+    }
+
+    fn judge(&mut self, job: &Job, status: ExitStatus) -> Outcome {
+        match status.code() {
+            Some(0) => {
+                if self.result_was_cut {
+                    log::warn!(
+                        "job {}: its output is over {RESULT_BYTES_MAX} bytes; only these were kept as its result",
+                        job.id
+                    );
+                }
+                Outcome::Done(std::mem::take(&mut self.result))
+            }
+            Some(code) => {
+                let error = self.error_text(&format!("exit status {code}"));
+                Outcome::Failed { for_good: matches!(code, 65 | 78 | 100), error }
+            }
+            None => {
+                let signal = status.signal().unwrap_or(0);
+                Outcome::Failed {
+                    for_good: false,
+                    error: self.error_text(&format!("killed by signal {signal}")),
+                }
+            }
+        }
+    }
+
+    /// What happened, and the tail of stderr.
+    fn error_text(&self, what: &str) -> String {
+        let room = ERROR_TEXT_BYTES_MAX - ERROR_WORDS_BYTES;
+        let tail = &self.errors[self.errors.len().saturating_sub(room)..];
+        let tail = String::from_utf8_lossy(tail);
+        let text = match tail.trim() {
+            "" => what.to_owned(),
+            tail => format!("{what}: {tail}"),
+        };
+        text_head(&text, ERROR_TEXT_BYTES_MAX).to_owned()
+    }
+}
+
+struct Ready {
+    ended: bool,
+    stdin: bool,
+}
+
+fn drain_one(pipe: &mut Option<impl Read>, mut take: impl FnMut(&[u8])) {
+    let mut buffer = [0; 8192];
+    while let Some(open) = pipe {
+        match open.read(&mut buffer) {
+            Ok(0) => *pipe = None,
+            Ok(came) => take(&buffer[..came]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => {
+                log::warn!("reading what a job says: {error}");
+                *pipe = None;
+            }
+        }
+    }
+}
+
+fn signal_group(group: Pid, signal: Signal) {
+    // A group that is gone needs no signal.
+    let _ = kill_process_group(group, signal);
+}
+
+fn timespec(span: Duration) -> Timespec {
+    // Rounded up to a millisecond, so that a wait does not end just before its moment and begin again.
+    let span = span + Duration::from_millis(1);
+    Timespec {
+        tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(span.subsec_nanos()),
+    }
+}

@@ -1,0 +1,18 @@
+//! Workers: programs that poll for jobs, run them, and report what came of them.
+//!
+//! A worker is a [`JobSource`] (a master over TCP, or in the same process) and a [`Pool`] that runs a [`Handler`] on
+//! each job; [`CommandHandler`] runs a command. One more thread keeps the leases. To run jobs in a program of your
+//! own, implement [`Handler`] and start a pool.
+
+pub mod args;
+
+mod cancel;
+mod exec;
+mod keeper;
+mod pool;
+mod source;
+
+pub use cancel::{Cancel, StopReason};
+pub use exec::CommandHandler;
+pub use pool::{Handler, Outcome, Pool, PoolConfig, PoolStopper};
+pub use source::{JobSource, MakeSource, local, remote};
