@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use common::wire::{Counts, Job, PAYLOAD_BYTES_MAX, job, keyed};
 use common::*;
@@ -132,16 +133,29 @@ fn the_tail_of_stderr_is_the_error() {
 }
 
 #[test]
-fn a_command_that_is_not_there_fails_its_jobs() {
+fn a_command_that_is_not_there_is_refused_before_a_job_is_taken() {
+    let master = Master::fresh(&[]);
+    master.connect().put("q", "x");
+    let run = master.worker(&["--queue", "q"], &["/no/such/command"]).finish().expect(2);
+    assert!(run.err.contains("/no/such/command"), "the sentence names the command: {}", run.err);
+    assert_eq!(master.dump().count("DISPATCH"), 0);
+}
+
+#[test]
+fn a_command_that_goes_away_fails_its_jobs() {
+    let place = Place::new();
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
+    let script = place.path("script");
+    fs::write(&script, "#!/bin/sh\ncat\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let _worker = master.worker(&["--queue", "q"], &[&script]);
+    wire.put("q", "x");
+    wait_until("an ack", SOON, || wire.stats().totals.completed == 1);
+    fs::remove_file(&script).unwrap();
     let id = wire.put_all(&[Job { max_attempts: 1, ..job("q", "x") }])[0];
-    let _worker = master.worker(&["--queue", "q"], &["/no/such/command"]);
-    wait_until("a dead job or a retry", SOON, || {
-        let totals = wire.stats().totals;
-        totals.dead + totals.delayed == 1
-    });
-    assert_eq!(master.dump().story(id)[..2], ["ENQUEUE", "DISPATCH"]);
+    wait_until("a dead job", SOON, || wire.stats().totals.dead == 1);
+    assert_eq!(master.dump().story(id), ["ENQUEUE", "DISPATCH", "DEAD"]);
 }
 
 #[test]

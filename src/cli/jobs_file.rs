@@ -2,9 +2,8 @@
 //! bounds, is refused whole, with the line and column, before anything is submitted.
 
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
 use crate::ids::{check_key, check_queue_name};
@@ -39,44 +38,31 @@ pub struct FileJob<'a> {
     pub max_attempts: u16,
 }
 
-/// All entries; no two have the same id.
-#[derive(Debug)]
-struct FileJobs<'a>(Vec<FileJob<'a>>);
-
-/// Reads a file's text.
+/// Reads a file's text; no two entries may have the same id.
 ///
 /// # Errors
 /// What is wrong, with line and column.
-pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, serde_json::Error> {
-    serde_json::from_str::<FileJobs<'_>>(text).map(|jobs| jobs.0)
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for FileJobs<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(JobsVisitor)
-    }
-}
-
-struct JobsVisitor;
-
-impl<'de> Visitor<'de> for JobsVisitor {
-    type Value = FileJobs<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of jobs, each with an \"id\" and a \"payload\"")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut jobs: Vec<FileJob<'de>> = Vec::new();
-        let mut ids = HashSet::new();
-        while let Some(job) = seq.next_element::<FileJob<'de>>()? {
-            if !ids.insert(job.id.clone()) {
-                return Err(A::Error::custom(format!("id {:?} stands here for the second time", job.id)));
-            }
-            jobs.push(job);
+pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
+    let jobs: Vec<FileJob<'_>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut ids = HashSet::new();
+    for job in &jobs {
+        if !ids.insert(&job.id) {
+            let (line, column) = place(text, job.payload.get());
+            return Err(format!(
+                "id {:?} stands here for the second time; its payload is at line {line} column {column}",
+                job.id
+            ));
         }
-        Ok(FileJobs(jobs))
     }
+    Ok(jobs)
+}
+
+/// Line and column of a part of the text.
+fn place(text: &str, part: &str) -> (usize, usize) {
+    let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    let before = text.get(..offset).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
 fn default_priority() -> u8 {
@@ -154,10 +140,10 @@ mod tests {
             ("expected", r#"{"id": "b", "payload": }"#),
         ] {
             let text = format!("[\n{{\"id\": \"a\", \"payload\": 1}},\n{entry}\n]");
-            let error = parse(&text).unwrap_err().to_string();
+            let error = parse(&text).unwrap_err();
             assert!(error.contains("line 3 column"), "{line}: {error}");
             assert!(error.contains(line), "{line}: {error}");
         }
-        assert!(parse("{}").unwrap_err().to_string().contains("an array of jobs"));
+        assert!(parse("{}").unwrap_err().contains("expected a sequence"));
     }
 }

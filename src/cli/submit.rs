@@ -140,9 +140,9 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
             line.pop();
         }
         if line.len() > PAYLOAD_BYTES_MAX {
-            batches.submit_lines(template, &mut lines)?;
+            let submitted = number - 1 - lines.len() as u64;
             let text = format!(
-                "line {number} of {} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes; the lines before it were submitted",
+                "line {number} of {} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes; {submitted} lines were submitted",
                 path.display()
             );
             return Err(Failure::new(exit::REFUSED, text).into());

@@ -23,7 +23,7 @@ pub struct Lease {
     pub holder: SessionId,
     /// When it runs out.
     pub deadline: Timestamp,
-    /// Heartbeats do not extend it past this.
+    /// It does not last past this: its job's time is over, and the grace to say so.
     pub last_deadline: Timestamp,
     prev: u32,
     next: u32,
@@ -67,11 +67,11 @@ impl Leases {
 
     /// Grants a lease from `at`; returns its number.
     pub fn grant(&mut self, id: LeaseId, job: JobId, lease_ms: u32, timeout_ms: u32, at: Timestamp) -> u32 {
-        let deadline = at.plus(Millis(u64::from(lease_ms)));
         let last_deadline = match timeout_ms {
             0 => Timestamp(u64::MAX),
-            ms => deadline.max(at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS))),
+            ms => at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS)),
         };
+        let deadline = at.plus(Millis(u64::from(lease_ms))).min(last_deadline);
         let holder = SessionId(0);
         let (prev, next, cell) = (NIL, NIL, NO_CELL);
         let lease = Lease { id, job, lease_ms, holder, deadline, last_deadline, prev, next, cell };
@@ -173,8 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_do_not_extend_past_the_jobs_time() {
+    fn no_lease_lasts_past_its_jobs_time() {
         let (mut leases, index) = granted(2000);
+        let long = leases.grant(LeaseId(10), JobId(2), 60_000, 2000, Timestamp(0));
+        assert_eq!(leases.lease(long).deadline, Timestamp(7000));
         assert_eq!(leases.extend(index, SessionId(3), Timestamp(6500)), Millis(500));
     }
 

@@ -11,7 +11,7 @@
 //! A file is created, filled, synced, renamed, and the directory is synced; only then is it relied on.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -175,18 +175,19 @@ impl LogDevice for DirDevice {
         Ok(Box::new(map_segment(file, bytes, end)?))
     }
 
-    fn cut(&self, first: Lsn, from: u32) -> io::Result<String> {
+    fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String> {
         let file = OpenOptions::new().read(true).write(true).open(self.segment_path(first))?;
-        let mut tail = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0) - from as usize];
-        file.read_exact_at(&mut tail, u64::from(from))?;
+        let mut tail = Vec::new();
+        let mut reader = &file;
+        reader.seek(io::SeekFrom::Start(u64::from(from)))?;
+        reader.read_to_end(&mut tail)?;
         let kept_bytes = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let path = self.cut_path(first, from);
         let mut kept = File::create_new(&path)?;
         kept.write_all(&tail[..kept_bytes])?;
         kept.sync_all()?;
         self.dir.sync_all()?;
-        tail.fill(0);
-        file.write_all_at(&tail, u64::from(from))?;
+        file.write_all_at(&vec![0; bytes.saturating_sub(from) as usize], u64::from(from))?;
         file.sync_all()?;
         Ok(path.display().to_string())
     }
@@ -237,7 +238,7 @@ mod tests {
         let device = DirDevice::open(dir.path()).unwrap();
         device.make_spare(8192).unwrap();
         device.adopt_spare(Lsn(1)).unwrap().write_at(100, b"torn").unwrap();
-        let kept = device.cut(Lsn(1), 100).unwrap();
+        let kept = device.cut(Lsn(1), 100, 8192).unwrap();
         assert_eq!(fs::read(kept).unwrap(), b"torn");
         let mut content = Vec::new();
         device.read(Lsn(1), &mut content).unwrap();

@@ -122,10 +122,12 @@ impl LogDevice for MemoryDevice {
         Ok(Box::new(MemoryWriter(self.segment(first)?)))
     }
 
-    fn cut(&self, first: Lsn, from: u32) -> io::Result<String> {
+    fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String> {
         let segment = self.segment(first)?;
         for content in [&segment.content, &segment.durable] {
-            locked(content)[from as usize..].fill(0);
+            let mut content = locked(content);
+            content.truncate(from as usize);
+            content.resize(bytes as usize, 0);
         }
         Ok(String::from("nowhere"))
     }

@@ -155,7 +155,8 @@ fn end_at(
             durable: found.durable,
         });
     }
-    let nothing_follows = is_zero(&content[end.offset as usize..]);
+    let nothing_follows = content.len() == header.segment_bytes as usize
+        && content.get(end.offset as usize..).is_some_and(is_zero);
     let left_over = matches!(end.bad, Bad::Epoch(epoch) if epoch < header.epoch) && following == 0;
     if later.is_empty() && (nothing_follows || left_over) {
         return Ok(());
@@ -165,7 +166,8 @@ fn end_at(
     } else {
         format!("a torn tail: {}", end.bad)
     };
-    let kept = device.cut(first, end.offset).map_err(WalError::io("cutting the torn tail"))?;
+    let kept =
+        device.cut(first, end.offset, header.segment_bytes).map_err(WalError::io("cutting the torn tail"))?;
     log::warn!(
         "the log was cut after record {}: {what} (segment {first:020}.wal, byte {}); \
          nothing that was answered with --sync always is lost; the bytes are kept in {kept}",

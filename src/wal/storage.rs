@@ -42,12 +42,12 @@ pub trait LogDevice: Send + Sync + fmt::Debug {
     /// What the system says.
     fn open(&self, first: Lsn, end: u32) -> io::Result<Box<dyn SegmentWriter>>;
 
-    /// Keeps a copy of the bytes from `from` on outside of the log, then writes zeros over them; both durable.
-    /// Returns the name of the copy.
+    /// Keeps a copy of the bytes from `from` on outside of the log, then writes zeros from there up to `bytes`; both
+    /// durable. Returns the name of the copy.
     ///
     /// # Errors
     /// What the system says.
-    fn cut(&self, first: Lsn, from: u32) -> io::Result<String>;
+    fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String>;
 
     /// Takes a whole segment out of the log, and keeps it under another name, which is returned.
     ///
