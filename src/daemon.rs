@@ -1,7 +1,10 @@
 //! The command line of `falcond`, and the order in which it starts.
 //!
-//! 1. Check the settings and read the token file. 2. Lock the data directory. 3. Listen, so that a port in use is told
-//! before anything is changed; clients that connect now wait. 4. Read the log. 5. Say where it listens, and serve.
+//! 1. Check the settings and read the token file.
+//! 2. Lock the data directory.
+//! 3. Listen, so that a port in use is told before the log is touched; clients that connect now wait.
+//! 4. Read the log.
+//! 5. Say where it listens, and serve.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};

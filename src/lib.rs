@@ -1,4 +1,78 @@
-//! FalconQueue.
+//! FalconQueue: a durable, distributed job queue.
+//!
+//! One master (`falcond`) owns every job in a write-ahead log and hands jobs to workers that poll for them over TCP. This
+//! page is the map: what is promised, what is always true, and who may know whom. The wire is described in
+//! `protocol.md`, a log's bytes at [`wal`], events at [`queue::event`].
+//!
+//! # Promises
+//!
+//! Each names a test that shows it.
+//!
+//! 1. A job whose Submit was answered OK is never lost: it stays until it is acked, dead or cancelled
+//!    (`tests/restart.rs`, `tests/model.rs`).
+//! 2. A job whose Ack was answered OK is never delivered again (`tests/model.rs`, `tests/failover.rs`).
+//! 3. At most one live lease per job. An ack, fail or release with another lease id is refused (`LeaseLost`) and
+//!    changes nothing (`tests/leases.rs`, `tests/model.rs`).
+//! 4. Delivery is at least once: an attempt whose worker went silent is repeated after its lease ran out
+//!    (`tests/failover.rs`).
+//! 5. First in, first out inside one queue and priority, for jobs that were never delayed, retried or released
+//!    (`tests/jobs.rs`, `tests/model.rs`).
+//! 6. No job runs more than `max_attempts` times; then it is dead, with its last error kept (`tests/leases.rs`).
+//! 7. A job is never delivered before its time (`tests/master.rs`, `tests/model.rs`).
+//! 8. Two Submits with one key, inside its window, give one job and the same id, also across a crash of the master
+//!    (`tests/restart.rs`, `tests/master.rs`).
+//! 9. With `--sync always` the above hold across a power cut; with an interval, up to that interval is at risk; in
+//!    every mode they hold across `kill -9` of the master (`tests/master.rs`, `tests/model.rs`, `tests/restart.rs`).
+//! 10. The state rebuilt from disk equals the state before the crash, up to the last durable record
+//!     (`tests/model.rs`).
+//! 11. A worker that keeps its job through a master restart, and comes back within the lease, can ack it
+//!     (`tests/failover.rs`, `tests/master.rs`).
+//!
+//! # Invariants
+//!
+//! * **One door.** A job leaves `pending` for `in-flight` in one function of [`master`], only to answer a poll that
+//!   waits. Workers in the master's own process poll through it like all others.
+//! * **One writer of state.** [`queue::Queues::apply`] is the only function that changes what is durable; recovery
+//!   calls it in a loop.
+//! * **One gate.** A reply that tells of the state carries the LSN that it depends on and leaves when that is durable.
+//! * **One clock**, in [`reactor`]. It never goes back, not even across a restart: it starts at the newest record's
+//!   moment if the system's clock is behind that.
+//! * **The first failed write or sync is the last.** The daemon stops with exit status 74 and sends nothing more.
+//!
+//! # Who may know whom
+//!
+//! ```text
+//!  bin/falcond          bin/falcon-worker      bin/falcon-cli
+//!       │                     │                      │
+//!    daemon ─────────────▶ worker                   cli
+//!       │                  │     │                 │   │
+//!    reactor               │   client ◀─────────────   │
+//!       │                  │     │                     │
+//!    master ◀──(local)─────┘     │                     │
+//!     │   │   \                  │                     │
+//!  queue  wal  protocol ◀────────┘     queue, wal ◀────┘
+//!     \    │   /
+//!   limits  ids  time  codec  exit
+//! ```
+//!
+//! An arrow means "may use". Nothing is used upward; `queue`, `wal` and `protocol` do not know each other.
+//! `tests/tidy.rs` holds this against the code, and the outside crates of each module with it.
+//!
+//! # Where the design was changed
+//!
+//! * A record's checksum stands before its length, so that it covers one run of bytes ([`wal`], `record`).
+//! * Every record names a durable LSN, not only every group: 4 bytes each, and no record of another kind at a group's
+//!   start, so that LSN 1 is the first event.
+//! * "A segment that a later one continues" is not refused as such: the loop does not wait for the old segment's sync
+//!   before it begins the next, so after a power cut a hole may lie in front of a valid new segment though nothing
+//!   durable is lost. Whether something durable is lost is told by the durable LSNs, there as everywhere (`recover`).
+//! * `worker` uses `clap` for its command line, which keeps `bin/falcon-worker` thin; `exit` holds the exit statuses of
+//!   all three programs; `cli` uses `queue` to show events.
+//! * `falcon-cli wait` is there beyond the asked-for commands: it shows the progress bar of the demo, and a script can
+//!   wait by it.
+
+#![warn(clippy::unwrap_used)]
+
 pub mod cli;
 pub mod client;
 pub mod codec;

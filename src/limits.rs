@@ -153,9 +153,12 @@ const _: () = {
     assert!(SEGMENT_BYTES_DEFAULT >= SEGMENT_BYTES_MIN && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
     assert!((SEGMENT_BYTES_DEFAULT as usize).is_multiple_of(SEGMENT_PAGE_BYTES));
     assert!((SEGMENT_BYTES_MIN as usize).is_multiple_of(SEGMENT_PAGE_BYTES));
-    assert!(QUEUE_NAME_BYTES_MAX <= u8::MAX as usize && KEY_BYTES_MAX <= u8::MAX as usize);
-    assert!(CLIENT_NAME_BYTES_MAX <= u8::MAX as usize && POLL_QUEUES_MAX <= u8::MAX as usize);
-    assert!(ERROR_TEXT_BYTES_MAX <= u16::MAX as usize && TOKEN_BYTES_MAX <= u16::MAX as usize);
+    assert!(QUEUE_NAME_BYTES_MAX <= u8::MAX as usize);
+    assert!(KEY_BYTES_MAX <= u8::MAX as usize);
+    assert!(CLIENT_NAME_BYTES_MAX <= u8::MAX as usize);
+    assert!(POLL_QUEUES_MAX <= u8::MAX as usize);
+    assert!(ERROR_TEXT_BYTES_MAX <= u16::MAX as usize);
+    assert!(TOKEN_BYTES_MAX <= u16::MAX as usize);
     assert!(ITEMS_MAX <= u16::MAX as usize);
     assert!(TIMEOUT_MS_MAX <= u32::MAX as u64, "a job's entry keeps its timeout in 32 bits");
     assert!(ATTEMPTS_DEFAULT >= 1 && ATTEMPTS_DEFAULT <= ATTEMPTS_MAX);

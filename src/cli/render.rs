@@ -60,12 +60,11 @@ impl Renderer {
 
 /// Bytes for JSON: as `NAME` if they are text, else as hexadecimal digits under `NAME_hex`.
 pub fn put_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => object.insert(name.to_owned(), text.into()),
-        Err(_) => {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            object.insert(format!("{name}_hex"), digits.into())
-        }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        object.insert(name.to_owned(), text.into())
+    } else {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        object.insert(format!("{name}_hex"), digits.into())
     };
 }
 

@@ -46,7 +46,7 @@ pub use crate::wal::{SyncThread, WalError};
 pub use config::{Config, ConfigError, SyncMode};
 pub use outbox::Outbox;
 
-/// Name and version that HelloOk carries.
+/// Name and version that `HelloOk` carries.
 pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
 
 /// The master.

@@ -259,13 +259,11 @@ impl Master {
         let mut queues = std::mem::take(&mut self.scratch.queues);
         queues.clear();
         for name in poll.queues.iter() {
-            match self.queues.queue_made(name) {
-                Ok(queue) => queues.push(queue),
-                Err(_) => {
-                    let text =
-                        format!("there are {QUEUES_MAX} queues already; queue {name:?} would be one more");
-                    return Err(Refusal::new(ErrorCode::TooManyQueues, text).into());
-                }
+            if let Ok(queue) = self.queues.queue_made(name) {
+                queues.push(queue);
+            } else {
+                let text = format!("there are {QUEUES_MAX} queues already; queue {name:?} would be one more");
+                return Err(Refusal::new(ErrorCode::TooManyQueues, text).into());
             }
         }
         let waiter = Waiter {

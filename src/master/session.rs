@@ -16,7 +16,7 @@ pub struct Session {
     pub id: SessionId,
     /// What it called itself in Hello.
     pub name: Arc<str>,
-    /// Whether Hello was answered with HelloOk.
+    /// Whether Hello was answered with `HelloOk`.
     pub greeted: bool,
     /// Whether it is to be closed when everything was sent.
     pub closing: bool,

@@ -139,7 +139,7 @@ impl Wheel {
     fn link(&mut self, nodes: &mut impl Nodes, index: u32) {
         let at = nodes.node(index).at.0.clamp(self.now, MOMENT_END - 1);
         let differing = (at ^ self.now) | 1;
-        let level = (63 - differing.leading_zeros()) / DIGIT_BITS;
+        let level = differing.ilog2() / DIGIT_BITS;
         let cell = (at >> (level * DIGIT_BITS)) as u32 % CELLS;
         let number = cell_number(level, cell);
         let head = self.heads[number];

@@ -7,13 +7,13 @@
 //!
 //! | kind | event | body |
 //! | ---: | --- | --- |
-//! | 1 | ENQUEUE | job u64, queue text8, key text8 (empty: none), priority u8, max_attempts u16, due_at u64 (0: at once), timeout_ms u32, payload |
-//! | 2 | DISPATCH | job u64, lease_ms u32, attempt u16, worker text8 |
-//! | 3 | ACK | job u64, lease u64, key_until u64 (0: no key), result |
-//! | 4 | RETRY | job u64, lease u64, retry_at u64, error |
-//! | 5 | TIMEOUT | job u64, lease u64, retry_at u64 |
+//! | 1 | ENQUEUE | job u64, queue text8, key text8 (empty: none), priority u8, `max_attempts` u16, `due_at` u64 (0: at once), `timeout_ms` u32, payload |
+//! | 2 | DISPATCH | job u64, `lease_ms` u32, attempt u16, worker text8 |
+//! | 3 | ACK | job u64, lease u64, `key_until` u64 (0: no key), result |
+//! | 4 | RETRY | job u64, lease u64, `retry_at` u64, error |
+//! | 5 | TIMEOUT | job u64, lease u64, `retry_at` u64 |
 //! | 6 | DEAD | job u64, lease u64, reason u8 (1 attempts used up, 2 failed for good, 3 last lease ran out), error |
-//! | 7 | RELEASE | job u64, lease u64, due_at u64 (0: at once) |
+//! | 7 | RELEASE | job u64, lease u64, `due_at` u64 (0: at once) |
 //!
 //! Kinds 8 to 12 are kept for CANCEL, REQUEUE, PURGE, PAUSE and RESUME.
 

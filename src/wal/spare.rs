@@ -57,7 +57,7 @@ impl Spare {
             State::Ready => {}
             State::Missing => self.device.make_spare(self.bytes)?,
             State::Making(making) => {
-                making.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))?
+                making.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
             }
         }
         self.state = State::Ready;

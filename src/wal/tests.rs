@@ -4,7 +4,9 @@ use super::*;
 
 const SEGMENT: u32 = 8192;
 
-fn open(device: &MemoryDevice) -> Result<(Wal, Vec<(u64, Vec<u8>)>), WalError> {
+type Seen = Vec<(u64, Vec<u8>)>;
+
+fn open(device: &MemoryDevice) -> Result<(Wal, Seen), WalError> {
     let mut seen = Vec::new();
     let wal = Wal::open(Arc::new(device.clone()), SEGMENT, 7, |record| {
         seen.push((record.head.lsn.0, record.body.to_vec()));

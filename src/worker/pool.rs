@@ -16,7 +16,7 @@ use crate::client::{ClientError, Job, Stopper};
 use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, ReleaseItem};
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
-const POLL_WAIT: Duration = Duration::from_secs(60);
+const POLL_WAIT: Duration = Duration::from_mins(1);
 
 /// Pauses between attempts to reach the master: the first, and the longest.
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);

@@ -217,9 +217,9 @@ pub enum Reply {
     },
     SubmitOk(Vec<Submitted>),
     PollOk(Vec<Delivery>),
-    /// AckOk, FailOk or ReleaseOk, by its kind: job and status of each item.
+    /// `AckOk`, `FailOk` or `ReleaseOk`, by its kind: job and status of each item.
     Done(u16, Vec<(u64, u16)>),
-    /// Job, want, remaining_ms.
+    /// Job, want, `remaining_ms`.
     HeartbeatOk(Vec<(u64, u8, u32)>),
     StatsOk(Stats),
     Error {

@@ -239,7 +239,7 @@ pub struct Master {
     process: Process,
     pub address: String,
     pub dir: PathBuf,
-    _own_dir: Option<TempDir>,
+    own_dir: Option<TempDir>,
 }
 
 impl Master {
@@ -247,7 +247,7 @@ impl Master {
     pub fn fresh(args: &[&str]) -> Master {
         let dir = scratch();
         let mut master = Master::start(dir.path(), args);
-        master._own_dir = Some(dir);
+        master.own_dir = Some(dir);
         master
     }
 
@@ -272,7 +272,7 @@ impl Master {
             line
         });
         let address = line.strip_prefix("listening on ").expect("`listening on HOST:PORT`").to_string();
-        Master { process, address, dir: dir.to_path_buf(), _own_dir: None }
+        Master { process, address, dir: dir.to_path_buf(), own_dir: None }
     }
 
     pub fn signal(&self, signal: Signal) {

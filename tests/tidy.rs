@@ -1,0 +1,206 @@
+//! The house stays as it is drawn: who may import whom, where `unsafe` may stand, how long files and functions may
+//! be, and that nothing is left open. The table is the one in the crate's documentation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module, the modules of ours that it may use, the outside crates that it may use. Leaves may use leaves.
+const LAYERS: &[(&str, &[&str], &[&str])] = &[
+    ("limits", &[], &[]),
+    ("ids", &[], &[]),
+    ("time", &[], &[]),
+    ("codec", &[], &["bytes"]),
+    ("exit", &[], &[]),
+    ("protocol", &[], &["bytes"]),
+    ("queue", &[], &["bytes", "slab"]),
+    ("wal", &[], &["bytes", "crc32fast", "memmap2", "log"]),
+    ("master", &["queue", "wal", "protocol"], &["slab", "log"]),
+    ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
+    ("client", &["protocol"], &["rustix"]),
+    ("worker", &["client", "master", "protocol"], &["clap", "rustix", "signal_hook", "log"]),
+    ("cli", &["client", "wal", "queue", "protocol"], &["clap", "indicatif", "serde", "serde_json"]),
+    ("daemon", &["client", "master", "reactor", "wal", "worker"], &["clap", "log"]),
+];
+const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "exit"];
+const CRATES: &[&str] = &[
+    "bytes",
+    "clap",
+    "crc32fast",
+    "env_logger",
+    "indicatif",
+    "log",
+    "memmap2",
+    "mio",
+    "rustix",
+    "serde",
+    "serde_json",
+    "signal_hook",
+    "signal_hook_mio",
+    "slab",
+];
+const FILE_LINES_MAX: usize = 500;
+const FUNCTION_LINES_MAX: usize = 70;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+/// The module that a file of `src` belongs to.
+fn module_of(file: &Path) -> String {
+    let inside = file.strip_prefix(root().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Code without comments and without the tests at the file's end.
+fn code_of(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The word after each occurrence of `prefix`.
+fn words_after<'t>(code: &'t str, prefix: &str) -> Vec<&'t str> {
+    let end_of_word =
+        |rest: &str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    code.split(prefix)
+        .skip(1)
+        .map(|rest| &rest[..end_of_word(rest)])
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn nothing_imports_upward() {
+    let mut wrong = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        let module = module_of(&file);
+        let Some((_, ours, outside)) = LAYERS.iter().find(|(name, _, _)| *name == module) else {
+            assert!(["lib", "bin"].contains(&module.as_str()), "module {module} is not in the table");
+            continue;
+        };
+        if file.ends_with("tests.rs") {
+            continue;
+        }
+        let code = code_of(&file);
+        for word in words_after(&code, "crate::") {
+            let is_module = LAYERS.iter().any(|(name, _, _)| *name == word);
+            if is_module && word != module && !ours.contains(&word) && !LEAVES.contains(&word) {
+                wrong.push(format!("{} uses {word}", file.display()));
+            }
+        }
+        for name in CRATES {
+            let used = code.contains(&format!("{name}::")) && !code.contains(&format!("mod {name};"));
+            if used && !outside.contains(name) {
+                let inner = [format!("::{name}::"), format!("self::{name}::")];
+                if !inner.iter().any(|path| code.contains(path.as_str())) {
+                    wrong.push(format!("{} uses the crate {name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn unsafe_stands_in_one_file_each_with_its_reason() {
+    for file in rust_files(&root().join("src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let uses = text.lines().filter(|line| line.contains("unsafe {")).count();
+        let reasons = text.matches("// SAFETY:").count();
+        let allowed = file.ends_with("wal/mmap.rs");
+        assert!(
+            uses == 0 || (allowed && uses == reasons),
+            "{}: {uses} uses, {reasons} reasons",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn only_the_clock_reads_the_time_in_the_daemon() {
+    for file in rust_files(&root().join("src")) {
+        let module = module_of(&file);
+        let pure = ["limits", "ids", "time", "codec", "protocol", "queue", "wal", "master"]
+            .contains(&module.as_str());
+        let code = code_of(&file);
+        let reads = code.contains("Instant::now") || code.contains("SystemTime::now");
+        assert!(!(pure && reads), "{} reads a clock", file.display());
+        let is_reactor = module == "reactor" && !file.ends_with("clock.rs");
+        assert!(
+            !(is_reactor && code.contains("SystemTime::now")),
+            "{} reads the wall's clock",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn files_and_functions_stay_short() {
+    let mut long = Vec::new();
+    for dir in ["src", "tests"] {
+        for file in rust_files(&root().join(dir)) {
+            let text = fs::read_to_string(&file).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            if lines.len() > FILE_LINES_MAX {
+                long.push(format!("{}: {} lines", file.display(), lines.len()));
+            }
+            for (start, line) in lines.iter().enumerate() {
+                let trimmed = line.trim_start();
+                let is_function = ["fn ", "pub fn ", "pub(super) fn ", "pub(crate) fn "]
+                    .iter()
+                    .any(|keyword| trimmed.starts_with(keyword));
+                let indent = line.len() - trimmed.len();
+                let closing = format!("{}}}", " ".repeat(indent));
+                if is_function && !trimmed.ends_with(';') && !trimmed.ends_with('}') {
+                    let length = lines[start..].iter().position(|line| **line == closing).unwrap_or(0);
+                    if length > FUNCTION_LINES_MAX {
+                        long.push(format!("{}:{}: {length} lines", file.display(), start + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn nothing_is_left_open() {
+    let marks =
+        ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "todo".to_owned() + "!(", "dbg".to_owned() + "!("];
+    for dir in ["src", "tests"] {
+        for file in rust_files(&root().join(dir)) {
+            let text = fs::read_to_string(&file).unwrap();
+            for mark in &marks {
+                assert!(!text.contains(mark.as_str()), "{} has a {mark}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let mut in_dependencies = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.contains("dependencies");
+        } else if in_dependencies && !line.trim().is_empty() {
+            assert!(line.contains(" # "), "no word about {line}");
+        }
+    }
+}
