@@ -1,9 +1,14 @@
 //! From the command line's options to a client.
 
+use std::time::Duration;
+
 use super::Stop;
 use super::args::Common;
 use crate::client::{Client, TcpLink, read_token};
 use crate::exit::{self, Failure};
+
+/// How long a refused connection is tried again: a master that was started a moment ago may not listen yet.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A client of the master that the options name.
 pub fn client(common: &Common) -> Result<Client<TcpLink>, Stop> {
@@ -11,5 +16,5 @@ pub fn client(common: &Common) -> Result<Client<TcpLink>, Stop> {
         Some(path) => read_token(path).map_err(|text| Failure::new(exit::USAGE, text))?,
         None => Vec::new(),
     };
-    Ok(Client::new(TcpLink::new(&common.master, "falcon-cli", &token)))
+    Ok(Client::new(TcpLink::new(&common.master, "falcon-cli", &token).with_patience(PATIENCE)))
 }

@@ -13,15 +13,24 @@ use crate::protocol::Counts;
 /// How often the master is asked.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// How often a line is written where no bar can be shown.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Waits.
 pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     let started = Instant::now();
     let mut client = connect::client(common)?;
     let bar = ProgressBar::new(0).with_style(style());
+    let mut told_at = None;
     loop {
         let frame = client.stats()?;
         let totals = stats::decode(&frame)?.totals;
         let left = show(&bar, &totals);
+        let told_lately = told_at.is_some_and(|at: Instant| at.elapsed() < PLAIN_INTERVAL);
+        if bar.is_hidden() && !told_lately {
+            told_at = Some(Instant::now());
+            eprintln!("{} of {} jobs have ended", bar.position(), bar.length().unwrap_or(0));
+        }
         if left == 0 {
             bar.finish();
             let Counts { completed, dead, .. } = totals;

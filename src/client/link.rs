@@ -14,6 +14,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the answer to Hello may take.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pause between attempts of a patient link.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
 /// Ends the sending side of a link from another thread.
 pub type Ender = Box<dyn Fn() + Send + Sync>;
 
@@ -65,6 +68,7 @@ pub struct TcpLink {
     address: String,
     name: String,
     token: Vec<u8>,
+    patience: Duration,
     stream: Option<TcpStream>,
 }
 
@@ -72,7 +76,31 @@ impl TcpLink {
     /// A link to `HOST:PORT` that is not open yet. The token is empty if the master needs none.
     #[must_use]
     pub fn new(address: &str, name: &str, token: &[u8]) -> TcpLink {
-        TcpLink { address: address.to_owned(), name: name.to_owned(), token: token.to_owned(), stream: None }
+        TcpLink {
+            address: address.to_owned(),
+            name: name.to_owned(),
+            token: token.to_owned(),
+            patience: Duration::ZERO,
+            stream: None,
+        }
+    }
+
+    /// The same, but a connection that is refused is tried again for this long: the master may be starting.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> TcpLink {
+        TcpLink { patience, ..self }
+    }
+
+    fn connect_patiently(&self) -> io::Result<TcpStream> {
+        let until = Instant::now() + self.patience;
+        loop {
+            match self.connect() {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < until => {
+                    std::thread::sleep(RETRY_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
@@ -119,7 +147,7 @@ impl TcpLink {
 impl Link for TcpLink {
     fn open(&mut self) -> Result<(), ClientError> {
         let stream = self
-            .connect()
+            .connect_patiently()
             .map_err(|source| ClientError::Unreachable { address: self.address.clone(), source })?;
         self.stream = Some(stream);
         self.greet().inspect_err(|_| self.stream = None)

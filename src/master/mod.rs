@@ -1,7 +1,7 @@
 //! The master as a value: frames, time and "durable up to" go in; replies and a deadline come out.
 //!
 //! Promises: state moves on at append, and a reply that tells of it leaves only when what it tells is durable (as
-//! `--sync` defines it); a job leaves `pending` in one function only, [`dispatch`], to answer a poll that waits.
+//! `--sync` defines it); a job leaves `pending` in one function only, in `dispatch`, to answer a poll that waits.
 //! It does not: touch sockets, read clocks, start threads, or run a sync (it says what to sync and is told of the
 //! outcome). So a simulation drives it whole.
 //!
