@@ -15,20 +15,26 @@ use clap::Parser;
 
 use crate::client::read_token;
 use crate::exit::{self, Failure};
-use crate::limits::{POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
+use crate::ids::parse_queue_name;
+use crate::limits::{CONCURRENCY_MAX, POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
 use crate::master::{Config, Master, Opened, SyncMode, WalError};
 use crate::reactor::{Listener, Reactor, ReactorError};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock};
-use crate::worker::args::{lease, queue_name};
+use crate::worker::args::lease;
 use crate::worker::{CommandHandler, Pool, PoolConfig, local};
 
-/// Most workers in the master's process.
-const WORKERS_MAX: u64 = 1024;
+const EXAMPLES: &str = "\
+Examples:
+  falcond --data-dir /var/lib/falcon --listen 127.0.0.1:3252
+  falcond --workers 4 --queue mail -- ./send-mail
+
+Exit status: 0 stopped by a signal, 2 bad usage, 65 the log is damaged, 69 cannot listen, 71 the system failed,
+73 no usable data directory, 74 the disk failed, 75 another falcond has the directory, 78 bad token file";
 
 /// The FalconQueue master: keeps every job in a log on disk, and hands jobs to workers that poll for them.
 #[derive(Debug, Parser)]
-#[command(name = "falcond", version)]
+#[command(name = "falcond", version, override_usage = "falcond [OPTIONS] [--workers N --queue QUEUE -- CMD [ARGS]...]", after_help = EXAMPLES)]
 pub struct Args {
     /// Where the log is; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "./falcon-data")]
@@ -45,23 +51,24 @@ pub struct Args {
     /// How long a key is remembered after its job ended.
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     key_window: Millis,
-    /// What is left of the leases of a worker whose connection broke.
+    /// What is left of the leases of a worker whose connection broke. Workers name their leases once a second: with
+    /// less than that one whose connection breaks may lose what it runs.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     grace: Millis,
     /// Size of a log segment.
     #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT)]
     segment_bytes: u32,
     /// Standalone mode: run this many jobs at once in this process; needs --queue and a command.
-    #[arg(long, value_name = "N", requires_all = ["queues", "command"], value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
+    #[arg(long, value_name = "N", requires_all = ["queues", "command"], value_parser = clap::value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     workers: Option<u64>,
     /// A queue for --workers; may be given several times, the preferred one first.
-    #[arg(long = "queue", value_name = "QUEUE", requires = "workers", value_parser = queue_name)]
+    #[arg(long = "queue", value_name = "QUEUE", requires = "workers", value_parser = parse_queue_name)]
     queues: Vec<String>,
     /// Length of the leases of --workers.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", requires = "workers", value_parser = lease)]
     lease: Millis,
     /// How long jobs of --workers may go on after SIGTERM or SIGINT; then they are stopped and given back.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "workers")]
     shutdown_limit: Millis,
     /// The command that --workers run for each job.
     #[arg(last = true, requires = "workers", value_name = "CMD")]
@@ -109,6 +116,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             stopper.stop();
         }
     });
+    if let Err(error) = &outcome {
+        log::error!("{error}");
+    }
+    if let Some(stopper) = &stopper {
+        stopper.end();
+    }
     if let Some(waiting) = waiting {
         match waiting.join() {
             Ok(Ok(())) => {}
@@ -172,9 +185,10 @@ fn open_log(config: Config, dir: &Path) -> Result<Opened, Failure> {
     device.remove_leftovers().map_err(unusable)?;
     Master::open(config, Arc::new(device)).map_err(|error| {
         let status = match error {
-            WalError::Damaged { .. } | WalError::Segment { .. } | WalError::Replay { .. } => {
-                exit::DATA_DAMAGED
-            }
+            WalError::Damaged { .. }
+            | WalError::Segment { .. }
+            | WalError::Header { .. }
+            | WalError::Replay { .. } => exit::DATA_DAMAGED,
             _ => exit::IO,
         };
         Failure::new(status, error)

@@ -1,6 +1,7 @@
 //! Exit statuses of the three programs, and the failure that carries one. Those from 64 on are `sysexits.h`'s.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The request was refused.
@@ -42,13 +43,18 @@ impl Failure {
     }
 }
 
+/// Writes words for a person to stderr. Where that cannot be written there is nobody to tell, and nothing to tell it by.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Ends a program: a failure is told on stderr.
 #[must_use]
 pub fn report(program: &str, outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, text }) => {
-            eprintln!("{program}: {text}");
+            say(&format!("{program}: {text}"));
             ExitCode::from(status)
         }
     }

@@ -110,6 +110,14 @@ pub fn check_queue_name(name: &str) -> Result<(), NameError> {
     )))
 }
 
+/// A queue name from a command line.
+///
+/// # Errors
+/// As [`check_queue_name`].
+pub fn parse_queue_name(text: &str) -> Result<String, NameError> {
+    check_queue_name(text).map(|()| text.to_owned())
+}
+
 /// Checks a key: 1 to 128 bytes of text without control characters.
 ///
 /// # Errors

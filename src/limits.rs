@@ -42,8 +42,8 @@ pub const TOKEN_BYTES_MAX: usize = 1024;
 /// Most queues of one master; each costs about 2 KiB of memory.
 pub const QUEUES_MAX: usize = 10_000;
 
-/// Requests that one connection may have open before the master stops reading from it.
-pub const OPEN_REQUESTS_MAX: usize = 1024;
+/// Polls that may wait on one connection before the master stops reading from it.
+pub const WAITING_POLLS_MAX: usize = 1024;
 
 /// Reply bytes that may wait in one connection before the master stops reading from it.
 pub const REPLY_BYTES_WAITING_MAX: usize = 1 << 20;
@@ -53,6 +53,13 @@ pub const READ_BYTES_PER_TURN: usize = 64 << 10;
 
 /// Log bytes after which a sync is asked for even while more is ready to be read.
 pub const GROUP_BYTES_BOUND: usize = 1 << 20;
+
+/// Time after which a sync is asked for even while more is ready to be read: requests that write nothing must not
+/// keep the answers of others waiting.
+pub const SYNC_WAIT_MS_MAX: u64 = 5;
+
+/// How long a connection may take to say Hello.
+pub const HELLO_MS_MAX: u64 = 5000;
 
 /// Most connections at once, if the open-file limit allows it.
 pub const CONNECTIONS_MAX: usize = 16_384;
@@ -103,6 +110,13 @@ pub const KEY_WINDOW_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 /// What is left of the leases of a connection that broke: time to come back, short enough for
 /// a killed worker's jobs to move on within 5 s.
 pub const GRACE_MS_DEFAULT: u64 = 2000;
+
+/// A worker names its leases this often, so that they belong to the connection of its heartbeats, and a broken
+/// connection is noticed, well within the grace.
+pub const HEARTBEAT_MS: u64 = 1000;
+
+/// Most jobs that one worker, or the workers in the master's process, run at once; each has a thread and a connection.
+pub const CONCURRENCY_MAX: u64 = 1024;
 
 /// Longest grace.
 pub const GRACE_MS_MAX: u64 = 60 * 60 * 1000;
@@ -162,5 +176,6 @@ const _: () = {
     assert!(ITEMS_MAX <= u16::MAX as usize);
     assert!(TIMEOUT_MS_MAX <= u32::MAX as u64, "a job's entry keeps its timeout in 32 bits");
     assert!(ATTEMPTS_DEFAULT >= 1 && ATTEMPTS_DEFAULT <= ATTEMPTS_MAX);
+    assert!(HEARTBEAT_MS + 500 < GRACE_MS_DEFAULT, "a lease is claimed before the grace is over");
     assert!(GRACE_MS_DEFAULT + BACKOFF_MS_FIRST < 5000, "a killed worker's jobs move on within 5 s");
 };

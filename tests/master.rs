@@ -364,3 +364,71 @@ fn waiting_polls_get_jobs_in_the_order_in_which_they_came() {
         assert!(matches!(&hand.heard(*worker)[..], [Said::Jobs(jobs)] if jobs[0].job == id));
     }
 }
+
+#[test]
+fn a_sync_is_asked_for_in_time_although_others_never_fall_silent() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    hand.send(client, &Request::Submit(List::lent(&[job("q")])));
+    hand.pass(4);
+    assert!(hand.master.sync_request(hand.now, false).is_none());
+    hand.pass(1);
+    assert!(hand.master.sync_request(hand.now, false).is_some());
+}
+
+#[test]
+fn polls_alone_do_not_use_queues_up() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    let names: Vec<String> = (0..12_000).map(|number| format!("q{number}")).collect();
+    for names in names.chunks(32) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(hand.poll(client, &names, 1), []);
+    }
+    let id = hand.put(client, job("fresh"));
+    assert_eq!(hand.take(client, "fresh").job, id);
+}
+
+#[test]
+fn there_are_no_more_queues_with_jobs_than_the_limit() {
+    let large_segments = Config { segment_bytes: 1 << 20, ..config() };
+    let mut hand = Hand::open(large_segments, MemoryDevice::default(), START);
+    let client = hand.connect();
+    let names: Vec<String> = (0..10_000).map(|number| format!("q{number}")).collect();
+    for names in names.chunks(1000) {
+        let jobs: Vec<_> = names.iter().map(|queue| SubmitJob { queue, ..job("q") }).collect();
+        hand.submit(client, &jobs);
+    }
+    let refused = [job("one-more")];
+    assert_eq!(
+        hand.ask(client, &Request::Submit(List::lent(&refused))),
+        Said::Error(ErrorCode::TooManyQueues)
+    );
+    assert_eq!(hand.ask(client, &poll(&["one-more"], 1, 0)), Said::Error(ErrorCode::TooManyQueues));
+    assert_eq!(hand.take(client, "q77").queue, "q77");
+}
+
+#[test]
+fn reports_of_leases_that_are_none_take_no_room_in_a_full_log() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    hand.device.limit_segments(Some(0));
+    let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
+    while matches!(hand.ask(client, &Request::Submit(List::lent(&large))), Said::Submitted(_)) {}
+    let result = vec![b'r'; 60_000];
+    let items = [AckItem { job: JobId(1), lease: LeaseId(1), result: &result }; 100];
+    let Said::Items(outcome) = hand.ask(client, &Request::Ack(List::lent(&items))) else { panic!() };
+    assert!(outcome.iter().all(|item| item.refused == Some(ErrorCode::LeaseLost)));
+}
+
+#[test]
+fn a_full_log_still_tells_the_first_job_of_a_key() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    let keyed = SubmitJob { key: "k", ..job("q") };
+    let id = hand.put(client, keyed);
+    hand.device.limit_segments(Some(0));
+    let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
+    while matches!(hand.ask(client, &Request::Submit(List::lent(&large))), Said::Submitted(_)) {}
+    assert_eq!(hand.put(client, keyed), id);
+}

@@ -186,7 +186,7 @@ fn the_page_names_the_bounds_of_the_code() {
         ("result", RESULT_BYTES_MAX as u64),
         ("error text", ERROR_TEXT_BYTES_MAX as u64),
         ("items", ITEMS_MAX as u64),
-        ("open requests", OPEN_REQUESTS_MAX as u64),
+        ("waiting polls", WAITING_POLLS_MAX as u64),
         ("delay", DELAY_MS_MAX),
         ("timeout", TIMEOUT_MS_MAX),
         ("wait", u64::from(WAIT_MS_MAX)),

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
     ("worker", &["client", "master", "protocol"], &["clap", "rustix", "signal_hook", "log"]),
-    ("cli", &["client", "wal", "queue", "protocol"], &["clap", "indicatif", "serde", "serde_json"]),
+    ("cli", &["client", "wal", "queue", "protocol"], &["clap", "indicatif", "rustix", "serde", "serde_json"]),
     ("daemon", &["client", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
 const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "exit"];

@@ -142,20 +142,41 @@ fn a_command_that_is_not_there_is_refused_before_a_job_is_taken() {
 }
 
 #[test]
-fn a_command_that_goes_away_fails_its_jobs() {
+fn a_command_that_goes_away_costs_its_jobs_no_attempt() {
     let place = Place::new();
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
     let script = place.path("script");
-    fs::write(&script, "#!/bin/sh\ncat\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let write = || {
+        fs::write(&script, "#!/bin/sh\ncat\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write();
     let _worker = master.worker(&["--queue", "q"], &[&script]);
     wire.put("q", "x");
     wait_until("an ack", SOON, || wire.stats().totals.completed == 1);
     fs::remove_file(&script).unwrap();
     let id = wire.put_all(&[Job { max_attempts: 1, ..job("q", "x") }])[0];
-    wait_until("a dead job", SOON, || wire.stats().totals.dead == 1);
-    assert_eq!(master.dump().story(id), ["ENQUEUE", "DISPATCH", "DEAD"]);
+    wait_until("a release", SOON, || master.dump().story(id).contains(&"RELEASE"));
+    write();
+    wait_until("an ack", SOON, || wire.stats().totals.completed == 2);
+}
+
+#[test]
+fn a_worker_that_was_idle_longer_than_its_lease_runs_the_next_job() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let mut worker = master.worker(&["--queue", "q", "--lease", "500ms"], &["sleep", "1"]);
+    wait_until("a waiting poll", SOON, || wire.stats().waiting_polls == 1);
+    // Twice the lease has to pass: that is what this is about.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let id = wire.put_all(&[Job { max_attempts: 1, ..job("q", "x") }])[0];
+    wait_until("the end of the job", SOON, || {
+        let totals = wire.stats().totals;
+        totals.completed + totals.dead == 1
+    });
+    assert_eq!(master.dump().story(id), ["ENQUEUE", "DISPATCH", "ACK"]);
+    assert!(worker.exited().is_none());
 }
 
 #[test]

@@ -4,13 +4,22 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::ids::{check_key, check_queue_name};
+use crate::client::check_address;
+use crate::ids::{check_key, parse_queue_name};
 use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 use crate::time::{Millis, SpanError};
 
+const EXAMPLES: &str = "\
+Examples:
+  falcon-cli submit mail 'a payload' --key order-1001 --delay 5s
+  seq 1000 | falcon-cli submit mail --lines - --output quiet
+  falcon-cli --output json stats
+
+Exit status: 0 done, 1 refused, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable";
+
 /// Submits jobs to a FalconQueue master and looks at what became of them.
 #[derive(Debug, Parser)]
-#[command(name = "falcon-cli", version)]
+#[command(name = "falcon-cli", version, after_help = EXAMPLES)]
 pub struct Args {
     /// Options of every command.
     #[command(flatten)]
@@ -29,7 +38,8 @@ pub struct Common {
         global = true,
         value_name = "HOST:PORT",
         env = "FALCON_MASTER",
-        default_value = "127.0.0.1:3252"
+        default_value = "127.0.0.1:3252",
+        value_parser = check_address
     )]
     pub master: String,
     /// File with the master's token.
@@ -85,10 +95,13 @@ pub struct Wait {
 
 /// Jobs to hand in.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "falcon-cli submit QUEUE PAYLOAD [OPTIONS]
+       falcon-cli submit QUEUE --payload-file FILE | --lines FILE [OPTIONS]
+       falcon-cli submit [QUEUE] --file JOBS.json")]
 #[command(group = clap::ArgGroup::new("input").required(true).args(["payload", "payload_file", "lines", "file"]))]
 pub struct Submit {
     /// The queue; with --file, that of entries which name none.
-    #[arg(value_name = "QUEUE", value_parser = queue_name, required_unless_present = "file")]
+    #[arg(value_name = "QUEUE", value_parser = parse_queue_name, required_unless_present = "file")]
     pub queue: Option<String>,
     /// The payload; - reads it from stdin.
     #[arg(value_name = "PAYLOAD")]
@@ -96,7 +109,7 @@ pub struct Submit {
     /// Read the payload from a file; - for stdin.
     #[arg(long, value_name = "FILE")]
     pub payload_file: Option<PathBuf>,
-    /// Make each line of a file a job; - for stdin.
+    /// Make each line of a file a job, without its line end (LF); an empty line is a job without payload; - for stdin.
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub lines: Option<PathBuf>,
     /// Submit the jobs of a JSON file, see examples/jobs.json.
@@ -117,10 +130,6 @@ pub struct Submit {
     /// How many attempts the job gets; 5 if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(ATTEMPTS_MAX)))]
     pub max_attempts: Option<u16>,
-}
-
-fn queue_name(text: &str) -> Result<String, String> {
-    check_queue_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn key(text: &str) -> Result<String, String> {

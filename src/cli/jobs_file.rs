@@ -30,12 +30,24 @@ pub struct FileJob<'a> {
     /// Not delivered before this has passed.
     #[serde(default, deserialize_with = "checked_delay")]
     pub delay_ms: u64,
-    /// How long an attempt may run; 0 for no bound.
+    /// How long an attempt may run; without it there is no bound.
     #[serde(default, deserialize_with = "checked_timeout")]
     pub timeout_ms: u64,
-    /// How many attempts the job gets; 0 for the master's default.
+    /// How many attempts the job gets; without it the master's default.
     #[serde(default, deserialize_with = "checked_attempts")]
     pub max_attempts: u16,
+}
+
+/// The text of a file's bytes, without a byte order mark.
+///
+/// # Errors
+/// Where the first byte is that is not UTF-8.
+pub fn text(bytes: &[u8]) -> Result<&str, String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (line, column) = end_of(&String::from_utf8_lossy(&bytes[..error.valid_up_to()]));
+        format!("it is not UTF-8 at line {line} column {column}")
+    })
 }
 
 /// Reads a file's text; no two entries may have the same id.
@@ -60,7 +72,11 @@ pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
 /// Line and column of a part of the text.
 fn place(text: &str, part: &str) -> (usize, usize) {
     let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    let before = text.get(..offset).unwrap_or_default();
+    end_of(text.get(..offset).unwrap_or_default())
+}
+
+/// Line and column of what follows this text.
+fn end_of(before: &str) -> (usize, usize) {
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
@@ -123,6 +139,12 @@ mod tests {
         let jobs = parse(text).unwrap();
         assert!(jobs.len() >= 3);
         assert!(jobs.iter().all(|job| text.contains(job.payload.get())), "payloads are the file's own bytes");
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_told_with_their_place_and_a_mark_at_the_start_is_none() {
+        assert_eq!(text(b"\xef\xbb\xbf[]"), Ok("[]"));
+        assert_eq!(text(b"[\n\"\xc3\xbc\xff"), Err("it is not UTF-8 at line 2 column 3".to_owned()));
     }
 
     #[test]

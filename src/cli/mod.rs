@@ -6,6 +6,7 @@
 pub mod args;
 
 mod connect;
+mod input;
 mod jobs_file;
 mod render;
 mod stats;
@@ -47,11 +48,12 @@ impl From<io::Error> for Stop {
 impl From<ClientError> for Stop {
     fn from(error: ClientError) -> Self {
         let status = match &error {
-            ClientError::Unreachable { .. } | ClientError::Broken { .. } => exit::UNAVAILABLE,
+            ClientError::Unreachable { .. }
+            | ClientError::Broken { .. }
+            | ClientError::NotTheProtocol { .. } => exit::UNAVAILABLE,
             ClientError::TimedOut { .. } => exit::TIMED_OUT,
-            ClientError::Refused(_) | ClientError::NotTheProtocol { .. } | ClientError::Stopped => {
-                exit::REFUSED
-            }
+            ClientError::System { .. } => exit::SYSTEM,
+            ClientError::Refused(_) | ClientError::Stopped => exit::REFUSED,
         };
         Stop::Failed(Failure::new(status, error))
     }

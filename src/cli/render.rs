@@ -52,8 +52,8 @@ impl Renderer {
         writeln!(self.stdout, "{}", line.join("  ").trim_end())
     }
 
-    /// Everything has been written; to be called before success is claimed.
-    pub fn finish(mut self) -> io::Result<()> {
+    /// Lets everything out that was written; to be called before success is claimed.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.stdout.flush()
     }
 }
@@ -91,7 +91,7 @@ mod tests {
         let mut object = serde_json::Map::new();
         put_bytes(&mut object, "result", b"ok");
         put_bytes(&mut object, "payload", &[0xff, 0x00]);
-        assert_eq!(Value::Object(object).to_string(), r#"{"payload_hex":"ff00","result":"ok"}"#);
+        assert_eq!(Value::Object(object).to_string(), r#"{"result":"ok","payload_hex":"ff00"}"#);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub fn run(common: &Common) -> Result<(), Stop> {
         Output::Quiet => renderer.row(&Row { cells: &[], json: Value::Null, quiet: quiet(&stats.totals) })?,
         Output::Table => table(&mut renderer, &stats)?,
     }
-    renderer.finish()?;
+    renderer.flush()?;
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! `falcon-cli submit`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::args::{Common, Submit};
+use super::input::Input;
 use super::jobs_file;
 use super::render::{Renderer, Row};
 use super::{Stop, connect};
@@ -21,20 +21,34 @@ const QUEUE_DEFAULT: &str = "default";
 /// Bytes that a job takes in a request beside its texts and payload, at most.
 const JOB_OVERHEAD_BYTES: usize = 64;
 
+/// Bytes of jobs that go into one request.
+const BATCH_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES;
+
 /// Hands jobs in.
 pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
-    let mut batches = Batches { client: connect::client(common)?, renderer: Renderer::new(common.output) };
+    let mut batches = Batches {
+        client: connect::client(common)?,
+        renderer: Renderer::new(common.output),
+        accepted: 0,
+        output_closed: false,
+    };
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
-    if let Some(path) = &submit.file {
-        from_file(&mut batches, queue, path)?;
+    let outcome = if let Some(path) = &submit.file {
+        from_file(&mut batches, queue, path)
     } else if let Some(path) = &submit.lines {
-        from_lines(&mut batches, &job(submit, queue, &[]), path)?;
+        from_lines(&mut batches, &job(submit, queue, &[]), path)
     } else {
-        let payload = payload(submit)?;
-        batches.submit(&[job(submit, queue, &payload)])?;
+        payload(submit)
+            .map_err(Stop::from)
+            .and_then(|payload| batches.submit(&[job(submit, queue, &payload)]))
+    };
+    match outcome {
+        Err(Stop::Failed(failure)) if batches.accepted > 0 => {
+            let text = format!("{}; {} jobs were submitted before that", failure.text, batches.accepted);
+            Err(Failure::new(failure.status, text).into())
+        }
+        outcome => outcome,
     }
-    batches.renderer.finish()?;
-    Ok(())
 }
 
 fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'a> {
@@ -49,20 +63,6 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'
     }
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> Failure {
-    let status = if error.kind() == io::ErrorKind::NotFound { exit::NOT_FOUND } else { exit::USAGE };
-    Failure::new(status, format!("{} cannot be read: {error}", path.display()))
-}
-
-/// Opens a file, or stdin for `-`.
-fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
-    Ok(Box::new(file))
-}
-
 /// One payload; no more of it is read than tells that it is too long.
 fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
     let path = match (&submit.payload, &submit.payload_file) {
@@ -70,22 +70,25 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
         (_, Some(path)) => path.as_path(),
         _ => Path::new("-"),
     };
+    let mut input = Input::open(path)?;
     let mut bytes = Vec::new();
     let bound = PAYLOAD_BYTES_MAX as u64 + 1;
-    open(path)?.take(bound).read_to_end(&mut bytes).map_err(|error| cannot_read(path, &error))?;
+    input.reader.by_ref().take(bound).read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
     if bytes.len() > PAYLOAD_BYTES_MAX {
-        let text = format!("{} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes", path.display());
+        let text = format!("{} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes", input.name);
         return Err(Failure::new(exit::REFUSED, text));
     }
     Ok(bytes)
 }
 
 fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop> {
-    let mut text = String::new();
-    open(path)?.read_to_string(&mut text).map_err(|error| cannot_read(path, &error))?;
-    let jobs = jobs_file::parse(&text).map_err(|error| {
-        Failure::new(exit::USAGE, format!("{}: {error}; nothing was submitted", path.display()))
-    })?;
+    let mut input = Input::open(path)?;
+    let mut bytes = Vec::new();
+    input.reader.read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
+    let refused =
+        |why: String| Failure::new(exit::USAGE, format!("{}: {why}; nothing was submitted", input.name));
+    let text = jobs_file::text(&bytes).map_err(refused)?;
+    let jobs = jobs_file::parse(text).map_err(refused)?;
     let jobs: Vec<SubmitJob<'_>> = jobs
         .iter()
         .map(|job| SubmitJob {
@@ -112,7 +115,7 @@ fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
     let mut bytes = 0;
     let fitting = jobs.iter().take(ITEMS_MAX).take_while(|job| {
         bytes += job_bytes(job);
-        bytes <= FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES
+        bytes <= BATCH_BYTES_MAX
     });
     fitting.count().max(1)
 }
@@ -121,37 +124,37 @@ fn job_bytes(job: &SubmitJob<'_>) -> usize {
     JOB_OVERHEAD_BYTES + job.queue.len() + job.key.len() + job.payload.len()
 }
 
-/// Submits line by line as they come, a batch at a time.
+/// Submits line by line as they come: many at once where many are there, and none is held back while the next is
+/// waited for.
 fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> Result<(), Stop> {
-    let mut input = BufReader::new(open(path)?);
+    let mut input = Input::open(path)?;
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
     let mut number: u64 = 0;
     loop {
+        if !lines.is_empty() && !input.is_ready() {
+            batches.submit_lines(template, &mut lines)?;
+            bytes = 0;
+        }
         let mut line = Vec::new();
         let bound = PAYLOAD_BYTES_MAX as u64 + 2;
-        let came = input
-            .by_ref()
-            .take(bound)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| cannot_read(path, &error))?;
+        let came = input.reader.by_ref().take(bound).read_until(b'\n', &mut line);
+        let came = came.map_err(|error| input.failure(&error))?;
         number += 1;
         if line.last() == Some(&b'\n') {
             line.pop();
         }
         if line.len() > PAYLOAD_BYTES_MAX {
-            let submitted = number - 1 - lines.len() as u64;
+            let name = &input.name;
             let text = format!(
-                "line {number} of {} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes; {submitted} lines were submitted",
-                path.display()
+                "line {number} of {name} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes; \
+                 lines from {} on were not submitted",
+                batches.accepted + 1
             );
             return Err(Failure::new(exit::REFUSED, text).into());
         }
         let line_bytes = job_bytes(template) + line.len();
-        if came == 0
-            || lines.len() == ITEMS_MAX
-            || bytes + line_bytes > FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES
-        {
+        if came == 0 || lines.len() == ITEMS_MAX || bytes + line_bytes > BATCH_BYTES_MAX {
             batches.submit_lines(template, &mut lines)?;
             bytes = 0;
         }
@@ -167,6 +170,9 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
 struct Batches {
     client: Client<TcpLink>,
     renderer: Renderer,
+    accepted: u64,
+    /// Nobody reads the ids any more; the jobs are submitted all the same.
+    output_closed: bool,
 }
 
 impl Batches {
@@ -182,14 +188,22 @@ impl Batches {
 
     fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
         let submitted = self.client.submit(jobs)?;
-        for (job, outcome) in jobs.iter().zip(submitted) {
+        self.accepted += jobs.len() as u64;
+        if self.output_closed {
+            return Ok(());
+        }
+        let outcome = jobs.iter().zip(submitted).try_for_each(|(job, outcome)| {
             let key = if job.key.is_empty() { Value::Null } else { job.key.into() };
             let id = outcome.job.to_string();
             let what = if outcome.duplicate { "has this key already" } else { "submitted" };
             let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (what.to_owned(), 0)];
             let json =
                 json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
-            self.renderer.row(&Row { cells: &cells, json, quiet: id })?;
+            self.renderer.row(&Row { cells: &cells, json, quiet: id })
+        });
+        match outcome.and_then(|()| self.renderer.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_closed = true,
+            outcome => outcome?,
         }
         Ok(())
     }

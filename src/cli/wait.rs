@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{Common, Wait};
 use super::{Stop, connect, stats};
+use crate::client::CALL_TIMEOUT;
 use crate::exit::{self, Failure};
 use crate::protocol::Counts;
 
@@ -18,34 +19,43 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Waits.
 pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
-    let started = Instant::now();
-    let mut client = connect::client(common)?;
+    let deadline = wait.timeout.map(|timeout| Instant::now() + timeout.into());
     let bar = ProgressBar::new(0).with_style(style());
-    let mut told_at = None;
+    let outcome = wait_for_none(common, deadline, &bar);
+    if outcome.is_err() {
+        bar.abandon();
+    }
+    match outcome {
+        // Whatever stood in the way, what was asked for is an answer until then.
+        Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+            let timeout = wait.timeout.unwrap_or_default();
+            let left = bar.length().unwrap_or(0) - bar.position();
+            Err(Failure::new(exit::TIMED_OUT, format!("after {timeout} {left} jobs are left to run")).into())
+        }
+        outcome => outcome,
+    }
+}
+
+fn wait_for_none(common: &Common, deadline: Option<Instant>, bar: &ProgressBar) -> Result<(), Stop> {
+    let mut client = connect::client(common)?;
+    let mut told_at: Option<Instant> = None;
     loop {
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            client.set_timeout(left.min(CALL_TIMEOUT));
+        }
         let frame = client.stats()?;
         let totals = stats::decode(&frame)?.totals;
-        let left = show(&bar, &totals);
-        let told_lately = told_at.is_some_and(|at: Instant| at.elapsed() < PLAIN_INTERVAL);
-        if bar.is_hidden() && !told_lately {
+        let left = show(bar, &totals);
+        if bar.is_hidden() && told_at.is_none_or(|at| at.elapsed() >= PLAIN_INTERVAL) {
             told_at = Some(Instant::now());
-            eprintln!("{} of {} jobs have ended", bar.position(), bar.length().unwrap_or(0));
+            exit::say(&format!("{} of {} jobs have ended", bar.position(), bar.length().unwrap_or(0)));
         }
         if left == 0 {
             bar.finish();
             let Counts { completed, dead, .. } = totals;
-            eprintln!("no job is left to run: {completed} completed, {dead} dead");
+            exit::say(&format!("no job is left to run: {completed} completed, {dead} dead"));
             return Ok(());
-        }
-        if let Some(timeout) = wait.timeout
-            && started.elapsed() >= timeout.into()
-        {
-            bar.abandon();
-            return Err(Failure::new(
-                exit::TIMED_OUT,
-                format!("after {timeout} {left} jobs are left to run"),
-            )
-            .into());
         }
         thread::sleep(INTERVAL);
     }

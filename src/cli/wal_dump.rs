@@ -39,9 +39,11 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     }
     let mut renderer = Renderer::new(common.output);
     let note = visit_all(&device, |record| dump(&mut renderer, record))?;
-    renderer.finish()?;
+    renderer.flush()?;
     if let Some(note) = note {
-        eprintln!("falcon-cli: {note}; if a master is writing this log now, that is its newest record");
+        exit::say(&format!(
+            "falcon-cli: {note}; if a master is writing this log now, that is its newest record"
+        ));
     }
     Ok(())
 }
@@ -61,7 +63,7 @@ fn dump(renderer: &mut Renderer, record: &Record<'_>) -> Result<(), Stop> {
     let mut details = String::new();
     for (name, value) in fields {
         if !value.is_null() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = value.as_str().map_or_else(|| value.to_string(), |text| shown(text.as_bytes()));
             details.push_str(&format!("{name}={text} "));
         }
         json.insert(name.to_owned(), value);

@@ -16,6 +16,11 @@ pub enum ClientError {
         /// What the system says.
         source: io::Error,
     },
+    /// This side cannot go on; nothing was sent.
+    System {
+        /// What the system says.
+        source: io::Error,
+    },
     /// The connection broke after the request was sent: whether it was carried out is not known.
     Broken {
         /// What the system says.
@@ -43,7 +48,7 @@ impl ClientError {
     #[must_use]
     pub fn is_safe_to_retry(&self) -> bool {
         match self {
-            ClientError::Unreachable { .. } => true,
+            ClientError::Unreachable { .. } | ClientError::System { .. } => true,
             ClientError::Refused(refusal) => refusal.code.retry_may_help(),
             ClientError::Broken { .. }
             | ClientError::TimedOut { .. }
@@ -59,7 +64,6 @@ impl ClientError {
             ClientError::Refused(refusal) => {
                 matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::VersionMismatch)
             }
-            ClientError::NotTheProtocol { .. } => true,
             _ => false,
         }
     }
@@ -74,6 +78,7 @@ impl fmt::Display for ClientError {
                     "no master can be reached at {address} ({source}); is falcond running there? See --master"
                 )
             }
+            ClientError::System { source } => write!(f, "the request could not be sent: {source}"),
             ClientError::Broken { source } => {
                 write!(
                     f,
@@ -97,7 +102,9 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            ClientError::Unreachable { source, .. } | ClientError::Broken { source } => Some(source),
+            ClientError::Unreachable { source, .. }
+            | ClientError::System { source }
+            | ClientError::Broken { source } => Some(source),
             ClientError::Refused(refusal) => Some(refusal),
             _ => None,
         }

@@ -9,11 +9,12 @@ mod link;
 mod token;
 
 use std::io;
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use error::ClientError;
-pub use link::{Ender, Frame, Link, TcpLink};
+pub use link::{Ender, Frame, Link, TcpLink, check_address};
 pub use token::read_token;
 
 use crate::ids::{JobId, LeaseId};
@@ -22,13 +23,14 @@ use crate::protocol::{
     Request, SubmitJob, Submitted,
 };
 
-/// How long an answer may take, beyond what the request itself asks to wait.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of one master.
 pub struct Client<L> {
     link: L,
     last_correlation: u64,
+    timeout: Duration,
     stop: Stopper,
 }
 
@@ -93,8 +95,15 @@ impl Stopper {
     pub fn stop(&self) {
         let mut state = self.locked();
         state.stopped = true;
-        if let Some(end) = state.polling.take() {
-            end();
+        if let Some(end) = &state.polling {
+            end(Shutdown::Write);
+        }
+    }
+
+    /// Ends a poll that waits although the client was stopped: the master does not answer.
+    pub fn abort(&self) {
+        if let Some(end) = &self.locked().polling {
+            end(Shutdown::Both);
         }
     }
 
@@ -106,7 +115,12 @@ impl Stopper {
 impl<L: Link> Client<L> {
     /// A client; its link is opened by the first call.
     pub fn new(link: L) -> Client<L> {
-        Client { link, last_correlation: 0, stop: Stopper::default() }
+        Client { link, last_correlation: 0, timeout: CALL_TIMEOUT, stop: Stopper::default() }
+    }
+
+    /// From now on a call may take this long, connecting included, beyond what its request asks to wait.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     /// What stops this client.
@@ -144,8 +158,8 @@ impl<L: Link> Client<L> {
             wait_ms: millis(wait),
             lease_ms: millis(lease),
         });
-        self.open()?;
-        let ender = self.link.ender().map_err(|source| ClientError::Broken { source })?;
+        self.open(Instant::now() + self.timeout)?;
+        let ender = self.link.ender().map_err(|source| ClientError::System { source })?;
         {
             let mut stop = self.stop.locked();
             if stop.stopped {
@@ -154,7 +168,11 @@ impl<L: Link> Client<L> {
             stop.polling = Some(ender);
         }
         let outcome = self.exchange(&request, wait);
-        let stopped = self.stop.locked().polling.take().is_none();
+        let stopped = {
+            let mut stop = self.stop.locked();
+            stop.polling = None;
+            stop.stopped
+        };
         if stopped {
             self.link.close();
         }
@@ -224,19 +242,20 @@ impl<L: Link> Client<L> {
         decoded(frame)
     }
 
-    fn open(&mut self) -> Result<(), ClientError> {
-        if self.link.is_open() { Ok(()) } else { self.link.open() }
+    fn open(&mut self, deadline: Instant) -> Result<(), ClientError> {
+        if self.link.is_open() { Ok(()) } else { self.link.open(deadline) }
     }
 
-    /// Sends a request and waits for its answer, `wait` longer than an answer may take anyway.
+    /// Sends a request and waits for its answer, `wait` longer than a call may take anyway.
     fn exchange(&mut self, request: &Request<'_>, wait: Duration) -> Result<Frame, ClientError> {
         request.check().map_err(ClientError::Refused)?;
-        self.open()?;
+        let waited = self.timeout + wait;
+        let deadline = Instant::now() + waited;
+        self.open(deadline)?;
         self.last_correlation += 1;
         let mut frame = Vec::new();
         request.encode(self.last_correlation, &mut frame);
-        let waited = REPLY_TIMEOUT + wait;
-        let outcome = self.link.send(frame).and_then(|()| self.receive(waited));
+        let outcome = self.link.send(frame, deadline).and_then(|()| self.receive(deadline));
         outcome.map_err(|source| {
             self.link.close();
             match source.kind() {
@@ -247,8 +266,8 @@ impl<L: Link> Client<L> {
         })
     }
 
-    fn receive(&mut self, wait: Duration) -> io::Result<Frame> {
-        let frame = self.link.receive(wait)?;
+    fn receive(&mut self, deadline: Instant) -> io::Result<Frame> {
+        let frame = self.link.receive(deadline)?;
         let Header { correlation, .. } = frame.header;
         if correlation != self.last_correlation && correlation != 0 {
             let text = format!("an answer to request {correlation} came for {}", self.last_correlation);

@@ -114,7 +114,7 @@ impl Master {
 
     /// Answers a waiting poll without a job.
     pub(super) fn answer_empty(&mut self, number: u32) {
-        let waiter = self.waiters.take(number, &mut self.scratch.queues);
+        let waiter = self.take_waiter(number);
         self.forget_poll(waiter.session, number);
         self.reply_at_once(waiter.session, waiter.correlation, &Reply::PollOk(List::lent(&[])));
     }

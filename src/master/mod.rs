@@ -33,11 +33,11 @@ use std::sync::Arc;
 
 use backoff::{Random, backoff};
 use session::{Session, Sessions};
-use waiters::Waiters;
+use waiters::{Waiter, Waiters};
 
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId, SessionId};
-use crate::limits::{GROUP_BYTES_BOUND, RECORD_OVERHEAD_BYTES_MAX};
-use crate::protocol::{Refusal, Reply, Submitted, frame::BadHeader};
+use crate::limits::{GROUP_BYTES_BOUND, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
+use crate::protocol::{ErrorCode, Refusal, Reply, Submitted, frame::BadHeader};
 use crate::queue::{DeathReason, Event, Queues};
 use crate::time::Timestamp;
 use crate::wal::{Entry, LogDevice, SyncOutcome, SyncRequest, Wal};
@@ -153,6 +153,18 @@ impl Master {
         id
     }
 
+    /// Whether this session has said Hello.
+    #[must_use]
+    pub fn is_greeted(&self, id: SessionId) -> bool {
+        self.sessions.session(id).is_some_and(|session| session.greeted)
+    }
+
+    /// How many segments the log has; each takes a file descriptor.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.wal.stats().segments as usize
+    }
+
     /// Whether nothing that this session sends counts any more.
     #[must_use]
     pub fn is_closing(&self, id: SessionId) -> bool {
@@ -209,6 +221,11 @@ impl Master {
         self.refuse(id, bad.correlation, bad.refusal.clone());
     }
 
+    /// Ends a session that has not said Hello in time.
+    pub fn refuse_silence(&mut self, id: SessionId) {
+        self.refuse(id, 0, Refusal::new(ErrorCode::HelloNeeded, "no Hello came in time"));
+    }
+
     /// The session will send nothing more: at the end of the turn its polls that still wait are answered without
     /// jobs, and when everything was sent it is done.
     pub fn input_ended(&mut self, id: SessionId) {
@@ -218,11 +235,19 @@ impl Master {
         }
     }
 
+    /// The session has begun to leave: its waiting polls are answered at the end of the turn, and it goes on to be read,
+    /// to its last request.
+    pub fn input_ending(&mut self, id: SessionId) {
+        if self.sessions.session(id).is_some_and(|session| !session.polls.is_empty()) {
+            self.ended.push(id);
+        }
+    }
+
     /// The session is gone. Its leases are cut to the grace, unless another session names them by then.
     pub fn disconnected(&mut self, id: SessionId, now: Timestamp) {
         let Some(mut session) = self.sessions.close(id) else { return };
         for number in session.polls.drain(..) {
-            self.waiters.take(number, &mut self.scratch.queues);
+            self.take_waiter(number);
         }
         let deadline = now.plus(self.config.grace);
         for (job, lease) in session.take_leases() {
@@ -268,10 +293,13 @@ impl Master {
     }
 
     /// What to make durable now, if anything: `quiet` says that nothing more is ready to be read, which is the
-    /// moment to sync; a group that has grown to its bound does not wait for that.
+    /// moment to sync; a group that has grown to its bound, in bytes or in time, does not wait for that.
     pub fn sync_request(&mut self, now: Timestamp, quiet: bool) -> Option<SyncRequest> {
         let due = match self.config.sync {
-            SyncMode::Always => quiet || self.group_bytes >= GROUP_BYTES_BOUND,
+            SyncMode::Always => {
+                let waited = self.unsynced_since.map_or(0, |since| now.since(since).0);
+                quiet || self.group_bytes >= GROUP_BYTES_BOUND || waited >= SYNC_WAIT_MS_MAX
+            }
             SyncMode::Never => false,
             SyncMode::Every(interval) => self.unsynced_since.is_some_and(|since| now >= since.plus(interval)),
         };
@@ -374,8 +402,25 @@ impl Master {
         if closes {
             session.closing = true;
             for number in std::mem::take(&mut session.polls) {
-                self.waiters.take(number, &mut self.scratch.queues);
+                self.take_waiter(number);
             }
+        }
+    }
+
+    /// Takes a poll out of its lines without a job; a queue that nobody uses any more is forgotten.
+    fn take_waiter(&mut self, number: u32) -> Waiter {
+        let mut queues = std::mem::take(&mut self.scratch.queues);
+        let waiter = self.waiters.take(number, &mut queues);
+        for queue in queues.drain(..) {
+            self.forget_if_idle(queue);
+        }
+        self.scratch.queues = queues;
+        waiter
+    }
+
+    fn forget_if_idle(&mut self, queue: QueueId) {
+        if self.waiters.first(queue).is_none() {
+            self.queues.forget_if_unused(queue);
         }
     }
 

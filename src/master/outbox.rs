@@ -86,16 +86,21 @@ impl Stream {
             self.spliced_bytes -= now;
             sent -= now;
             if now < rest {
-                return;
+                break;
             }
             self.splices.pop_front();
         }
         self.start += sent;
         assert!(self.start <= self.bytes.len(), "no more is sent than there was");
-        if self.start == self.bytes.len() {
+        if self.waiting_bytes() == 0 {
             self.start = 0;
             self.bytes.clear();
             self.bytes.shrink_to(KEPT_BYTES);
+        } else if self.start >= KEPT_BYTES && self.start * 2 >= self.bytes.len() {
+            // What was sent is given up once it is the larger part, so that each byte is moved once at most.
+            let gone = std::mem::take(&mut self.start);
+            self.bytes.drain(..gone);
+            self.splices.iter_mut().for_each(|splice| splice.at -= gone);
         }
     }
 
@@ -224,6 +229,19 @@ mod tests {
             assert_eq!(sent(&mut outbox, step), "c(MORE");
             assert_eq!(outbox.waiting_bytes(), 0);
         }
+    }
+
+    #[test]
+    fn what_was_sent_is_given_up_even_if_the_stream_never_runs_empty() {
+        let mut outbox = Outbox::default();
+        write(&mut outbox, None, &[b'x'; 100], b"");
+        for _ in 0..10_000 {
+            write(&mut outbox, None, &[b'x'; 100], b"yz");
+            outbox.consume(102);
+        }
+        assert_eq!(outbox.waiting_bytes(), 100);
+        assert!(outbox.ready.bytes.len() < 3 * KEPT_BYTES, "{}", outbox.ready.bytes.len());
+        assert_eq!(sent(&mut outbox, 7).len(), 100);
     }
 
     #[test]

@@ -166,9 +166,20 @@ impl Master {
         let outcome = outcome.and_then(|new| self.carry_out_submit(jobs, &submitted, new, now));
         if outcome.is_ok() {
             self.reply(id, correlation, &Reply::SubmitOk(List::lent(&submitted)));
+        } else {
+            self.forget_queues(jobs.iter().map(|job| job.queue));
         }
         self.scratch.submitted = submitted;
         outcome
+    }
+
+    /// Forgets those of these queues that nobody uses after all.
+    fn forget_queues<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            if let Some(queue) = self.queues.queue(name) {
+                self.forget_if_idle(queue);
+            }
+        }
     }
 
     /// Decides which jobs are new and which ids they get, and whether there is room; nothing durable changes.
@@ -205,10 +216,13 @@ impl Master {
             group_bytes += RECORD_OVERHEAD_BYTES_MAX + job.queue.len() + job.key.len() + job.payload.len();
             new += 1;
         }
+        if new == 0 {
+            return Ok(0);
+        }
         match self.wal.room_for_jobs(group_bytes, now) {
             Ok(()) => {}
             Err(WalError::Full) => {
-                let text = "no room for more jobs: the disk is full; polls and acks go on";
+                let text = "no room for more jobs: no log segment can be made; polls and acks go on";
                 return Err(Refusal::new(ErrorCode::StorageFull, text).into());
             }
             Err(error) => return Err(error.into()),
@@ -262,6 +276,7 @@ impl Master {
             if let Ok(queue) = self.queues.queue_made(name) {
                 queues.push(queue);
             } else {
+                self.forget_queues(poll.queues.iter());
                 let text = format!("there are {QUEUES_MAX} queues already; queue {name:?} would be one more");
                 return Err(Refusal::new(ErrorCode::TooManyQueues, text).into());
             }
@@ -291,8 +306,10 @@ impl Master {
         now: Timestamp,
     ) -> Result<(), Stop> {
         let mut statuses = Vec::with_capacity(items.len());
-        let text_bytes: usize = items.iter().map(|item| item.text_bytes()).sum();
-        self.wal.begin_group(items.len() * RECORD_OVERHEAD_BYTES_MAX + text_bytes)?;
+        // Room is taken for what will be written, not for what was claimed.
+        let live = items.iter().filter(|item| self.is_live(item.held()));
+        let group_bytes: usize = live.map(|item| RECORD_OVERHEAD_BYTES_MAX + item.text_bytes()).sum();
+        self.wal.begin_group(group_bytes)?;
         // Each event is written when the next one is known, so that the last is marked as the group's end.
         let mut waiting: Option<Event<'a>> = None;
         for item in items.iter() {
@@ -314,12 +331,17 @@ impl Master {
         Ok(())
     }
 
+    fn is_live(&self, held: HeldLease) -> bool {
+        self.queues.live_lease(held.job).is_some_and(|live| live.id == held.lease)
+    }
+
     fn heartbeat(&mut self, id: SessionId, correlation: u64, leases: List<'_, HeldLease>, now: Timestamp) {
         let mut statuses = Vec::with_capacity(leases.len());
         let mut lost = false;
         for HeldLease { job, lease } in leases.iter() {
+            let held_before = self.queues.live_lease(job).is_some_and(|live| live.holder == id);
             let remaining = self.queues.extend(job, lease, id, now);
-            if remaining.is_some() {
+            if remaining.is_some() && !held_before {
                 self.hold(id, job, lease);
             }
             lost |= remaining.is_none();

@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::outbox::Outbox;
 use crate::ids::{JobId, LeaseId, SessionId};
-use crate::limits::{FRAME_BODY_BYTES_MAX, HELLO_BODY_BYTES_MAX, OPEN_REQUESTS_MAX, REPLY_BYTES_WAITING_MAX};
+use crate::limits::{FRAME_BODY_BYTES_MAX, HELLO_BODY_BYTES_MAX, REPLY_BYTES_WAITING_MAX, WAITING_POLLS_MAX};
 use crate::queue::Queues;
 
 /// One connection or local source.
@@ -46,7 +46,7 @@ impl Session {
 
     /// Whether it has to be sent something before more is read from it.
     pub fn is_stalled(&self) -> bool {
-        self.polls.len() >= OPEN_REQUESTS_MAX || self.outbox.waiting_bytes() >= REPLY_BYTES_WAITING_MAX
+        self.polls.len() >= WAITING_POLLS_MAX || self.outbox.waiting_bytes() >= REPLY_BYTES_WAITING_MAX
     }
 
     /// Whether everything is done and it may be closed.

@@ -37,7 +37,7 @@ impl Master {
         for id in self.sessions.ids() {
             let Some(session) = self.sessions.session_mut(id) else { continue };
             for number in std::mem::take(&mut session.polls) {
-                let waiter = self.waiters.take(number, &mut self.scratch.queues);
+                let waiter = self.take_waiter(number);
                 let refusal = Refusal::new(ErrorCode::ShuttingDown, "the master is stopping; try again soon");
                 self.reply_at_once(id, waiter.correlation, &Reply::Error(refusal));
             }

@@ -45,6 +45,8 @@ pub struct Queues {
     table: Table,
     queues: Vec<QueueState>,
     by_name: HashMap<Box<str>, QueueId>,
+    /// Ids of queues that were forgotten.
+    free_queues: Vec<QueueId>,
     delayed: Wheel,
     leases: Leases,
     keys: Keys,
@@ -115,6 +117,7 @@ impl Default for Queues {
             table: Table::default(),
             queues: Vec::new(),
             by_name: HashMap::new(),
+            free_queues: Vec::new(),
             delayed: Wheel::default(),
             leases: Leases::default(),
             keys: Keys::default(),
@@ -148,18 +151,34 @@ impl Queues {
         if let Some(queue) = self.queue(name) {
             return Ok(queue);
         }
-        if self.queues.len() >= QUEUES_MAX {
+        if self.by_name.len() >= QUEUES_MAX {
             return Err(TooManyQueues);
         }
-        let queue = QueueId(u32::try_from(self.queues.len()).map_err(|_| TooManyQueues)?);
-        self.queues.push(QueueState {
+        let state = QueueState {
             name: name.into(),
             ready: Ready::default(),
             counters: Counters::default(),
             woken: false,
-        });
+        };
+        let queue = if let Some(queue) = self.free_queues.pop() {
+            self.queues[queue.0 as usize] = state;
+            queue
+        } else {
+            self.queues.push(state);
+            QueueId(u32::try_from(self.queues.len() - 1).map_err(|_| TooManyQueues)?)
+        };
         self.by_name.insert(name.into(), queue);
         Ok(queue)
+    }
+
+    /// Forgets a queue that never had a job.
+    pub fn forget_if_unused(&mut self, queue: QueueId) {
+        let state = &self.queues[queue.0 as usize];
+        let is_known = self.by_name.get(&state.name) == Some(&queue);
+        if is_known && state.counters == Counters::default() && !state.woken {
+            self.by_name.remove(&state.name);
+            self.free_queues.push(queue);
+        }
     }
 
     /// The job that would leave this queue next.
@@ -201,7 +220,8 @@ impl Queues {
     /// The jobs of every queue, in the order of names.
     #[must_use]
     pub fn counters(&self) -> Vec<(&str, Counters)> {
-        let mut all: Vec<_> = self.queues.iter().map(|queue| (&*queue.name, queue.counters)).collect();
+        let mut all: Vec<_> =
+            self.by_name.iter().map(|(name, id)| (&**name, self.queues[id.0 as usize].counters)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
         all
     }

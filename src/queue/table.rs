@@ -157,8 +157,10 @@ impl Table {
             self.first_page -= 1;
         }
         let index = usize::try_from(page - self.first_page).expect("pages fit into memory");
-        while self.pages.len() <= index {
-            self.pages.push_back(None);
+        if self.pages.len() <= index {
+            self.pages.resize_with(index + 1, || None);
+            self.drop_empty_pages();
+            return self.page_made(page);
         }
         self.pages[index].get_or_insert_with(|| Box::new(Page { slots: [NIL; PAGE_IDS as usize], used: 0 }))
     }
@@ -172,7 +174,14 @@ impl Table {
         if page.used == 0 && index + 1 < self.pages.len() {
             self.pages[index] = None;
         }
-        while let Some(None) = self.pages.front() {
+        self.drop_empty_pages();
+    }
+
+    /// Drops the pages before the first one that is in use; the newest stays.
+    fn drop_empty_pages(&mut self) {
+        while self.pages.len() > 1
+            && self.pages.front().is_some_and(|page| page.as_ref().is_none_or(|page| page.used == 0))
+        {
             self.pages.pop_front();
             self.first_page += 1;
         }
@@ -232,6 +241,18 @@ mod tests {
         assert_eq!(table.chunks.len(), 1);
         assert_eq!(table.slots().count(), 1);
         assert!(table.with_room.len() <= 2);
+    }
+
+    #[test]
+    fn a_queue_that_runs_empty_again_and_again_keeps_no_pages() {
+        let mut table = Table::default();
+        for id in 1..100_000 {
+            let slot = table.insert(entry(id));
+            table.remove(slot);
+        }
+        assert_eq!(table.pages.len(), 1);
+        table.insert(entry(1_000_000));
+        assert!(table.pages.len() <= 2 && table.slot(JobId(1_000_000)).is_some());
     }
 
     #[test]

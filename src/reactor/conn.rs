@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -71,10 +72,15 @@ impl Conn {
         self.session
     }
 
-    /// Notes what an event said.
-    pub fn note(&mut self, readable: bool, writable: bool) {
-        self.is_readable |= readable;
-        self.is_writable |= writable;
+    /// Notes what an event said; says whether the connection is gone.
+    pub fn note(&mut self, event: &Event, master: &mut Master) -> bool {
+        self.is_readable |= event.is_readable() || event.is_read_closed();
+        self.is_writable |= event.is_writable();
+        if event.is_read_closed() && master.is_stalled(self.session) {
+            // Polls that wait may be what stalls it; nobody waits for their jobs any more.
+            master.input_ending(self.session);
+        }
+        event.is_error() || (event.is_write_closed() && !self.is_lingering)
     }
 
     /// Whether there may be something to read or to take without a further event.

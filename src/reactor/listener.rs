@@ -26,6 +26,8 @@ pub struct Listener {
 pub enum Accepted {
     /// A connection.
     Connection(TcpStream),
+    /// One that had to be closed at once.
+    Shed,
     /// Nothing more for now.
     Nothing,
 }
@@ -61,6 +63,7 @@ impl Listener {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.accept() {
                 Accepted::Connection(stream) => take(stream),
+                Accepted::Shed => {}
                 Accepted::Nothing => {
                     self.is_ready = false;
                     return;
@@ -75,9 +78,7 @@ impl Listener {
                 Ok((stream, _)) => return Accepted::Connection(stream),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Nothing,
                 Err(error) if is_out_of_descriptors(&error) => {
-                    if !self.shed() {
-                        return Accepted::Nothing;
-                    }
+                    return if self.shed() { Accepted::Shed } else { Accepted::Nothing };
                 }
                 // The connection broke before it was taken, or the call was interrupted: the next one.
                 Err(error) => log::debug!("accepting a connection: {error}"),

@@ -1,7 +1,6 @@
 //! The loop: sockets, signals, the clock and the sync thread around a [`Master`]. One thread, nothing else in here.
 //!
-//! Promises: no connection is read or written beyond its share of a turn; one that does not read its replies is not
-//! read from; every connection that can be served is, whatever the others do. After a failed write or sync nothing
+//! Promises: no connection is read beyond its share of a turn; one that does not read its replies is not read from; every connection that can be served is, whatever the others do. After a failed write or sync nothing
 //! more is sent and the loop ends with the error.
 //!
 //! A sync is asked for when nothing more is ready to be read (one more wait with no time-out says so), or when the
@@ -19,13 +18,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::ids::SessionId;
-use crate::limits::{CONNECTIONS_MAX, READ_BYTES_PER_TURN};
+use crate::limits::{CONNECTIONS_MAX, HELLO_MS_MAX, READ_BYTES_PER_TURN};
 use crate::master::local::{LocalDoor, LocalMessage};
 use crate::master::{Master, Opened, SyncThread, WalError};
 use crate::protocol::{ErrorCode, Refusal, Reply};
@@ -42,6 +42,9 @@ const SIGNALS: Token = Token(2);
 
 /// How long the last words to a connection may take to be read.
 const LINGER: Millis = Millis(1000);
+
+/// How long local sources have after the second signal to give back what they ran.
+const HURRIED_STOP: Millis = Millis(5000);
 
 /// How long replies may take to leave when the daemon stops.
 const LAST_WRITES: Duration = Duration::from_secs(1);
@@ -100,16 +103,21 @@ pub struct Reactor {
     clock: Clock,
     /// By the place of their session.
     conns: Vec<Option<Conn>>,
-    conns_max: usize,
+    /// How many connections and log segments there may be.
+    descriptors_max: usize,
     conns_open: usize,
     /// Connections that have more to read without a further event.
     to_read: VecDeque<SessionId>,
+    /// Connections that have not said Hello yet, and when they have to have.
+    greeting: VecDeque<(Timestamp, SessionId)>,
     /// Connections whose last words were said, and when they are dropped.
     lingering: VecDeque<(Timestamp, SessionId)>,
     locals: Locals,
     messages: Receiver<LocalMessage>,
     scratch: Vec<u8>,
     stop: Stop,
+    /// When the loop ends although local sources are not done, once that was asked for.
+    stop_at: Option<Timestamp>,
 }
 
 /// How far the way to a stop is.
@@ -155,20 +163,22 @@ impl Reactor {
             sync,
             clock,
             conns: Vec::new(),
-            conns_max: connections_max(),
+            descriptors_max: descriptors_max(),
             conns_open: 0,
             to_read: VecDeque::new(),
+            greeting: VecDeque::new(),
             lingering: VecDeque::new(),
             locals: Locals::default(),
             messages,
             scratch: vec![0; READ_BYTES_PER_TURN],
             stop: Stop::No,
+            stop_at: None,
         };
         Ok((reactor, door))
     }
 
-    /// Serves until a signal says stop. `on_stop` is called at the first one, to stop local sources; the loop goes on
-    /// until they are gone, or until the second signal.
+    /// Serves until a signal says stop. `on_stop` is called at each signal, to stop local sources, the more urgently the
+    /// more there were; the loop goes on until they are gone, 5 s after the second signal, or at the third.
     ///
     /// # Errors
     /// When the log or the system fails.
@@ -188,9 +198,10 @@ impl Reactor {
             quiet &= !self.locals.read(&self.messages, &mut self.master, now)?;
             self.master.finish_turn(now)?;
             self.sync(now, quiet)?;
+            self.drop_late(now);
             self.write_ready(now);
-            self.drop_lingering(now);
-            if self.stop == Stop::Wanted && self.locals.is_empty() {
+            let is_over = self.stop_at.is_some_and(|at| at <= now);
+            if self.stop != Stop::No && (self.locals.is_empty() || is_over) {
                 self.stop = Stop::Now;
             }
         }
@@ -215,11 +226,13 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let linger = self.lingering.front().map(|(until, _)| *until);
-        let deadline = self.master.next_deadline().into_iter().chain(linger).min()?;
+        let greet = self.greeting.front().map(|(until, _)| *until);
+        let own = linger.into_iter().chain(greet).chain(self.stop_at);
+        let deadline = own.chain(self.master.next_deadline()).min()?;
         Some(deadline.since(self.clock.now()).into())
     }
 
-    fn note(&mut self, event: &mio::event::Event, on_stop: &mut impl FnMut()) {
+    fn note(&mut self, event: &Event, on_stop: &mut impl FnMut()) {
         match event.token() {
             LISTENER => {
                 if let Some(listener) = &mut self.listener {
@@ -230,13 +243,15 @@ impl Reactor {
             SIGNALS => self.take_signals(on_stop),
             Token(session) => {
                 let id = SessionId(session as u64);
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-                if let Some(conn) = conn_of(&mut self.conns, id) {
-                    conn.note(readable, writable);
+                let Some(conn) = conn_of(&mut self.conns, id) else { return };
+                if conn.note(event, &mut self.master) {
+                    self.drop_connection(id, self.clock.now());
+                    return;
+                }
+                if conn.has_unread() {
                     list(&mut self.to_read, conn);
                 }
-                if writable {
+                if event.is_writable() {
                     self.write_one(id, self.clock.now());
                 }
             }
@@ -247,9 +262,13 @@ impl Reactor {
         for signal in self.signals.pending() {
             log::info!("stopping (signal {signal})");
             self.listener = None;
-            self.stop = match self.stop {
-                Stop::No => Stop::Wanted,
-                Stop::Wanted | Stop::Now => Stop::Now,
+            self.stop = match (self.stop, self.stop_at) {
+                (Stop::No, _) => Stop::Wanted,
+                (Stop::Wanted, None) => {
+                    self.stop_at = Some(self.clock.now().plus(HURRIED_STOP));
+                    Stop::Wanted
+                }
+                (Stop::Wanted, Some(_)) | (Stop::Now, _) => Stop::Now,
             };
             on_stop();
         }
@@ -264,8 +283,9 @@ impl Reactor {
     }
 
     fn take_connection(&mut self, stream: TcpStream) {
-        if self.conns_open >= self.conns_max {
-            refuse_connection(stream, self.conns_max);
+        let conns_max = self.descriptors_max.saturating_sub(self.master.segments()).clamp(1, CONNECTIONS_MAX);
+        if self.conns_open >= conns_max {
+            refuse_connection(stream, conns_max);
             return;
         }
         let id = self.master.connected();
@@ -278,6 +298,7 @@ impl Reactor {
                 }
                 self.conns[place] = Some(conn);
                 self.conns_open += 1;
+                self.greeting.push_back((self.clock.now().plus(Millis(HELLO_MS_MAX)), id));
             }
             Err(error) => {
                 log::warn!("a connection could not be taken: {error}");
@@ -338,7 +359,16 @@ impl Reactor {
         }
     }
 
-    fn drop_lingering(&mut self, now: Timestamp) {
+    /// Ends connections that have not said Hello in time, and drops those that have not read the last words in time.
+    fn drop_late(&mut self, now: Timestamp) {
+        while let Some((until, id)) = self.greeting.front().copied()
+            && until <= now
+        {
+            self.greeting.pop_front();
+            if !self.master.is_greeted(id) && !self.master.is_closing(id) {
+                self.master.refuse_silence(id);
+            }
+        }
         while let Some((until, id)) = self.lingering.front().copied()
             && until <= now
         {
@@ -354,6 +384,10 @@ impl Reactor {
         if let Some(mut conn) = self.conns[id.place()].take() {
             conn.deregister(self.poll.registry());
             self.conns_open -= 1;
+            if let Some(listener) = &mut self.listener {
+                // It may have run out of descriptors before; there is one now.
+                listener.is_ready = true;
+            }
         }
         self.master.disconnected(id, now);
     }
@@ -377,8 +411,10 @@ impl Reactor {
             self.wait(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
             for event in &events {
                 let id = SessionId(event.token().0 as u64);
-                if let Some(conn) = conn_of(&mut self.conns, id) {
-                    conn.note(false, event.is_writable());
+                let Some(conn) = conn_of(&mut self.conns, id) else { continue };
+                if conn.note(event, &mut self.master) {
+                    self.drop_connection(id, self.clock.now());
+                } else {
                     self.write_one(id, self.clock.now());
                 }
             }
@@ -413,10 +449,13 @@ fn refuse_connection(mut stream: TcpStream, max: usize) {
     let _ = io::Write::write(&mut stream, &frame);
 }
 
-/// As many connections as the limit of open files leaves, after the log's and the daemon's own.
-fn connections_max() -> usize {
+/// As many descriptors as the limit of open files leaves for connections and log segments, after the daemon's own.
+/// The limit is raised as far as it may be: a log has a descriptor for each segment.
+fn descriptors_max() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const OWN_DESCRIPTORS: u64 = 64;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    let left = limit.saturating_sub(OWN_DESCRIPTORS).max(1);
-    usize::try_from(left).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let limit = if raised { maximum } else { current }.unwrap_or(u64::MAX);
+    usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
 }

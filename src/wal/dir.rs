@@ -137,7 +137,9 @@ impl LogDevice for DirDevice {
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             let first = name.to_str().and_then(|name| name.strip_suffix(SEGMENT_SUFFIX));
-            if let Some(first) = first.and_then(|digits| digits.parse().ok()) {
+            let digits =
+                first.filter(|name| name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()));
+            if let Some(first) = digits.and_then(|digits| digits.parse().ok()) {
                 all.push(Lsn(first));
             }
         }
@@ -192,11 +194,19 @@ impl LogDevice for DirDevice {
         Ok(path.display().to_string())
     }
 
-    fn cut_whole(&self, first: Lsn) -> io::Result<String> {
-        let path = self.cut_path(first, 0);
-        fs::rename(self.segment_path(first), &path)?;
+    fn cut_whole(&self, first: Lsn) -> io::Result<Option<String>> {
+        let mut content = Vec::new();
+        self.read(first, &mut content)?;
+        let kept = if content.iter().all(|byte| *byte == 0) {
+            fs::remove_file(self.segment_path(first))?;
+            None
+        } else {
+            let path = self.cut_path(first, 0);
+            fs::rename(self.segment_path(first), &path)?;
+            Some(path.display().to_string())
+        };
         self.dir.sync_all()?;
-        Ok(path.display().to_string())
+        Ok(kept)
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -248,7 +258,14 @@ mod tests {
     #[test]
     fn files_of_other_names_are_not_segments() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["lock", "x.wal", "00000000000000000001.wal.bak", "00000000000000000003.wal"] {
+        for name in [
+            "lock",
+            "x.wal",
+            "5.wal",
+            "+0000000000000000005.wal",
+            "00000000000000000001.wal.bak",
+            "00000000000000000003.wal",
+        ] {
             fs::write(dir.path().join(name), b"").unwrap();
         }
         assert_eq!(DirDevice::open(dir.path()).unwrap().segments().unwrap(), [Lsn(3)]);

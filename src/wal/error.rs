@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::record::Bad;
+use super::segment::HeaderFault;
 use crate::ids::Lsn;
 
 /// An error of the log.
@@ -36,6 +37,13 @@ pub enum WalError {
         segment: Lsn,
         /// What is wrong with it, as a clause.
         why: String,
+    },
+    /// A file that is named as a segment but has no header of one.
+    Header {
+        /// First LSN in its name.
+        segment: Lsn,
+        /// What is wrong with it.
+        fault: HeaderFault,
     },
     /// A record that no event of this program fits, or that does not fit what came before.
     Replay {
@@ -73,6 +81,11 @@ impl fmt::Display for WalError {
             WalError::Segment { segment, why } => write!(
                 f,
                 "file {segment:020}.wal cannot be used: {why}. Move it away if it does not belong here"
+            ),
+            WalError::Header { segment, fault } => write!(
+                f,
+                "file {segment:020}.wal cannot be used: {fault}. Restore it from a copy, or move it away if it does not \
+                 belong here"
             ),
             WalError::Replay { why } => write!(f, "the log cannot be replayed: {why}"),
             WalError::Locked { dir, holder } => write!(

@@ -110,6 +110,9 @@ impl LogDevice for MemoryDevice {
 
     fn adopt_spare(&self, first: Lsn) -> io::Result<Box<dyn SegmentWriter>> {
         let mut inner = locked(&self.inner);
+        if inner.segments.contains_key(&first) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let bytes = inner.spare.take().ok_or(io::ErrorKind::NotFound)? as usize;
         let zeros = || Mutex::new(vec![0; bytes]);
         let syncs_fail = Arc::clone(&inner.syncs_fail);
@@ -132,11 +135,11 @@ impl LogDevice for MemoryDevice {
         Ok(String::from("nowhere"))
     }
 
-    fn cut_whole(&self, first: Lsn) -> io::Result<String> {
+    fn cut_whole(&self, first: Lsn) -> io::Result<Option<String>> {
         let mut inner = locked(&self.inner);
         inner.segments.remove(&first);
         inner.durable_names.retain(|name| *name != first);
-        Ok(String::from("nowhere"))
+        Ok(None)
     }
 
     fn sync_names(&self) -> io::Result<()> {

@@ -40,7 +40,7 @@ pub use sync::{SyncOutcome, SyncRequest, SyncThread};
 use crate::ids::{Location, Lsn};
 use crate::limits::RESERVE_BYTES;
 use crate::time::{Millis, Timestamp};
-use record::encode_header;
+use record::{Stamp, encode_header};
 use recover::{FoundSegment, recover};
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use spare::Spare;
@@ -53,8 +53,11 @@ const SPARE_RETRY: Millis = Millis(500);
 #[derive(Debug)]
 pub struct Wal {
     device: Arc<dyn LogDevice>,
+    /// Size of the segments to come; one that is there may have another.
     segment_bytes: u32,
     log_id: u128,
+    /// What the records of the newest segment have in common; no epoch above its own was ever in use.
+    stamp: Stamp,
     /// All segments, oldest first; the last one is written.
     segments: Vec<HeldSegment>,
     writer: Box<dyn SegmentWriter>,
@@ -133,7 +136,7 @@ impl Wal {
         let found = recover(&*device, &mut visit)?;
         let spare = Spare::new(Arc::clone(&device), segment_bytes);
         let Some(last) = found.segments.last() else {
-            return Wal::begin(device, spare, segment_bytes, log_id);
+            return Wal::begin(device, spare, segment_bytes, log_id, found.last_epoch);
         };
         let opening = |first: Lsn| WalError::io(format!("opening segment {first:020}.wal"));
         let mut segments = Vec::new();
@@ -150,6 +153,7 @@ impl Wal {
         device.sync_names().map_err(WalError::io("syncing the data directory"))?;
         let mut wal = Wal {
             log_id: last.header.log_id,
+            stamp: Stamp::new(last.header.log_id, found.last_epoch),
             segments,
             end: last.end,
             last_crc: last.crc,
@@ -170,14 +174,19 @@ impl Wal {
         mut spare: Spare,
         segment_bytes: u32,
         log_id: u128,
+        last_epoch: u32,
     ) -> Result<Wal, WalError> {
         spare.wait().map_err(WalError::io("making the first log segment"))?;
         let opening = WalError::io("naming the first log segment");
         let writer = device.adopt_spare(Lsn(1)).map_err(opening)?;
         spare.used();
         spare.begin();
-        let mut wal = Wal { log_id, ..Wal::empty(device, segment_bytes, writer, spare) };
-        wal.write_header(1)?;
+        let mut wal = Wal {
+            log_id,
+            stamp: Stamp::new(log_id, last_epoch),
+            ..Wal::empty(device, segment_bytes, writer, spare)
+        };
+        wal.write_header()?;
         let sync = wal.sync_request().map(SyncRequest::run);
         if let Some(outcome) = sync {
             wal.synced(&outcome)?;
@@ -195,6 +204,7 @@ impl Wal {
             device,
             segment_bytes,
             log_id: 0,
+            stamp: Stamp::new(0, 0),
             segments: Vec::new(),
             writer,
             end: 0,
@@ -248,8 +258,7 @@ impl Wal {
     /// `Full` when not. `now` bounds how often making a segment is tried again.
     pub fn room_for_jobs(&mut self, bytes: usize, now: Timestamp) -> Result<(), WalError> {
         let reserve = RESERVE_BYTES.min(self.segment_bytes / 4) as usize;
-        let free = (self.segment_bytes - self.end) as usize;
-        if bytes + reserve <= free {
+        if bytes + reserve <= self.free_bytes() {
             return Ok(());
         }
         let outcome = self.spare_for_jobs(now);
@@ -258,6 +267,11 @@ impl Wal {
             self.spare_retry_at = now.plus(SPARE_RETRY);
         }
         outcome.map_err(|_| WalError::Full)
+    }
+
+    /// Bytes that are free in the newest segment, whatever its size is.
+    fn free_bytes(&self) -> usize {
+        self.writer.shared().bytes().saturating_sub(self.end) as usize
     }
 
     /// Waits for the spare that is nearly there in the usual course; but once one could not be made, tries again
@@ -283,7 +297,7 @@ impl Wal {
     pub fn begin_group(&mut self, bytes: usize) -> Result<(), WalError> {
         let fits_a_segment = bytes + SEGMENT_HEADER_BYTES <= self.segment_bytes as usize;
         assert!(fits_a_segment, "a group of {bytes} bytes fits into a segment");
-        if bytes > (self.segment_bytes - self.end) as usize {
+        if bytes > self.free_bytes() {
             self.roll()?;
         }
         Ok(())
@@ -295,11 +309,11 @@ impl Wal {
     /// `Io`; the log takes no more records then.
     pub fn append(&mut self, entry: &Entry<'_>) -> Result<Appended, WalError> {
         let lsn = self.next_lsn;
-        let epoch = self.segments.last().expect("a log has a segment").epoch;
+        let Stamp { epoch, seed } = self.stamp;
         let Entry { at, kind, head, tail, more } = *entry;
         self.scratch.clear();
         let fields = RecordHead { lsn, at, term: 0, epoch, durable: self.durable, kind, more };
-        let crc = encode_header(&fields, head, tail, &mut self.scratch);
+        let crc = encode_header(&fields, seed, head, tail, &mut self.scratch);
         self.scratch.extend_from_slice(head);
         let tail_offset = self.end + u32::try_from(self.scratch.len()).expect("a record is within its limit");
         let whole = record_bytes(head.len() + tail.len());
@@ -327,7 +341,7 @@ impl Wal {
         Arc::clone(&held.shared).payload(at.offset, bytes).map_err(WalError::io("reading a payload"))
     }
 
-    /// Bytes appended that no sync has covered or is about to cover.
+    /// Whether anything was appended that no sync has covered.
     #[must_use]
     pub fn has_unsynced(&self) -> bool {
         self.last_lsn() > self.durable || self.names_unsynced
@@ -381,15 +395,16 @@ impl Wal {
         self.spare.begin();
         self.unsynced.push(std::mem::replace(&mut self.writer, writer).shared());
         self.names_unsynced = true;
-        let epoch = self.segments.last().expect("a log has a segment").epoch + 1;
-        self.write_header(epoch)
+        self.write_header()
     }
 
-    fn write_header(&mut self, epoch: u32) -> Result<(), WalError> {
+    fn write_header(&mut self) -> Result<(), WalError> {
+        let epoch = self.stamp.epoch + 1;
+        self.stamp = Stamp { epoch, ..self.stamp };
         let header = SegmentHeader {
             log_id: self.log_id,
             epoch,
-            segment_bytes: self.segment_bytes,
+            segment_bytes: self.writer.shared().bytes(),
             first_lsn: self.next_lsn,
             durable: self.durable,
             before_end: self.end,

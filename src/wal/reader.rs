@@ -1,7 +1,7 @@
 //! Reading segments: what recovery and `falcon-cli wal dump` share. Nothing is changed here.
 
 use super::WalError;
-use super::record::{Bad, RECORD_HEADER_BYTES, Record, record_at};
+use super::record::{Bad, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::LogDevice;
 use crate::ids::Lsn;
@@ -27,7 +27,7 @@ pub struct ScanEnd {
 /// The visitor's.
 pub fn scan<'c, E>(
     content: &'c [u8],
-    epoch: u32,
+    stamp: Stamp,
     first: Lsn,
     visit: &mut impl FnMut(&Record<'c>) -> Result<(), E>,
 ) -> Result<ScanEnd, E> {
@@ -36,7 +36,7 @@ pub fn scan<'c, E>(
     let mut group = Vec::new();
     let (mut at, mut next) = (offset, first);
     loop {
-        let record = match record_at(content, at, epoch) {
+        let record = match record_at(content, at, stamp) {
             Ok(record) if record.head.lsn == next => record,
             Ok(record) => return Ok(ScanEnd { bad: Bad::Lsn(record.head.lsn), ..end }),
             Err(bad) => return Ok(ScanEnd { bad, ..end }),
@@ -55,13 +55,16 @@ pub fn scan<'c, E>(
     }
 }
 
-/// The newest durable LSN named by valid records of this epoch after `from`, and how many such records there are.
-/// Records at or below `hole` do not count: a payload may hold a copy of older ones.
-pub fn valid_after(content: &[u8], from: u32, epoch: u32, hole: Lsn) -> (usize, Lsn) {
+/// How many valid records of this stamp lie after `from`, and the newest durable LSN that one of them names. Only LSNs
+/// after `hole` count, and not more of them than the segment can hold.
+pub fn valid_after(content: &[u8], from: u32, stamp: Stamp, hole: Lsn) -> (usize, Lsn) {
     let (mut count, mut durable) = (0, Lsn(0));
+    let last = Lsn(hole.0 + (content.len() / RECORD_HEADER_BYTES) as u64);
     let mut at = from as usize;
     while at + RECORD_HEADER_BYTES <= content.len() {
-        match record_at_plausible(content, at, epoch, hole) {
+        match plausible_record_at(content, at, stamp)
+            .filter(|record| (hole..=last).contains(&record.head.lsn))
+        {
             Some(record) => {
                 count += 1;
                 durable = durable.max(record.head.durable);
@@ -73,20 +76,19 @@ pub fn valid_after(content: &[u8], from: u32, epoch: u32, hole: Lsn) -> (usize, 
     (count, durable)
 }
 
-/// A record at this place, if epoch and LSN look right; only then is the checksum worth computing.
-fn record_at_plausible(content: &[u8], at: usize, epoch: u32, hole: Lsn) -> Option<Record<'_>> {
+/// A record at this place, if its epoch looks right; only then is the checksum worth computing.
+fn plausible_record_at(content: &[u8], at: usize, stamp: Stamp) -> Option<Record<'_>> {
     let field = |offset: usize| content[at + offset..].first_chunk::<4>().copied().map(u32::from_le_bytes);
-    if field(28)? != epoch || field(4)? == 0 {
+    if field(28)? != stamp.epoch || field(4)? == 0 {
         return None;
     }
-    let record = record_at(content, u32::try_from(at).ok()?, epoch).ok()?;
-    (record.head.lsn > hole).then_some(record)
+    record_at(content, u32::try_from(at).ok()?, stamp).ok()
 }
 
 /// Reads one segment and its header.
 ///
 /// # Errors
-/// `Io`, or `Segment` when the header is not one or names another LSN than the file.
+/// `Io`, `Header`, or `Segment` when the header names another LSN than the file.
 pub fn read_segment(
     device: &dyn LogDevice,
     first: Lsn,
@@ -94,7 +96,8 @@ pub fn read_segment(
 ) -> Result<SegmentHeader, WalError> {
     device.read(first, content).map_err(WalError::io(format!("reading segment {first:020}.wal")))?;
     let refused = |why: &str| WalError::Segment { segment: first, why: why.to_owned() };
-    let header = SegmentHeader::decode(content).map_err(refused)?;
+    let header =
+        SegmentHeader::decode(content).map_err(|fault| WalError::Header { segment: first, fault })?;
     if header.first_lsn != first {
         return Err(refused("its header names another LSN than its name"));
     }
@@ -109,7 +112,7 @@ pub fn read_segment(
 /// after the last one, if that is not simply the end.
 ///
 /// # Errors
-/// `Io` or `Segment`; the visitor's as it is.
+/// `Io`, `Header` or `Segment`; the visitor's as it is.
 pub fn visit_all<E: From<WalError>>(
     device: &dyn LogDevice,
     mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,
@@ -127,14 +130,14 @@ pub fn visit_all<E: From<WalError>>(
         let header = match read_segment(device, *first, &mut content) {
             Ok(header) => header,
             // A daemon names a segment before it writes the header.
-            Err(WalError::Segment { .. })
+            Err(WalError::Header { .. })
                 if index + 1 == firsts.len() && content.iter().all(|byte| *byte == 0) =>
             {
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
         };
-        let end = scan(&content, header.epoch, *first, &mut visit)?;
+        let end = scan(&content, header.stamp(), *first, &mut visit)?;
         next = Some(end.next_lsn);
         if index + 1 == firsts.len() && !matches!(end.bad, Bad::Empty | Bad::Epoch(_)) {
             let place = end.offset;

@@ -2,13 +2,13 @@
 //!
 //! | offset | size | field | meaning |
 //! | ---: | ---: | --- | --- |
-//! | 0 | 4 | `crc32` | CRC-32 (ISO-HDLC, as in zlib) of all that follows in the record |
+//! | 0 | 4 | `crc32` | CRC-32 (ISO-HDLC, as in zlib) of all that follows in the record, begun with the CRC-32 of the `log_id` |
 //! | 4 | 4 | `length` | of header and body, without padding; 0 is "no record" |
 //! | 8 | 8 | `lsn` | one more than the record before |
 //! | 16 | 8 | `at_ms` | when it was decided, ms since 1970 |
 //! | 24 | 4 | `term` | 0 with a single master |
 //! | 28 | 4 | `epoch` | that of the segment; a record of another epoch is left over |
-//! | 32 | 4 | `durable_lag` | `lsn` less the newest LSN known durable when this was written |
+//! | 32 | 4 | `durable_lag` | `lsn` less the newest LSN known durable when this was written; 2^32 - 1 means that much or more, and nothing is known |
 //! | 36 | 1 | `kind` | what the body is; opaque to the log |
 //! | 37 | 1 | `flags` | bit 0: the next record belongs to the same group, which is valid only as a whole |
 //! | 38 | 2 | – | 0 |
@@ -17,7 +17,8 @@
 //! Little-endian; a record begins at a multiple of 8 bytes, and the padding is 0. Every record names a durable
 //! LSN, so that each group does; that is what tells a torn tail from damage.
 //!
-//! The checksum stands before the length, so that what it covers is one run of bytes. A reader checks the length
+//! The checksum begins with the log's random id, which no client ever sees: so no payload can hold bytes that pass for a
+//! record of this log. It stands before the length, so that what it covers is one run of bytes. A reader checks the length
 //! against its bounds before it uses it, then the checksum, then the epoch, then that the LSN is the next one.
 
 use std::fmt;
@@ -102,6 +103,23 @@ impl fmt::Display for Bad {
     }
 }
 
+/// What the records of one segment have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// That of the segment.
+    pub epoch: u32,
+    /// What checksums begin with.
+    pub seed: u32,
+}
+
+impl Stamp {
+    /// The stamp of a segment with this epoch in the log of this id.
+    #[must_use]
+    pub fn new(log_id: u128, epoch: u32) -> Stamp {
+        Stamp { epoch, seed: crc32fast::hash(&log_id.to_le_bytes()) }
+    }
+}
+
 /// Bytes that a record of this body takes, with its header and padding.
 #[must_use]
 pub fn record_bytes(body_bytes: usize) -> usize {
@@ -113,7 +131,13 @@ fn padded(body_bytes: usize) -> u32 {
 }
 
 /// Writes the header of a record whose body is `body_head` followed by `body_tail`; returns its checksum.
-pub fn encode_header(head: &RecordHead, body_head: &[u8], body_tail: &[u8], out: &mut Vec<u8>) -> u32 {
+pub fn encode_header(
+    head: &RecordHead,
+    seed: u32,
+    body_head: &[u8],
+    body_tail: &[u8],
+    out: &mut Vec<u8>,
+) -> u32 {
     let start = out.len();
     let length = RECORD_HEADER_BYTES + body_head.len() + body_tail.len();
     out.put_u32_le(0);
@@ -126,7 +150,7 @@ pub fn encode_header(head: &RecordHead, body_head: &[u8], body_tail: &[u8], out:
     out.put_u8(head.kind);
     out.put_u8(if head.more { FLAG_MORE } else { 0 });
     out.put_u16_le(0);
-    let mut hasher = crc32fast::Hasher::new();
+    let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     hasher.update(&out[start + 4..]);
     hasher.update(body_head);
     hasher.update(body_tail);
@@ -139,7 +163,7 @@ pub fn encode_header(head: &RecordHead, body_head: &[u8], body_tail: &[u8], out:
 ///
 /// # Errors
 /// What is wrong with it. Never reads past the segment, whatever the length says.
-pub fn record_at(segment: &[u8], offset: u32, epoch: u32) -> Result<Record<'_>, Bad> {
+pub fn record_at(segment: &[u8], offset: u32, stamp: Stamp) -> Result<Record<'_>, Bad> {
     let rest = segment.get(offset as usize..).unwrap_or_default();
     let Some(header) = rest.first_chunk::<RECORD_HEADER_BYTES>() else { return Err(Bad::Empty) };
     let crc = u32_in(header, 0);
@@ -151,7 +175,9 @@ pub fn record_at(segment: &[u8], offset: u32, epoch: u32) -> Result<Record<'_>, 
     let Some(record) = rest.get(..length as usize).filter(|_| fits) else {
         return Err(Bad::Length(length));
     };
-    if crc32fast::hash(&record[4..]) != crc {
+    let mut hasher = crc32fast::Hasher::new_with_initial(stamp.seed);
+    hasher.update(&record[4..]);
+    if hasher.finalize() != crc {
         return Err(Bad::Checksum);
     }
     let lsn = u64_in(header, 8);
@@ -160,11 +186,14 @@ pub fn record_at(segment: &[u8], offset: u32, epoch: u32) -> Result<Record<'_>, 
         at: Timestamp(u64_in(header, 16)),
         term: u32_in(header, 24),
         epoch: u32_in(header, 28),
-        durable: Lsn(lsn.saturating_sub(u64::from(u32_in(header, 32)))),
+        durable: match u32_in(header, 32) {
+            u32::MAX => Lsn(0),
+            lag => Lsn(lsn.saturating_sub(u64::from(lag))),
+        },
         kind: header[36],
         more: header[37] & FLAG_MORE != 0,
     };
-    if head.epoch != epoch {
+    if head.epoch != stamp.epoch {
         return Err(Bad::Epoch(head.epoch));
     }
     let body_at = offset + RECORD_HEADER_BYTES as u32;
@@ -183,6 +212,8 @@ fn u64_in(header: &[u8; RECORD_HEADER_BYTES], at: usize) -> u64 {
 mod tests {
     use super::*;
 
+    const STAMP: Stamp = Stamp { epoch: 3, seed: 99 };
+
     fn head() -> RecordHead {
         RecordHead {
             lsn: Lsn(10),
@@ -197,7 +228,7 @@ mod tests {
 
     fn written() -> Vec<u8> {
         let mut out = Vec::new();
-        encode_header(&head(), b"head", b"tail!", &mut out);
+        encode_header(&head(), STAMP.seed, b"head", b"tail!", &mut out);
         out.extend_from_slice(b"headtail!");
         out.resize(out.len().next_multiple_of(8), 0);
         out
@@ -206,7 +237,7 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_was_written() {
         let segment = written();
-        let record = record_at(&segment, 0, 3).unwrap();
+        let record = record_at(&segment, 0, STAMP).unwrap();
         assert_eq!((record.head, record.body), (head(), &b"headtail!"[..]));
         assert_eq!(record.end() as usize, segment.len());
         assert_eq!(record_bytes(9), segment.len());
@@ -219,7 +250,7 @@ mod tests {
             for bit in 0..8 {
                 let mut segment = clean.clone();
                 segment[byte] ^= 1 << bit;
-                assert!(record_at(&segment, 0, 3).is_err(), "byte {byte} bit {bit}");
+                assert!(record_at(&segment, 0, STAMP).is_err(), "byte {byte} bit {bit}");
             }
         }
     }
@@ -227,9 +258,22 @@ mod tests {
     #[test]
     fn a_cut_record_another_epoch_and_nothing_are_told_apart() {
         let segment = written();
-        assert_eq!(record_at(&segment, 0, 4), Err(Bad::Epoch(3)));
-        assert_eq!(record_at(&segment[..48], 0, 3), Err(Bad::Length(49)));
-        assert_eq!(record_at(&[0; 100], 0, 3), Err(Bad::Empty));
-        assert_eq!(record_at(&segment, 1000, 3), Err(Bad::Empty));
+        assert_eq!(record_at(&segment, 0, Stamp { epoch: 4, ..STAMP }), Err(Bad::Epoch(3)));
+        assert_eq!(record_at(&segment[..48], 0, STAMP), Err(Bad::Length(49)));
+        assert_eq!(record_at(&[0; 100], 0, STAMP), Err(Bad::Empty));
+        assert_eq!(record_at(&segment, 1000, STAMP), Err(Bad::Empty));
+    }
+
+    #[test]
+    fn a_record_of_another_log_is_none() {
+        assert_eq!(record_at(&written(), 0, Stamp { seed: 98, ..STAMP }), Err(Bad::Checksum));
+    }
+
+    #[test]
+    fn a_lag_that_does_not_fit_claims_nothing() {
+        let far = RecordHead { lsn: Lsn(u64::from(u32::MAX) + 1000), durable: Lsn(1), ..head() };
+        let mut segment = Vec::new();
+        encode_header(&far, STAMP.seed, b"", b"", &mut segment);
+        assert_eq!(record_at(&segment, 0, STAMP).unwrap().head.durable, Lsn(0));
     }
 }

@@ -1,6 +1,8 @@
 //! Recovery: reads the log from its first record to its last, and decides about what stands there.
 //!
-//! | at the first bad record | means | done |
+//! A *hole* is the first place where a valid record or a segment's header should be and is not.
+//!
+//! | at the hole | means | done |
 //! | --- | --- | --- |
 //! | its LSN is at or below a durable LSN that any valid record or segment header names | synced data is damaged | refused: segment, offset, what to do; nothing is changed |
 //! | valid records follow, all of whose durable LSNs are below it | a group that was not synced arrived out of order | cut there, and said |
@@ -9,15 +11,16 @@
 //! | nothing follows | | the end |
 //!
 //! A segment that a later one continues is no case of its own: the loop does not wait for the old segment's sync
-//! before it begins the next, so after a power cut a hole in the unsynced end of the old one may lie before a
-//! valid new one. Whether anything durable is lost is what the durable LSNs tell, there as everywhere.
+//! before it begins the next, so after a power cut a hole in the unsynced end of the old one, or in place of a header, may
+//! lie before a valid new one. Whether anything durable is lost is what the durable LSNs tell, there as everywhere.
 //!
-//! Segments are read with `read`, not through a map: a bad sector is an error there, and a signal here.
+//! A file of another kind or of an unknown version is refused, wherever it stands. Segments are read with `read`, not
+//! through a map: a bad sector is an error there, and a signal here.
 
 use super::WalError;
-use super::reader::{ScanEnd, read_segment, scan, valid_after};
-use super::record::{Bad, Record};
-use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::reader::{read_segment, scan, valid_after};
+use super::record::{Bad, Record, Stamp};
+use super::segment::{HeaderFault, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::LogDevice;
 use crate::ids::Lsn;
 
@@ -30,6 +33,8 @@ pub struct Recovered {
     pub next_lsn: Lsn,
     /// Newest LSN that is known to have been durable.
     pub durable: Lsn,
+    /// The highest epoch that was in use, whether its segment is still there or not.
+    pub last_epoch: u32,
     /// Whether something was cut; the log then goes on in a fresh segment.
     pub was_cut: bool,
 }
@@ -47,6 +52,24 @@ pub struct FoundSegment {
     pub next_lsn: Lsn,
 }
 
+/// Where the log cannot be read on.
+struct Hole<'a> {
+    /// The segment.
+    first: Lsn,
+    /// Its content.
+    content: &'a [u8],
+    /// What its records have in common.
+    stamp: Stamp,
+    /// How long its file should be.
+    segment_bytes: usize,
+    /// Where the missing record should begin; 0 if the header is missing.
+    offset: u32,
+    /// What stands there.
+    bad: Bad,
+    /// The segments after it.
+    later: &'a [Lsn],
+}
+
 /// Visits every record of the log in order, and repairs its end.
 ///
 /// # Errors
@@ -62,23 +85,31 @@ pub fn recover(
         let later = &firsts[index + 1..];
         let header = match read_segment(device, *first, &mut content) {
             Ok(header) => header,
-            Err(error @ WalError::Segment { .. }) if later.is_empty() && index > 0 => {
-                return drop_unborn(device, *first, &content, found, error);
-            }
-            Err(error @ WalError::Segment { .. }) if firsts.len() == 1 && is_zero(&content) => {
-                return drop_unborn(device, *first, &content, found, error);
+            Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => {
+                without_header(device, *first, &content, later, &mut found)?;
+                return Ok(found);
             }
             Err(error) => return Err(error),
         };
         check_continues(&found, &header)?;
         found.durable = found.durable.max(header.durable);
-        let end = scan(&content, header.epoch, *first, visit)?;
+        found.last_epoch = header.epoch;
+        let end = scan(&content, header.stamp(), *first, visit)?;
         found.durable = found.durable.max(end.durable);
         found.next_lsn = end.next_lsn;
-        found.segments.push(FoundSegment { header, end: end.offset, crc: end.crc, next_lsn: end.next_lsn });
-        let continued = later.first().is_some_and(|next| *next == end.next_lsn);
-        if !continued {
-            end_at(device, &content, &header, &end, later, &mut found)?;
+        let (end_at, crc, next_lsn) = (end.offset, end.crc, end.next_lsn);
+        found.segments.push(FoundSegment { header, end: end_at, crc, next_lsn });
+        if later.first().is_none_or(|next| *next != end.next_lsn) {
+            let hole = Hole {
+                first: *first,
+                content: &content,
+                stamp: header.stamp(),
+                segment_bytes: header.segment_bytes as usize,
+                offset: end.offset,
+                bad: end.bad,
+                later,
+            };
+            end_at_hole(device, &hole, &mut found)?;
             return Ok(found);
         }
     }
@@ -89,9 +120,9 @@ fn check_continues(found: &Recovered, header: &SegmentHeader) -> Result<(), WalE
     let refused = |why: String| Err(WalError::Segment { segment: header.first_lsn, why });
     let Some(before) = found.segments.last() else {
         if header.first_lsn != Lsn(1) {
+            let last = header.first_lsn.0.saturating_sub(1);
             return refused(format!(
-                "it is the first one here, but records 1 to {} are missing before it",
-                header.first_lsn.0 - 1
+                "it is the first one here, but records 1 to {last} are missing before it"
             ));
         }
         return Ok(());
@@ -108,92 +139,116 @@ fn check_continues(found: &Recovered, header: &SegmentHeader) -> Result<(), WalE
     Ok(())
 }
 
-/// The last segment has no valid header: it was named, but a crash came before its first sync; unless it holds
-/// valid records, then its header is damaged.
-fn drop_unborn(
+/// A segment has no header: it was named, but a crash came before its first sync; or its header is damaged.
+fn without_header(
     device: &dyn LogDevice,
     first: Lsn,
     content: &[u8],
-    mut found: Recovered,
-    error: WalError,
-) -> Result<Recovered, WalError> {
-    let epoch = found.segments.last().map_or(1, |before| before.header.epoch + 1);
-    let (records, _) =
-        valid_after(content, SEGMENT_HEADER_BYTES as u32, epoch, Lsn(first.0.saturating_sub(1)));
-    if records > 0 || found.durable >= first {
-        return Err(error);
-    }
-    let kept = device.cut_whole(first).map_err(WalError::io("moving an unfinished segment away"))?;
-    log::warn!("segment {first:020}.wal was begun but never used; it was moved to {kept}");
-    found.was_cut = true;
-    Ok(found)
-}
-
-/// Decides about what stands after the last valid record.
-fn end_at(
-    device: &dyn LogDevice,
-    content: &[u8],
-    header: &SegmentHeader,
-    end: &ScanEnd,
     later: &[Lsn],
     found: &mut Recovered,
 ) -> Result<(), WalError> {
-    let first = header.first_lsn;
-    let (mut following, durable) = valid_after(content, end.offset, header.epoch, end.next_lsn);
+    let fault = HeaderFault::Unfinished;
+    let Some(before) = found.segments.last() else {
+        // The first segment's header is synced before anything else is written.
+        if later.is_empty() && is_zero(content) {
+            return drop_segment(device, first, found);
+        }
+        return Err(WalError::Header { segment: first, fault });
+    };
+    found.last_epoch = before.header.epoch + 1;
+    let hole = Hole {
+        first,
+        content,
+        stamp: Stamp::new(before.header.log_id, found.last_epoch),
+        segment_bytes: content.len(),
+        offset: 0,
+        bad: Bad::Empty,
+        later,
+    };
+    match end_at_hole(device, &hole, found) {
+        Err(WalError::Damaged { .. }) => Err(WalError::Header { segment: first, fault }),
+        outcome => outcome,
+    }
+}
+
+/// Decides about what stands at a hole and after it.
+fn end_at_hole(device: &dyn LogDevice, hole: &Hole<'_>, found: &mut Recovered) -> Result<(), WalError> {
+    let Hole { first, content, stamp, offset, bad, later, .. } = *hole;
+    let missing = found.next_lsn;
+    let search_from = offset.max(SEGMENT_HEADER_BYTES as u32);
+    let (mut following, durable) = valid_after(content, search_from, stamp, missing);
     found.durable = found.durable.max(durable);
-    for later_first in later {
-        let (records, durable) = look_into(device, *later_first)?;
-        following += records;
-        found.durable = found.durable.max(durable);
+    for (later_first, number) in later.iter().zip(1..) {
+        let guess = Stamp { epoch: stamp.epoch + number, ..stamp };
+        let seen = look_into(device, *later_first, guess)?;
+        following += seen.records;
+        found.durable = found.durable.max(seen.durable);
+        found.last_epoch = found.last_epoch.max(seen.epoch);
     }
-    if found.durable >= end.next_lsn {
-        return Err(WalError::Damaged {
-            segment: first,
-            offset: end.offset,
-            lsn: end.next_lsn,
-            found: end.bad,
-            durable: found.durable,
-        });
+    if found.durable >= missing {
+        let durable = found.durable;
+        return Err(WalError::Damaged { segment: first, offset, lsn: missing, found: bad, durable });
     }
-    let nothing_follows = content.len() == header.segment_bytes as usize
-        && content.get(end.offset as usize..).is_some_and(is_zero);
-    let left_over = matches!(end.bad, Bad::Epoch(epoch) if epoch < header.epoch) && following == 0;
-    if later.is_empty() && (nothing_follows || left_over) {
+    let nothing_follows =
+        content.len() == hole.segment_bytes && content.get(offset as usize..).is_some_and(is_zero);
+    let left_over = matches!(bad, Bad::Epoch(epoch) if epoch < stamp.epoch) && following == 0;
+    if later.is_empty() && offset > 0 && (nothing_follows || left_over) {
         return Ok(());
     }
-    let what = if following > 0 {
-        format!("{following} records of groups that were never synced and arrived out of order")
-    } else {
-        format!("a torn tail: {}", end.bad)
-    };
-    let kept =
-        device.cut(first, end.offset, header.segment_bytes).map_err(WalError::io("cutting the torn tail"))?;
-    log::warn!(
-        "the log was cut after record {}: {what} (segment {first:020}.wal, byte {}); \
-         nothing that was answered with --sync always is lost; the bytes are kept in {kept}",
-        end.next_lsn.0 - 1,
-        end.offset,
-    );
-    for later_first in later {
-        let kept = device.cut_whole(*later_first).map_err(WalError::io("moving a segment away"))?;
-        log::warn!("segment {later_first:020}.wal lies after the cut; it was moved to {kept}");
+    if following > 0 {
+        log::warn!(
+            "{following} records after record {} were never synced and arrived out of order",
+            missing.0 - 1
+        );
     }
+    if offset as usize > SEGMENT_HEADER_BYTES {
+        let bytes = u32::try_from(hole.segment_bytes).expect("a segment is within its limit");
+        let kept = device.cut(first, offset, bytes).map_err(WalError::io("cutting the torn tail"))?;
+        log::warn!(
+            "the log was cut after record {}, where there is {bad} (segment {first:020}.wal, byte {offset}); nothing that \
+             was answered with --sync always is lost; the torn bytes are kept in {kept}",
+            missing.0 - 1,
+        );
+        found.was_cut = true;
+    } else {
+        // It has no record, and the next segment takes its name.
+        found.segments.retain(|segment| segment.header.first_lsn != first);
+        drop_segment(device, first, found)?;
+    }
+    later.iter().try_for_each(|first| drop_segment(device, *first, found))
+}
+
+fn drop_segment(device: &dyn LogDevice, first: Lsn, found: &mut Recovered) -> Result<(), WalError> {
+    let kept = device.cut_whole(first).map_err(WalError::io("moving a segment away"))?;
     found.was_cut = true;
+    match kept {
+        Some(kept) => {
+            log::warn!("segment {first:020}.wal holds nothing that was synced; it was moved to {kept}");
+        }
+        None => log::info!("segment {first:020}.wal was begun but never used; it was removed"),
+    }
     Ok(())
 }
 
-/// How many valid records a segment has, and the newest durable LSN that it names.
-fn look_into(device: &dyn LogDevice, first: Lsn) -> Result<(usize, Lsn), WalError> {
+/// What a segment after a hole tells.
+struct Seen {
+    /// How many valid records it has.
+    records: usize,
+    /// The newest durable LSN that it names.
+    durable: Lsn,
+    epoch: u32,
+}
+
+/// Looks into a segment after a hole. Without a header its records are looked for with the stamp that they should have.
+fn look_into(device: &dyn LogDevice, first: Lsn, guess: Stamp) -> Result<Seen, WalError> {
     let mut content = Vec::new();
-    match read_segment(device, first, &mut content) {
-        Ok(header) => {
-            let from = SEGMENT_HEADER_BYTES as u32;
-            let (records, durable) = valid_after(&content, from, header.epoch, Lsn(first.0 - 1));
-            Ok((records, durable.max(header.durable)))
-        }
-        Err(WalError::Segment { .. }) => Ok((0, Lsn(0))),
-        Err(error) => Err(error),
-    }
+    let (stamp, header_durable) = match read_segment(device, first, &mut content) {
+        Ok(header) => (header.stamp(), header.durable),
+        Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => (guess, Lsn(0)),
+        Err(error) => return Err(error),
+    };
+    let (records, durable) = valid_after(&content, SEGMENT_HEADER_BYTES as u32, stamp, first);
+    Ok(Seen { records, durable: durable.max(header_durable), epoch: stamp.epoch })
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

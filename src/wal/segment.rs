@@ -15,8 +15,11 @@
 //!
 //! The first record begins at byte 64.
 
+use std::fmt;
+
 use bytes::BufMut;
 
+use super::record::Stamp;
 use crate::codec::Reader;
 use crate::ids::Lsn;
 
@@ -45,7 +48,39 @@ pub struct SegmentHeader {
     pub before_crc: u32,
 }
 
+/// Why a file does not begin with a segment's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// The file is shorter than a header.
+    Short,
+    /// Zeros, or a header that was not written to its end.
+    Unfinished,
+    /// Something else.
+    Foreign,
+    /// A version that this program does not know.
+    Version(u32),
+}
+
+impl fmt::Display for HeaderFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeaderFault::Short => f.write_str("it is shorter than a segment's header"),
+            HeaderFault::Unfinished => f.write_str("its header is empty or its checksum does not match"),
+            HeaderFault::Foreign => f.write_str("it does not begin as a FalconQueue segment does"),
+            HeaderFault::Version(version) => {
+                write!(f, "its format has version {version}, and this program knows {VERSION}")
+            }
+        }
+    }
+}
+
 impl SegmentHeader {
+    /// What the segment's records have in common.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp::new(self.log_id, self.epoch)
+    }
+
     /// The header as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -68,25 +103,28 @@ impl SegmentHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// What is wrong with it, as a clause for a sentence.
-    pub fn decode(segment: &[u8]) -> Result<Self, &'static str> {
-        Self::decode_fields(segment).ok_or("it is shorter than a segment's header")?
+    /// What is wrong with it.
+    pub fn decode(segment: &[u8]) -> Result<Self, HeaderFault> {
+        Self::decode_fields(segment).ok_or(HeaderFault::Short)?
     }
 
-    fn decode_fields(segment: &[u8]) -> Option<Result<Self, &'static str>> {
+    fn decode_fields(segment: &[u8]) -> Option<Result<Self, HeaderFault>> {
         let mut reader = Reader::new(segment);
         let magic = reader.take("magic", MAGIC.len()).ok()?;
         let version = reader.u32("version").ok()?;
         let crc = reader.u32("crc32").ok()?;
         let fields = reader.take("fields", SEGMENT_HEADER_BYTES - 16).ok()?;
+        if segment.iter().take(SEGMENT_HEADER_BYTES).all(|byte| *byte == 0) {
+            return Some(Err(HeaderFault::Unfinished));
+        }
         if magic != MAGIC {
-            return Some(Err("it does not begin as a FalconQueue segment does"));
+            return Some(Err(HeaderFault::Foreign));
         }
         if version != VERSION {
-            return Some(Err("its format has a version that this program does not know"));
+            return Some(Err(HeaderFault::Version(version)));
         }
         if crc32fast::hash(fields) != crc {
-            return Some(Err("the checksum of its header does not match"));
+            return Some(Err(HeaderFault::Unfinished));
         }
         let mut reader = Reader::new(fields);
         let (id_low, id_high) = (reader.u64("log_id").ok()?, reader.u64("log_id").ok()?);

@@ -49,11 +49,12 @@ pub trait LogDevice: Send + Sync + fmt::Debug {
     /// What the system says.
     fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String>;
 
-    /// Takes a whole segment out of the log, and keeps it under another name, which is returned.
+    /// Takes a whole segment out of the log, and keeps it under another name, which is returned; one of zeros is
+    /// removed.
     ///
     /// # Errors
     /// What the system says.
-    fn cut_whole(&self, first: Lsn) -> io::Result<String>;
+    fn cut_whole(&self, first: Lsn) -> io::Result<Option<String>>;
 
     /// Makes the names of segments durable.
     ///

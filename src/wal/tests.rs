@@ -270,7 +270,7 @@ fn records_of_an_older_epoch_are_the_end_and_are_written_over() {
         };
         let at = place(content, 1) + record_bytes(3);
         let mut left_over = Vec::new();
-        encode_header(&head, b"old", b"", &mut left_over);
+        encode_header(&head, Stamp::new(7, 0).seed, b"old", b"", &mut left_over);
         left_over.extend_from_slice(b"old");
         content[at..at + left_over.len()].copy_from_slice(&left_over);
     });
@@ -326,4 +326,111 @@ fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_t
     let _ = wal.room_for_jobs(300, later);
     wal.spare.wait().unwrap();
     wal.room_for_jobs(300, later).unwrap();
+}
+
+#[test]
+fn a_torn_first_record_does_not_keep_the_log_from_going_on() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"torn"]);
+    let torn = device.kill();
+    torn.damage(Lsn(1), |content| content[SEGMENT_HEADER_BYTES + 41] ^= 1);
+    let (mut wal, seen) = open(&torn).unwrap();
+    assert_eq!((lsns(&seen), wal.next_lsn()), (vec![], Lsn(1)));
+    append(&mut wal, &[b"fresh"]);
+    sync(&mut wal);
+    assert_eq!(open(&torn.crash()).unwrap().1, [(1, b"fresh".to_vec())]);
+}
+
+#[test]
+fn segments_of_another_size_than_todays_setting_are_used_as_they_are() {
+    for (before, after) in [(8192, 65536), (65536, 8192)] {
+        let device = MemoryDevice::default();
+        let visit = |_: &Record<'_>| Ok(());
+        let mut wal = Wal::open(Arc::new(device.clone()), before, 7, visit).unwrap();
+        for _ in 0..(before / 1100) {
+            append(&mut wal, &[&[1; 1000]]);
+        }
+        let mut wal = Wal::open(Arc::new(device.kill()), after, 7, visit).unwrap();
+        for _ in 0..100 {
+            wal.room_for_jobs(1100, Timestamp(0)).unwrap();
+            append(&mut wal, &[&[2; 1000]]);
+        }
+    }
+}
+
+/// Three segments, of which nothing after the first record was synced.
+fn unsynced_segments() -> MemoryDevice {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    sync(&mut wal);
+    for number in 2..6u8 {
+        append(&mut wal, &[&[number; 5000]]);
+    }
+    assert_eq!(device.segments().unwrap(), [Lsn(1), Lsn(3), Lsn(4), Lsn(5)]);
+    device.kill()
+}
+
+#[test]
+fn an_unsynced_header_that_was_lost_ends_the_log_there() {
+    let device = unsynced_segments();
+    device.damage(Lsn(3), |content| content[..4096].fill(0));
+    let (mut wal, seen) = open(&device).unwrap();
+    assert_eq!(lsns(&seen), [1, 2]);
+    append(&mut wal, &[b"three again"]);
+    assert_eq!(lsns(&open(&device.kill()).unwrap().1), [1, 2, 3]);
+}
+
+#[test]
+fn a_header_that_was_synced_and_is_lost_is_refused() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    for number in 1..5u8 {
+        append(&mut wal, &[&[number; 5000]]);
+        sync(&mut wal);
+    }
+    device.damage(Lsn(2), |content| content[..64].fill(0));
+    assert!(matches!(open(&device), Err(WalError::Header { segment: Lsn(2), .. })));
+}
+
+#[test]
+fn a_last_segment_of_an_unknown_version_is_refused() {
+    let device = unsynced_segments();
+    device.damage(Lsn(5), |content| content[8] = 2);
+    let error = open(&device).unwrap_err().to_string();
+    assert!(error.contains("version 2"), "{error}");
+}
+
+#[test]
+fn a_payload_that_looks_like_a_record_proves_nothing() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    let head = RecordHead {
+        lsn: Lsn(3),
+        at: Timestamp(1),
+        term: 0,
+        epoch: 1,
+        durable: Lsn(3),
+        kind: 1,
+        more: false,
+    };
+    let mut forged = Vec::new();
+    encode_header(&head, 0, b"", b"", &mut forged);
+    append(&mut wal, &[&forged]);
+    let torn = device.kill();
+    torn.damage(Lsn(1), |content| {
+        let second = place(content, 2);
+        content[second] ^= 1;
+    });
+    assert_eq!(lsns(&open(&torn).unwrap().1), [1]);
+}
+
+#[test]
+fn an_epoch_is_never_used_twice() {
+    let device = unsynced_segments();
+    device.damage(Lsn(3), |content| content[..4096].fill(0));
+    let (wal, _) = open(&device).unwrap();
+    assert_eq!(wal.segments.iter().map(|held| held.epoch).collect::<Vec<_>>(), [1, 5]);
 }

@@ -7,14 +7,17 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{CommandHandler, Pool, PoolConfig, remote};
-use crate::client::read_token;
+use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
-use crate::ids::{check_client_name, check_queue_name};
-use crate::limits::{LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
+use crate::ids::{check_client_name, parse_queue_name};
+use crate::limits::{CONCURRENCY_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
 use crate::time::Millis;
 
-/// Most jobs that one worker runs at once; each has a thread and a connection.
-const CONCURRENCY_MAX: u64 = 1024;
+const EXAMPLES: &str = "\
+Example:
+  falcon-worker --queue mail --concurrency 4 -- ./send-mail --quietly
+
+Exit status: 0 stopped by a signal, 1 refused by the master, 2 bad usage, 78 bad token file";
 
 /// Runs a command for each job of a queue.
 ///
@@ -22,13 +25,13 @@ const CONCURRENCY_MAX: u64 = 1024;
 /// job's result. Exit status 0 acks the job; 65, 78 and 100 fail it for good; everything else fails it, and it is tried
 /// again while it has attempts left.
 #[derive(Debug, Parser)]
-#[command(name = "falcon-worker", version)]
+#[command(name = "falcon-worker", version, override_usage = "falcon-worker --queue QUEUE [OPTIONS] -- CMD [ARGS]...", after_help = EXAMPLES)]
 pub struct Args {
     /// Where the master listens.
-    #[arg(long, value_name = "HOST:PORT", env = "FALCON_MASTER", default_value = "127.0.0.1:3252")]
+    #[arg(long, value_name = "HOST:PORT", env = "FALCON_MASTER", default_value = "127.0.0.1:3252", value_parser = check_address)]
     master: String,
     /// A queue to take jobs from; may be given several times, the preferred one first.
-    #[arg(long = "queue", value_name = "QUEUE", required = true, value_parser = queue_name)]
+    #[arg(long = "queue", value_name = "QUEUE", required = true, value_parser = parse_queue_name)]
     queues: Vec<String>,
     /// How many jobs run at once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=CONCURRENCY_MAX))]
@@ -48,11 +51,6 @@ pub struct Args {
     /// The command and its arguments; no shell is involved.
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<String>,
-}
-
-/// Reads a queue name.
-pub(crate) fn queue_name(text: &str) -> Result<String, String> {
-    check_queue_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn client_name(text: &str) -> Result<String, String> {

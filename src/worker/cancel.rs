@@ -1,8 +1,10 @@
-//! Telling a running job to stop: a flag with a reason, and a descriptor that a handler can wait on.
+//! Telling a running job to stop: a reason, a descriptor that a handler can wait on, and the moment at which the lease
+//! ends unless it is extended.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -13,13 +15,21 @@ pub enum StopReason {
     LeaseLost,
     /// This worker is leaving, and its time to finish is over.
     Leaving,
+    /// This process is ending at once.
+    Ending,
 }
 
-/// What tells one job to stop. The first reason counts.
+/// What tells one job to stop. The newest reason counts.
 #[derive(Debug)]
 pub struct Cancel {
-    reason: AtomicU8,
+    state: Mutex<State>,
     event: OwnedFd,
+}
+
+#[derive(Debug)]
+struct State {
+    reason: Option<StopReason>,
+    lease_ends_at: Instant,
 }
 
 impl Cancel {
@@ -27,48 +37,62 @@ impl Cancel {
     ///
     /// # Errors
     /// When the system has no descriptor left.
-    pub fn new() -> io::Result<Cancel> {
+    pub fn new(lease_ends_at: Instant) -> io::Result<Cancel> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Cancel { reason: AtomicU8::new(0), event })
+        Ok(Cancel { state: Mutex::new(State { reason: None, lease_ends_at }), event })
     }
 
     /// Tells the job to stop.
     pub fn cancel(&self, reason: StopReason) {
-        let code = match reason {
-            StopReason::LeaseLost => 1,
-            StopReason::Leaving => 2,
-        };
-        let first = self.reason.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if first && let Err(error) = rustix::io::write(&self.event, &1u64.to_ne_bytes()) {
+        if self.locked().reason.replace(reason).is_none()
+            && let Err(error) = rustix::io::write(&self.event, &1u64.to_ne_bytes())
+        {
             log::error!("telling a job to stop: {error}");
         }
     }
 
-    /// Why the job is to stop, if it is.
+    /// Why the job is to stop, if it is: what it was told, or that its lease is over.
     pub fn reason(&self) -> Option<StopReason> {
-        match self.reason.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some(StopReason::LeaseLost),
-            _ => Some(StopReason::Leaving),
-        }
+        let state = self.locked();
+        let over = Instant::now() >= state.lease_ends_at;
+        state.reason.or_else(|| over.then_some(StopReason::LeaseLost))
     }
 
-    /// A descriptor that is readable once the job is to stop.
+    /// When the lease ends, as far as is known now. A handler that waits has to look again at this moment.
+    pub fn lease_ends_at(&self) -> Instant {
+        self.locked().lease_ends_at
+    }
+
+    /// Notes that the lease was extended, or that the master said how much is left of it.
+    pub fn extend_to(&self, lease_ends_at: Instant) {
+        self.locked().lease_ends_at = lease_ends_at;
+    }
+
+    /// A descriptor that is readable once the job was told to stop.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
-    fn the_first_reason_counts() {
-        let cancel = Cancel::new().unwrap();
+    fn what_was_told_last_counts_and_the_end_of_the_lease_without_it() {
+        let cancel = Cancel::new(Instant::now() + Duration::from_hours(1)).unwrap();
         assert_eq!(cancel.reason(), None);
-        cancel.cancel(StopReason::LeaseLost);
-        cancel.cancel(StopReason::Leaving);
+        cancel.extend_to(Instant::now());
         assert_eq!(cancel.reason(), Some(StopReason::LeaseLost));
+        cancel.extend_to(Instant::now() + Duration::from_hours(1));
+        assert_eq!(cancel.reason(), None);
+        cancel.cancel(StopReason::Leaving);
+        cancel.cancel(StopReason::Ending);
+        assert_eq!(cancel.reason(), Some(StopReason::Ending));
     }
 }

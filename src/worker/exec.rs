@@ -11,7 +11,8 @@
 //! use for permanent and temporary failure.
 //!
 //! The command leads a process group of its own. When its lease is lost, its time is up or the worker has to leave, the
-//! whole group gets SIGTERM, and SIGKILL 2 s later.
+//! whole group gets SIGTERM, and what is left of it SIGKILL 2 s later. A worker that is itself killed cannot stop its
+//! commands: they run to their end, unacknowledged, while the job is tried elsewhere.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,17 +23,20 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::cancel::Cancel;
+use super::cancel::{Cancel, StopReason};
 use super::pool::{Handler, Outcome};
 use crate::client::Job;
-use crate::codec::text_head;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// How long a process group has between SIGTERM and SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// Room kept in an error text for the words before the tail of stderr.
-const ERROR_WORDS_BYTES: usize = 200;
+/// How often a group whose leader has ended is looked at.
+const GROUP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Bytes taken from a pipe at once, so that a command that writes without end does not keep its time from being up.
+/// More than a pipe holds, so that what a command wrote before its end is all taken.
+const DRAIN_BYTES_MAX: usize = 1 << 20;
 
 /// Runs a command for each job.
 #[derive(Clone, Debug)]
@@ -90,7 +94,7 @@ impl Handler for CommandHandler {
         let failed = |error: String| Outcome::Failed { for_good: false, error };
         let mut running = match self.spawn(job) {
             Ok(running) => running,
-            Err(error) => return failed(format!("starting {}: {error}", self.program)),
+            Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
         };
         let end = match running.wait(job, cancel) {
             Ok(end) => end,
@@ -115,7 +119,8 @@ fn is_runnable(program: &str) -> bool {
     if program.contains('/') {
         return runnable(std::path::Path::new(program));
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    // What the system uses where there is no PATH.
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     std::env::split_paths(&path).any(|dir| runnable(&dir.join(program)))
 }
 
@@ -188,7 +193,8 @@ impl Running {
             if self.stdin_sent == job.payload.len() {
                 self.stdin = None;
             }
-            let ready = self.wait_for_any(cancel.descriptor(), time_up_at)?;
+            let look_again_at = time_up_at.into_iter().fold(cancel.lease_ends_at(), Instant::min);
+            let ready = self.wait_for_any(Some(cancel.descriptor()), look_again_at)?;
             if ready.stdin {
                 self.feed(&job.payload);
             }
@@ -198,30 +204,26 @@ impl Running {
                 self.drain();
                 return self.child.wait().map(End::Exited);
             }
-            if cancel.reason().is_some() {
-                return self.stop().map(|()| End::Cancelled);
+            if let Some(reason) = cancel.reason() {
+                let grace = if reason == StopReason::Ending { Duration::ZERO } else { TERM_GRACE };
+                return self.stop(grace).map(|()| End::Cancelled);
             }
             if time_up_at.is_some_and(|at| Instant::now() >= at) {
-                return self.stop().map(|()| End::TimeUp);
+                return self.stop(TERM_GRACE).map(|()| End::TimeUp);
             }
         }
     }
 
-    fn wait_for_any(&self, cancel: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Ready> {
-        let mut fds =
-            vec![PollFd::new(&self.pidfd, PollFlags::IN), PollFd::from_borrowed_fd(cancel, PollFlags::IN)];
-        if let Some(stdout) = &self.stdout {
-            fds.push(PollFd::new(stdout, PollFlags::IN));
-        }
-        if let Some(stderr) = &self.stderr {
-            fds.push(PollFd::new(stderr, PollFlags::IN));
-        }
+    /// Waits until there is something to read or to write, the command has ended, or `until`.
+    fn wait_for_any(&self, cancel: Option<BorrowedFd<'_>>, until: Instant) -> io::Result<Ready> {
+        let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
+        fds.extend(cancel.map(|cancel| PollFd::from_borrowed_fd(cancel, PollFlags::IN)));
+        fds.extend(self.stdout.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        fds.extend(self.stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         let stdin_at = fds.len();
-        if let Some(stdin) = &self.stdin {
-            fds.push(PollFd::new(stdin, PollFlags::OUT));
-        }
-        let timeout = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-        match poll(&mut fds, timeout.as_ref()) {
+        fds.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        let timeout = timespec(until.saturating_duration_since(Instant::now()));
+        match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -255,26 +257,25 @@ impl Running {
         });
     }
 
-    /// Stops the whole process group.
-    fn stop(&mut self) -> io::Result<()> {
+    /// Stops the whole process group: SIGTERM, and SIGKILL to what is left of it when the grace is over.
+    fn stop(&mut self, grace: Duration) -> io::Result<()> {
         let group = Pid::from_child(&self.child);
+        let kill_at = Instant::now() + grace;
+        self.stdin = None;
         signal_group(group, Signal::TERM);
-        let kill_at = Instant::now() + TERM_GRACE;
-        loop {
-            let left = kill_at.saturating_duration_since(Instant::now());
-            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-            let ended = match poll(&mut fds, Some(&timespec(left))) {
-                Ok(count) => count > 0,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            // The leader is not reaped yet, so its number still names this group and no other.
-            signal_group(group, Signal::KILL);
+        while Instant::now() < kill_at {
+            let ready = self.wait_for_any(None, kill_at)?;
             self.drain();
-            if ended || left.is_zero() {
-                return self.child.wait().map(|_| ());
+            if ready.ended {
+                break;
             }
         }
+        // The leader is not reaped before the others are gone, so that its number names this group and no other.
+        while Instant::now() < kill_at && has_other_members(group) {
+            std::thread::sleep(GROUP_LOOK_INTERVAL);
+        }
+        signal_group(group, Signal::KILL);
+        self.child.wait().map(|_| ())
     }
 
     fn judge(&mut self, job: &Job, status: ExitStatus) -> Outcome {
@@ -304,14 +305,14 @@ impl Running {
 
     /// What happened, and the tail of stderr.
     fn error_text(&self, what: &str) -> String {
-        let room = ERROR_TEXT_BYTES_MAX - ERROR_WORDS_BYTES;
-        let tail = &self.errors[self.errors.len().saturating_sub(room)..];
-        let tail = String::from_utf8_lossy(tail);
-        let text = match tail.trim() {
-            "" => what.to_owned(),
-            tail => format!("{what}: {tail}"),
-        };
-        text_head(&text, ERROR_TEXT_BYTES_MAX).to_owned()
+        let tail = String::from_utf8_lossy(&self.errors);
+        let tail = tail.trim();
+        if tail.is_empty() {
+            return what.to_owned();
+        }
+        let room = ERROR_TEXT_BYTES_MAX - what.len() - 2;
+        let start = tail.ceil_char_boundary(tail.len().saturating_sub(room));
+        format!("{what}: {}", &tail[start..])
     }
 }
 
@@ -322,10 +323,16 @@ struct Ready {
 
 fn drain_one(pipe: &mut Option<impl Read>, mut take: impl FnMut(&[u8])) {
     let mut buffer = [0; 8192];
-    while let Some(open) = pipe {
+    let mut taken = 0;
+    while let Some(open) = pipe
+        && taken < DRAIN_BYTES_MAX
+    {
         match open.read(&mut buffer) {
             Ok(0) => *pipe = None,
-            Ok(came) => take(&buffer[..came]),
+            Ok(came) => {
+                taken += came;
+                take(&buffer[..came]);
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) => {
@@ -339,6 +346,19 @@ fn drain_one(pipe: &mut Option<impl Read>, mut take: impl FnMut(&[u8])) {
 fn signal_group(group: Pid, signal: Signal) {
     // A group that is gone needs no signal.
     let _ = kill_process_group(group, signal);
+}
+
+/// Whether anyone but the leader, who may be a zombie by now, is in the group.
+fn has_other_members(group: Pid) -> bool {
+    let leader = group.as_raw_nonzero().get();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| *pid != leader).any(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name in brackets: state, parent, group.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        fields.split_ascii_whitespace().nth(2).and_then(|field| field.parse().ok()) == Some(leader)
+    })
 }
 
 fn timespec(span: Duration) -> Timespec {

@@ -1,8 +1,10 @@
-//! The keeper: one thread that extends the leases of all running jobs, and tells a job to stop when its lease is lost.
+//! The keeper: one thread that extends the leases of all running jobs.
 //!
-//! A lease is first named within a second, so that it belongs to the keeper's connection and outlives that of the poll;
-//! then three times in its length. When the master cannot be reached the keeper tries again and again, and counts
-//! from the moment at which the last heartbeat that was answered had been sent: then the lease is over for sure.
+//! Every lease is named once a second (more often when it is short): so it belongs to the keeper's connection soon, and
+//! outlives that of the poll; and a connection that broke is noticed well within the master's grace. When the master
+//! cannot be reached the keeper tries again and again. A lease counts from the moment at which the last heartbeat that
+//! was answered had been sent; its end is watched by the job itself (see [`Cancel`]), so that a call that hangs here
+//! delays nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,15 +13,15 @@ use std::time::{Duration, Instant};
 use super::cancel::{Cancel, StopReason};
 use super::source::JobSource;
 use crate::client::{ClientError, Job};
-use crate::ids::JobId;
-use crate::limits::ITEMS_MAX;
+use crate::ids::LeaseId;
+use crate::limits::{HEARTBEAT_MS, ITEMS_MAX};
 use crate::protocol::{HeldLease, LeaseStatus};
-
-/// A lease is named for the first time within this, well below the master's grace.
-const FIRST_BEAT: Duration = Duration::from_secs(1);
 
 /// Pause after a heartbeat that was not answered.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How long one heartbeat may take, connecting included.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The leases of all running jobs.
 #[derive(Default)]
@@ -30,61 +32,58 @@ pub struct Held {
 
 #[derive(Default)]
 struct HeldState {
-    /// In the order of ids, so that heartbeats name them in an order that means nothing but never changes.
-    jobs: BTreeMap<JobId, HeldJob>,
+    /// By lease: a job that was lost may be here a second time, under its next lease.
+    leases: BTreeMap<LeaseId, HeldJob>,
     closed: bool,
 }
 
 struct HeldJob {
     held: HeldLease,
-    length: Duration,
+    interval: Duration,
     next_beat: Instant,
-    ends_at: Instant,
     cancel: Arc<Cancel>,
+    /// Its outcome is being reported: that its lease ends is then no news.
+    reporting: bool,
 }
 
 impl Held {
-    /// Begins to keep the lease of a job that was handed out at or after `polled_at`.
-    pub fn keep(&self, job: &Job, polled_at: Instant, cancel: Arc<Cancel>) {
-        let length = job.lease_length;
+    /// Begins to keep the lease of a job that was just handed out.
+    pub fn keep(&self, job: &Job, cancel: Arc<Cancel>) {
+        let interval = Duration::from_millis(HEARTBEAT_MS).min(job.lease_length / 3);
         let held = HeldJob {
             held: HeldLease { job: job.id, lease: job.lease },
-            length,
-            next_beat: Instant::now() + FIRST_BEAT.min(length / 3),
-            ends_at: polled_at + length,
+            interval,
+            next_beat: Instant::now() + interval,
             cancel,
+            reporting: false,
         };
-        self.locked().jobs.insert(job.id, held);
+        self.locked().leases.insert(job.lease, held);
         self.changed.notify_all();
+    }
+
+    /// Notes that the outcome is being reported; the lease is kept until that is done.
+    pub fn reporting(&self, lease: LeaseId) {
+        if let Some(held) = self.locked().leases.get_mut(&lease) {
+            held.reporting = true;
+        }
     }
 
     /// Stops keeping a lease.
-    pub fn drop_job(&self, job: JobId) {
-        self.locked().jobs.remove(&job);
+    pub fn drop_lease(&self, lease: LeaseId) {
+        self.locked().leases.remove(&lease);
         self.changed.notify_all();
     }
 
-    /// How many jobs run.
-    pub fn count(&self) -> usize {
-        self.locked().jobs.len()
+    /// How many jobs run, and of how many the outcome is being reported.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.locked();
+        let reporting = state.leases.values().filter(|held| held.reporting).count();
+        (state.leases.len() - reporting, reporting)
     }
 
     /// Tells every running job to stop.
     pub fn cancel_all(&self, reason: StopReason) {
-        self.locked().jobs.values().for_each(|job| job.cancel.cancel(reason));
-    }
-
-    /// Waits until no job runs, or until `deadline`; says whether none does.
-    pub fn wait_until_none(&self, deadline: Instant) -> bool {
-        let mut state = self.locked();
-        while !state.jobs.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        self.locked().leases.values().for_each(|held| held.cancel.cancel(reason));
     }
 
     /// Ends the keeper.
@@ -97,8 +96,7 @@ impl Held {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until leases are due to be named, tells jobs to stop whose lease is over, and returns those that are due;
-    /// nothing once the keeper is to end.
+    /// Waits until leases are due to be named and returns them; nothing once the keeper is to end.
     fn wait_for_due(&self) -> Option<Vec<HeldLease>> {
         let mut state = self.locked();
         loop {
@@ -106,20 +104,12 @@ impl Held {
                 return None;
             }
             let now = Instant::now();
-            for job in state.jobs.values().filter(|job| job.ends_at <= now) {
-                job.cancel.cancel(StopReason::LeaseLost);
-            }
-            let due: Vec<HeldLease> = state
-                .jobs
-                .values()
-                .filter(|job| job.next_beat <= now)
-                .map(|job| job.held)
-                .take(ITEMS_MAX)
-                .collect();
+            let due = state.leases.values().filter(|held| held.next_beat <= now);
+            let due: Vec<HeldLease> = due.map(|held| held.held).take(ITEMS_MAX).collect();
             if !due.is_empty() {
                 return Some(due);
             }
-            let next = state.jobs.values().map(HeldJob::wakes_at).filter(|at| *at > now).min();
+            let next = state.leases.values().map(|held| held.next_beat).min();
             state = match next {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(at) => {
@@ -132,32 +122,25 @@ impl Held {
 
     fn answered(&self, sent_at: Instant, statuses: &[LeaseStatus], named: &[HeldLease]) {
         let mut state = self.locked();
-        for (status, held) in statuses.iter().zip(named) {
-            let Some(job) = state.jobs.get_mut(&held.job).filter(|job| job.held == *held) else { continue };
-            if status.stop {
-                log::warn!("job {}: the lease {} is lost", held.job, held.lease);
-                job.cancel.cancel(StopReason::LeaseLost);
-                job.next_beat = Instant::now() + job.length;
-            } else {
-                job.ends_at = sent_at + Duration::from_millis(u64::from(status.remaining_ms));
-                job.next_beat = sent_at + job.length / 3;
+        for (status, named) in statuses.iter().zip(named) {
+            let Some(held) = state.leases.get_mut(&named.lease) else { continue };
+            held.next_beat = sent_at + held.interval;
+            if !status.stop {
+                held.cancel.extend_to(sent_at + Duration::from_millis(u64::from(status.remaining_ms)));
+            } else if !held.reporting && held.cancel.reason().is_none() {
+                log::warn!("job {}: its lease {} is lost", named.job, named.lease);
+                held.cancel.cancel(StopReason::LeaseLost);
             }
         }
     }
 
     fn try_again(&self, named: &[HeldLease]) {
         let mut state = self.locked();
-        for held in named {
-            if let Some(job) = state.jobs.get_mut(&held.job) {
-                job.next_beat = Instant::now() + RETRY.min(job.length / 3);
+        for named in named {
+            if let Some(held) = state.leases.get_mut(&named.lease) {
+                held.next_beat = Instant::now() + RETRY.min(held.interval);
             }
         }
-    }
-}
-
-impl HeldJob {
-    fn wakes_at(&self) -> Instant {
-        if self.cancel.reason().is_some() { self.next_beat } else { self.next_beat.min(self.ends_at) }
     }
 }
 
@@ -168,6 +151,9 @@ pub fn keep_leases(held: &Held, source: &mut dyn JobSource) {
         let sent_at = Instant::now();
         match source.heartbeat(&due) {
             Ok(statuses) => {
+                if !was_reached {
+                    log::info!("the leases of running jobs are extended again");
+                }
                 was_reached = true;
                 held.answered(sent_at, &statuses, &due);
             }

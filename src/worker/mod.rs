@@ -10,6 +10,7 @@ mod cancel;
 mod exec;
 mod keeper;
 mod pool;
+mod report;
 mod source;
 
 pub use cancel::{Cancel, StopReason};

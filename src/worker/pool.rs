@@ -1,29 +1,29 @@
 //! The pool: a number of threads that each poll for a job, run it, and report what came of it.
 //!
-//! Promises: at most `concurrency` jobs run at once, and no job is taken that cannot run at once; what came of a job is
-//! reported until the master has answered; when told to stop, no further job is taken, the running ones get their time,
-//! and what is left is given back. It reconnects for ever, unless the master refuses it for good.
+//! Promises: at most `concurrency` jobs run at once; what came of a job is reported until the master has answered, or
+//! until the pool has to end; when told to stop, no further job is begun, the running ones get their time, and what is
+//! left is given back. It reconnects for ever, unless the master refuses it for good.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
-use super::keeper::{Held, keep_leases};
+use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
+use super::report::{RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX, send};
 use super::source::{JobSource, MakeSource};
 use crate::client::{ClientError, Job, Stopper};
-use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, ReleaseItem};
+use crate::protocol::ErrorCode;
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
 
-/// Pauses between attempts to reach the master: the first, and the longest.
-const RECONNECT_FIRST: Duration = Duration::from_millis(50);
-const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// How long the master has to answer the polls of a pool that was told to stop.
+const LAST_POLLS: Duration = Duration::from_secs(2);
 
-/// How long reports may go on after the time to finish is over.
-const LAST_REPORTS: Duration = Duration::from_secs(5);
+/// How long reports may go on once running jobs were told to stop: these need 2 s to end.
+const LAST_REPORTS: Duration = Duration::from_secs(4);
 
 /// What came of running a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,11 @@ pub enum Outcome {
     },
     /// It was told to stop and has stopped, without having done its work.
     Stopped,
+    /// This worker could not even begin it, which is no fault of the job.
+    NotBegun {
+        /// What went wrong.
+        error: String,
+    },
 }
 
 /// Runs jobs.
@@ -77,14 +82,23 @@ struct Shared {
     config: PoolConfig,
     handler: Box<dyn Handler>,
     held: Held,
-    stopping: Mutex<bool>,
-    stop_changed: Condvar,
-    /// Set when the running jobs were told to stop.
-    hurried: AtomicBool,
-    /// Until when reports are tried again, once that is known.
-    report_until: Mutex<Option<Instant>>,
-    refused: Mutex<Option<ClientError>>,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whether the master could not be reached when a thread last tried; so that this is told once.
+    unreachable: AtomicBool,
     stoppers: Vec<Stopper>,
+}
+
+#[derive(Default)]
+struct State {
+    stopping: bool,
+    /// Threads that wait for the answer to a poll.
+    polling: usize,
+    /// Threads that live.
+    working: usize,
+    /// Until when reports are tried again, once running jobs were told to stop.
+    report_until: Option<Instant>,
+    refused: Option<ClientError>,
 }
 
 impl Pool {
@@ -95,22 +109,21 @@ impl Pool {
     pub fn start(config: PoolConfig, make: &MakeSource, handler: Box<dyn Handler>) -> std::io::Result<Pool> {
         let sources: Vec<_> = (0..config.concurrency).map(|_| make()).collect();
         let mut beats = make();
+        beats.set_timeout(HEARTBEAT_TIMEOUT.min(config.lease / 3));
         let shared = Arc::new(Shared {
-            config,
             handler,
             held: Held::default(),
-            stopping: Mutex::new(false),
-            stop_changed: Condvar::new(),
-            hurried: AtomicBool::new(false),
-            report_until: Mutex::new(None),
-            refused: Mutex::new(None),
+            state: Mutex::new(State { working: config.concurrency, ..State::default() }),
+            changed: Condvar::new(),
+            unreachable: AtomicBool::new(false),
             stoppers: sources.iter().map(|source| source.stopper()).collect(),
+            config,
         });
         let mut slots = Vec::new();
         for (number, mut source) in sources.into_iter().enumerate() {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("falcon-slot-{number}"));
-            slots.push(thread.spawn(move || shared.work(&mut *source))?);
+            slots.push(thread.spawn(move || shared.live(&mut *source))?);
         }
         let keeper = {
             let shared = Arc::clone(&shared);
@@ -131,183 +144,208 @@ impl Pool {
     /// # Errors
     /// The master's refusal.
     pub fn join(mut self) -> Result<(), ClientError> {
-        self.shared.wait_for_stop();
-        let limit = self.shared.config.shutdown_limit;
-        if !self.shared.held.wait_until_none(Instant::now() + limit) {
+        let shared = &self.shared;
+        shared.wait_while(None, |state| !state.stopping);
+        let limit_at = Instant::now() + shared.config.shutdown_limit;
+        shared.wait_while(Some(limit_at.min(Instant::now() + LAST_POLLS)), |state| state.polling > 0);
+        shared.stoppers.iter().for_each(Stopper::abort);
+        shared.wait_while(Some(limit_at), |state| state.working > 0 && state.report_until.is_none());
+        let (running, reporting) = shared.held.counts();
+        if running + reporting > 0 {
             log::warn!(
-                "{} jobs did not finish within {} s; they are stopped and given back",
-                self.shared.held.count(),
-                limit.as_secs_f32()
+                "leaving with {running} jobs running, which are stopped, and {reporting} outcomes to report"
             );
-            PoolStopper { shared: Arc::clone(&self.shared) }.hurry();
         }
-        self.shared.bound_reports();
+        shared.hurry(StopReason::Leaving);
         for slot in self.slots.drain(..) {
             if slot.join().is_err() {
                 log::error!("a thread of the pool panicked");
             }
         }
-        self.shared.held.close();
+        shared.held.close();
         if let Some(keeper) = self.keeper.take()
             && keeper.join().is_err()
         {
             log::error!("the keeper of leases panicked");
         }
-        let refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refused = shared.locked().refused.take();
         refused.map_or(Ok(()), Err)
     }
 }
 
 impl PoolStopper {
-    /// The first time: no further job is taken, the running ones may finish. After that: the running jobs are
+    /// The first time: no further job is begun, the running ones may finish. After that: the running jobs are
     /// stopped and given back.
     pub fn stop(&self) {
         if self.shared.begin_stop() {
-            log::info!("stopping: {} jobs run", self.shared.held.count());
+            log::info!("stopping: {} jobs run", self.shared.held.counts().0);
         } else {
-            self.hurry();
+            self.shared.hurry(StopReason::Leaving);
         }
     }
 
-    fn hurry(&self) {
-        self.shared.hurried.store(true, Ordering::Release);
-        self.shared.held.cancel_all(StopReason::Leaving);
+    /// Stops at once, and reports nothing: there is no master any more.
+    pub fn end(&self) {
+        self.shared.begin_stop();
+        self.shared.locked().report_until = Some(Instant::now());
+        self.shared.hurry(StopReason::Ending);
     }
 }
 
 impl Shared {
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.locked());
+        self.changed.notify_all();
+    }
+
+    /// Waits while the condition holds, at most until the deadline.
+    fn wait_while(&self, deadline: Option<Instant>, holds: impl Fn(&State) -> bool) {
+        let mut state = self.locked();
+        while holds(&state) {
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return;
+                    }
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
     /// Returns whether this is the first call.
     fn begin_stop(&self) -> bool {
-        let mut stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = !std::mem::replace(&mut *stopping, true);
-        drop(stopping);
+        let first = !std::mem::replace(&mut self.locked().stopping, true);
         if first {
-            self.stop_changed.notify_all();
+            self.changed.notify_all();
             self.stoppers.iter().for_each(Stopper::stop);
         }
         first
     }
 
-    fn wait_for_stop(&self) {
-        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.stop_changed.wait_while(stopping, |stopping| !*stopping));
+    fn is_stopping(&self) -> bool {
+        self.locked().stopping
     }
 
-    /// Waits; says whether the pool was told to stop meanwhile.
-    fn pause(&self, pause: Duration) -> bool {
-        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.stop_changed.wait_timeout_while(stopping, pause, |stopping| !*stopping);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn bound_reports(&self) {
-        *self.report_until.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now() + LAST_REPORTS);
-    }
-
-    fn reports_are_over(&self) -> bool {
-        let until = *self.report_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() >= until)
+    /// Tells the running jobs to stop, and bounds how long their outcomes are reported.
+    fn hurry(&self, reason: StopReason) {
+        self.change(|state| {
+            state.report_until.get_or_insert(Instant::now() + LAST_REPORTS);
+        });
+        self.held.cancel_all(reason);
+        self.stoppers.iter().for_each(Stopper::abort);
     }
 
     /// One thread's life.
+    fn live(&self, source: &mut dyn JobSource) {
+        self.work(source);
+        self.change(|state| state.working -= 1);
+    }
+
     fn work(&self, source: &mut dyn JobSource) {
-        let queues: Vec<&str> = self.config.queues.iter().map(String::as_str).collect();
-        let mut pause = RECONNECT_FIRST;
-        loop {
-            let polled_at = Instant::now();
-            match source.poll(&queues, POLL_WAIT, self.config.lease) {
-                Ok(Some(job)) => {
-                    pause = RECONNECT_FIRST;
-                    self.run(source, &job, polled_at);
+        let mut pause = RETRY_PAUSE_FIRST;
+        while !self.is_stopping() {
+            match self.poll(source) {
+                Ok(job) => {
+                    pause = RETRY_PAUSE_FIRST;
+                    if self.unreachable.swap(false, Ordering::Relaxed) {
+                        log::info!("the master is reached again");
+                    }
+                    if let Some(job) = job {
+                        self.take(source, &job);
+                    }
                 }
-                Ok(None) => pause = RECONNECT_FIRST,
                 Err(ClientError::Stopped) => return,
                 Err(error) if error.is_for_good() => {
-                    *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    self.change(|state| state.refused = Some(error));
                     self.begin_stop();
-                    return;
                 }
                 Err(error) => {
-                    log::warn!("{error}; trying again in {} ms", pause.as_millis());
-                    if self.pause(pause) {
-                        return;
+                    if !self.unreachable.swap(true, Ordering::Relaxed) {
+                        log::warn!("{error}; trying again until it works");
                     }
-                    pause = (pause * 2).min(RECONNECT_MAX);
+                    self.wait_while(Some(Instant::now() + pause), |state| !state.stopping);
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
                 }
             }
         }
     }
 
-    fn run(&self, source: &mut dyn JobSource, job: &Job, polled_at: Instant) {
-        let outcome = match Cancel::new() {
-            Ok(cancel) => {
-                let cancel = Arc::new(cancel);
-                self.held.keep(job, polled_at, Arc::clone(&cancel));
-                if self.hurried.load(Ordering::Acquire) {
-                    cancel.cancel(StopReason::Leaving);
-                }
-                let outcome = self.handler.run(job, &cancel);
-                let lost = cancel.reason() == Some(StopReason::LeaseLost);
-                if lost && outcome == Outcome::Stopped {
-                    log::warn!("job {}: stopped, its lease was lost", job.id);
-                    self.held.drop_job(job.id);
-                    return;
-                }
-                outcome
-            }
-            Err(error) => {
-                log::error!("job {} cannot be run: {error}", job.id);
-                Outcome::Stopped
-            }
+    fn poll(&self, source: &mut dyn JobSource) -> Result<Option<Job>, ClientError> {
+        let queues: Vec<&str> = self.config.queues.iter().map(String::as_str).collect();
+        self.change(|state| state.polling += 1);
+        let outcome = source.poll(&queues, POLL_WAIT, self.config.lease);
+        self.change(|state| state.polling -= 1);
+        outcome
+    }
+
+    /// Runs a job that was handed out and reports what came of it; one that came while the pool is stopping is given
+    /// back.
+    fn take(&self, source: &mut dyn JobSource, job: &Job) {
+        let received_at = Instant::now();
+        let cancel = match Cancel::new(received_at + job.lease_length) {
+            Ok(cancel) => Arc::new(cancel),
+            Err(error) => return self.report(source, job, &Outcome::NotBegun { error: error.to_string() }),
         };
-        self.report(source, job, &outcome);
-        self.held.drop_job(job.id);
+        self.held.keep(job, Arc::clone(&cancel));
+        let outcome = if self.is_stopping() { Outcome::Stopped } else { self.handler.run(job, &cancel) };
+        self.held.reporting(job.lease);
+        if outcome == Outcome::Stopped && cancel.reason() == Some(StopReason::LeaseLost) {
+            log::warn!("job {}: stopped, its lease was lost", job.id);
+        } else {
+            self.report(source, job, &outcome);
+        }
+        self.held.drop_lease(job.lease);
+        if let Outcome::NotBegun { error } = &outcome {
+            log::error!("job {} could not be begun and was given back: {error}", job.id);
+            self.wait_while(Some(Instant::now() + RETRY_PAUSE_MAX), |state| !state.stopping);
+        }
     }
 
-    /// Reports an outcome until the master has answered.
+    /// Reports an outcome until the master has answered, or until the pool has to end.
     fn report(&self, source: &mut dyn JobSource, job: &Job, outcome: &Outcome) {
-        let mut pause = RECONNECT_FIRST;
+        let mut pause = RETRY_PAUSE_FIRST;
+        let mut told = false;
         loop {
-            let error = match send_report(source, job, outcome) {
-                Ok(statuses) => {
-                    let refused = statuses.first().and_then(|status| status.refused);
-                    if refused == Some(ErrorCode::LeaseLost) {
-                        log::warn!(
-                            "job {}: its lease was lost before the report arrived, or an earlier report did",
-                            job.id
-                        );
-                    }
+            let until = self.locked().report_until;
+            if let Some(until) = until {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    log::error!("job {}: its outcome could not be reported; it will be repeated", job.id);
                     return;
                 }
-                Err(error) => error,
-            };
-            let hopeless = matches!(&error, ClientError::Refused(refusal) if !refusal.code.retry_may_help());
-            if hopeless || self.reports_are_over() {
-                log::error!(
-                    "job {}: its outcome could not be reported: {error}; it will be repeated",
-                    job.id
-                );
-                return;
+                source.set_timeout(left);
             }
-            log::warn!("job {}: reporting: {error}; trying again in {} ms", job.id, pause.as_millis());
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(RECONNECT_MAX);
+            match send(source, job, outcome) {
+                Ok(Some(ErrorCode::LeaseLost)) => {
+                    log::warn!(
+                        "job {}: its lease was lost before the report came, or an earlier report had come",
+                        job.id
+                    );
+                    return;
+                }
+                Ok(_) => return,
+                Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() => {
+                    log::error!("job {}: its outcome was refused: {refusal}; it will be repeated", job.id);
+                    return;
+                }
+                Err(error) if !told => {
+                    told = true;
+                    log::warn!("job {}: reporting its outcome: {error}; trying again until it works", job.id);
+                }
+                Err(_) => {}
+            }
+            let pause_until = Instant::now() + pause;
+            self.wait_while(Some(until.unwrap_or(pause_until).min(pause_until)), |state| {
+                state.report_until == until
+            });
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
-    }
-}
-
-fn send_report(
-    source: &mut dyn JobSource,
-    job: &Job,
-    outcome: &Outcome,
-) -> Result<Vec<ItemStatus>, ClientError> {
-    let (id, lease) = (job.id, job.lease);
-    match outcome {
-        Outcome::Done(result) => source.ack(AckItem { job: id, lease, result }),
-        Outcome::Failed { for_good, error } => {
-            source.fail(FailItem { job: id, lease, for_good: *for_good, error })
-        }
-        Outcome::Stopped => source.release(ReleaseItem { job: id, lease, delay_ms: 0 }),
     }
 }

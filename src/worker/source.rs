@@ -2,7 +2,8 @@
 //! frames through the same client, and both go through the master's one door.
 
 use std::io;
-use std::time::Duration;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, ClientError, Ender, Frame, Job, Link, Stopper, TcpLink};
 use crate::limits::FRAME_HEADER_BYTES;
@@ -44,6 +45,9 @@ pub trait JobSource: Send {
 
     /// What makes it take no more jobs.
     fn stopper(&self) -> Stopper;
+
+    /// From now on a call may take this long, beyond what a poll asks to wait.
+    fn set_timeout(&mut self, timeout: Duration);
 }
 
 impl<L: Link> JobSource for Client<L> {
@@ -69,6 +73,10 @@ impl<L: Link> JobSource for Client<L> {
 
     fn stopper(&self) -> Stopper {
         Client::stopper(self)
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) {
+        Client::set_timeout(self, timeout);
     }
 }
 
@@ -104,7 +112,7 @@ fn gone() -> io::Error {
 }
 
 impl Link for LocalLink {
-    fn open(&mut self) -> Result<(), ClientError> {
+    fn open(&mut self, _deadline: Instant) -> Result<(), ClientError> {
         let end = self
             .door
             .open(&self.name)
@@ -122,14 +130,15 @@ impl Link for LocalLink {
         self.end = None;
     }
 
-    fn send(&mut self, frames: Vec<u8>) -> io::Result<()> {
+    fn send(&mut self, frames: Vec<u8>, _deadline: Instant) -> io::Result<()> {
         let end = self.end.as_ref().ok_or_else(gone)?;
         end.send(frames).map_err(|_| gone())
     }
 
-    fn receive(&mut self, wait: Duration) -> io::Result<Frame> {
+    fn receive(&mut self, deadline: Instant) -> io::Result<Frame> {
         if self.waiting.is_empty() {
             let end = self.end.as_ref().ok_or_else(gone)?;
+            let wait = deadline.saturating_duration_since(Instant::now());
             self.waiting = end.receive(wait).map_err(|_| gone())?.ok_or(io::ErrorKind::TimedOut)?;
         }
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
@@ -143,6 +152,8 @@ impl Link for LocalLink {
 
     fn ender(&self) -> io::Result<Ender> {
         let end = self.end.as_ref().ok_or_else(gone)?;
-        Ok(Box::new(end.stopper()))
+        let stop = end.stopper();
+        // Within the process the master always answers; ending the sending side is enough.
+        Ok(Box::new(move |_: Shutdown| stop()))
     }
 }

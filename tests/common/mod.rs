@@ -283,6 +283,12 @@ impl Master {
         self.process.stderr()
     }
 
+    /// Waits until it has left by itself.
+    #[track_caller]
+    pub fn finish(self) -> Run {
+        self.process.finish()
+    }
+
     /// Stops it by a signal: it must exit with 0, having said one line on stdout in all its life.
     #[track_caller]
     pub fn stop_by(self, signal: Signal) {

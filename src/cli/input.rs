@@ -1,0 +1,55 @@
+//! What a command reads: a file, or stdin.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::exit::{self, Failure};
+
+/// A file or stdin, and what to call it.
+pub struct Input {
+    /// Where to read from.
+    pub reader: BufReader<File>,
+    /// Its name for a person.
+    pub name: String,
+}
+
+impl Input {
+    /// Opens a file, or stdin for `-`.
+    pub fn open(path: &Path) -> Result<Input, Failure> {
+        if path.as_os_str() == "-" {
+            let name = "stdin".to_owned();
+            // The descriptor itself, without the buffer that std keeps around stdin: `is_ready` looks at it.
+            let stdin =
+                io::stdin().as_fd().try_clone_to_owned().map_err(|error| cannot_read(&name, &error))?;
+            return Ok(Input { reader: BufReader::new(stdin.into()), name });
+        }
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Ok(Input { reader: BufReader::new(file), name }),
+            Err(error) => Err(cannot_read(&name, &error)),
+        }
+    }
+
+    /// What to say when reading it failed.
+    pub fn failure(&self, error: &io::Error) -> Failure {
+        cannot_read(&self.name, error)
+    }
+
+    /// Whether reading would give something at once, be it the end. In doubt it would.
+    pub fn is_ready(&self) -> bool {
+        if !self.reader.buffer().is_empty() {
+            return true;
+        }
+        let mut fds = [PollFd::new(self.reader.get_ref(), PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
+    }
+}
+
+fn cannot_read(name: &str, error: &io::Error) -> Failure {
+    let status = if error.kind() == io::ErrorKind::NotFound { exit::NOT_FOUND } else { exit::USAGE };
+    Failure::new(status, format!("{name} cannot be read: {error}"))
+}
