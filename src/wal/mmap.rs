@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::storage::{Payload, Segment, SegmentWriter};
+use super::storage::{Lend, Payload, Segment, SegmentWriter};
 
 /// A mapped segment, shared between the writer, the sync thread and replies that send from it.
 #[derive(Debug)]
@@ -71,9 +71,8 @@ impl SegmentWriter for MappedWriter {
     }
 }
 
-impl MappedSegment {
-    /// Published bytes of the map.
-    pub(super) fn slice(&self, offset: u32, length: u32) -> &[u8] {
+impl Lend for MappedSegment {
+    fn slice(&self, offset: u32, length: u32) -> &[u8] {
         let end = offset.checked_add(length).expect("offsets are 32 bits wide");
         assert!(end <= self.published.load(Ordering::Acquire), "only published bytes are lent");
         // SAFETY: the range lies within the mapping (`published` never exceeds its length) and the mapping lives as
@@ -97,7 +96,7 @@ impl Segment for MappedSegment {
 
     fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload> {
         self.slice(offset, length);
-        Ok(Payload::Mapped { segment: self, offset, length })
+        Ok(Payload::Lent { segment: self, offset, length })
     }
 }
 

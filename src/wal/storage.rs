@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::mmap::MappedSegment;
 use crate::ids::Lsn;
 
 /// A place that holds segments.
@@ -102,13 +101,22 @@ pub trait Segment: Send + Sync + fmt::Debug {
     fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload>;
 }
 
+/// A segment whose published bytes can be looked at in place.
+pub trait Lend: Send + Sync + fmt::Debug {
+    /// These bytes.
+    ///
+    /// # Panics
+    /// When they are not published.
+    fn slice(&self, offset: u32, length: u32) -> &[u8];
+}
+
 /// Bytes of the log that a reply sends.
 #[derive(Clone, Debug)]
 pub enum Payload {
-    /// Lent from a map; the segment stays mapped while this lives.
-    Mapped {
+    /// Lent from a segment, which stays in place while this lives.
+    Lent {
         /// The segment.
-        segment: Arc<MappedSegment>,
+        segment: Arc<dyn Lend>,
         /// Where in it.
         offset: u32,
         /// How many bytes.
@@ -124,7 +132,7 @@ impl Payload {
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match self {
-            Payload::Mapped { segment, offset, length } => segment.slice(*offset, *length),
+            Payload::Lent { segment, offset, length } => segment.slice(*offset, *length),
             Payload::Owned(bytes) => bytes,
         }
     }

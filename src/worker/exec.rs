@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::cancel::{Cancel, StopReason};
-use super::pool::{Handler, Outcome};
+use super::handler::{Handler, Outcome};
 use crate::client::Job;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 

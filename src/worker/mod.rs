@@ -8,6 +8,7 @@ pub mod args;
 
 mod cancel;
 mod exec;
+mod handler;
 mod keeper;
 mod pool;
 mod report;
@@ -15,5 +16,6 @@ mod source;
 
 pub use cancel::{Cancel, StopReason};
 pub use exec::CommandHandler;
-pub use pool::{Handler, Outcome, Pool, PoolConfig, PoolStopper};
+pub use handler::{Handler, Outcome};
+pub use pool::{Pool, PoolConfig, PoolStopper};
 pub use source::{JobSource, MakeSource, local, remote};

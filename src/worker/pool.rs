@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
+use super::handler::{Handler, Outcome};
 use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
 use super::report::{RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX, send};
 use super::source::{JobSource, MakeSource};
@@ -24,33 +25,6 @@ const LAST_POLLS: Duration = Duration::from_secs(2);
 
 /// How long reports may go on once running jobs were told to stop: these need 2 s to end.
 const LAST_REPORTS: Duration = Duration::from_secs(4);
-
-/// What came of running a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It did its work; this is the result.
-    Done(Vec<u8>),
-    /// It did not.
-    Failed {
-        /// Whether further attempts are pointless.
-        for_good: bool,
-        /// What went wrong.
-        error: String,
-    },
-    /// It was told to stop and has stopped, without having done its work.
-    Stopped,
-    /// This worker could not even begin it, which is no fault of the job.
-    NotBegun {
-        /// What went wrong.
-        error: String,
-    },
-}
-
-/// Runs jobs.
-pub trait Handler: Send + Sync {
-    /// Runs one job. It has to return soon after `cancel` has a reason.
-    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome;
-}
 
 /// Settings of a pool.
 #[derive(Clone, Debug)]

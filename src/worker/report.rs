@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pool::Outcome;
+use super::handler::Outcome;
 use super::source::JobSource;
 use crate::client::{ClientError, Job};
 use crate::protocol::{AckItem, ErrorCode, FailItem, ReleaseItem};

@@ -1,0 +1,31 @@
+//! Handlers: what a pool calls to run a job, and what comes of it.
+
+use super::cancel::Cancel;
+use crate::client::Job;
+
+/// What came of running a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did its work; this is the result.
+    Done(Vec<u8>),
+    /// It did not.
+    Failed {
+        /// Whether further attempts are pointless.
+        for_good: bool,
+        /// What went wrong.
+        error: String,
+    },
+    /// It was told to stop and has stopped, without having done its work.
+    Stopped,
+    /// This worker could not even begin it, which is no fault of the job.
+    NotBegun {
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// Runs jobs.
+pub trait Handler: Send + Sync {
+    /// Runs one job. It has to return soon after `cancel` has a reason.
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome;
+}
