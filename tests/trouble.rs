@@ -17,6 +17,9 @@ use rustix::process::Signal;
 /// Code of the error `HelloNeeded`.
 const HELLO_NEEDED: u16 = 4;
 
+/// Code of the error `TooManyConnections`.
+const TOO_MANY_CONNECTIONS: u16 = 13;
+
 /// A directory that is gone gives no next segment: a failed write to the log, as far as the master can tell.
 fn ends_when_its_log_fails(args: &[&str]) {
     let dir = scratch();
@@ -202,4 +205,33 @@ fn a_connection_with_as_many_waiting_polls_as_it_may_have_is_noticed_when_it_bre
     drop(lost);
     let again = master.connect().poll(&["q"], 1, 8000, 1000);
     assert_eq!((again[0].job, again[0].attempt), (id, 2));
+}
+
+#[test]
+fn more_connections_than_there_is_room_for_are_told_so_and_the_others_go_on() {
+    let dir = scratch();
+    // A limit that cannot be raised leaves room for a few connections beside the daemon's own descriptors.
+    let script = "ulimit -n 80; exec \"$0\" --data-dir \"$1\" --listen 127.0.0.1:0 --segment-bytes 16777216";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, FALCOND]).arg(dir.path());
+    let master = Master::serving(Process::spawn(&mut command, b""), dir.path());
+    let mut taken: Vec<Wire> = Vec::new();
+    let refused = loop {
+        let mut wire = Wire::silent(&master.address);
+        wire.send(&common::wire::hello(b""));
+        match wire.receive().1 {
+            common::wire::Reply::HelloOk { .. } => taken.push(wire),
+            other => break other,
+        }
+        assert!(taken.len() < 80, "the limit of open files is 80");
+    };
+    let common::wire::Reply::Error { code, retry, text } = refused else { panic!("{refused:?}") };
+    assert_eq!((code, retry), (TOO_MANY_CONNECTIONS, 1), "{text}");
+    taken[0].put("q", "x");
+    drop(taken.pop());
+    wait_until("a place", SOON, || {
+        let mut wire = Wire::silent(&master.address);
+        wire.send(&common::wire::hello(b""));
+        matches!(wire.receive().1, common::wire::Reply::HelloOk { .. })
+    });
 }
