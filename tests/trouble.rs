@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -167,29 +167,33 @@ fn a_connection_that_says_nothing_is_closed_in_time() {
     silent.expect_closed();
 }
 
+/// Connections whose threads end when this goes, however the test ends.
+struct Noise(Vec<TcpStream>);
+
+impl Drop for Noise {
+    fn drop(&mut self) {
+        // One that the master has closed needs no shutdown.
+        self.0.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+}
+
 #[test]
 fn clients_that_write_nothing_to_the_log_do_not_keep_its_syncs_waiting() {
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
-    thread::scope(|scope| {
-        let mut noisy: Vec<Wire> = (0..2).map(|_| master.connect()).collect();
-        let streams: Vec<_> = noisy.iter().map(|wire| wire.stream.try_clone().unwrap()).collect();
-        for wire in &mut noisy {
-            let mut stream = wire.stream.try_clone().unwrap();
-            let mut replies = wire.stream.try_clone().unwrap();
-            // A frame of an unknown kind, as long as a frame may be.
-            let mut frame = common::frames::header(8 << 20, 0x77, 0, 1);
-            frame.resize(16 + (8 << 20), 0);
-            scope.spawn(move || while stream.write_all(&frame).is_ok() {});
-            scope.spawn(move || std::io::copy(&mut replies, &mut std::io::sink()).is_ok());
-        }
-        for _ in 0..20 {
-            wire.put("q", "x");
-        }
-        for stream in streams {
-            stream.shutdown(Shutdown::Both).unwrap();
-        }
-    });
+    let noise = Noise((0..2).map(|_| master.connect().stream).collect());
+    // A frame of an unknown kind, as long as a frame may be.
+    let mut frame = common::frames::header(8 << 20, 0x77, 0, 1);
+    frame.resize(16 + (8 << 20), 0);
+    for stream in &noise.0 {
+        let (mut stream, mut replies) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
+        let frame = frame.clone();
+        thread::spawn(move || while stream.write_all(&frame).is_ok() {});
+        thread::spawn(move || std::io::copy(&mut replies, &mut std::io::sink()).is_ok());
+    }
+    for _ in 0..20 {
+        wire.put("q", "x");
+    }
 }
 
 #[test]
