@@ -158,6 +158,9 @@ impl<L: Link> Client<L> {
             wait_ms: millis(wait),
             lease_ms: millis(lease),
         });
+        if self.stop.locked().stopped {
+            return Err(ClientError::Stopped);
+        }
         self.open(Instant::now() + self.timeout)?;
         let ender = self.link.ender().map_err(|source| ClientError::System { source })?;
         {
@@ -292,4 +295,27 @@ fn statuses(reply: Reply<'_>) -> Result<Vec<ItemStatus>, ClientError> {
 
 fn unexpected(reply: &Reply<'_>) -> ClientError {
     ClientError::NotTheProtocol { why: format!("a reply of another kind ({:#06x})", reply.kind()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_was_stopped_takes_no_job() {
+        let mut client = Client::new(TcpLink::new("127.0.0.1:1", "test", b""));
+        let poll =
+            |client: &mut Client<TcpLink>| client.poll(&["q"], 1, Duration::ZERO, Duration::from_secs(1));
+        assert!(matches!(poll(&mut client), Err(ClientError::Unreachable { .. })));
+        client.stopper().stop();
+        assert!(matches!(poll(&mut client), Err(ClientError::Stopped)));
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_refused_before_anything_is_sent() {
+        let mut client = Client::new(TcpLink::new("127.0.0.1:1", "test", b""));
+        let (key, priority, max_attempts, delay_ms, timeout_ms) = ("", 0, 0, 0, 1);
+        let job = SubmitJob { queue: "q", key, priority, max_attempts, delay_ms, timeout_ms, payload: b"" };
+        assert!(matches!(client.submit(&[job]), Err(ClientError::Refused(_))));
+    }
 }

@@ -4,6 +4,7 @@
 //! until the pool has to end; when told to stop, no further job is begun, the running ones get their time, and what is
 //! left is given back. It reconnects for ever, unless the master refuses it for good.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,10 +16,15 @@ use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
 use super::report::{RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX, send};
 use super::source::{JobSource, MakeSource};
 use crate::client::{ClientError, Job, Stopper};
+use crate::codec::text_head;
+use crate::limits::ERROR_TEXT_BYTES_MAX;
 use crate::protocol::ErrorCode;
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
+
+/// How long any call may take beyond that: a master that hangs must not keep a worker from leaving.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the master has to answer the polls of a pool that was told to stop.
 const LAST_POLLS: Duration = Duration::from_secs(2);
@@ -96,6 +102,7 @@ impl Pool {
         let mut slots = Vec::new();
         for (number, mut source) in sources.into_iter().enumerate() {
             let shared = Arc::clone(&shared);
+            source.set_timeout(CALL_TIMEOUT);
             let thread = std::thread::Builder::new().name(format!("falcon-slot-{number}"));
             slots.push(thread.spawn(move || shared.live(&mut *source))?);
         }
@@ -268,7 +275,7 @@ impl Shared {
             Err(error) => return self.report(source, job, &Outcome::NotBegun { error: error.to_string() }),
         };
         self.held.keep(job, Arc::clone(&cancel));
-        let outcome = if self.is_stopping() { Outcome::Stopped } else { self.handler.run(job, &cancel) };
+        let outcome = if self.is_stopping() { Outcome::Stopped } else { self.handle(job, &cancel) };
         self.held.reporting(job.lease);
         if outcome == Outcome::Stopped && cancel.reason() == Some(StopReason::LeaseLost) {
             log::warn!("job {}: stopped, its lease was lost", job.id);
@@ -280,6 +287,16 @@ impl Shared {
             log::error!("job {} could not be begun and was given back: {error}", job.id);
             self.wait_while(Some(Instant::now() + RETRY_PAUSE_MAX), |state| !state.stopping);
         }
+    }
+
+    /// Runs the handler. One that panics has failed its job and harms no other.
+    fn handle(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        catch_unwind(AssertUnwindSafe(|| self.handler.run(job, cancel))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let error = text_head(&format!("the handler panicked: {text}"), ERROR_TEXT_BYTES_MAX).to_owned();
+            Outcome::Failed { for_good: false, error }
+        })
     }
 
     /// Reports an outcome until the master has answered, or until the pool has to end.
@@ -321,5 +338,117 @@ impl Shared {
             });
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{JobId, LeaseId};
+    use crate::protocol::{AckItem, FailItem, HeldLease, ItemStatus, LeaseStatus, ReleaseItem};
+    use crate::worker::remote;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// Hands out one job, and then none; tells what was reported.
+    struct OneJob {
+        left: Arc<AtomicBool>,
+        reports: Sender<String>,
+        stopper: Stopper,
+    }
+
+    impl JobSource for OneJob {
+        fn poll(&mut self, _: &[&str], _: Duration, lease: Duration) -> Result<Option<Job>, ClientError> {
+            let job = Job {
+                id: JobId(1),
+                lease: LeaseId(2),
+                queue: "q".to_owned(),
+                key: String::new(),
+                priority: 0,
+                attempt: 1,
+                max_attempts: 1,
+                timeout: None,
+                lease_length: lease,
+                payload: Vec::new(),
+            };
+            if self.left.swap(false, Ordering::Relaxed) { Ok(Some(job)) } else { Err(ClientError::Stopped) }
+        }
+
+        fn ack(&mut self, _: AckItem<'_>) -> Result<Vec<ItemStatus>, ClientError> {
+            Ok(self.tell("ack".to_owned()))
+        }
+
+        fn fail(&mut self, item: FailItem<'_>) -> Result<Vec<ItemStatus>, ClientError> {
+            Ok(self.tell(format!("fail {}", item.error)))
+        }
+
+        fn release(&mut self, _: ReleaseItem) -> Result<Vec<ItemStatus>, ClientError> {
+            Ok(self.tell("release".to_owned()))
+        }
+
+        fn heartbeat(&mut self, _: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
+            Ok(Vec::new())
+        }
+
+        fn stopper(&self) -> Stopper {
+            self.stopper.clone()
+        }
+
+        fn set_timeout(&mut self, _: Duration) {}
+    }
+
+    impl OneJob {
+        fn tell(&self, what: String) -> Vec<ItemStatus> {
+            self.reports.send(what).unwrap();
+            Vec::new()
+        }
+    }
+
+    type Act = fn() -> Outcome;
+
+    struct Run(Act);
+
+    impl Handler for Run {
+        fn run(&self, _: &Job, _: &Cancel) -> Outcome {
+            (self.0)()
+        }
+    }
+
+    fn config() -> PoolConfig {
+        PoolConfig {
+            queues: vec!["q".to_owned()],
+            concurrency: 1,
+            lease: Duration::from_mins(1),
+            shutdown_limit: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn every_outcome_is_reported_in_its_way() {
+        let outcomes: [(Act, &str); 4] = [
+            (|| Outcome::Done(Vec::new()), "ack"),
+            (|| Outcome::Failed { for_good: false, error: "no".to_owned() }, "fail no"),
+            (|| Outcome::Stopped, "release"),
+            (|| panic!("at the disco"), "fail the handler panicked: at the disco"),
+        ];
+        for (run, expected) in outcomes {
+            let (reports, reported) = channel();
+            let left = Arc::new(AtomicBool::new(true));
+            let make: MakeSource = Box::new(move || {
+                let (left, reports) = (Arc::clone(&left), reports.clone());
+                Box::new(OneJob { left, reports, stopper: Stopper::default() })
+            });
+            let pool = Pool::start(config(), &make, Box::new(Run(run))).unwrap();
+            assert_eq!(reported.recv_timeout(Duration::from_secs(20)).unwrap(), expected);
+            pool.stopper().stop();
+            pool.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pool_without_a_master_stops_when_it_is_told() {
+        let make = remote("127.0.0.1:1".to_owned(), "test".to_owned(), Vec::new());
+        let pool = Pool::start(config(), &make, Box::new(Run(|| Outcome::Stopped))).unwrap();
+        pool.stopper().stop();
+        pool.join().unwrap();
     }
 }
