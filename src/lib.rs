@@ -62,7 +62,8 @@
 //!
 //! * A record's checksum stands before its length, so that it covers one run of bytes ([`wal`], `record`).
 //! * Every record names a durable LSN, not only every group: 4 bytes each, and no record of another kind at a group's
-//!   start, so that LSN 1 is the first event.
+//!   start, so that LSN 1 is the first event. The empty group that is written when the log falls silent is a mark, which
+//!   takes no LSN.
 //! * "A segment that a later one continues" is not refused as such: the loop does not wait for the old segment's sync
 //!   before it begins the next, so after a power cut a hole may lie in front of a valid new segment though nothing
 //!   durable is lost. Whether something durable is lost is told by the durable LSNs, there as everywhere (`recover`).

@@ -58,6 +58,9 @@ pub const GROUP_BYTES_BOUND: usize = 1 << 20;
 /// keep the answers of others waiting.
 pub const SYNC_WAIT_MS_MAX: u64 = 5;
 
+/// How long the log has to be silent before a mark vouches for its newest record.
+pub const MARK_IDLE_MS: u64 = 100;
+
 /// How long a connection may take to say Hello.
 pub const HELLO_MS_MAX: u64 = 5000;
 

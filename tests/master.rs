@@ -432,3 +432,19 @@ fn a_full_log_still_tells_the_first_job_of_a_key() {
     while matches!(hand.ask(client, &Request::Submit(List::lent(&large))), Said::Submitted(_)) {}
     assert_eq!(hand.put(client, keyed), id);
 }
+
+#[test]
+fn a_silent_log_gets_one_mark_and_then_rests() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    hand.put(client, job("q"));
+    assert_eq!(hand.master.next_deadline(), Some(START.plus(Millis(100))));
+    hand.pass(99);
+    assert!(!hand.sync(), "not yet");
+    hand.pass(1);
+    assert!(hand.sync(), "the mark is made durable");
+    assert_eq!(hand.master.next_deadline(), None, "and that was all");
+    hand.pass(YEAR_MS);
+    assert!(!hand.sync());
+    assert_eq!(hand.log(), [("ENQUEUE", 1)], "a mark is no event");
+}

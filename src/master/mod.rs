@@ -36,10 +36,10 @@ use session::{Session, Sessions};
 use waiters::{Waiter, Waiters};
 
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId, SessionId};
-use crate::limits::{GROUP_BYTES_BOUND, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
+use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
 use crate::protocol::{ErrorCode, Refusal, Reply, Submitted, frame::BadHeader};
 use crate::queue::{DeathReason, Event, Queues};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::wal::{Entry, LogDevice, SyncOutcome, SyncRequest, Wal};
 
 pub use crate::wal::{SyncThread, WalError};
@@ -63,6 +63,10 @@ pub struct Master {
     /// Bytes appended since the last sync was asked for, and since when.
     group_bytes: usize,
     unsynced_since: Option<Timestamp>,
+    /// When the turn under way began.
+    turn_at: Timestamp,
+    /// When the last sync ended.
+    synced_at: Timestamp,
     /// Which sessions have replies that wait for which LSN, in the order of LSNs.
     gates: VecDeque<(Lsn, SessionId)>,
     /// Sessions with something to send or to be closed.
@@ -122,6 +126,8 @@ impl Master {
             stopping: false,
             group_bytes: 0,
             unsynced_since: None,
+            turn_at: Timestamp(0),
+            synced_at: Timestamp(0),
             gates: VecDeque::new(),
             ready: Vec::new(),
             ended: Vec::new(),
@@ -134,6 +140,7 @@ impl Master {
     /// Begins to serve: every lease gets its full length from `now`.
     pub fn start(&mut self, now: Timestamp) {
         self.started_at = now;
+        self.synced_at = now;
         self.queues.advance(now);
         self.queues.renew_leases(now);
     }
@@ -194,12 +201,16 @@ impl Master {
         self.sessions.session_mut(id).map(|session| &mut session.outbox)
     }
 
-    /// Time passes: leases that have run out by `now` are ended.
+    /// Time passes: leases that have run out by `now` are ended, and a log that has fallen silent gets its mark.
     ///
     /// # Errors
     /// When the log takes no more records.
     pub fn begin_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
+        self.turn_at = now;
         self.queues.advance(now);
+        if self.mark_at().is_some_and(|at| at <= now) {
+            self.vouch(now)?;
+        }
         for job in self.queues.take_run_out(now) {
             let lease = self.queues.live_lease(job).expect("a lease that runs out is live");
             log::info!("the lease {} of job {job} ran out (attempt {})", lease.id, lease.attempts);
@@ -283,7 +294,25 @@ impl Master {
             _ => None,
         };
         let queues = self.queues.next_deadline();
-        queues.into_iter().chain(self.waiters.next_deadline()).chain(sync_at).min()
+        queues.into_iter().chain(self.waiters.next_deadline()).chain(sync_at).chain(self.mark_at()).min()
+    }
+
+    /// When the log has been silent long enough for a mark, if it wants one.
+    fn mark_at(&self) -> Option<Timestamp> {
+        self.wal.wants_mark().then(|| self.synced_at.plus(Millis(MARK_IDLE_MS)))
+    }
+
+    /// Writes a mark if the log wants one, to be made durable by the next sync; says whether it did.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn vouch(&mut self, now: Timestamp) -> Result<bool, WalError> {
+        if !self.wal.wants_mark() {
+            return Ok(false);
+        }
+        self.wal.append_mark(now)?;
+        self.unsynced_since.get_or_insert(now);
+        Ok(true)
     }
 
     /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
@@ -320,6 +349,7 @@ impl Master {
     /// When it failed: nothing more may be sent.
     pub fn synced(&mut self, outcome: &SyncOutcome) -> Result<(), WalError> {
         self.wal.synced(outcome)?;
+        self.synced_at = self.turn_at;
         let durable = self.wal.durable();
         while let Some((lsn, id)) = self.gates.front().copied()
             && lsn <= durable

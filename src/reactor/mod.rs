@@ -399,6 +399,9 @@ impl Reactor {
             if let Some(request) = self.master.sync_all() {
                 self.sync.submit(request);
             } else if !self.master.is_syncing() {
+                if self.master.vouch(self.clock.now())? {
+                    continue;
+                }
                 break;
             }
             let outcome = self.sync.wait().map_err(system("waiting for the last sync"))?;

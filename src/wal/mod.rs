@@ -1,7 +1,7 @@
 //! The write-ahead log: records in mapped segments, made durable in groups.
 //!
 //! Promises: LSNs are dense from 1; a group (the records of one request) is recovered as a whole or not at all;
-//! what a finished sync covered is recovered, or its damage is noticed; a record that was not covered is recovered or
+//! what a finished sync covered is recovered, or its damage is noticed (of the newest group once a mark vouches for it); a record that was not covered is recovered or
 //! is gone, and never half; nothing of an earlier use of a file is ever taken for a record.
 //! It does not: know what a record means (kinds and bodies are opaque), decide when to sync (the master does), or
 //! run the sync (the helper thread does, see [`SyncThread`]).
@@ -40,7 +40,7 @@ pub use sync::{SyncOutcome, SyncRequest, SyncThread};
 use crate::ids::{Location, Lsn};
 use crate::limits::RESERVE_BYTES;
 use crate::time::{Millis, Timestamp};
-use record::{Stamp, encode_header};
+use record::{KIND_MARK, Stamp, encode_header};
 use recover::{FoundSegment, recover};
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use spare::Spare;
@@ -71,6 +71,9 @@ pub struct Wal {
     names_unsynced: bool,
     syncing: bool,
     syncs: u64,
+    /// Newest durable LSN that something in the log names.
+    vouched: Lsn,
+    mark_unsynced: bool,
     spare: Spare,
     spare_retry_at: Timestamp,
     scratch: Vec<u8>,
@@ -159,6 +162,7 @@ impl Wal {
             last_crc: last.crc,
             next_lsn: found.next_lsn,
             durable: Lsn(found.next_lsn.0 - 1),
+            vouched: found.durable,
             names_unsynced: false,
             ..Wal::empty(device, segment_bytes, writer.expect("at least one segment was found"), spare)
         };
@@ -215,6 +219,8 @@ impl Wal {
             names_unsynced: true,
             syncing: false,
             syncs: 0,
+            vouched: Lsn(0),
+            mark_unsynced: false,
             spare,
             spare_retry_at: Timestamp(0),
             scratch: Vec::new(),
@@ -309,6 +315,34 @@ impl Wal {
     /// `Io`; the log takes no more records then.
     pub fn append(&mut self, entry: &Entry<'_>) -> Result<Appended, WalError> {
         let lsn = self.next_lsn;
+        let tail_at = self.write_record(lsn, entry)?;
+        self.next_lsn = lsn.next();
+        Ok(Appended { lsn, tail_at })
+    }
+
+    /// Whether everything is durable and nothing in the log says so yet.
+    #[must_use]
+    pub fn wants_mark(&self) -> bool {
+        self.durable == self.last_lsn() && self.durable > self.vouched && !self.syncing
+    }
+
+    /// Writes a mark, which vouches for the newest record once it is durable itself. Where there is no room for it there
+    /// is none: the header of the next segment will do that.
+    ///
+    /// # Errors
+    /// `Io`; the log takes no more records then.
+    pub fn append_mark(&mut self, at: Timestamp) -> Result<(), WalError> {
+        if record_bytes(0) <= self.free_bytes() {
+            let mark = Entry { at, kind: KIND_MARK, head: &[], tail: &[], more: false };
+            self.write_record(self.last_lsn(), &mark)?;
+            self.mark_unsynced = true;
+        }
+        self.vouched = self.durable;
+        Ok(())
+    }
+
+    /// Writes a record to the end of the newest segment; returns where its body's second part lies.
+    fn write_record(&mut self, lsn: Lsn, entry: &Entry<'_>) -> Result<Location, WalError> {
         let Stamp { epoch, seed } = self.stamp;
         let Entry { at, kind, head, tail, more } = *entry;
         self.scratch.clear();
@@ -324,8 +358,8 @@ impl Wal {
         self.writer.publish(end);
         self.end = end;
         self.last_crc = crc;
-        self.next_lsn = lsn.next();
-        Ok(Appended { lsn, tail_at: Location { epoch, offset: tail_offset } })
+        self.vouched = self.vouched.max(self.durable);
+        Ok(Location { epoch, offset: tail_offset })
     }
 
     /// Lends bytes of the log.
@@ -344,7 +378,7 @@ impl Wal {
     /// Whether anything was appended that no sync has covered.
     #[must_use]
     pub fn has_unsynced(&self) -> bool {
-        self.last_lsn() > self.durable || self.names_unsynced
+        self.last_lsn() > self.durable || self.names_unsynced || self.mark_unsynced
     }
 
     /// Whether a sync is under way.
@@ -360,6 +394,7 @@ impl Wal {
             return None;
         }
         self.syncing = true;
+        self.mark_unsynced = false;
         let mut segments = std::mem::take(&mut self.unsynced);
         segments.push(self.writer.shared());
         let names = std::mem::take(&mut self.names_unsynced).then(|| Arc::clone(&self.device));

@@ -1,7 +1,7 @@
 //! Reading segments: what recovery and `falcon-cli wal dump` share. Nothing is changed here.
 
 use super::WalError;
-use super::record::{Bad, RECORD_HEADER_BYTES, Record, Stamp, record_at};
+use super::record::{Bad, KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::LogDevice;
 use crate::ids::Lsn;
@@ -21,7 +21,7 @@ pub struct ScanEnd {
     pub bad: Bad,
 }
 
-/// Visits the records of every whole group in a segment, in order, from `first` on.
+/// Visits the records of every whole group in a segment, in order, from `first` on; marks are not visited.
 ///
 /// # Errors
 /// The visitor's.
@@ -37,7 +37,12 @@ pub fn scan<'c, E>(
     let (mut at, mut next) = (offset, first);
     loop {
         let record = match record_at(content, at, stamp) {
-            Ok(record) if record.head.lsn == next => record,
+            Ok(mark) if mark.head.kind == KIND_MARK && mark.head.lsn.next() == next && group.is_empty() => {
+                at = mark.end();
+                (end.offset, end.crc, end.durable) = (at, mark.crc, end.durable.max(mark.head.durable));
+                continue;
+            }
+            Ok(record) if record.head.kind != KIND_MARK && record.head.lsn == next => record,
             Ok(record) => return Ok(ScanEnd { bad: Bad::Lsn(record.head.lsn), ..end }),
             Err(bad) => return Ok(ScanEnd { bad, ..end }),
         };

@@ -17,6 +17,9 @@
 //! Little-endian; a record begins at a multiple of 8 bytes, and the padding is 0. Every record names a durable
 //! LSN, so that each group does; that is what tells a torn tail from damage.
 //!
+//! Kind 0 is a **mark**: an empty record that only names a durable LSN. It carries the LSN of the record before it and
+//! takes none of its own. One is written when the log has fallen silent, so that its newest group is vouched for, too.
+//!
 //! The checksum begins with the log's random id, which no client ever sees: so no payload can hold bytes that pass for a
 //! record of this log. It stands before the length, so that what it covers is one run of bytes. A reader checks the length
 //! against its bounds before it uses it, then the checksum, then the epoch, then that the LSN is the next one.
@@ -28,6 +31,9 @@ use bytes::BufMut;
 use crate::ids::Lsn;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::time::Timestamp;
+
+/// The kind of a mark. All other kinds are the caller's.
+pub const KIND_MARK: u8 = 0;
 
 /// Bytes before a record's body.
 pub const RECORD_HEADER_BYTES: usize = 40;

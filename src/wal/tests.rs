@@ -434,3 +434,39 @@ fn an_epoch_is_never_used_twice() {
     let (wal, _) = open(&device).unwrap();
     assert_eq!(wal.segments.iter().map(|held| held.epoch).collect::<Vec<_>>(), [1, 5]);
 }
+
+#[test]
+fn a_mark_vouches_for_the_newest_group() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    append(&mut wal, &[b"one"]);
+    assert!(!wal.wants_mark(), "it is not durable yet");
+    sync(&mut wal);
+    assert!(wal.wants_mark());
+    wal.append_mark(Timestamp(9)).unwrap();
+    assert!(!wal.wants_mark() && wal.has_unsynced());
+    sync(&mut wal);
+    assert!(!wal.wants_mark() && !wal.has_unsynced(), "one is enough");
+    let damaged = device.crash();
+    damaged.damage(Lsn(1), |content| {
+        let first = place(content, 1);
+        content[first + 41] ^= 1;
+    });
+    assert!(matches!(open(&damaged), Err(WalError::Damaged { lsn: Lsn(1), .. })));
+}
+
+#[test]
+fn marks_take_no_lsn_and_the_log_goes_on_after_them() {
+    let device = MemoryDevice::default();
+    let (mut wal, _) = open(&device).unwrap();
+    for number in 1..=60u8 {
+        assert_eq!(append(&mut wal, &[&[number; 300]]).lsn, Lsn(u64::from(number)));
+        sync(&mut wal);
+        wal.append_mark(Timestamp(9)).unwrap();
+        sync(&mut wal);
+    }
+    let (wal, seen) = open(&device.crash()).unwrap();
+    assert_eq!(lsns(&seen), (1..=60).collect::<Vec<_>>());
+    assert_eq!((wal.next_lsn(), wal.stats().records), (Lsn(61), 60));
+    assert!(!wal.wants_mark(), "what is on disk vouches already");
+}
