@@ -100,13 +100,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let listens_at = listener.local_addr().map_err(|error| cannot_listen(&args.listen, &error))?;
     let opened = open_log(config, &args.data_dir)?;
     let (reactor, door) = Reactor::new(listener, opened).map_err(|error| reactor_failure(&error))?;
-    let pool = match handler {
-        Some(handler) => Some(start_pool(
-            args,
-            handler.with_master(listens_at.to_string()),
-            &local(door, "standalone".to_owned()),
-        )?),
-        None => None,
+    let pool = if let Some(handler) = handler {
+        let handler = handler.with_master(listens_at.to_string());
+        Some(start_pool(args, handler, &local(door, "standalone".to_owned()))?)
+    } else {
+        // Without workers here the loop need not wait for any.
+        drop(door);
+        None
     };
     announce(listens_at)?;
     let stopper = pool.as_ref().map(Pool::stopper);

@@ -385,6 +385,11 @@ fn polls_alone_do_not_use_queues_up() {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         assert_eq!(hand.poll(client, &names, 1), []);
     }
+    // Nor do polls that get a job of another queue that they named.
+    for name in &names {
+        hand.put(client, job("busy"));
+        assert_eq!(hand.poll(client, &[name, "busy"], 1).len(), 1);
+    }
     let id = hand.put(client, job("fresh"));
     assert_eq!(hand.take(client, "fresh").job, id);
 }

@@ -125,14 +125,16 @@ fn a_line_is_submitted_before_the_next_one_comes() {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     for count in 1..=2 {
-        stdin.write_all(b"line\n").unwrap();
+        // The next line has begun, too.
+        stdin.write_all(b"line\nli").unwrap();
         wait_until("the line's job", SOON, || master.stats().totals.pending == count);
+        stdin.write_all(b"ne").unwrap();
     }
     drop(stdin);
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(child.wait().unwrap().success());
-    assert_eq!(said.lines().count(), 2);
+    assert_eq!(said.lines().count(), 3);
 }
 
 #[test]
@@ -238,4 +240,34 @@ fn more_connections_than_there_is_room_for_are_told_so_and_the_others_go_on() {
         wire.send(&common::wire::hello(b""));
         matches!(wire.receive().1, common::wire::Reply::HelloOk { .. })
     });
+}
+
+#[test]
+fn half_close_answers_more_polls_than_may_wait_at_once() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    for _ in 0..3000 {
+        wire.send(&poll(&["empty"], 1, 60_000, 1000));
+    }
+    wire.end_sending();
+    let answers = std::iter::from_fn(|| wire.try_receive().unwrap()).count();
+    assert_eq!(answers, 3000);
+}
+
+#[test]
+fn a_job_that_is_handed_out_as_a_standalone_master_stops_is_given_back() {
+    let dir = scratch();
+    let master = Master::start(dir.path(), &["--workers", "1", "--queue", "q", "--", "cat"]);
+    wait_until("a waiting poll", SOON, || master.stats().waiting_polls == 1);
+    let mut wire = master.connect();
+    master.signal(Signal::STOP);
+    wire.send(&common::wire::submit(&[job("q", "x")]));
+    master.signal(Signal::TERM);
+    master.signal(Signal::CONT);
+    master.finish().expect(0);
+    let dump = common::dump(dir.path());
+    let story: Vec<&str> = dump.0.iter().map(|record| text(record, "event")).collect();
+    let given_back = ["ENQUEUE", "DISPATCH", "RELEASE"];
+    let acked = ["ENQUEUE", "DISPATCH", "ACK"];
+    assert!(story == given_back || story == acked || story == ["ENQUEUE"], "{story:?}");
 }

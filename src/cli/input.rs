@@ -1,7 +1,7 @@
 //! What a command reads: a file, or stdin.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -15,6 +15,8 @@ pub struct Input {
     pub reader: BufReader<File>,
     /// Its name for a person.
     pub name: String,
+    /// A file on disk, which nobody is waited for.
+    is_file: bool,
 }
 
 impl Input {
@@ -25,13 +27,18 @@ impl Input {
             // The descriptor itself, without the buffer that std keeps around stdin: `is_ready` looks at it.
             let stdin =
                 io::stdin().as_fd().try_clone_to_owned().map_err(|error| cannot_read(&name, &error))?;
-            return Ok(Input { reader: BufReader::new(stdin.into()), name });
+            return Input::new(stdin.into(), name);
         }
         let name = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Ok(Input { reader: BufReader::new(file), name }),
+            Ok(file) => Input::new(file, name),
             Err(error) => Err(cannot_read(&name, &error)),
         }
+    }
+
+    fn new(file: File, name: String) -> Result<Input, Failure> {
+        let is_file = file.metadata().map_err(|error| cannot_read(&name, &error))?.is_file();
+        Ok(Input { reader: BufReader::new(file), name, is_file })
     }
 
     /// What to say when reading it failed.
@@ -39,13 +46,18 @@ impl Input {
         cannot_read(&self.name, error)
     }
 
-    /// Whether reading would give something at once, be it the end. In doubt it would.
-    pub fn is_ready(&self) -> bool {
-        if !self.reader.buffer().is_empty() {
-            return true;
+    /// Whether a whole line, or the end, can be read without waiting for somebody to write it.
+    pub fn has_line(&mut self) -> io::Result<bool> {
+        if self.is_file || self.reader.buffer().contains(&b'\n') {
+            return Ok(true);
         }
         let mut fds = [PollFd::new(self.reader.get_ref(), PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
+        let waits = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0;
+        if waits || !self.reader.buffer().is_empty() {
+            return Ok(false);
+        }
+        let buffer = self.reader.fill_buf()?;
+        Ok(buffer.is_empty() || buffer.contains(&b'\n'))
     }
 }
 

@@ -132,7 +132,8 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
     let mut bytes = 0;
     let mut number: u64 = 0;
     loop {
-        if !lines.is_empty() && !input.is_ready() {
+        let has_line = input.has_line().map_err(|error| input.failure(&error))?;
+        if !lines.is_empty() && !has_line {
             batches.submit_lines(template, &mut lines)?;
             bytes = 0;
         }

@@ -28,6 +28,7 @@ impl Master {
                 let mut queues = std::mem::take(&mut self.scratch.queues);
                 let waiter = self.waiters.take(number, &mut queues);
                 let outcome = self.dispatch(number, &waiter, &queues, now);
+                queues.drain(..).for_each(|queue| self.forget_if_idle(queue));
                 self.scratch.queues = queues;
                 outcome?;
             }

@@ -36,9 +36,20 @@ pub enum LocalEvent {
 /// Where local sources are opened. May be cloned and sent to other threads.
 #[derive(Clone)]
 pub struct LocalDoor {
+    // The order matters: the loop is woken after this way to it is gone, and sees so when it was the last.
     messages: Sender<LocalMessage>,
-    wake: Arc<dyn Fn() + Send + Sync>,
     count: Arc<AtomicU64>,
+    wake: Wake,
+}
+
+/// Wakes the loop, also when it goes.
+#[derive(Clone)]
+struct Wake(Arc<dyn Fn() + Send + Sync>);
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// One local source: frames go in, frames come out.
@@ -53,10 +64,11 @@ pub struct LocalEnd {
 pub struct MasterGone;
 
 impl LocalDoor {
-    /// A door, and where its messages come out; `wake` is called after each.
+    /// A door, and where its messages come out: until the last copy of the door and the last source are gone. `wake` is
+    /// called after each message, and after each of these has gone.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> (LocalDoor, Receiver<LocalMessage>) {
         let (messages, incoming) = mpsc::channel();
-        let door = LocalDoor { messages, wake: Arc::new(wake), count: Arc::new(AtomicU64::new(0)) };
+        let door = LocalDoor { messages, count: Arc::new(AtomicU64::new(0)), wake: Wake(Arc::new(wake)) };
         (door, incoming)
     }
 
@@ -73,7 +85,7 @@ impl LocalDoor {
 
     fn say(&self, source: u64, what: LocalEvent) -> Result<(), MasterGone> {
         self.messages.send(LocalMessage { source, what }).map_err(|_| MasterGone)?;
-        (self.wake)();
+        (self.wake.0)();
         Ok(())
     }
 }

@@ -448,6 +448,7 @@ impl Master {
         waiter
     }
 
+    /// Forgets a queue that has no waiting poll and never had a job.
     fn forget_if_idle(&mut self, queue: QueueId) {
         if self.waiters.first(queue).is_none() {
             self.queues.forget_if_unused(queue);

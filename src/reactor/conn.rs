@@ -32,6 +32,8 @@ pub struct Conn {
     /// Set once all was said and the sending side is closed; what still comes in is dropped.
     pub is_lingering: bool,
     input_ended: bool,
+    /// The other side has ended its sending; what it sent before may still be unread.
+    is_read_closed: bool,
 }
 
 /// What a connection is after something was done with it.
@@ -64,6 +66,7 @@ impl Conn {
             is_listed: false,
             is_lingering: false,
             input_ended: false,
+            is_read_closed: false,
         })
     }
 
@@ -76,11 +79,17 @@ impl Conn {
     pub fn note(&mut self, event: &Event, master: &mut Master) -> bool {
         self.is_readable |= event.is_readable() || event.is_read_closed();
         self.is_writable |= event.is_writable();
-        if event.is_read_closed() && master.is_stalled(self.session) {
-            // Polls that wait may be what stalls it; nobody waits for their jobs any more.
+        self.is_read_closed |= event.is_read_closed();
+        self.end_waiting(master);
+        event.is_error() || (event.is_write_closed() && !self.is_lingering)
+    }
+
+    /// Polls that wait may be what stalls the session; once the other side has ended its sending, nobody waits for
+    /// their jobs any more.
+    fn end_waiting(&self, master: &mut Master) {
+        if self.is_read_closed && master.is_stalled(self.session) {
             master.input_ending(self.session);
         }
-        event.is_error() || (event.is_write_closed() && !self.is_lingering)
     }
 
     /// Whether there may be something to read or to take without a further event.
@@ -104,6 +113,7 @@ impl Conn {
         let mut budget = READ_BYTES_PER_TURN;
         loop {
             if !self.take_waiting(master, now)? || master.is_closing(self.session) {
+                self.end_waiting(master);
                 return Ok(Outcome::Idle);
             }
             if budget == 0 {

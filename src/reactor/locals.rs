@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::IoSlice;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use crate::ids::SessionId;
 use crate::master::local::{LocalEvent, LocalMessage};
@@ -15,12 +15,13 @@ use crate::time::Timestamp;
 pub struct Locals {
     sessions: HashMap<u64, SessionId>,
     replies: HashMap<SessionId, Sender<Vec<u8>>>,
+    closed: bool,
 }
 
 impl Locals {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+    /// Whether there are none, and will be none.
+    pub fn are_closed(&self) -> bool {
+        self.closed
     }
 
     /// Takes everything that local sources said; says whether there was anything.
@@ -31,7 +32,15 @@ impl Locals {
         now: Timestamp,
     ) -> Result<bool, WalError> {
         let mut any = false;
-        while let Ok(LocalMessage { source, what }) = messages.try_recv() {
+        loop {
+            let LocalMessage { source, what } = match messages.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.closed = true;
+                    break;
+                }
+            };
             any = true;
             if let LocalEvent::Open { name, replies } = what {
                 let id = master.connected_locally(&name);
@@ -66,8 +75,10 @@ impl Locals {
             pieces[..count].iter().for_each(|piece| frames.extend_from_slice(piece));
             outbox.consume(frames.len() - before);
         }
-        // A source that is gone says so by its own message.
-        let _ = replies.send(frames);
+        if !frames.is_empty() {
+            // A source that is gone says so by its own message.
+            let _ = replies.send(frames);
+        }
         if master.is_done(id) {
             self.replies.remove(&id);
         }

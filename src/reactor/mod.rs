@@ -201,7 +201,7 @@ impl Reactor {
             self.drop_late(now);
             self.write_ready(now);
             let is_over = self.stop_at.is_some_and(|at| at <= now);
-            if self.stop != Stop::No && (self.locals.is_empty() || is_over) {
+            if self.stop != Stop::No && (self.locals.are_closed() || is_over) {
                 self.stop = Stop::Now;
             }
         }

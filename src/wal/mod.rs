@@ -448,6 +448,7 @@ impl Wal {
         self.writer.write_at(0, &header.encode()).map_err(WalError::io("writing a segment's header"))?;
         self.end = SEGMENT_HEADER_BYTES as u32;
         self.last_crc = 0;
+        self.vouched = self.durable;
         self.writer.publish(self.end);
         self.segments.push(HeldSegment { epoch, shared: self.writer.shared() });
         Ok(())

@@ -1,5 +1,7 @@
 //! Reading segments: what recovery and `falcon-cli wal dump` share. Nothing is changed here.
 
+use std::ops::RangeInclusive;
+
 use super::WalError;
 use super::record::{Bad, KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -60,34 +62,57 @@ pub fn scan<'c, E>(
     }
 }
 
-/// How many valid records of this stamp lie after `from`, and the newest durable LSN that one of them names. Only LSNs
-/// after `hole` count, and not more of them than the segment can hold.
-pub fn valid_after(content: &[u8], from: u32, stamp: Stamp, hole: Lsn) -> (usize, Lsn) {
-    let (mut count, mut durable) = (0, Lsn(0));
-    let last = Lsn(hole.0 + (content.len() / RECORD_HEADER_BYTES) as u64);
+/// What valid records after a place tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Following {
+    /// How many there are.
+    pub records: usize,
+    /// The newest durable LSN that one of them names.
+    pub durable: Lsn,
+    /// Their highest epoch.
+    pub epoch: u32,
+}
+
+/// Looks for valid records after `from` with this seed and an epoch in `epochs`. Only LSNs from `hole` on count, and not
+/// more of them than the segment can hold.
+pub fn valid_after(
+    content: &[u8],
+    from: u32,
+    seed: u32,
+    epochs: &RangeInclusive<u32>,
+    hole: Lsn,
+) -> Following {
+    let mut following = Following::default();
+    let lsns = hole..=Lsn(hole.0 + (content.len() / RECORD_HEADER_BYTES) as u64);
     let mut at = from as usize;
     while at + RECORD_HEADER_BYTES <= content.len() {
-        match plausible_record_at(content, at, stamp)
-            .filter(|record| (hole..=last).contains(&record.head.lsn))
+        match plausible_record_at(content, at, seed, epochs).filter(|record| lsns.contains(&record.head.lsn))
         {
             Some(record) => {
-                count += 1;
-                durable = durable.max(record.head.durable);
+                following.records += 1;
+                following.durable = following.durable.max(record.head.durable);
+                following.epoch = following.epoch.max(record.head.epoch);
                 at = record.end() as usize;
             }
             None => at += 8,
         }
     }
-    (count, durable)
+    following
 }
 
 /// A record at this place, if its epoch looks right; only then is the checksum worth computing.
-fn plausible_record_at(content: &[u8], at: usize, stamp: Stamp) -> Option<Record<'_>> {
+fn plausible_record_at<'c>(
+    content: &'c [u8],
+    at: usize,
+    seed: u32,
+    epochs: &RangeInclusive<u32>,
+) -> Option<Record<'c>> {
     let field = |offset: usize| content[at + offset..].first_chunk::<4>().copied().map(u32::from_le_bytes);
-    if field(28)? != stamp.epoch || field(4)? == 0 {
+    let epoch = field(28).filter(|epoch| epochs.contains(epoch))?;
+    if field(4)? == 0 {
         return None;
     }
-    record_at(content, u32::try_from(at).ok()?, stamp).ok()
+    record_at(content, u32::try_from(at).ok()?, Stamp { epoch, seed }).ok()
 }
 
 /// Reads one segment and its header.

@@ -17,8 +17,10 @@
 //! A file of another kind or of an unknown version is refused, wherever it stands. Segments are read with `read`, not
 //! through a map: a bad sector is an error there, and a signal here.
 
+use std::ops::RangeInclusive;
+
 use super::WalError;
-use super::reader::{read_segment, scan, valid_after};
+use super::reader::{Following, read_segment, scan, valid_after};
 use super::record::{Bad, Record, Stamp};
 use super::segment::{HeaderFault, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::LogDevice;
@@ -58,8 +60,10 @@ struct Hole<'a> {
     first: Lsn,
     /// Its content.
     content: &'a [u8],
-    /// What its records have in common.
-    stamp: Stamp,
+    /// The log.
+    log_id: u128,
+    /// Epochs that its records may have: one, or with its header missing, any above the one before.
+    epochs: RangeInclusive<u32>,
     /// How long its file should be.
     segment_bytes: usize,
     /// Where the missing record should begin; 0 if the header is missing.
@@ -103,7 +107,8 @@ pub fn recover(
             let hole = Hole {
                 first: *first,
                 content: &content,
-                stamp: header.stamp(),
+                log_id: header.log_id,
+                epochs: header.epoch..=header.epoch,
                 segment_bytes: header.segment_bytes as usize,
                 offset: end.offset,
                 bad: end.bad,
@@ -155,11 +160,13 @@ fn without_header(
         }
         return Err(WalError::Header { segment: first, fault });
     };
-    found.last_epoch = before.header.epoch + 1;
+    let lost = u32::try_from(later.len()).unwrap_or(u32::MAX).saturating_add(1);
+    found.last_epoch = before.header.epoch.saturating_add(lost);
     let hole = Hole {
         first,
         content,
-        stamp: Stamp::new(before.header.log_id, found.last_epoch),
+        log_id: before.header.log_id,
+        epochs: before.header.epoch + 1..=u32::MAX,
         segment_bytes: content.len(),
         offset: 0,
         bad: Bad::Empty,
@@ -173,17 +180,19 @@ fn without_header(
 
 /// Decides about what stands at a hole and after it.
 fn end_at_hole(device: &dyn LogDevice, hole: &Hole<'_>, found: &mut Recovered) -> Result<(), WalError> {
-    let Hole { first, content, stamp, offset, bad, later, .. } = *hole;
+    let Hole { first, content, log_id, ref epochs, offset, bad, later, .. } = *hole;
     let missing = found.next_lsn;
+    let seed = Stamp::new(log_id, 0).seed;
     let search_from = offset.max(SEGMENT_HEADER_BYTES as u32);
-    let (mut following, durable) = valid_after(content, search_from, stamp, missing);
-    found.durable = found.durable.max(durable);
-    for (later_first, number) in later.iter().zip(1..) {
-        let guess = Stamp { epoch: stamp.epoch + number, ..stamp };
-        let seen = look_into(device, *later_first, guess)?;
-        following += seen.records;
-        found.durable = found.durable.max(seen.durable);
-        found.last_epoch = found.last_epoch.max(seen.epoch);
+    let here = valid_after(content, search_from, seed, epochs, missing);
+    let mut following = 0;
+    let above = *epochs.start()..=u32::MAX;
+    let further = later.iter().map(|first| look_into(device, *first, log_id, &above));
+    for there in std::iter::once(Ok(here)).chain(further) {
+        let there = there?;
+        following += there.records;
+        found.durable = found.durable.max(there.durable);
+        found.last_epoch = found.last_epoch.max(there.epoch);
     }
     if found.durable >= missing {
         let durable = found.durable;
@@ -191,7 +200,7 @@ fn end_at_hole(device: &dyn LogDevice, hole: &Hole<'_>, found: &mut Recovered) -
     }
     let nothing_follows =
         content.len() == hole.segment_bytes && content.get(offset as usize..).is_some_and(is_zero);
-    let left_over = matches!(bad, Bad::Epoch(epoch) if epoch < stamp.epoch) && following == 0;
+    let left_over = matches!(bad, Bad::Epoch(epoch) if epoch < *epochs.start()) && following == 0;
     if later.is_empty() && offset > 0 && (nothing_follows || left_over) {
         return Ok(());
     }
@@ -201,7 +210,7 @@ fn end_at_hole(device: &dyn LogDevice, hole: &Hole<'_>, found: &mut Recovered) -
             missing.0 - 1
         );
     }
-    if offset as usize > SEGMENT_HEADER_BYTES {
+    if missing > first {
         let bytes = u32::try_from(hole.segment_bytes).expect("a segment is within its limit");
         let kept = device.cut(first, offset, bytes).map_err(WalError::io("cutting the torn tail"))?;
         log::warn!(
@@ -230,25 +239,27 @@ fn drop_segment(device: &dyn LogDevice, first: Lsn, found: &mut Recovered) -> Re
     Ok(())
 }
 
-/// What a segment after a hole tells.
-struct Seen {
-    /// How many valid records it has.
-    records: usize,
-    /// The newest durable LSN that it names.
-    durable: Lsn,
-    epoch: u32,
-}
-
-/// Looks into a segment after a hole. Without a header its records are looked for with the stamp that they should have.
-fn look_into(device: &dyn LogDevice, first: Lsn, guess: Stamp) -> Result<Seen, WalError> {
+/// Looks into a segment after a hole. Without a header, records of any epoch after the hole count.
+fn look_into(
+    device: &dyn LogDevice,
+    first: Lsn,
+    log_id: u128,
+    above: &RangeInclusive<u32>,
+) -> Result<Following, WalError> {
     let mut content = Vec::new();
-    let (stamp, header_durable) = match read_segment(device, first, &mut content) {
-        Ok(header) => (header.stamp(), header.durable),
-        Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => (guess, Lsn(0)),
+    let (header, epochs) = match read_segment(device, first, &mut content) {
+        Ok(header) if header.log_id != log_id => {
+            let why = "it belongs to another log than the segments before it".to_owned();
+            return Err(WalError::Segment { segment: first, why });
+        }
+        Ok(header) => (Some(header), header.epoch..=header.epoch),
+        Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => (None, above.clone()),
         Err(error) => return Err(error),
     };
-    let (records, durable) = valid_after(&content, SEGMENT_HEADER_BYTES as u32, stamp, first);
-    Ok(Seen { records, durable: durable.max(header_durable), epoch: stamp.epoch })
+    let seed = Stamp::new(log_id, 0).seed;
+    let records = valid_after(&content, SEGMENT_HEADER_BYTES as u32, seed, &epochs, first);
+    let (durable, epoch) = header.map_or((Lsn(0), 0), |header| (header.durable, header.epoch));
+    Ok(Following { durable: records.durable.max(durable), epoch: records.epoch.max(epoch), ..records })
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

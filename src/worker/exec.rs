@@ -31,8 +31,8 @@ use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 /// How long a process group has between SIGTERM and SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// How often a group whose leader has ended is looked at.
-const GROUP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a group that is being stopped is looked at.
+const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Bytes taken from a pipe at once, so that a command that writes without end does not keep its time from being up.
 /// More than a pipe holds, so that what a command wrote before its end is all taken.
@@ -98,7 +98,11 @@ impl Handler for CommandHandler {
         };
         let end = match running.wait(job, cancel) {
             Ok(end) => end,
-            Err(error) => return failed(format!("waiting for {}: {error}", self.program)),
+            Err(error) => {
+                // It must not run on unattended; the first error says why.
+                let _ = running.stop(Duration::ZERO, cancel);
+                return failed(format!("waiting for {}: {error}", self.program));
+            }
         };
         match end {
             End::Exited(status) => running.judge(job, status),
@@ -206,10 +210,10 @@ impl Running {
             }
             if let Some(reason) = cancel.reason() {
                 let grace = if reason == StopReason::Ending { Duration::ZERO } else { TERM_GRACE };
-                return self.stop(grace).map(|()| End::Cancelled);
+                return self.stop(grace, cancel).map(|()| End::Cancelled);
             }
             if time_up_at.is_some_and(|at| Instant::now() >= at) {
-                return self.stop(TERM_GRACE).map(|()| End::TimeUp);
+                return self.stop(TERM_GRACE, cancel).map(|()| End::TimeUp);
             }
         }
     }
@@ -258,21 +262,20 @@ impl Running {
     }
 
     /// Stops the whole process group: SIGTERM, and SIGKILL to what is left of it when the grace is over.
-    fn stop(&mut self, grace: Duration) -> io::Result<()> {
+    fn stop(&mut self, grace: Duration, cancel: &Cancel) -> io::Result<()> {
         let group = Pid::from_child(&self.child);
         let kill_at = Instant::now() + grace;
+        let has_time = || Instant::now() < kill_at && cancel.reason() != Some(StopReason::Ending);
         self.stdin = None;
         signal_group(group, Signal::TERM);
-        while Instant::now() < kill_at {
-            let ready = self.wait_for_any(None, kill_at)?;
+        while has_time() && !self.wait_for_any(None, kill_at.min(Instant::now() + STOP_LOOK_INTERVAL))?.ended
+        {
             self.drain();
-            if ready.ended {
-                break;
-            }
         }
+        self.drain();
         // The leader is not reaped before the others are gone, so that its number names this group and no other.
-        while Instant::now() < kill_at && has_other_members(group) {
-            std::thread::sleep(GROUP_LOOK_INTERVAL);
+        while has_time() && has_other_members(group) {
+            std::thread::sleep(STOP_LOOK_INTERVAL);
         }
         signal_group(group, Signal::KILL);
         self.child.wait().map(|_| ())

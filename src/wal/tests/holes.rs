@@ -1,123 +1,6 @@
-//! The log on a device in memory: what a crash leaves, what recovery decides.
+//! What recovery decides about holes: torn tails, lost headers, and damage to what was durable.
 
 use super::*;
-
-const SEGMENT: u32 = 8192;
-
-type Seen = Vec<(u64, Vec<u8>)>;
-
-fn open(device: &MemoryDevice) -> Result<(Wal, Seen), WalError> {
-    let mut seen = Vec::new();
-    let wal = Wal::open(Arc::new(device.clone()), SEGMENT, 7, |record| {
-        seen.push((record.head.lsn.0, record.body.to_vec()));
-        Ok(())
-    })?;
-    Ok((wal, seen))
-}
-
-fn append(wal: &mut Wal, bodies: &[&[u8]]) -> Appended {
-    wal.begin_group(bodies.iter().map(|body| record_bytes(body.len())).sum()).unwrap();
-    let mut last = None;
-    for (left, body) in (0..bodies.len()).rev().zip(bodies) {
-        let entry = Entry { at: Timestamp(5), kind: 1, head: &body[..1], tail: &body[1..], more: left > 0 };
-        last = Some(wal.append(&entry).unwrap());
-    }
-    last.unwrap()
-}
-
-fn sync(wal: &mut Wal) {
-    let outcome = wal.sync_request().unwrap().run();
-    wal.synced(&outcome).unwrap();
-}
-
-fn lsns(seen: &[(u64, Vec<u8>)]) -> Vec<u64> {
-    seen.iter().map(|(lsn, _)| *lsn).collect()
-}
-
-/// Where the record of this LSN begins in a segment's content.
-fn place(content: &[u8], lsn: u64) -> usize {
-    let records = &content[SEGMENT_HEADER_BYTES..];
-    let found = records.windows(8).position(|bytes| bytes == lsn.to_le_bytes());
-    found.expect("the record is there") + SEGMENT_HEADER_BYTES - 8
-}
-
-#[test]
-fn a_fresh_log_is_empty_and_survives_a_crash() {
-    let device = MemoryDevice::default();
-    drop(open(&device).unwrap());
-    let (wal, seen) = open(&device.crash()).unwrap();
-    assert_eq!((wal.last_lsn(), seen.len()), (Lsn(0), 0));
-}
-
-#[test]
-fn what_was_synced_survives_and_the_rest_does_not() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    append(&mut wal, &[b"two"]);
-    sync(&mut wal);
-    assert_eq!(wal.durable(), Lsn(2));
-    append(&mut wal, &[b"three"]);
-    let (after, seen) = open(&device.crash()).unwrap();
-    assert_eq!(seen, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
-    assert_eq!(after.next_lsn(), Lsn(3));
-    let (_, seen) = open(&device.kill()).unwrap();
-    assert_eq!(lsns(&seen), [1, 2, 3], "a killed process loses nothing");
-}
-
-#[test]
-fn what_a_killed_daemon_wrote_is_durable_before_it_is_told() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    let (after, _) = open(&device).unwrap();
-    assert_eq!(after.durable(), Lsn(1));
-    let (_, seen) = open(&device.crash()).unwrap();
-    assert_eq!(lsns(&seen), [1]);
-}
-
-#[test]
-fn payloads_are_lent_from_where_they_were_put() {
-    let (mut wal, _) = open(&MemoryDevice::default()).unwrap();
-    let first = append(&mut wal, &[b"+payload"]);
-    append(&mut wal, &[&[b'x'; 5000]]);
-    append(&mut wal, &[&[b'y'; 5000]]);
-    assert_eq!(wal.stats().segments, 2);
-    assert_eq!(wal.payload(first.tail_at, 7).unwrap().as_slice(), b"payload");
-}
-
-#[test]
-fn segments_follow_one_another_without_gaps() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    for number in 0..100u8 {
-        append(&mut wal, &[&[number; 300]]);
-    }
-    sync(&mut wal);
-    assert!(wal.stats().segments > 3);
-    let (mut wal, seen) = open(&device.crash()).unwrap();
-    assert_eq!(lsns(&seen), (1..=100).collect::<Vec<_>>());
-    append(&mut wal, &[b"more"]);
-    sync(&mut wal);
-    assert_eq!(open(&device.crash()).unwrap().1.len(), 100, "the copy that crashed is a log of its own");
-}
-
-#[test]
-fn a_group_is_recovered_whole_or_not_at_all() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"alone"]);
-    append(&mut wal, &[b"first", b"second", b"third"]);
-    assert_eq!(lsns(&open(&device.kill()).unwrap().1), [1, 2, 3, 4]);
-    let torn = device.kill();
-    torn.damage(Lsn(1), |content| {
-        let third = place(content, 4);
-        content[third..].fill(0);
-    });
-    let (wal, seen) = open(&torn).unwrap();
-    assert_eq!(lsns(&seen), [1], "the group's last record is gone, and the group with it");
-    assert_eq!(wal.next_lsn(), Lsn(2));
-}
 
 #[test]
 fn a_torn_tail_is_cut_and_the_log_goes_on_in_a_fresh_segment() {
@@ -281,54 +164,6 @@ fn records_of_an_older_epoch_are_the_end_and_are_written_over() {
 }
 
 #[test]
-fn one_sync_is_under_way_at_a_time_and_covers_what_came_before_it() {
-    let (mut wal, _) = open(&MemoryDevice::default()).unwrap();
-    assert!(wal.sync_request().is_none(), "nothing to sync");
-    append(&mut wal, &[b"one"]);
-    let request = wal.sync_request().unwrap();
-    append(&mut wal, &[b"two"]);
-    assert!(wal.sync_request().is_none(), "one is under way");
-    wal.synced(&request.run()).unwrap();
-    assert_eq!(wal.durable(), Lsn(1));
-    sync(&mut wal);
-    assert_eq!((wal.durable(), wal.has_unsynced()), (Lsn(2), false));
-}
-
-#[test]
-fn a_failed_sync_is_an_error_and_makes_nothing_durable() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    device.fail_syncs();
-    let outcome = wal.sync_request().unwrap().run();
-    assert!(wal.synced(&outcome).is_err());
-    assert_eq!(wal.durable(), Lsn(0));
-}
-
-#[test]
-fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_the_rest() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    wal.spare.wait().unwrap();
-    device.limit_segments(Some(0));
-    let mut accepted = 0;
-    let mut now = Timestamp(1000);
-    while wal.room_for_jobs(300, now).is_ok() {
-        append(&mut wal, &[&[0; 200]]);
-        accepted += 1;
-        now = now.plus(Millis(1));
-    }
-    assert!(accepted > 40, "the spare was used: {accepted}");
-    append(&mut wal, &[&[0; 1000]]);
-    assert!(wal.room_for_jobs(300, now).is_err());
-    device.limit_segments(None);
-    let later = now.plus(SPARE_RETRY);
-    let _ = wal.room_for_jobs(300, later);
-    wal.spare.wait().unwrap();
-    wal.room_for_jobs(300, later).unwrap();
-}
-
-#[test]
 fn a_torn_first_record_does_not_keep_the_log_from_going_on() {
     let device = MemoryDevice::default();
     let (mut wal, _) = open(&device).unwrap();
@@ -340,23 +175,6 @@ fn a_torn_first_record_does_not_keep_the_log_from_going_on() {
     append(&mut wal, &[b"fresh"]);
     sync(&mut wal);
     assert_eq!(open(&torn.crash()).unwrap().1, [(1, b"fresh".to_vec())]);
-}
-
-#[test]
-fn segments_of_another_size_than_todays_setting_are_used_as_they_are() {
-    for (before, after) in [(8192, 65536), (65536, 8192)] {
-        let device = MemoryDevice::default();
-        let visit = |_: &Record<'_>| Ok(());
-        let mut wal = Wal::open(Arc::new(device.clone()), before, 7, visit).unwrap();
-        for _ in 0..(before / 1100) {
-            append(&mut wal, &[&[1; 1000]]);
-        }
-        let mut wal = Wal::open(Arc::new(device.kill()), after, 7, visit).unwrap();
-        for _ in 0..100 {
-            wal.room_for_jobs(1100, Timestamp(0)).unwrap();
-            append(&mut wal, &[&[2; 1000]]);
-        }
-    }
 }
 
 /// Three segments, of which nothing after the first record was synced.
@@ -456,17 +274,47 @@ fn a_mark_vouches_for_the_newest_group() {
 }
 
 #[test]
-fn marks_take_no_lsn_and_the_log_goes_on_after_them() {
+fn a_torn_first_record_behind_a_mark_does_not_keep_the_log_from_going_on() {
     let device = MemoryDevice::default();
     let (mut wal, _) = open(&device).unwrap();
-    for number in 1..=60u8 {
-        assert_eq!(append(&mut wal, &[&[number; 300]]).lsn, Lsn(u64::from(number)));
-        sync(&mut wal);
-        wal.append_mark(Timestamp(9)).unwrap();
+    append(&mut wal, &[b"one"]);
+    append(&mut wal, &[&[2; 8000]]);
+    sync(&mut wal);
+    wal.append_mark(Timestamp(1)).unwrap();
+    append(&mut wal, &[&[3; 8000]]);
+    sync(&mut wal);
+    wal.append_mark(Timestamp(1)).unwrap();
+    wal.roll().unwrap();
+    wal.write_record(
+        wal.last_lsn(),
+        &Entry { at: Timestamp(1), kind: KIND_MARK, head: &[], tail: &[], more: false },
+    )
+    .unwrap();
+    append(&mut wal, &[b"torn"]);
+    let torn = device.kill();
+    torn.damage(Lsn(4), |content| {
+        let fourth = place(content, 4);
+        content[fourth + 41] ^= 1;
+    });
+    let (mut wal, seen) = open(&torn).unwrap();
+    assert_eq!(lsns(&seen), [1, 2, 3]);
+    append(&mut wal, &[b"four again"]);
+    assert_eq!(lsns(&open(&torn.kill()).unwrap().1), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_lost_header_is_refused_although_the_epochs_before_it_have_a_gap() {
+    let device = unsynced_segments();
+    device.damage(Lsn(1), |content| {
+        let second = place(content, 2);
+        content[second..].fill(0);
+    });
+    let (mut wal, seen) = open(&device).unwrap();
+    assert_eq!(lsns(&seen), [1]);
+    for body in [b"two", b"six", b"ten"] {
+        append(&mut wal, &[body]);
         sync(&mut wal);
     }
-    let (wal, seen) = open(&device.crash()).unwrap();
-    assert_eq!(lsns(&seen), (1..=60).collect::<Vec<_>>());
-    assert_eq!((wal.next_lsn(), wal.stats().records), (Lsn(61), 60));
-    assert!(!wal.wants_mark(), "what is on disk vouches already");
+    device.damage(Lsn(2), |content| content[..64].fill(0));
+    assert!(matches!(open(&device), Err(WalError::Header { segment: Lsn(2), .. })));
 }
