@@ -67,6 +67,10 @@
 //! * "A segment that a later one continues" is not refused as such: the loop does not wait for the old segment's sync
 //!   before it begins the next, so after a power cut a hole may lie in front of a valid new segment though nothing
 //!   durable is lost. Whether something durable is lost is told by the durable LSNs, there as everywhere (`recover`).
+//! * A sync is also asked for 5 ms after the first record of a group, quiet or not: clients that write nothing to the log
+//!   could otherwise keep the loop from falling quiet, and the answers of others waiting without end.
+//! * A command that cannot be started gives its job back, uncounted, instead of failing it: one bad deployment would
+//!   else empty a queue into the dead.
 //! * `worker` uses `clap` for its command line, which keeps `bin/falcon-worker` thin; `exit` holds the exit statuses of
 //!   all three programs; `cli` uses `queue` to show events.
 //! * `falcon-cli wait` is there beyond the asked-for commands: it shows the progress bar of the demo, and a script can

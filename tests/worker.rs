@@ -359,3 +359,32 @@ fn the_results_of_many_small_jobs_go_to_their_own_jobs() {
         assert_eq!(result, &Value::from(format!("line {n}")));
     }
 }
+
+#[test]
+fn the_last_words_on_stderr_are_kept_whatever_came_before_them() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let id = wire.put("q", "head -c 100000 /dev/urandom >&2; echo THE-REASON >&2; exit 65");
+    let _worker = master.worker(&["--queue", "q"], &["sh"]);
+    wait_until("a dead job", SOON, || wire.stats().totals.dead == 1);
+    let dump = master.dump();
+    let error = text(dump.last(id, "DEAD"), "error");
+    assert!(error.starts_with("exit status 65: ") && error.ends_with("THE-REASON"), "{error:?}");
+    assert!(error.len() <= 4096, "{}", error.len());
+}
+
+#[test]
+fn the_others_of_a_group_have_their_grace_when_its_leader_has_ended() {
+    let place = Place::new();
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let (started, cleaned) = (place.path("started"), place.path("cleaned"));
+    let inner =
+        format!("trap 'sleep 0.3; : > \"{cleaned}\"; exit' TERM; : > \"{started}\"; {}", place.for_ever());
+    // The leader does nothing about SIGTERM and so ends by it at once; the other cleans up first.
+    let script = format!("cat > '{0}' <<'END'\n{inner}\nEND\nsh '{0}' & wait", place.path("inner"));
+    wire.put_all(&[Job { timeout_ms: 1000, max_attempts: 1, ..job("q", script) }]);
+    let _worker = master.worker(&["--queue", "q"], &["sh"]);
+    wait_until("the job's end", SOON, || wire.stats().totals.dead == 1);
+    assert!(place.has("started") && place.has("cleaned"));
+}
