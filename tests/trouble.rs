@@ -95,6 +95,7 @@ fn waiting_keeps_its_time_although_the_master_hangs() {
     let started = Instant::now();
     let run = master.cli(&["wait", "--timeout", "1s"]).expect(4);
     assert!(started.elapsed() < Duration::from_secs(5), "{run:?}");
+    assert!(run.err.contains("no answer within 1s"), "{}", run.err);
     master.signal(Signal::CONT);
 }
 

@@ -27,10 +27,18 @@ pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     }
     match outcome {
         // Whatever stood in the way, what was asked for is an answer until then.
-        Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+        Err(stop) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
             let timeout = wait.timeout.unwrap_or_default();
-            let left = bar.length().unwrap_or(0) - bar.position();
-            Err(Failure::new(exit::TIMED_OUT, format!("after {timeout} {left} jobs are left to run")).into())
+            let text = match (bar.length(), stop) {
+                (Some(0) | None, Stop::Failed(failure)) => {
+                    format!("no answer within {timeout}: {}", failure.text)
+                }
+                (length, _) => {
+                    let left = length.unwrap_or(0) - bar.position();
+                    format!("after {timeout} {left} jobs are left to run")
+                }
+            };
+            Err(Failure::new(exit::TIMED_OUT, text).into())
         }
         outcome => outcome,
     }

@@ -47,7 +47,7 @@ impl Master {
         let Some(session) = self.sessions.session_mut(waiter.session) else { return Ok(()) };
         session.polls.retain(|poll| *poll != number);
         let worker = std::sync::Arc::clone(&session.name);
-        // With each DISPATCH the log grows, so whatever the mode, the gate is known only at the end.
+        // Every reply here tells of a DISPATCH that is about to be written, so there is always something to wait for.
         let held = self.config.sync == super::SyncMode::Always;
         let bytes = &mut session.outbox.stream(held).bytes;
         let start = frame::begin_frame(bytes, REPLY_BIT | kind::POLL, waiter.correlation);

@@ -83,7 +83,7 @@ pub fn valid_after(
     hole: Lsn,
 ) -> Following {
     let mut following = Following::default();
-    let lsns = hole..=Lsn(hole.0 + (content.len() / RECORD_HEADER_BYTES) as u64);
+    let lsns = hole..=Lsn(hole.0.saturating_add((content.len() / RECORD_HEADER_BYTES) as u64));
     let mut at = from as usize;
     while at + RECORD_HEADER_BYTES <= content.len() {
         match plausible_record_at(content, at, seed, epochs).filter(|record| lsns.contains(&record.head.lsn))
