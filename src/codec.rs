@@ -122,6 +122,26 @@ impl<'a> Reader<'a> {
         self.array(field).map(u64::from_le_bytes)
     }
 
+    /// Reads a number of variable length: seven bits a byte, the low ones first, all bytes but the last marked.
+    ///
+    /// # Errors
+    /// `TooShort` at the end, `Undefined` for more than 64 bits.
+    pub fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8(field)?;
+            let bits = u64::from(byte & 0x7F);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(DecodeError { field, fault: Fault::Undefined })
+    }
+
     /// Reads a byte that is 0 or 1.
     ///
     /// # Errors
@@ -197,6 +217,15 @@ impl<'a> Reader<'a> {
 /// Lengths are checked against their bounds before anything is written; a longer value here is a
 /// broken contract of the caller.
 pub trait PutExt: BufMut {
+    /// A number of variable length, see [`Reader::varint`].
+    fn put_varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.put_u8(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        self.put_u8(number.to_le_bytes()[0]);
+    }
+
     /// Text with a length of one byte.
     fn put_text8(&mut self, text: &str) {
         let count = u8::try_from(text.len()).expect("text8 holds at most 255 bytes");
@@ -235,6 +264,21 @@ pub fn text_head(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_variable_length_come_back_and_longer_ones_are_refused() {
+        for number in [0, 1, 127, 128, 300, 1 << 35, u64::MAX - 1, u64::MAX] {
+            let mut bytes = Vec::new();
+            bytes.put_varint(number);
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(reader.varint("n"), Ok(number));
+            reader.finish().unwrap();
+            assert!(Reader::new(&bytes[..bytes.len() - 1]).varint("n").is_err());
+        }
+        for bad in [[0xFF; 10], [0x80; 10]] {
+            assert_eq!(Reader::new(&bad).varint("n").unwrap_err().fault, Fault::Undefined);
+        }
+    }
 
     #[test]
     fn every_type_comes_back_as_it_was_written() {

@@ -2,8 +2,8 @@
 //!
 //! 1. Check the settings and read the token file.
 //! 2. Lock the data directory.
-//! 3. Listen, so that a port in use is told before the log is touched; clients that connect now wait.
-//! 4. Read the log.
+//! 3. Listen, so that a port in use is told before the log is touched.
+//! 4. Read the log, and tell clients that connect meanwhile how far that is.
 //! 5. Say where it listens, and serve.
 
 use std::io::{self, Write};
@@ -17,10 +17,10 @@ use crate::client::read_token;
 use crate::exit::{self, Failure};
 use crate::ids::parse_queue_name;
 use crate::limits::{CONCURRENCY_MAX, POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
-use crate::master::{Config, Master, Opened, SyncMode, WalError};
+use crate::master::{Config, Master, Opened, Progress, SyncMode, WalError};
 use crate::reactor::{Listener, Reactor, ReactorError};
 use crate::time::Millis;
-use crate::wal::{DirDevice, DirLock};
+use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
 use crate::worker::{CommandHandler, Pool, PoolConfig, local};
 
@@ -58,6 +58,9 @@ pub struct Args {
     /// Size of a log segment.
     #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT)]
     segment_bytes: u32,
+    /// How log segments are written: through a map, by pwrite, or as is safe on this file system when the disk is full.
+    #[arg(long, value_name = "auto|map|pwrite", default_value = "auto")]
+    segment_io: SegmentIo,
     /// Standalone mode: run this many jobs at once in this process; needs --queue and a command.
     #[arg(long, value_name = "N", requires_all = ["queues", "command"], value_parser = clap::value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     workers: Option<u64>,
@@ -96,9 +99,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         WalError::Locked { .. } => Failure::new(exit::IN_USE, error),
         error => Failure::new(exit::CANNOT_CREATE, error),
     })?;
-    let listener = Listener::bind(address).map_err(|error| cannot_listen(&args.listen, &error))?;
+    let mut listener = Listener::bind(address).map_err(|error| cannot_listen(&args.listen, &error))?;
     let listens_at = listener.local_addr().map_err(|error| cannot_listen(&args.listen, &error))?;
-    let opened = open_log(config, &args.data_dir)?;
+    let opened = open_while_greeting(config, args, &mut listener)?;
     let (reactor, door) = Reactor::new(listener, opened).map_err(|error| reactor_failure(&error))?;
     let pool = if let Some(handler) = handler {
         let handler = handler.with_master(listens_at.to_string());
@@ -148,6 +151,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         grace: args.grace,
         segment_bytes: args.segment_bytes,
         seed: random_seed(),
+        beside: true,
     };
     config.validate().map_err(usage)?;
     Ok(config)
@@ -174,25 +178,51 @@ fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
     Failure::new(exit::UNAVAILABLE, format!("listening on {listen} failed: {error}{advice}"))
 }
 
-fn open_log(config: Config, dir: &Path) -> Result<Opened, Failure> {
+fn open_log(
+    config: Config,
+    dir: &Path,
+    segment_io: SegmentIo,
+    progress: &Progress,
+) -> Result<Opened, Failure> {
     let unusable = |error: io::Error| {
         Failure::new(
             exit::CANNOT_CREATE,
             format!("the data directory {} cannot be used: {error}", dir.display()),
         )
     };
-    let device = DirDevice::open(dir).map_err(unusable)?;
+    let device = DirDevice::open(dir, segment_io).map_err(unusable)?;
     device.remove_leftovers().map_err(unusable)?;
-    Master::open(config, Arc::new(device)).map_err(|error| {
+    if !device.is_mapped() {
+        log::info!("the log is written with pwrite: a map would not be safe on a full disk here");
+    }
+    Master::open(config, Arc::new(device), progress).map_err(|error| {
         let status = match error {
             WalError::Damaged { .. }
             | WalError::Segment { .. }
             | WalError::Header { .. }
+            | WalError::Missing { .. }
+            | WalError::Snapshot { .. }
             | WalError::Replay { .. } => exit::DATA_DAMAGED,
             _ => exit::IO,
         };
         Failure::new(status, error)
     })
+}
+
+/// Reads the log, and tells those who connect meanwhile how far that is.
+fn open_while_greeting(config: Config, args: &Args, listener: &mut Listener) -> Result<Opened, Failure> {
+    let progress = Arc::new(Progress::default());
+    let reading = {
+        let (progress, dir, segment_io) = (Arc::clone(&progress), args.data_dir.clone(), args.segment_io);
+        std::thread::Builder::new()
+            .name("falcon-open".to_owned())
+            .spawn(move || open_log(config, &dir, segment_io, &progress))
+            .map_err(|error| Failure::new(exit::SYSTEM, format!("starting to read the log: {error}")))?
+    };
+    listener
+        .greet_while(&progress, || !reading.is_finished())
+        .map_err(|error| Failure::new(exit::SYSTEM, format!("answering while the log is read: {error}")))?;
+    reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn start_pool(

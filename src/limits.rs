@@ -130,6 +130,9 @@ pub const SYNC_INTERVAL_MS_MAX: u64 = 60_000;
 /// Job ids stay below this, so that a shard number fits above them.
 pub const JOB_ID_END: u64 = 1 << 48;
 
+/// Most bytes of a file that one Read is answered with.
+pub const READ_BYTES_MAX: u32 = 1 << 20;
+
 /// Bytes of a log segment unless the daemon is told otherwise.
 pub const SEGMENT_BYTES_DEFAULT: u32 = 64 << 20;
 
@@ -146,6 +149,13 @@ pub const SEGMENT_PAGE_BYTES: usize = 4096;
 /// Room kept back in the last segment when no further one can be made: Submit is refused,
 /// polls and acks go on in it.
 pub const RESERVE_BYTES: u32 = 4 << 20;
+
+/// Log bytes that are kept free for a job that waits: its DISPATCH, with the longest name of a worker.
+pub const RESERVE_BYTES_DISPATCH: u64 = 120;
+
+/// Log bytes that are kept free for a job that waits or is in flight: its ACK without a result, or its DEAD with a short
+/// error.
+pub const RESERVE_BYTES_END: u64 = 104;
 
 /// What a log record adds to the fields that came over the wire, at most: record header, padding,
 /// job id, times, the worker's name.

@@ -199,7 +199,7 @@ fn half_close_answers_a_poll_with_the_job_that_is_there_or_without_one() {
 fn a_full_disk_refuses_jobs_while_polls_and_acks_drain_the_queue() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    hand.device.limit_segments(Some(0));
+    hand.device.limit_space(Some(0));
     let mut accepted = 0;
     let large = SubmitJob { payload: &[b'x'; 1000], ..job("q") };
     loop {
@@ -214,7 +214,7 @@ fn a_full_disk_refuses_jobs_while_polls_and_acks_drain_the_queue() {
         let got = hand.take(client, "q");
         assert!(hand.ack(client, got.job, got.lease));
     }
-    hand.device.limit_segments(None);
+    hand.device.limit_space(None);
     let mut tries = 0;
     while hand.ask(client, &Request::Submit(List::lent(&[large]))) == Said::Error(ErrorCode::StorageFull) {
         hand.pass(100);
@@ -417,7 +417,7 @@ fn there_are_no_more_queues_with_jobs_than_the_limit() {
 fn reports_of_leases_that_are_none_take_no_room_in_a_full_log() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    hand.device.limit_segments(Some(0));
+    hand.device.limit_space(Some(0));
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
     while matches!(hand.ask(client, &Request::Submit(List::lent(&large))), Said::Submitted(_)) {}
     let result = vec![b'r'; 60_000];
@@ -432,7 +432,7 @@ fn a_full_log_still_tells_the_first_job_of_a_key() {
     let client = hand.connect();
     let keyed = SubmitJob { key: "k", ..job("q") };
     let id = hand.put(client, keyed);
-    hand.device.limit_segments(Some(0));
+    hand.device.limit_space(Some(0));
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
     while matches!(hand.ask(client, &Request::Submit(List::lent(&large))), Said::Submitted(_)) {}
     assert_eq!(hand.put(client, keyed), id);

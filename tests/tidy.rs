@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("exit", &[], &[]),
     ("protocol", &[], &["bytes"]),
     ("queue", &[], &["bytes", "slab"]),
-    ("wal", &[], &["bytes", "crc32fast", "memmap2", "log"]),
+    ("wal", &[], &["bytes", "crc32fast", "memmap2", "rustix", "log"]),
     ("master", &["queue", "wal", "protocol"], &["slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),

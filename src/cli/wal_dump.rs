@@ -10,9 +10,10 @@ use super::Stop;
 use super::args::Common;
 use super::render::{Renderer, Row, put_bytes, shown};
 use crate::exit::{self, Failure};
+use crate::ids::Lsn;
 use crate::queue::{Enqueue, Event};
 use crate::time::Timestamp;
-use crate::wal::{DirDevice, LogDevice, Record, WalError, visit_all};
+use crate::wal::{DirDevice, LogDevice, Record, SegmentIo, WalError, names, visit_all};
 
 impl From<WalError> for Stop {
     fn from(error: WalError) -> Self {
@@ -27,20 +28,21 @@ impl From<WalError> for Stop {
 /// Dumps the log in a directory.
 pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let shown = dir.display();
-    let device = DirDevice::open(dir).map_err(|error| {
+    let device = DirDevice::open(dir, SegmentIo::Auto).map_err(|error| {
         let status = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => exit::NOT_FOUND,
             _ => exit::IO,
         };
         Failure::new(status, format!("the directory {shown} cannot be read: {error}"))
     })?;
-    if device.segments().map_err(WalError::io("listing the segments"))?.is_empty() {
+    let listed = device.names().map_err(WalError::io("listing the segments"))?;
+    if names::segments(&listed).is_empty() {
         return Err(Failure::new(exit::NOT_FOUND, format!("there is no log in {shown}")).into());
     }
     let mut renderer = Renderer::new(common.output);
-    let note = visit_all(&device, |record| dump(&mut renderer, record))?;
+    let visited = visit_all(&device, Lsn(1), |record| dump(&mut renderer, record))?;
     renderer.flush()?;
-    if let Some(note) = note {
+    if let Some(note) = visited.note {
         exit::say(&format!(
             "falcon-cli: {note}; if a master is writing this log now, that is its newest record"
         ));
@@ -128,5 +130,6 @@ fn fields<'a>(lsn: u64, event: &Event<'a>) -> (Fields, Option<(&'static str, &'a
         Event::Release { lease, due_at, .. } => {
             (vec![("lease", lease.0.into()), ("due_at_ms", moment(due_at))], None)
         }
+        Event::Move { payload, .. } => (Vec::new(), Some(("payload", payload))),
     }
 }

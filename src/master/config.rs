@@ -36,6 +36,8 @@ pub struct Config {
     pub segment_bytes: u32,
     /// Seed of the jitter in backoffs, and id of a log that is begun.
     pub seed: u64,
+    /// Whether segments and snapshots are made by threads beside the loop; a simulation makes them at once.
+    pub beside: bool,
 }
 
 impl Default for Config {
@@ -47,6 +49,7 @@ impl Default for Config {
             grace: Millis(GRACE_MS_DEFAULT),
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             seed: 0,
+            beside: true,
         }
     }
 }

@@ -18,10 +18,15 @@
 pub mod local;
 
 mod backoff;
+mod backup;
+mod checkpoint;
+mod cleaning;
 mod config;
 mod dispatch;
+mod open;
 mod outbox;
 mod requests;
+mod room;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -29,25 +34,30 @@ mod views;
 mod waiters;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use backoff::{Random, backoff};
+use backoff::Random;
+use checkpoint::Checkpoint;
+use cleaning::Cleaning;
 use session::{Session, Sessions};
 use waiters::{Waiter, Waiters};
 
-use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId, SessionId};
-use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
+use crate::ids::{JobId, LeaseId, Lsn, QueueId, SessionId};
+use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, SYNC_WAIT_MS_MAX};
 use crate::protocol::{ErrorCode, Refusal, Reply, Submitted, frame::BadHeader};
-use crate::queue::{DeathReason, Event, Queues};
+use crate::queue::{Event, Queues};
 use crate::time::{Millis, Timestamp};
-use crate::wal::{Entry, LogDevice, SyncOutcome, SyncRequest, Wal};
+use crate::wal::{Entry, SyncOutcome, SyncRequest, Wal};
 
-pub use crate::wal::{SyncThread, WalError};
+pub use crate::wal::{Progress, SyncThread, WalError};
 pub use config::{Config, ConfigError, SyncMode};
+pub use open::Rebuilt;
 pub use outbox::Outbox;
 
 /// Name and version that `HelloOk` carries.
 pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
+
+/// How often segments that are being made ahead or removed are looked at.
+const ROOM_LOOK: Millis = Millis(5);
 
 /// The master.
 #[derive(Debug)]
@@ -55,6 +65,8 @@ pub struct Master {
     config: Config,
     queues: Queues,
     wal: Wal,
+    checkpoint: Checkpoint,
+    cleaning: Cleaning,
     sessions: Sessions,
     waiters: Waiters,
     random: Random,
@@ -97,28 +109,13 @@ pub struct Opened {
 }
 
 impl Master {
-    /// Reads the log and rebuilds the state from it.
-    ///
-    /// # Errors
-    /// See [`WalError`].
-    pub fn open(config: Config, device: Arc<dyn LogDevice>) -> Result<Opened, WalError> {
-        let mut queues = Queues::default();
-        let mut last_at = Timestamp(0);
-        let mut random = Random(config.seed);
-        let log_id = u128::from(random.next()) << 64 | u128::from(random.next());
-        let wal = Wal::open(device, config.segment_bytes, log_id, |record| {
-            let lsn = record.head.lsn;
-            let replay = |why: String| WalError::Replay { why };
-            let event = Event::decode(record.head.kind, record.body)
-                .map_err(|error| replay(format!("record {lsn}: {error}")))?;
-            last_at = last_at.max(record.head.at);
-            let location = payload_location(record.head.epoch, record.body_at, record.body.len(), &event);
-            queues.apply(lsn, record.head.at, &event, location).map_err(|broken| replay(broken.to_string()))
-        })?;
-        let master = Master {
+    fn new(config: Config, queues: Queues, wal: Wal, random: Random) -> Master {
+        Master {
             config,
             queues,
             wal,
+            checkpoint: Checkpoint::default(),
+            cleaning: Cleaning::default(),
             sessions: Sessions::default(),
             waiters: Waiters::default(),
             random,
@@ -133,8 +130,7 @@ impl Master {
             ended: Vec::new(),
             to_serve: Vec::new(),
             scratch: Scratch::default(),
-        };
-        Ok(Opened { master, last_at })
+        }
     }
 
     /// Begins to serve: every lease gets its full length from `now`.
@@ -212,17 +208,7 @@ impl Master {
             self.vouch(now)?;
         }
         for job in self.queues.take_run_out(now) {
-            let lease = self.queues.live_lease(job).expect("a lease that runs out is live");
-            log::info!("the lease {} of job {job} ran out (attempt {})", lease.id, lease.attempts);
-            let event = if lease.attempts < lease.max_attempts {
-                let retry_at = now.plus(backoff(lease.attempts, &mut self.random));
-                Event::Timeout { job, lease: lease.id, retry_at }
-            } else {
-                let error = "the lease of the last attempt ran out";
-                Event::Dead { job, lease: lease.id, reason: DeathReason::Lease, error }
-            };
-            self.wal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
-            self.record(now, &event, false)?;
+            self.end_lease(job, now)?;
         }
         Ok(())
     }
@@ -283,7 +269,8 @@ impl Master {
             self.answer_empty(number);
         }
         self.scratch.due = due;
-        Ok(())
+        self.work_on_snapshot(now)?;
+        self.clean(now)
     }
 
     /// The next moment at which a turn is due, or one before it.
@@ -293,8 +280,11 @@ impl Master {
             (SyncMode::Every(interval), Some(since)) if !self.wal.is_syncing() => Some(since.plus(interval)),
             _ => None,
         };
-        let queues = self.queues.next_deadline();
-        queues.into_iter().chain(self.waiters.next_deadline()).chain(sync_at).chain(self.mark_at()).min()
+        let keeping = self.checkpoint.next_deadline(self.turn_at).into_iter();
+        let keeping = keeping.chain(self.cleaning.next_deadline(self.turn_at));
+        let room = self.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
+        let queues = self.queues.next_deadline().into_iter().chain(keeping).chain(room);
+        queues.chain(self.waiters.next_deadline()).chain(sync_at).chain(self.mark_at()).min()
     }
 
     /// When the log has been silent long enough for a mark, if it wants one.
@@ -318,7 +308,8 @@ impl Master {
     /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
     #[must_use]
     pub fn wants_sync(&self) -> bool {
-        self.config.sync == SyncMode::Always && self.wal.has_unsynced() && !self.wal.is_syncing()
+        let wanted = self.config.sync == SyncMode::Always || self.checkpoint.wants_sync();
+        wanted && self.wal.has_unsynced() && !self.wal.is_syncing()
     }
 
     /// What to make durable now, if anything: `quiet` says that nothing more is ready to be read, which is the
@@ -332,7 +323,7 @@ impl Master {
             SyncMode::Never => false,
             SyncMode::Every(interval) => self.unsynced_since.is_some_and(|since| now >= since.plus(interval)),
         };
-        if due { self.sync_all() } else { None }
+        if due || self.checkpoint.wants_sync() { self.sync_all() } else { None }
     }
 
     /// What to make durable before the daemon stops, in every mode; nothing if all is, or a sync is under way.
@@ -471,11 +462,4 @@ impl Master {
             session.holds(job, lease, &self.queues);
         }
     }
-}
-
-/// Where an ENQUEUE's payload lies: it is the end of its record's body.
-fn payload_location(epoch: u32, body_at: u32, body_bytes: usize, event: &Event<'_>) -> Location {
-    let Event::Enqueue(job) = event else { return Location::default() };
-    let head_bytes = u32::try_from(body_bytes - job.payload.len()).expect("a record is within its limit");
-    Location { epoch, offset: body_at + head_bytes }
 }

@@ -21,7 +21,7 @@ use crate::time::{Millis, Timestamp};
 use crate::wal::WalError;
 
 /// A request may be refused, which is an answer; or the log fails, which is the end.
-enum Stop {
+pub(super) enum Stop {
     Refused(Refusal),
     Fatal(WalError),
 }
@@ -99,6 +99,12 @@ impl Master {
                 self.stats(id, correlation, now);
                 Ok(())
             }
+            Request::Snapshot => {
+                self.snapshot_asked(id, correlation);
+                Ok(())
+            }
+            Request::Backup => self.begin_backup(id, correlation),
+            Request::Read(read) => self.read_file(id, correlation, read),
         }
     }
 
@@ -219,13 +225,9 @@ impl Master {
         if new == 0 {
             return Ok(0);
         }
-        match self.wal.room_for_jobs(group_bytes, now) {
-            Ok(()) => {}
-            Err(WalError::Full) => {
-                let text = "no room for more jobs: no log segment can be made; polls and acks go on";
-                return Err(Refusal::new(ErrorCode::StorageFull, text).into());
-            }
-            Err(error) => return Err(error.into()),
+        if !self.has_room(group_bytes, new, now)? {
+            let text = "no room for more jobs: no log segment can be made; polls and acks go on";
+            return Err(Refusal::new(ErrorCode::StorageFull, text).into());
         }
         self.wal.begin_group(group_bytes)?;
         Ok(new)
@@ -308,7 +310,16 @@ impl Master {
         let mut statuses = Vec::with_capacity(items.len());
         // Room is taken for what will be written, not for what was claimed.
         let live = items.iter().filter(|item| self.is_live(item.held()));
-        let group_bytes: usize = live.map(|item| RECORD_OVERHEAD_BYTES_MAX + item.text_bytes()).sum();
+        let (count, text_bytes) =
+            live.fold((0, 0), |(count, bytes), item| (count + 1, bytes + item.text_bytes()));
+        let group_bytes = count * RECORD_OVERHEAD_BYTES_MAX + text_bytes;
+        // For an end without words there is always room: it was kept when the job was accepted.
+        let is_kept = T::ENDS && text_bytes == 0;
+        if count > 0 && !is_kept && !self.has_room(group_bytes, if T::ENDS { 0 } else { count }, now)? {
+            let text =
+                "no room in the log for this report: no log segment can be made; acks without results go on";
+            return Err(Refusal::new(ErrorCode::StorageFull, text).into());
+        }
         self.wal.begin_group(group_bytes)?;
         // Each event is written when the next one is known, so that the last is marked as the group's end.
         let mut waiting: Option<Event<'a>> = None;
@@ -360,6 +371,8 @@ impl Master {
 
 /// An item of an Ack, Fail or Release.
 trait Report<'a>: Item<'a> {
+    /// Whether it always ends its job.
+    const ENDS: bool;
     /// The job and lease that it names.
     fn held(&self) -> HeldLease;
     /// Bytes of its text, which go into the log.
@@ -371,6 +384,8 @@ trait Report<'a>: Item<'a> {
 }
 
 impl<'a> Report<'a> for AckItem<'a> {
+    const ENDS: bool = true;
+
     fn held(&self) -> HeldLease {
         HeldLease { job: self.job, lease: self.lease }
     }
@@ -390,6 +405,8 @@ impl<'a> Report<'a> for AckItem<'a> {
 }
 
 impl<'a> Report<'a> for FailItem<'a> {
+    const ENDS: bool = false;
+
     fn held(&self) -> HeldLease {
         HeldLease { job: self.job, lease: self.lease }
     }
@@ -416,6 +433,8 @@ impl<'a> Report<'a> for FailItem<'a> {
 }
 
 impl<'a> Report<'a> for ReleaseItem {
+    const ENDS: bool = false;
+
     fn held(&self) -> HeldLease {
         HeldLease { job: self.job, lease: self.lease }
     }

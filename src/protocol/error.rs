@@ -77,6 +77,8 @@ error_codes! {
     TooManyQueues = 14, retry false, closes false;
     /// The master is about to stop.
     ShuttingDown = 15, retry true, closes false;
+    /// The master is still reading its log.
+    Starting = 16, retry true, closes true;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

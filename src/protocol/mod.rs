@@ -13,8 +13,10 @@ pub mod request;
 pub use error::{ErrorCode, Refusal};
 pub use frame::{FrameBuffer, Header};
 pub use list::List;
-pub use reply::{Counts, Delivery, HelloOk, ItemStatus, LeaseStatus, QueueCounts, Reply, Stats, Submitted};
-pub use request::{AckItem, FailItem, HeldLease, Hello, Poll, ReleaseItem, Request, SubmitJob};
+pub use reply::{
+    BackupFile, Counts, Delivery, HelloOk, ItemStatus, LeaseStatus, QueueCounts, Reply, Stats, Submitted,
+};
+pub use request::{AckItem, FailItem, HeldLease, Hello, Poll, ReadFile, ReleaseItem, Request, SubmitJob};
 
 /// Version of the protocol that this code speaks.
 pub const VERSION: u16 = 1;
@@ -36,5 +38,8 @@ pub mod kind {
     pub const RELEASE: u16 = 6;
     pub const HEARTBEAT: u16 = 7;
     pub const STATS: u16 = 8;
+    pub const SNAPSHOT: u16 = 9;
+    pub const BACKUP: u16 = 10;
+    pub const READ: u16 = 11;
     pub const ERROR: u16 = 0x80ff;
 }

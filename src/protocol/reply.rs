@@ -26,6 +26,17 @@ pub enum Reply<'a> {
     HeartbeatOk(List<'a, LeaseStatus>),
     /// Figures.
     StatsOk(Stats<'a>),
+    /// A snapshot is on disk.
+    SnapshotOk {
+        /// Newest LSN that it holds.
+        lsn: u64,
+        /// Size of its file.
+        bytes: u64,
+    },
+    /// The files that make up the log.
+    BackupOk(List<'a, BackupFile<'a>>),
+    /// A piece of a file.
+    ReadOk(&'a [u8]),
     /// The request was refused.
     Error(Refusal),
 }
@@ -160,6 +171,9 @@ impl<'a> Reply<'a> {
             Reply::ReleaseOk(_) => REPLY_BIT | kind::RELEASE,
             Reply::HeartbeatOk(_) => REPLY_BIT | kind::HEARTBEAT,
             Reply::StatsOk(_) => REPLY_BIT | kind::STATS,
+            Reply::SnapshotOk { .. } => REPLY_BIT | kind::SNAPSHOT,
+            Reply::BackupOk(_) => REPLY_BIT | kind::BACKUP,
+            Reply::ReadOk(_) => REPLY_BIT | kind::READ,
             Reply::Error(_) => kind::ERROR,
         }
     }
@@ -182,6 +196,9 @@ impl<'a> Reply<'a> {
                 kind::RELEASE => Reply::ReleaseOk(List::decode16(&mut reader, ITEMS)?),
                 kind::HEARTBEAT => Reply::HeartbeatOk(List::decode16(&mut reader, "leases")?),
                 kind::STATS => Reply::StatsOk(Stats::decode(&mut reader)?),
+                kind::SNAPSHOT => Reply::SnapshotOk { lsn: reader.u64("lsn")?, bytes: reader.u64("bytes")? },
+                kind::BACKUP => Reply::BackupOk(List::decode16(&mut reader, "files")?),
+                kind::READ => Reply::ReadOk(reader.bytes32("piece")?),
                 _ => {
                     let text = format!("malformed frame: unknown reply kind {other:#06x}");
                     return Err(Refusal::new(ErrorCode::Malformed, text));
@@ -202,6 +219,12 @@ impl<'a> Reply<'a> {
             Reply::AckOk(items) | Reply::FailOk(items) | Reply::ReleaseOk(items) => items.encode16(out),
             Reply::HeartbeatOk(leases) => leases.encode16(out),
             Reply::StatsOk(stats) => stats.encode(out),
+            Reply::SnapshotOk { lsn, bytes } => {
+                out.put_u64_le(*lsn);
+                out.put_u64_le(*bytes);
+            }
+            Reply::BackupOk(files) => files.encode16(out),
+            Reply::ReadOk(piece) => out.put_bytes32(piece),
             Reply::Error(refusal) => encode_error(refusal, out),
         }
         frame::finish_frame(out, start, 0);
@@ -309,6 +332,29 @@ impl<'a> Item<'a> for ItemStatus {
     fn encode(&self, out: &mut Vec<u8>) {
         out.put_u64_le(self.job.0);
         out.put_u16_le(self.refused.map_or(0, ErrorCode::code));
+    }
+}
+
+/// A file of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupFile<'a> {
+    /// Its name in the data directory.
+    pub name: &'a str,
+    /// Bytes from its beginning that are to be read.
+    pub bytes: u32,
+    /// Size that the copy has to have; zeros follow what was read.
+    pub size: u32,
+}
+
+impl<'a> Item<'a> for BackupFile<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(BackupFile { name: reader.text8("name")?, bytes: reader.u32("bytes")?, size: reader.u32("size")? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_text8(self.name);
+        out.put_u32_le(self.bytes);
+        out.put_u32_le(self.size);
     }
 }
 

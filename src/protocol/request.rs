@@ -9,8 +9,8 @@ use crate::codec::{DecodeError, Fault, PutExt, Reader};
 use crate::ids::{JobId, LeaseId, check_client_name, check_key, check_queue_name};
 use crate::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN,
-    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RESULT_BYTES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, TOKEN_BYTES_MAX,
-    WAIT_MS_MAX,
+    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, READ_BYTES_MAX, RESULT_BYTES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 
 /// A request of a client.
@@ -32,6 +32,12 @@ pub enum Request<'a> {
     Heartbeat(List<'a, HeldLease>),
     /// Asks for figures.
     Stats,
+    /// Asks for a snapshot of the state, to be on disk.
+    Snapshot,
+    /// Begins a backup: which files make up the log.
+    Backup,
+    /// Reads a piece of a file of the backup.
+    Read(ReadFile),
 }
 
 /// Who connects.
@@ -121,6 +127,29 @@ pub struct HeldLease {
     pub lease: LeaseId,
 }
 
+/// A piece of a file of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadFile {
+    /// The file's number in the list, from 0.
+    pub file: u16,
+    /// Where the piece begins.
+    pub offset: u32,
+    /// How long it is at most.
+    pub bytes: u32,
+}
+
+impl ReadFile {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(ReadFile { file: reader.u16("file")?, offset: reader.u32("offset")?, bytes: reader.u32("bytes")? })
+    }
+
+    fn encode(self, out: &mut Vec<u8>) {
+        out.put_u16_le(self.file);
+        out.put_u32_le(self.offset);
+        out.put_u32_le(self.bytes);
+    }
+}
+
 impl<'a> Request<'a> {
     /// The kind of the frame that carries this request.
     #[must_use]
@@ -134,6 +163,9 @@ impl<'a> Request<'a> {
             Request::Release(_) => kind::RELEASE,
             Request::Heartbeat(_) => kind::HEARTBEAT,
             Request::Stats => kind::STATS,
+            Request::Snapshot => kind::SNAPSHOT,
+            Request::Backup => kind::BACKUP,
+            Request::Read(_) => kind::READ,
         }
     }
 
@@ -152,6 +184,9 @@ impl<'a> Request<'a> {
             kind::RELEASE => Request::Release(List::decode16(&mut reader, "items")?),
             kind::HEARTBEAT => Request::Heartbeat(List::decode16(&mut reader, "leases")?),
             kind::STATS => Request::Stats,
+            kind::SNAPSHOT => Request::Snapshot,
+            kind::BACKUP => Request::Backup,
+            kind::READ => Request::Read(ReadFile::decode(&mut reader)?),
             other => {
                 let text = format!("unknown request kind {other:#06x}; this master speaks version 1");
                 return Err(Refusal::new(ErrorCode::UnknownRequest, text));
@@ -172,7 +207,8 @@ impl<'a> Request<'a> {
             Request::Fail(items) => items.encode16(out),
             Request::Release(items) => items.encode16(out),
             Request::Heartbeat(leases) => leases.encode16(out),
-            Request::Stats => {}
+            Request::Stats | Request::Snapshot | Request::Backup => {}
+            Request::Read(read) => read.encode(out),
         }
         frame::finish_frame(out, start, 0);
     }
@@ -201,7 +237,8 @@ impl<'a> Request<'a> {
                 items.iter().try_for_each(|item| check_range("delay_ms", item.delay_ms, 0, DELAY_MS_MAX))
             }),
             Request::Heartbeat(leases) => check_count("leases", leases.len(), ITEMS_MAX),
-            Request::Stats => Ok(()),
+            Request::Stats | Request::Snapshot | Request::Backup => Ok(()),
+            Request::Read(read) => check_range("bytes", u64::from(read.bytes), 1, u64::from(READ_BYTES_MAX)),
         }
     }
 }

@@ -29,8 +29,8 @@ impl fmt::Display for Broken {
 impl std::error::Error for Broken {}
 
 impl Queues {
-    /// Carries out one event: `lsn` and `at` are those of its record; `payload_at` is where an ENQUEUE's payload
-    /// lies (ignored for the others).
+    /// Carries out one event: `lsn` and `at` are those of its record; `payload_at` is where the payload of an ENQUEUE or
+    /// MOVE lies (ignored for the others).
     ///
     /// # Errors
     /// When the event does not fit the state; the state is then unchanged.
@@ -43,36 +43,32 @@ impl Queues {
     ) -> Result<(), Broken> {
         self.advance(at);
         let outcome = match *event {
-            Event::Enqueue(ref job) => self.apply_enqueue(lsn, job, payload_at),
+            Event::Enqueue(ref job) => self.apply_enqueue(job, payload_at),
             Event::Dispatch { job, lease_ms, attempt, .. } => {
                 self.apply_dispatch(lsn, at, job, lease_ms, attempt)
             }
             Event::Ack { job, lease, key_until, .. } => self.apply_ack(job, lease, key_until),
-            Event::Retry { job, lease, retry_at, error } => self.end_attempt(lsn, job, lease).map(|slot| {
+            Event::Retry { job, lease, retry_at, error } => self.end_attempt(job, lease).map(|slot| {
                 self.errors.insert(job, error.into());
                 self.enter_waiting(slot, retry_at, End::Back);
             }),
             Event::Timeout { job, lease, retry_at } => {
-                self.end_attempt(lsn, job, lease).map(|slot| self.enter_waiting(slot, retry_at, End::Back))
+                self.end_attempt(job, lease).map(|slot| self.enter_waiting(slot, retry_at, End::Back))
             }
-            Event::Dead { job, lease, error, .. } => self.end_attempt(lsn, job, lease).map(|slot| {
+            Event::Dead { job, lease, error, .. } => self.end_attempt(job, lease).map(|slot| {
                 self.errors.insert(job, error.into());
                 self.enter_state(slot, State::Dead);
             }),
-            Event::Release { job, lease, due_at } => self.end_attempt(lsn, job, lease).map(|slot| {
+            Event::Release { job, lease, due_at } => self.end_attempt(job, lease).map(|slot| {
                 self.table[slot].attempts -= 1;
                 self.enter_waiting(slot, due_at, End::Front);
             }),
+            Event::Move { job, payload } => self.apply_move(job, payload.len(), payload_at),
         };
         outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
     }
 
-    fn apply_enqueue(
-        &mut self,
-        lsn: Lsn,
-        job: &Enqueue<'_>,
-        payload_at: Location,
-    ) -> Result<(), &'static str> {
+    fn apply_enqueue(&mut self, job: &Enqueue<'_>, payload_at: Location) -> Result<(), &'static str> {
         if job.job < self.next_job || job.job.0 >= JOB_ID_END {
             return Err("its id is not above all ids before it");
         }
@@ -87,7 +83,6 @@ impl Queues {
         }
         let slot = self.table.insert(Entry {
             id: job.job,
-            changed_at: lsn,
             payload_at,
             payload_bytes,
             queue,
@@ -96,7 +91,28 @@ impl Queues {
             priority: job.priority,
             ..Entry::vacant()
         });
+        self.usage.add(payload_at, payload_bytes);
         self.enter_waiting(slot, job.due_at, End::Back);
+        Ok(())
+    }
+
+    fn apply_move(
+        &mut self,
+        job: JobId,
+        payload_bytes: usize,
+        payload_at: Location,
+    ) -> Result<(), &'static str> {
+        let slot = self.table.slot(job).ok_or("there is no such job")?;
+        let entry = &self.table[slot];
+        if entry.payload_bytes as usize != payload_bytes {
+            return Err("its payload has another length");
+        }
+        self.preserve(slot);
+        let entry = &mut self.table[slot];
+        let before = std::mem::replace(&mut entry.payload_at, payload_at);
+        let payload_bytes = entry.payload_bytes;
+        self.usage.remove(before, payload_bytes);
+        self.usage.add(payload_at, payload_bytes);
         Ok(())
     }
 
@@ -120,7 +136,6 @@ impl Queues {
         self.leave_state(slot);
         let lease = self.leases.grant(LeaseId(lsn.0), job, lease_ms, timeout_ms, at);
         let entry = &mut self.table[slot];
-        entry.changed_at = lsn;
         entry.attempts = attempt;
         entry.lease = lease;
         self.enter_state(slot, State::InFlight);
@@ -128,29 +143,28 @@ impl Queues {
     }
 
     fn apply_ack(&mut self, job: JobId, lease: LeaseId, key_until: Timestamp) -> Result<(), &'static str> {
-        let slot = self.end_attempt(Lsn(0), job, lease)?;
+        let slot = self.end_attempt(job, lease)?;
         self.errors.remove(&job);
         self.keys.ended(job, key_until);
-        let queue = self.table[slot].queue;
+        let Entry { queue, payload_at, payload_bytes, .. } = self.table[slot];
         self.queues[queue.0 as usize].counters.completed += 1;
+        self.usage.remove(payload_at, payload_bytes);
         self.table.remove(slot);
         Ok(())
     }
 
     /// Ends the attempt of this lease; the job is then in no state, and the caller puts it into one.
-    fn end_attempt(&mut self, lsn: Lsn, job: JobId, lease: LeaseId) -> Result<u32, &'static str> {
+    fn end_attempt(&mut self, job: JobId, lease: LeaseId) -> Result<u32, &'static str> {
         let slot = self.table.slot(job).ok_or("there is no such job")?;
         let index = self.lease_index(job, lease).ok_or("the lease is not the job's live lease")?;
         self.leave_state(slot);
         self.leases.end(index);
-        let entry = &mut self.table[slot];
-        entry.lease = NIL;
-        entry.changed_at = lsn;
+        self.table[slot].lease = NIL;
         Ok(slot)
     }
 
     /// Makes a job pending, or delayed if its time is not yet reached.
-    fn enter_waiting(&mut self, slot: u32, due_at: Timestamp, end: End) {
+    pub(super) fn enter_waiting(&mut self, slot: u32, due_at: Timestamp, end: End) {
         if due_at > self.now {
             self.table[slot].due_at = due_at;
             self.delayed.insert(&mut self.table, slot);
@@ -161,6 +175,21 @@ impl Queues {
     }
 
     pub(super) fn enter_pending(&mut self, slot: u32, end: End) {
+        self.table[slot].order = match end {
+            End::Front => {
+                self.front -= 1;
+                self.front
+            }
+            End::Back => {
+                self.back += 1;
+                self.back
+            }
+        };
+        self.line_up(slot, end);
+    }
+
+    /// Puts a job that has its place in line there.
+    pub(super) fn line_up(&mut self, slot: u32, end: End) {
         let id = self.table[slot].queue;
         let queue = &mut self.queues[id.0 as usize];
         match end {
@@ -174,7 +203,8 @@ impl Queues {
         self.enter_state(slot, State::Pending);
     }
 
-    fn enter_state(&mut self, slot: u32, state: State) {
+    pub(super) fn enter_state(&mut self, slot: u32, state: State) {
+        self.dead += usize::from(state == State::Dead);
         let entry = &mut self.table[slot];
         entry.state = state;
         *self.queues[entry.queue.0 as usize].counters.of(state) += 1;
@@ -182,6 +212,7 @@ impl Queues {
 
     /// Takes a job out of its state: out of its line or of the wheel, if `advance` has not done that.
     pub(super) fn leave_state(&mut self, slot: u32) {
+        self.preserve(slot);
         let entry = &self.table[slot];
         let (state, queue) = (entry.state, entry.queue);
         let queue = &mut self.queues[queue.0 as usize];
@@ -192,7 +223,8 @@ impl Queues {
                 self.delayed.remove(&mut self.table, slot);
                 self.table[slot].due_at = Timestamp(0);
             }
-            State::InFlight | State::Dead => {}
+            State::InFlight => {}
+            State::Dead => self.dead -= 1,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | 5 | TIMEOUT | job u64, lease u64, `retry_at` u64 |
 //! | 6 | DEAD | job u64, lease u64, reason u8 (1 attempts used up, 2 failed for good, 3 last lease ran out), error |
 //! | 7 | RELEASE | job u64, lease u64, `due_at` u64 (0: at once) |
+//! | 13 | MOVE | job u64, payload |
 //!
 //! Kinds 8 to 12 are kept for CANCEL, REQUEUE, PURGE, PAUSE and RESUME.
 
@@ -90,6 +91,13 @@ pub enum Event<'a> {
         /// When it may be delivered again; 0 for at once.
         due_at: Timestamp,
     },
+    /// The job's payload lies in this record from now on; nothing else about it changed.
+    Move {
+        /// The job.
+        job: JobId,
+        /// Its payload, as it was.
+        payload: &'a [u8],
+    },
 }
 
 /// A job as it was accepted.
@@ -156,6 +164,7 @@ impl<'a> Event<'a> {
             Event::Timeout { .. } => 5,
             Event::Dead { .. } => 6,
             Event::Release { .. } => 7,
+            Event::Move { .. } => 13,
         }
     }
 
@@ -170,6 +179,7 @@ impl<'a> Event<'a> {
             Event::Timeout { .. } => "TIMEOUT",
             Event::Dead { .. } => "DEAD",
             Event::Release { .. } => "RELEASE",
+            Event::Move { .. } => "MOVE",
         }
     }
 
@@ -183,7 +193,17 @@ impl<'a> Event<'a> {
             | Event::Retry { job, .. }
             | Event::Timeout { job, .. }
             | Event::Dead { job, .. }
-            | Event::Release { job, .. } => job,
+            | Event::Release { job, .. }
+            | Event::Move { job, .. } => job,
+        }
+    }
+
+    /// The payload that its record holds, if it holds one.
+    #[must_use]
+    pub fn payload(&self) -> Option<&'a [u8]> {
+        match *self {
+            Event::Enqueue(Enqueue { payload, .. }) | Event::Move { payload, .. } => Some(payload),
+            _ => None,
         }
     }
 
@@ -227,6 +247,7 @@ impl<'a> Event<'a> {
                 out.put_u8(reason.code());
                 error.as_bytes()
             }
+            Event::Move { payload, .. } => payload,
         }
     }
 
@@ -278,6 +299,7 @@ impl<'a> Event<'a> {
                 error: rest_as_text(&mut reader)?,
             },
             7 => Event::Release { job, lease: lease(&mut reader)?, due_at: moment(&mut reader, "due_at")? },
+            13 => Event::Move { job, payload: reader.take_rest() },
             _ => return Err(DecodeError { field: "kind", fault: Fault::Undefined }),
         };
         reader.finish()?;
@@ -322,6 +344,7 @@ mod tests {
             Event::Timeout { job, lease, retry_at: at },
             Event::Dead { job, lease, reason: DeathReason::ForGood, error: "never" },
             Event::Release { job, lease, due_at: at },
+            Event::Move { job, payload: b"payload" },
         ]
     }
 

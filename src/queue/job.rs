@@ -2,7 +2,7 @@
 //! the log; its key, error and lease lie in side tables that cost memory only for the jobs that have them.
 
 use super::deadlines::{NIL, NO_CELL};
-use crate::ids::{JobId, Location, Lsn, QueueId};
+use crate::ids::{JobId, Location, QueueId};
 use crate::time::Timestamp;
 
 /// Where a job stands. Completed and cancelled jobs have no entry.
@@ -23,8 +23,8 @@ pub enum State {
 pub struct Entry {
     /// Its id.
     pub id: JobId,
-    /// The record that changed it last; a snapshot taken while serving needs it.
-    pub changed_at: Lsn,
+    /// Its place in line, while it is pending: the lower it is, the sooner the job leaves. A snapshot needs it.
+    pub order: u64,
     /// When it is due, while it is delayed.
     pub due_at: Timestamp,
     /// Where its payload lies in the log.
@@ -60,7 +60,7 @@ impl Entry {
     pub fn vacant() -> Self {
         Entry {
             id: JobId(0),
-            changed_at: Lsn(0),
+            order: 0,
             due_at: Timestamp(0),
             payload_at: Location::default(),
             payload_bytes: 0,

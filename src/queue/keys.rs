@@ -53,6 +53,11 @@ impl Keys {
         }
     }
 
+    /// The keys of ended jobs, by the ends of their windows, from there on.
+    pub fn ended_from(&self, from: (Timestamp, JobId)) -> impl Iterator<Item = ((Timestamp, JobId), &str)> {
+        self.ended.range(from..).map(|(at, key)| (*at, &**key))
+    }
+
     /// Every remembered key with its job and, if that has ended, the end of its window; sorted.
     pub fn sorted(&self) -> Vec<(Arc<str>, JobId, Option<Timestamp>)> {
         let live = self.by_job.iter().map(|(job, key)| (Arc::clone(key), *job, None));

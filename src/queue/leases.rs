@@ -71,6 +71,18 @@ impl Leases {
             0 => Timestamp(u64::MAX),
             ms => at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS)),
         };
+        self.grant_until(id, job, lease_ms, last_deadline, at)
+    }
+
+    /// Grants a lease from `at` that does not last past `last_deadline`; returns its number.
+    pub fn grant_until(
+        &mut self,
+        id: LeaseId,
+        job: JobId,
+        lease_ms: u32,
+        last_deadline: Timestamp,
+        at: Timestamp,
+    ) -> u32 {
         let deadline = at.plus(Millis(u64::from(lease_ms))).min(last_deadline);
         let holder = SessionId(0);
         let (prev, next, cell) = (NIL, NIL, NO_CELL);
@@ -130,6 +142,11 @@ impl Leases {
             (lease.deadline, lease.id)
         });
         due.into_iter().map(|index| self.leases[index as usize].job).collect()
+    }
+
+    /// Puts a lease that has run out back, to run out again at `until`.
+    pub fn postpone(&mut self, index: u32, until: Timestamp) {
+        self.move_to(index, until);
     }
 
     fn move_to(&mut self, index: u32, deadline: Timestamp) {

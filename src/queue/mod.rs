@@ -20,7 +20,10 @@ mod job;
 mod keys;
 mod leases;
 mod ready;
+mod restore;
+mod snapshot;
 mod table;
+mod usage;
 
 use std::collections::HashMap;
 
@@ -30,7 +33,9 @@ use job::{Entry, State};
 use keys::Keys;
 use leases::Leases;
 use ready::Ready;
+use snapshot::Taking;
 use table::Table;
+use usage::Usage;
 
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
 use crate::limits::QUEUES_MAX;
@@ -38,6 +43,9 @@ use crate::time::{Millis, Timestamp};
 
 pub use apply::Broken;
 pub use event::{DeathReason, Enqueue, Event};
+pub use restore::Restoring;
+pub use snapshot::Slice;
+pub use usage::{SegmentUse, live_bytes};
 
 /// All queues and their jobs.
 #[derive(Debug)]
@@ -55,11 +63,23 @@ pub struct Queues {
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
+    /// The newest places given at the back and at the front of lines.
+    back: u64,
+    front: u64,
+    /// Jobs that are dead.
+    dead: usize,
+    /// What lives where in the log.
+    usage: Usage,
+    /// The snapshot that is being taken.
+    taking: Option<Box<Taking>>,
     /// Queues that got pending jobs since they were last asked for.
     woken: Vec<QueueId>,
     /// Reused by `advance`.
     due: Vec<u32>,
 }
+
+/// Places in line are given from here to both sides, and never come to an end.
+const LINE_MIDDLE: u64 = 1 << 63;
 
 #[derive(Debug)]
 struct QueueState {
@@ -124,6 +144,11 @@ impl Default for Queues {
             errors: HashMap::new(),
             now: Timestamp(0),
             next_job: JobId(1),
+            back: LINE_MIDDLE,
+            front: LINE_MIDDLE,
+            dead: 0,
+            usage: Usage::default(),
+            taking: None,
             woken: Vec::new(),
             due: Vec::new(),
         }
@@ -234,6 +259,39 @@ impl Queues {
         totals
     }
 
+    /// What lives in the segment of this epoch.
+    #[must_use]
+    pub fn live_in(&self, epoch: u32) -> SegmentUse {
+        self.usage.of(epoch)
+    }
+
+    /// Bytes that live in all segments.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.usage.total()
+    }
+
+    /// The epochs of the segments in which something lives, ascending.
+    pub fn live_epochs(&self) -> impl Iterator<Item = u32> {
+        self.usage.epochs()
+    }
+
+    /// Whether this job's payload lies there.
+    #[must_use]
+    pub fn lives_at(&self, job: JobId, at: Location) -> bool {
+        self.table.slot(job).is_some_and(|slot| {
+            let entry = &self.table[slot];
+            entry.payload_at == at && entry.payload_bytes > 0
+        })
+    }
+
+    /// How many jobs wait, delayed or not, and how many are in flight.
+    #[must_use]
+    pub fn unfinished(&self) -> (usize, usize) {
+        let in_flight = self.leases.len();
+        (self.table.len() - in_flight - self.dead, in_flight)
+    }
+
     /// Lets time pass: delayed jobs whose time has come become pending, in the order of their times and then
     /// of their ids, and keys whose window is over are forgotten. Time never goes back.
     pub fn advance(&mut self, now: Timestamp) {
@@ -289,6 +347,13 @@ impl Queues {
             && self.leases.lease(index).holder == holder
         {
             self.leases.cut(index, deadline);
+        }
+    }
+
+    /// Puts off the end of a lease that has run out, for want of room to write it down.
+    pub fn postpone(&mut self, job: JobId, lease: LeaseId, until: Timestamp) {
+        if let Some(index) = self.lease_index(job, lease) {
+            self.leases.postpone(index, until);
         }
     }
 

@@ -110,6 +110,8 @@ impl Ready {
             while slot != NIL {
                 assert_eq!(table[slot].prev, before, "back link of job {}", table[slot].id);
                 assert_eq!(usize::from(table[slot].priority), priority, "line of job {}", table[slot].id);
+                let is_later = before == NIL || table[before].order < table[slot].order;
+                assert!(is_later, "order of job {}", table[slot].id);
                 before = slot;
                 slot = table[slot].next;
             }
@@ -128,7 +130,8 @@ mod tests {
         let (mut table, mut ready) = (Table::default(), Ready::default());
         let mut slots = Vec::new();
         for (id, priority) in (1..).zip(priorities) {
-            let slot = table.insert(Entry { id: JobId(id), priority: *priority, ..Entry::vacant() });
+            let slot =
+                table.insert(Entry { id: JobId(id), order: id, priority: *priority, ..Entry::vacant() });
             ready.push_back(&mut table, slot);
             slots.push(slot);
         }

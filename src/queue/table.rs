@@ -105,6 +105,22 @@ impl Table {
         self.count -= 1;
     }
 
+    /// The slot after the last that may be in use.
+    pub fn slots_end(&self) -> u32 {
+        u32::try_from(self.chunks.len()).expect("slots are 32 bits wide") * CHUNK_ENTRIES
+    }
+
+    /// The entry of a slot, if that is in use.
+    pub fn visit(&self, slot: u32) -> Option<&Entry> {
+        let chunk = self.chunks.get((slot / CHUNK_ENTRIES) as usize)?.as_ref()?;
+        Some(&chunk.entries[(slot % CHUNK_ENTRIES) as usize]).filter(|entry| entry.id != JobId(0))
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
     /// The slots in use, in no order that means anything.
     pub fn slots(&self) -> impl Iterator<Item = u32> {
         let pages = self.pages.iter().flatten();

@@ -58,6 +58,14 @@ impl Listener {
         registry.register(&mut self.socket, token, Interest::READABLE)
     }
 
+    /// Ends the registration.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.socket)
+    }
+
     /// Accepts what waits, up to a bound, and hands each to `take`.
     pub fn accept_some(&mut self, mut take: impl FnMut(TcpStream)) {
         for _ in 0..ACCEPTS_PER_TURN {

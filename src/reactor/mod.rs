@@ -8,6 +8,7 @@
 
 mod clock;
 mod conn;
+mod greeter;
 mod listener;
 mod locals;
 
@@ -182,7 +183,17 @@ impl Reactor {
     ///
     /// # Errors
     /// When the log or the system fails.
-    pub fn run(mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
+    pub fn run(mut self, on_stop: impl FnMut()) -> Result<(), ReactorError> {
+        let outcome = self.serve(on_stop);
+        if outcome.is_err() {
+            // Helper threads may hang on a disk that is failing: nothing may wait for them.
+            std::mem::forget(self);
+            return outcome;
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
         let mut events = Events::with_capacity(1024);
         while self.stop != Stop::Now {
             let timeout = self.timeout();
@@ -393,7 +404,7 @@ impl Reactor {
     }
 
     /// Makes the log durable, sends what that releases, and ends.
-    fn finish(mut self) -> Result<(), ReactorError> {
+    fn finish(&mut self) -> Result<(), ReactorError> {
         self.master.begin_stop();
         loop {
             if let Some(request) = self.master.sync_all() {

@@ -1,30 +1,52 @@
-//! A directory of segments on a real file system, and the lock that keeps a second daemon away.
-//!
-//! | name | what |
-//! | --- | --- |
-//! | `lock` | locked while a daemon runs; holds its process id |
-//! | `00000000000000000001.wal` | a segment, named by its first LSN |
-//! | `spare` | a segment of zeros, ready to be named |
-//! | `spare.tmp` | one that is being made |
-//! | `….cut` | bytes that recovery took out of the log, kept for a person |
+//! A directory on a real file system, and the lock that keeps a second daemon away. What its files are called is
+//! told in `names`.
 //!
 //! A file is created, filled, synced, renamed, and the directory is synced; only then is it relied on.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::{Advice, fadvise, fstatfs};
 
 use super::WalError;
 use super::mmap::map_segment;
-use super::storage::{LogDevice, SegmentWriter};
-use crate::ids::Lsn;
+use super::names::{LOCK, is_leftover};
+use super::pwrite::plain_segment;
+use super::storage::{LogDevice, NewFile, SegmentWriter};
 use crate::limits::SEGMENT_PAGE_BYTES;
 
-const LOCK: &str = "lock";
-const SPARE: &str = "spare";
-const SPARE_BEING_MADE: &str = "spare.tmp";
-const SEGMENT_SUFFIX: &str = ".wal";
+/// Reads `auto`, `map` or `pwrite`.
+impl FromStr for SegmentIo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(SegmentIo::Auto),
+            "map" => Ok(SegmentIo::Map),
+            "pwrite" => Ok(SegmentIo::Pwrite),
+            _ => Err(String::from("it takes auto, map or pwrite")),
+        }
+    }
+}
+
+/// File systems that write in place, or keep the pages of an allocated file: a store into a map of one always finds
+/// its place. The numbers are those of `linux/magic.h`: ext2 to ext4, XFS, tmpfs.
+const SAFE_TO_MAP: [u64; 3] = [0xEF53, 0x5846_5342, 0x0102_1994];
+
+/// How segments are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SegmentIo {
+    /// Through a map where that is safe on a full disk, else by `pwrite`.
+    #[default]
+    Auto,
+    /// Through a map.
+    Map,
+    /// By `pwrite`.
+    Pwrite,
+}
 
 /// The right to be the one daemon of a directory, as long as this lives.
 #[derive(Debug)]
@@ -67,11 +89,12 @@ impl DirLock {
     }
 }
 
-/// A directory of segments.
+/// A directory that holds a log.
 #[derive(Debug)]
 pub struct DirDevice {
     path: PathBuf,
     dir: File,
+    mapped: bool,
 }
 
 impl DirDevice {
@@ -79,134 +102,107 @@ impl DirDevice {
     ///
     /// # Errors
     /// What the system says.
-    pub fn open(path: &Path) -> io::Result<DirDevice> {
+    pub fn open(path: &Path, segment_io: SegmentIo) -> io::Result<DirDevice> {
         let dir = File::open(path)?;
         if !dir.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(DirDevice { path: path.to_owned(), dir })
+        let mapped = match segment_io {
+            SegmentIo::Auto => {
+                let kind = fstatfs(&dir)?.f_type;
+                u64::try_from(kind).is_ok_and(|kind| SAFE_TO_MAP.contains(&kind))
+            }
+            SegmentIo::Map => true,
+            SegmentIo::Pwrite => false,
+        };
+        Ok(DirDevice { path: path.to_owned(), dir, mapped })
     }
 
-    /// Removes what an earlier daemon was still making. Only for the holder of the lock.
+    /// Whether segments are written through a map.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        self.mapped
+    }
+
+    /// Removes what an earlier daemon was still making, or kept ready. Only for the holder of the lock.
     ///
     /// # Errors
     /// What the system says.
     pub fn remove_leftovers(&self) -> io::Result<()> {
-        for name in [SPARE_BEING_MADE, SPARE] {
-            match fs::remove_file(self.path.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        for name in self.names()?.iter().filter(|name| is_leftover(name)) {
+            self.remove(name)?;
         }
         Ok(())
     }
 
-    fn segment_path(&self, first: Lsn) -> PathBuf {
-        self.path.join(format!("{first:020}{SEGMENT_SUFFIX}"))
-    }
-
-    /// A path `….cut` that does not exist yet.
-    fn cut_path(&self, first: Lsn, from: u32) -> PathBuf {
-        let mut number = 0;
-        loop {
-            let path = self.path.join(format!("{first:020}-{from}-{number}.cut"));
-            if !path.exists() {
-                return path;
-            }
-            number += 1;
-        }
-    }
-
-    fn fill_spare(&self, bytes: u32) -> io::Result<()> {
-        let being_made = self.path.join(SPARE_BEING_MADE);
-        let file = File::create(&being_made)?;
-        // One page a write: with larger ones the page cache holds the file in large folios, and each
-        // sync of a small record then writes a megabyte.
-        let zeros = [0; SEGMENT_PAGE_BYTES];
-        for _ in 0..bytes as usize / SEGMENT_PAGE_BYTES {
-            (&file).write_all(&zeros)?;
-        }
-        file.sync_all()?;
-        fs::rename(being_made, self.path.join(SPARE))
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 }
 
 impl LogDevice for DirDevice {
-    fn segments(&self) -> io::Result<Vec<Lsn>> {
-        let mut all = Vec::new();
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
-            let name = entry?.file_name();
-            let first = name.to_str().and_then(|name| name.strip_suffix(SEGMENT_SUFFIX));
-            let digits =
-                first.filter(|name| name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit()));
-            if let Some(first) = digits.and_then(|digits| digits.parse().ok()) {
-                all.push(Lsn(first));
-            }
+            names.extend(entry?.file_name().into_string());
         }
-        all.sort_unstable();
-        Ok(all)
+        Ok(names)
     }
 
-    fn read(&self, first: Lsn, content: &mut Vec<u8>) -> io::Result<()> {
+    fn bytes(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path_of(name))?.len())
+    }
+
+    fn read(&self, name: &str, content: &mut Vec<u8>, distrust: bool) -> io::Result<()> {
         content.clear();
-        File::open(self.segment_path(first))?.read_to_end(content)?;
+        let mut file = File::open(self.path_of(name))?;
+        if distrust {
+            // Pages that are still to be written would stay: they are written first.
+            file.sync_data()?;
+            fadvise(&file, 0, None, Advice::DontNeed)?;
+            // Without read-ahead, which would put the file into the page cache in large folios: a folio is dirty as
+            // a whole, and each sync of a small record in a segment that is written on would write all of it.
+            fadvise(&file, 0, None, Advice::Random)?;
+        }
+        file.read_to_end(content)?;
         Ok(())
     }
 
-    fn make_spare(&self, bytes: u32) -> io::Result<()> {
-        self.fill_spare(bytes).inspect_err(|_| {
-            // A partial file would keep the space that is lacking; the error that led here says more
-            // than one of the removal would.
-            let _ = fs::remove_file(self.path.join(SPARE_BEING_MADE));
-        })
+    fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
+        Ok(Box::new(PlainFile(File::create(self.path_of(name))?)))
     }
 
-    fn adopt_spare(&self, first: Lsn) -> io::Result<Box<dyn SegmentWriter>> {
-        let path = self.segment_path(first);
-        if path.exists() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, path.display().to_string()));
-        }
-        fs::rename(self.path.join(SPARE), &path)?;
-        self.open(first, 0)
-    }
-
-    fn open(&self, first: Lsn, end: u32) -> io::Result<Box<dyn SegmentWriter>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.segment_path(first))?;
+    fn open(&self, name: &str, published: u32) -> io::Result<Box<dyn SegmentWriter>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path_of(name))?;
         let bytes = u32::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "the segment is over 4 GiB"))?;
-        Ok(Box::new(map_segment(file, bytes, end)?))
+        if !self.mapped {
+            return Ok(Box::new(plain_segment(file)?));
+        }
+        Ok(Box::new(map_segment(file, bytes, published)?))
     }
 
-    fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String> {
-        let file = OpenOptions::new().read(true).write(true).open(self.segment_path(first))?;
-        let mut tail = Vec::new();
-        let mut reader = &file;
-        reader.seek(io::SeekFrom::Start(u64::from(from)))?;
-        reader.read_to_end(&mut tail)?;
-        let kept_bytes = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let path = self.cut_path(first, from);
-        let mut kept = File::create_new(&path)?;
-        kept.write_all(&tail[..kept_bytes])?;
-        kept.sync_all()?;
-        self.dir.sync_all()?;
-        file.write_all_at(&vec![0; bytes.saturating_sub(from) as usize], u64::from(from))?;
-        file.sync_all()?;
-        Ok(path.display().to_string())
+    fn zero(&self, name: &str, from: u32, to: u32) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.path_of(name))?;
+        let zeros = [0; SEGMENT_PAGE_BYTES];
+        let mut at = from;
+        while at < to {
+            // To the next page's end, so that each write lies within a page.
+            let room = SEGMENT_PAGE_BYTES as u32 - at % SEGMENT_PAGE_BYTES as u32;
+            let bytes = room.min(to - at);
+            file.write_all_at(&zeros[..bytes as usize], u64::from(at))?;
+            at += bytes;
+        }
+        file.set_len(u64::from(to))?;
+        file.sync_all()
     }
 
-    fn cut_whole(&self, first: Lsn) -> io::Result<Option<String>> {
-        let mut content = Vec::new();
-        self.read(first, &mut content)?;
-        let kept = if content.iter().all(|byte| *byte == 0) {
-            fs::remove_file(self.segment_path(first))?;
-            None
-        } else {
-            let path = self.cut_path(first, 0);
-            fs::rename(self.segment_path(first), &path)?;
-            Some(path.display().to_string())
-        };
-        self.dir.sync_all()?;
-        Ok(kept)
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path_of(from), self.path_of(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path_of(name))
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -214,9 +210,32 @@ impl LogDevice for DirDevice {
     }
 }
 
+#[derive(Debug)]
+struct PlainFile(File);
+
+impl NewFile for PlainFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn device(dir: &Path, segment_io: SegmentIo) -> DirDevice {
+        DirDevice::open(dir, segment_io).unwrap()
+    }
+
+    fn content(device: &DirDevice, name: &str) -> Vec<u8> {
+        let mut content = Vec::new();
+        device.read(name, &mut content, true).unwrap();
+        content
+    }
 
     #[test]
     fn the_lock_keeps_a_second_one_away_and_names_the_first() {
@@ -229,45 +248,48 @@ mod tests {
     }
 
     #[test]
-    fn a_spare_becomes_a_segment_of_zeros() {
-        let dir = tempfile::tempdir().unwrap();
-        let device = DirDevice::open(dir.path()).unwrap();
-        device.make_spare(16_384).unwrap();
-        let mut writer = device.adopt_spare(Lsn(7)).unwrap();
-        writer.write_at(0, b"abc").unwrap();
-        assert_eq!(device.segments().unwrap(), [Lsn(7)]);
-        let mut content = Vec::new();
-        device.read(Lsn(7), &mut content).unwrap();
-        assert_eq!((&content[..4], content.len()), (&b"abc\0"[..], 16_384));
-        assert!(device.adopt_spare(Lsn(8)).is_err(), "there is one spare only");
-    }
-
-    #[test]
-    fn a_cut_keeps_the_bytes_and_leaves_zeros() {
-        let dir = tempfile::tempdir().unwrap();
-        let device = DirDevice::open(dir.path()).unwrap();
-        device.make_spare(8192).unwrap();
-        device.adopt_spare(Lsn(1)).unwrap().write_at(100, b"torn").unwrap();
-        let kept = device.cut(Lsn(1), 100, 8192).unwrap();
-        assert_eq!(fs::read(kept).unwrap(), b"torn");
-        let mut content = Vec::new();
-        device.read(Lsn(1), &mut content).unwrap();
-        assert!(content.iter().all(|byte| *byte == 0));
-    }
-
-    #[test]
-    fn files_of_other_names_are_not_segments() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "lock",
-            "x.wal",
-            "5.wal",
-            "+0000000000000000005.wal",
-            "00000000000000000001.wal.bak",
-            "00000000000000000003.wal",
-        ] {
-            fs::write(dir.path().join(name), b"").unwrap();
+    fn a_file_is_made_named_written_and_read_in_both_ways() {
+        for segment_io in [SegmentIo::Map, SegmentIo::Pwrite] {
+            let dir = tempfile::tempdir().unwrap();
+            let device = device(dir.path(), segment_io);
+            let mut file = device.create("a").unwrap();
+            (0..4).for_each(|_| file.append(&[0; 4096]).unwrap());
+            file.sync().unwrap();
+            device.rename("a", "b").unwrap();
+            let mut writer = device.open("b", 0).unwrap();
+            writer.write_at(0, b"abc").unwrap();
+            writer.publish(3).unwrap();
+            writer.shared().sync().unwrap();
+            device.sync_names().unwrap();
+            assert_eq!((device.names().unwrap(), device.bytes("b").unwrap()), (vec!["b".to_owned()], 16_384));
+            assert_eq!(&content(&device, "b")[..4], b"abc\0");
         }
-        assert_eq!(DirDevice::open(dir.path()).unwrap().segments().unwrap(), [Lsn(3)]);
+    }
+
+    #[test]
+    fn zeros_go_to_the_end_wherever_they_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = device(dir.path(), SegmentIo::Auto);
+        for was in [4999, 10_000] {
+            device.create("a").unwrap().append(&vec![7; was]).unwrap();
+            device.zero("a", 4999, 9000).unwrap();
+            let content = content(&device, "a");
+            assert_eq!(content.len(), 9000);
+            assert!(content[..4999].iter().all(|byte| *byte == 7));
+            assert!(content[4999..].iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_was_making_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = device(dir.path(), SegmentIo::Auto);
+        for name in ["00000001.spare", "00000002.spare.tmp", "00000000000000000001.wal", "lock"] {
+            drop(device.create(name).unwrap());
+        }
+        device.remove_leftovers().unwrap();
+        let mut names = device.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["00000000000000000001.wal", "lock"]);
     }
 }

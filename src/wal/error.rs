@@ -45,6 +45,24 @@ pub enum WalError {
         /// What is wrong with it.
         fault: HeaderFault,
     },
+    /// Records that are needed are not there.
+    Missing {
+        /// The first one.
+        from: Lsn,
+        /// The last one.
+        to: Lsn,
+        /// The segment that follows them, if there is one.
+        before: Option<Lsn>,
+    },
+    /// A snapshot that is damaged.
+    Snapshot {
+        /// Its file.
+        name: String,
+        /// Byte offset in it.
+        offset: u64,
+        /// What is wrong there, as a clause.
+        why: String,
+    },
     /// A record that no event of this program fits, or that does not fit what came before.
     Replay {
         /// The sentence of the one who was replaying.
@@ -68,6 +86,20 @@ impl WalError {
     }
 }
 
+impl WalError {
+    /// Whether there was no space on the disk.
+    #[must_use]
+    pub fn is_lack_of_space(&self) -> bool {
+        match self {
+            WalError::Full => true,
+            WalError::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for WalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,6 +119,20 @@ impl fmt::Display for WalError {
                 "file {segment:020}.wal cannot be used: {fault}. Restore it from a copy, or move it away if it does not \
                  belong here"
             ),
+            WalError::Missing { from, to, before } => {
+                let place = before.map_or_else(
+                    || "at the log's end".to_owned(),
+                    |first| format!("before segment {first:020}.wal"),
+                );
+                write!(
+                    f,
+                    "records {from} to {to} are missing {place}, and no snapshot that can be used covers them. Restore the \
+                     directory from a copy; nothing in it was changed"
+                )
+            }
+            WalError::Snapshot { name, offset, why } => {
+                write!(f, "snapshot {name} is damaged at byte {offset}: {why}")
+            }
             WalError::Replay { why } => write!(f, "the log cannot be replayed: {why}"),
             WalError::Locked { dir, holder } => write!(
                 f,

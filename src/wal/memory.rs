@@ -1,192 +1,415 @@
-//! A device in memory, for tests: what was synced survives a crash, the rest does not.
+//! A device in memory, for tests and simulation: what was synced survives a power cut; of the rest any subset of the
+//! 512-byte sectors does, and of the changed names those that were changed first. It counts operations, lets a watcher
+//! look before each, runs out of space, fails syncs, and loses its power, all on demand.
+//!
+//! A sync that fails does as Linux does: what it should have written is taken for written, and never is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::storage::{LogDevice, Payload, Segment, SegmentWriter};
+use super::names;
+use super::storage::{LogDevice, NewFile, Payload, Segment, SegmentWriter};
 use crate::ids::Lsn;
 
-/// A device in memory: what was synced survives `crash`, the rest does not.
-#[derive(Clone, Debug, Default)]
+/// What a disk writes as a whole.
+const SECTOR_BYTES: usize = 512;
+
+/// Called before each operation that changes something.
+type Watcher = Arc<dyn Fn(&MemoryDevice) + Send + Sync>;
+
+/// A device in memory.
+#[derive(Clone, Default)]
 pub struct MemoryDevice {
-    inner: Arc<Mutex<MemoryInner>>,
+    disk: Arc<Mutex<Disk>>,
 }
 
-#[derive(Debug, Default)]
-struct MemoryInner {
-    segments: BTreeMap<Lsn, Arc<MemorySegment>>,
-    durable_names: Vec<Lsn>,
-    spare: Option<u32>,
-    /// Segments that may still be made.
-    spares_left: Option<u32>,
-    syncs_fail: Arc<AtomicBool>,
+#[derive(Default)]
+struct Disk {
+    files: BTreeMap<u64, MemoryFile>,
+    next_file: u64,
+    names: BTreeMap<String, u64>,
+    durable_names: BTreeMap<String, u64>,
+    /// The names after each change since they were last synced.
+    changes: Vec<BTreeMap<String, u64>>,
+    operations: u64,
+    syncs: u64,
+    /// Operations that are still carried out.
+    power_left: Option<u64>,
+    /// Which syncs fail, counted from 1 for the first since it was set: from, to.
+    failing_syncs: Option<(u64, u64)>,
+    /// Bytes that all files may have together.
+    space: Option<u64>,
+    watcher: Option<Watcher>,
 }
 
-#[derive(Debug)]
-struct MemorySegment {
-    content: Mutex<Vec<u8>>,
-    durable: Mutex<Vec<u8>>,
-    syncs_fail: Arc<AtomicBool>,
+#[derive(Clone, Default)]
+struct MemoryFile {
+    content: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
+    /// Sectors that were written since the last sync.
+    dirty: BTreeSet<usize>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl fmt::Debug for MemoryDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryDevice").field("names", &self.locked().names).finish_non_exhaustive()
+    }
+}
+
+impl MemoryFile {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        let content = Arc::make_mut(&mut self.content);
+        if content.len() < end {
+            content.resize(end, 0);
+        }
+        content[at..end].copy_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.dirty.extend(at / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
+        }
+    }
+
+    fn sync(&mut self) {
+        if self.durable.len() == self.content.len() {
+            for sector in std::mem::take(&mut self.dirty) {
+                write_sector(&self.content, Arc::make_mut(&mut self.durable), sector);
+            }
+        } else {
+            // Sectors that a failed sync gave up stay what they are; a longer file has none of these.
+            self.dirty.clear();
+            self.durable = Arc::clone(&self.content);
+        }
+    }
+
+    fn after_crash(&self, pick: &mut dyn FnMut(u64) -> u64) -> MemoryFile {
+        let mut content = Arc::clone(&self.durable);
+        // None, all, or any of the sectors: the first two are likelier to be asked for than to be drawn.
+        let odds = pick(4);
+        for sector in &self.dirty {
+            if odds == 1 || (odds > 1 && pick(2) == 1) {
+                write_sector(&self.content, Arc::make_mut(&mut content), *sector);
+            }
+        }
+        MemoryFile { durable: Arc::clone(&content), content, dirty: BTreeSet::new() }
+    }
+}
+
+fn write_sector(from: &[u8], to: &mut Vec<u8>, sector: usize) {
+    let start = sector * SECTOR_BYTES;
+    let end = (start + SECTOR_BYTES).min(from.len());
+    if to.len() < end {
+        to.resize(end, 0);
+    }
+    to[start..end].copy_from_slice(&from[start..end]);
 }
 
 impl MemoryDevice {
-    /// The device as a power cut leaves it: only what was synced.
+    /// The device as a power cut leaves it if only what was synced has arrived.
     #[must_use]
     pub fn crash(&self) -> MemoryDevice {
-        let inner = locked(&self.inner);
-        let after = MemoryDevice::default();
-        for first in &inner.durable_names {
-            let durable = locked(&inner.segments[first].durable).clone();
-            after.put(*first, durable);
-        }
-        after
+        self.crash_with(&mut |_| 0)
+    }
+
+    /// The device as a power cut may leave it: `pick(n)` draws a number below `n`, to say which of the unsynced sectors
+    /// and names have arrived.
+    #[must_use]
+    pub fn crash_with(&self, pick: &mut dyn FnMut(u64) -> u64) -> MemoryDevice {
+        let disk = self.locked();
+        let arrived = pick(disk.changes.len() as u64 + 1);
+        let names = match usize::try_from(arrived).ok().and_then(|count| count.checked_sub(1)) {
+            None => &disk.durable_names,
+            Some(last) => &disk.changes[last],
+        };
+        disk.left(names, |file| file.after_crash(pick))
     }
 
     /// The device as a killed process leaves it: all that was written.
     #[must_use]
     pub fn kill(&self) -> MemoryDevice {
-        let after = MemoryDevice::default();
-        for (first, segment) in &locked(&self.inner).segments {
-            after.put(*first, locked(&segment.content).clone());
-        }
-        after
+        let disk = self.locked();
+        disk.left(&disk.names, |file| MemoryFile {
+            content: Arc::clone(&file.content),
+            durable: Arc::clone(&file.content),
+            dirty: BTreeSet::new(),
+        })
     }
 
     /// From now on every sync fails.
     pub fn fail_syncs(&self) {
-        locked(&self.inner).syncs_fail.store(true, Ordering::Relaxed);
+        self.fail_sync(1, u64::MAX);
     }
 
-    /// From now on only this many segments can be made; `None` lifts the limit.
-    pub fn limit_segments(&self, left: Option<u32>) {
-        locked(&self.inner).spares_left = left;
+    /// The syncs from the `from`th to the `to`th from now on fail, counted from 1.
+    pub fn fail_sync(&self, from: u64, to: u64) {
+        let mut disk = self.locked();
+        disk.failing_syncs = Some((disk.syncs.saturating_add(from), disk.syncs.saturating_add(to)));
+    }
+
+    /// From now on all files together may have this many bytes more than now; `None` lifts the limit.
+    pub fn limit_space(&self, more_bytes: Option<u64>) {
+        let mut disk = self.locked();
+        disk.space = more_bytes.map(|more| disk.used_bytes() + more);
+    }
+
+    /// After this many more operations every one fails, and changes nothing.
+    pub fn power_off_after(&self, operations: u64) {
+        self.locked().power_left = Some(operations);
+    }
+
+    /// Calls `watcher` before each operation that changes something; it may look at what a crash would leave.
+    pub fn watch(&self, watcher: impl Fn(&MemoryDevice) + Send + Sync + 'static) {
+        self.locked().watcher = Some(Arc::new(watcher));
+    }
+
+    /// Operations that changed something, so far.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.locked().operations
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.locked().used_bytes()
     }
 
     /// Changes bytes of a segment behind the log's back.
     pub fn damage(&self, first: Lsn, change: impl FnOnce(&mut Vec<u8>)) {
-        change(&mut locked(&locked(&self.inner).segments[&first].content));
+        self.damage_file(&names::segment(first), change);
     }
 
-    fn put(&self, first: Lsn, content: Vec<u8>) {
-        let mut inner = locked(&self.inner);
-        let segment = MemorySegment {
-            durable: Mutex::new(content.clone()),
-            content: Mutex::new(content),
-            syncs_fail: Arc::clone(&inner.syncs_fail),
+    /// Changes bytes of a file behind the log's back.
+    pub fn damage_file(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut disk = self.locked();
+        let id = disk.names[name];
+        let file = disk.files.get_mut(&id).expect("a name leads to a file");
+        change(Arc::make_mut(&mut file.content));
+        // What came to a disk by itself survives what comes after.
+        file.dirty.extend(0..file.content.len().div_ceil(SECTOR_BYTES));
+    }
+
+    /// First LSNs of all segments, ascending.
+    #[must_use]
+    pub fn segments(&self) -> Vec<Lsn> {
+        let names: Vec<String> = self.locked().names.keys().cloned().collect();
+        names::segments(&names)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an operation that changes something.
+    fn operate(&self) -> io::Result<MutexGuard<'_, Disk>> {
+        let watcher = self.locked().watcher.clone();
+        if let Some(watcher) = watcher {
+            watcher(self);
+        }
+        let mut disk = self.locked();
+        if let Some(left) = &mut disk.power_left {
+            *left = left.checked_sub(1).ok_or_else(|| io::Error::other("the power is gone"))?;
+        }
+        disk.operations += 1;
+        Ok(disk)
+    }
+}
+
+impl Disk {
+    fn left(
+        &self,
+        names: &BTreeMap<String, u64>,
+        mut file: impl FnMut(&MemoryFile) -> MemoryFile,
+    ) -> MemoryDevice {
+        let mut files = BTreeMap::new();
+        for id in names.values() {
+            files.insert(*id, file(&self.files[id]));
+        }
+        let after = MemoryDevice::default();
+        *after.locked() = Disk {
+            files,
+            next_file: self.next_file,
+            names: names.clone(),
+            durable_names: names.clone(),
+            ..Disk::default()
         };
-        inner.segments.insert(first, Arc::new(segment));
-        inner.durable_names.push(first);
+        after
     }
 
-    fn segment(&self, first: Lsn) -> io::Result<Arc<MemorySegment>> {
-        locked(&self.inner).segments.get(&first).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn used_bytes(&self) -> u64 {
+        self.names.values().map(|id| self.files[id].content.len() as u64).sum()
+    }
+
+    fn id(&self, name: &str) -> io::Result<u64> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn write(&mut self, id: u64, at: usize, bytes: &[u8]) -> io::Result<()> {
+        let used = self.used_bytes();
+        let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
+        let grows_by = (at + bytes.len()).saturating_sub(file.content.len()) as u64;
+        if grows_by > 0 && self.space.is_some_and(|space| used + grows_by > space) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.write(at, bytes);
+        Ok(())
+    }
+
+    fn names_changed(&mut self) {
+        self.changes.push(self.names.clone());
+    }
+
+    /// Counts a sync; says whether it fails.
+    fn count_sync(&mut self) -> bool {
+        self.syncs += 1;
+        self.failing_syncs.is_some_and(|(from, to)| (from..=to).contains(&self.syncs))
+    }
+
+    fn sync(&mut self, id: u64) -> io::Result<()> {
+        let fails = self.count_sync();
+        let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
+        if fails {
+            file.dirty.clear();
+            return Err(io::Error::other("the test said so"));
+        }
+        file.sync();
+        Ok(())
     }
 }
 
 impl LogDevice for MemoryDevice {
-    fn segments(&self) -> io::Result<Vec<Lsn>> {
-        Ok(locked(&self.inner).segments.keys().copied().collect())
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.locked().names.keys().cloned().collect())
     }
 
-    fn read(&self, first: Lsn, content: &mut Vec<u8>) -> io::Result<()> {
-        content.clone_from(&locked(&self.segment(first)?.content));
+    fn bytes(&self, name: &str) -> io::Result<u64> {
+        let disk = self.locked();
+        Ok(disk.files[&disk.id(name)?].content.len() as u64)
+    }
+
+    fn read(&self, name: &str, content: &mut Vec<u8>, _distrust: bool) -> io::Result<()> {
+        let disk = self.locked();
+        content.clone_from(&disk.files[&disk.id(name)?].content);
         Ok(())
     }
 
-    fn make_spare(&self, bytes: u32) -> io::Result<()> {
-        let mut inner = locked(&self.inner);
-        if let Some(left) = &mut inner.spares_left {
-            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
-        }
-        inner.spare = Some(bytes);
+    fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
+        let mut disk = self.operate()?;
+        let id = disk.next_file;
+        disk.next_file += 1;
+        disk.files.insert(id, MemoryFile::default());
+        disk.names.insert(name.to_owned(), id);
+        disk.names_changed();
+        Ok(Box::new(MemoryHandle { device: self.clone(), id, bytes: 0 }))
+    }
+
+    fn open(&self, name: &str, _published: u32) -> io::Result<Box<dyn SegmentWriter>> {
+        let disk = self.locked();
+        let id = disk.id(name)?;
+        let bytes = disk.files[&id].content.len();
+        Ok(Box::new(MemoryHandle { device: self.clone(), id, bytes }))
+    }
+
+    fn zero(&self, name: &str, from: u32, to: u32) -> io::Result<()> {
+        let mut disk = self.operate()?;
+        let id = disk.id(name)?;
+        disk.write(id, from as usize, &vec![0; to.saturating_sub(from) as usize])?;
+        drop(disk);
+        self.operate()?.sync(id)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.operate()?;
+        let id = disk.id(from)?;
+        disk.names.remove(from);
+        disk.names.insert(to.to_owned(), id);
+        disk.names_changed();
         Ok(())
     }
 
-    fn adopt_spare(&self, first: Lsn) -> io::Result<Box<dyn SegmentWriter>> {
-        let mut inner = locked(&self.inner);
-        if inner.segments.contains_key(&first) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let bytes = inner.spare.take().ok_or(io::ErrorKind::NotFound)? as usize;
-        let zeros = || Mutex::new(vec![0; bytes]);
-        let syncs_fail = Arc::clone(&inner.syncs_fail);
-        let segment = Arc::new(MemorySegment { content: zeros(), durable: zeros(), syncs_fail });
-        inner.segments.insert(first, Arc::clone(&segment));
-        Ok(Box::new(MemoryWriter(segment)))
-    }
-
-    fn open(&self, first: Lsn, _end: u32) -> io::Result<Box<dyn SegmentWriter>> {
-        Ok(Box::new(MemoryWriter(self.segment(first)?)))
-    }
-
-    fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String> {
-        let segment = self.segment(first)?;
-        for content in [&segment.content, &segment.durable] {
-            let mut content = locked(content);
-            content.truncate(from as usize);
-            content.resize(bytes as usize, 0);
-        }
-        Ok(String::from("nowhere"))
-    }
-
-    fn cut_whole(&self, first: Lsn) -> io::Result<Option<String>> {
-        let mut inner = locked(&self.inner);
-        inner.segments.remove(&first);
-        inner.durable_names.retain(|name| *name != first);
-        Ok(None)
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut disk = self.operate()?;
+        disk.id(name)?;
+        disk.names.remove(name);
+        disk.names_changed();
+        Ok(())
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        let mut inner = locked(&self.inner);
-        inner.durable_names = inner.segments.keys().copied().collect();
+        let mut disk = self.operate()?;
+        if disk.count_sync() {
+            return Err(io::Error::other("the test said so"));
+        }
+        disk.changes.clear();
+        let names = disk.names.clone();
+        disk.files.retain(|id, _| names.values().any(|named| named == id));
+        disk.durable_names = names;
         Ok(())
     }
 }
 
+/// An open file.
 #[derive(Debug)]
-struct MemoryWriter(Arc<MemorySegment>);
+struct MemoryHandle {
+    device: MemoryDevice,
+    id: u64,
+    bytes: usize,
+}
 
-impl SegmentWriter for MemoryWriter {
-    fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
-        let start = offset as usize;
-        locked(&self.0.content)[start..start + bytes.len()].copy_from_slice(bytes);
+impl MemoryHandle {
+    fn read(&self, offset: u32, bytes: &mut [u8]) -> io::Result<()> {
+        let disk = self.device.locked();
+        let file = disk.files.get(&self.id).ok_or(io::ErrorKind::NotFound)?;
+        let from = file.content.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
+        bytes.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl NewFile for MemoryHandle {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.device.operate()?.write(self.id, self.bytes, bytes)?;
+        self.bytes += bytes.len();
         Ok(())
     }
 
-    fn publish(&mut self, _end: u32) {}
+    fn sync(&mut self) -> io::Result<()> {
+        self.device.operate()?.sync(self.id)
+    }
+}
+
+impl SegmentWriter for MemoryHandle {
+    fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
+        assert!(offset as usize + bytes.len() <= self.bytes, "a write lies within its segment");
+        self.device.operate()?.write(self.id, offset as usize, bytes)
+    }
+
+    fn publish(&mut self, _end: u32) -> io::Result<()> {
+        Ok(())
+    }
 
     fn shared(&self) -> Arc<dyn Segment> {
-        Arc::clone(&self.0) as Arc<dyn Segment>
+        Arc::new(MemoryHandle { device: self.device.clone(), id: self.id, bytes: self.bytes })
     }
 }
 
-impl Segment for MemorySegment {
+impl Segment for MemoryHandle {
     fn bytes(&self) -> u32 {
-        u32::try_from(locked(&self.content).len()).expect("a segment is within its limit")
+        u32::try_from(self.bytes).expect("a segment is within its limit")
     }
 
     fn read_at(&self, offset: u32, bytes: &mut [u8]) -> io::Result<()> {
-        let start = offset as usize;
-        bytes.copy_from_slice(&locked(&self.content)[start..start + bytes.len()]);
-        Ok(())
+        self.read(offset, bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.syncs_fail.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the test said so"));
-        }
-        locked(&self.durable).clone_from(&locked(&self.content));
-        Ok(())
+        self.device.operate()?.sync(self.id)
     }
 
     fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload> {
-        let (start, end) = (offset as usize, (offset + length) as usize);
-        Ok(Payload::Owned(locked(&self.content)[start..end].into()))
+        let mut bytes = vec![0; length as usize];
+        self.read(offset, &mut bytes)?;
+        Ok(Payload::Owned(bytes.into()))
     }
 }

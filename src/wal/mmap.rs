@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use super::storage::{Lend, Payload, Segment, SegmentWriter};
 
@@ -39,6 +39,9 @@ pub fn map_segment(file: File, bytes: u32, published: u32) -> io::Result<MappedW
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the segment's file has another size"));
     }
     let map = MmapOptions::new().len(bytes as usize).map_raw(&file)?;
+    // Pages come one by one, not in large folios by read-ahead: a folio is dirty as a whole, and each sync of a small
+    // record would write all of it.
+    map.advise(Advice::Random)?;
     let published = AtomicU32::new(published);
     Ok(MappedWriter { segment: Arc::new(MappedSegment { file, map, published }) })
 }
@@ -61,9 +64,10 @@ impl SegmentWriter for MappedWriter {
         Ok(())
     }
 
-    fn publish(&mut self, end: u32) {
+    fn publish(&mut self, end: u32) -> io::Result<()> {
         assert!(end as usize <= self.segment.map.len(), "the published end lies within the segment");
         self.segment.published.fetch_max(end, Ordering::Release);
+        Ok(())
     }
 
     fn shared(&self) -> Arc<dyn Segment> {
@@ -114,7 +118,7 @@ mod tests {
     fn what_was_written_and_published_can_be_lent_and_read_from_the_file() {
         let mut writer = mapped();
         writer.write_at(100, b"falcon").unwrap();
-        writer.publish(106);
+        writer.publish(106).unwrap();
         let shared = writer.shared();
         let mut read = [0; 6];
         shared.read_at(100, &mut read).unwrap();
@@ -134,7 +138,7 @@ mod tests {
     #[should_panic(expected = "published bytes are not written again")]
     fn published_bytes_are_not_written_again() {
         let mut writer = mapped();
-        writer.publish(10);
+        writer.publish(10).unwrap();
         let _ = writer.write_at(9, b"x");
     }
 

@@ -1,25 +1,35 @@
-//! The write-ahead log: records in mapped segments, made durable in groups.
+//! The write-ahead log: records in segments, made durable in groups; snapshots of what they come to; and the keeping of
+//! both, so that the log stays small.
 //!
 //! Promises: LSNs are dense from 1; a group (the records of one request) is recovered as a whole or not at all;
-//! what a finished sync covered is recovered, or its damage is noticed (of the newest group once a mark vouches for it); a record that was not covered is recovered or
-//! is gone, and never half; nothing of an earlier use of a file is ever taken for a record.
-//! It does not: know what a record means (kinds and bodies are opaque), decide when to sync (the master does), or
-//! run the sync (the helper thread does, see [`SyncThread`]).
+//! what a finished sync covered is recovered, or its damage is noticed (of the newest group once a mark vouches for
+//! it); a record that was not covered is recovered or is gone, and never half; nothing of an earlier use of a file is
+//! ever taken for a record; no segment is given up that a replay or a live payload needs.
+//! It does not: know what a record or a snapshot means (kinds and bodies are opaque), decide when to sync, to take a
+//! snapshot or to clean (the master does), or run the sync (the helper thread does, see [`SyncThread`]).
 //!
 //! An append copies into the map of the newest segment and returns at once. [`Wal::sync_request`] says what to make
 //! durable; [`Wal::synced`] is told of the outcome. One sync is under way at a time.
 //!
-//! Room: segments are really allocated before they are used, and a spare is made ahead. When no further one can be
-//! made, [`Wal::room_for_jobs`] refuses new jobs while the last [`RESERVE_BYTES`] go on serving everything else.
+//! Room: segments are really allocated before they are used, and spares are made ahead. [`Wal::room_for_jobs`] refuses new
+//! jobs while what is left is kept for those that were accepted before.
 
 mod dir;
 mod error;
+mod keeping;
 mod memory;
+mod mend;
 mod mmap;
+pub mod names;
+mod open;
+mod pwrite;
 mod reader;
 mod record;
 mod recover;
+mod room;
 mod segment;
+mod snapshot_writer;
+mod snapshots;
 mod spare;
 mod storage;
 mod sync;
@@ -29,32 +39,34 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-pub use dir::{DirDevice, DirLock};
+pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
+pub use keeping::{Backup, SegmentStats};
 pub use memory::MemoryDevice;
-pub use reader::visit_all;
+pub use open::{Restore, WalConfig};
+pub use reader::{Visited, visit_all};
 pub use record::{Record, RecordHead, record_bytes};
+pub use recover::Progress;
+pub use snapshot_writer::{Outcome as SnapshotOutcome, SnapshotWriter};
 pub use storage::{LogDevice, Payload};
 pub use sync::{SyncOutcome, SyncRequest, SyncThread};
 
 use crate::ids::{Location, Lsn};
-use crate::limits::RESERVE_BYTES;
-use crate::time::{Millis, Timestamp};
-use record::{KIND_MARK, Stamp, encode_header};
-use recover::{FoundSegment, recover};
+use crate::time::Timestamp;
+use record::{KIND_MARK, RECORD_HEADER_BYTES, Stamp, encode_header};
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use spare::Spare;
+use snapshots::Covered;
+use spare::{SpareFile, Spares};
 use storage::{Segment, SegmentWriter};
 
-/// How long after a segment could not be made the next attempt is.
-const SPARE_RETRY: Millis = Millis(500);
+/// Zeros after the newest record: as many as say that there is no record.
+const TERMINATOR_BYTES: u32 = 8;
 
 /// The log.
 #[derive(Debug)]
 pub struct Wal {
     device: Arc<dyn LogDevice>,
-    /// Size of the segments to come; one that is there may have another.
-    segment_bytes: u32,
+    config: WalConfig,
     log_id: u128,
     /// What the records of the newest segment have in common; no epoch above its own was ever in use.
     stamp: Stamp,
@@ -74,15 +86,23 @@ pub struct Wal {
     /// Newest durable LSN that something in the log names.
     vouched: Lsn,
     mark_unsynced: bool,
-    spare: Spare,
+    spares: Spares,
+    /// When a spare is tried again; 0 unless one could not be made.
     spare_retry_at: Timestamp,
+    /// LSNs of the snapshots that are kept, ascending.
+    snapshots: Vec<Lsn>,
+    /// Bytes that were written to the log since it was opened.
+    written_bytes: u64,
     scratch: Vec<u8>,
 }
 
+/// A segment in use. What it says of the newest one is how that began.
 #[derive(Debug)]
 struct HeldSegment {
-    epoch: u32,
+    covered: Covered,
     shared: Arc<dyn Segment>,
+    /// The newest LSN when nothing live was first seen to be in it.
+    dead_at: Option<Lsn>,
 }
 
 /// Figures of the log.
@@ -125,108 +145,6 @@ pub struct Appended {
 }
 
 impl Wal {
-    /// Opens a log, visits every record in it, and makes it ready to append.
-    /// A log that is not there is begun with `log_id`.
-    ///
-    /// # Errors
-    /// See [`WalError`]; damage is refused and changes nothing.
-    pub fn open(
-        device: Arc<dyn LogDevice>,
-        segment_bytes: u32,
-        log_id: u128,
-        mut visit: impl FnMut(&Record<'_>) -> Result<(), WalError>,
-    ) -> Result<Wal, WalError> {
-        let found = recover(&*device, &mut visit)?;
-        let spare = Spare::new(Arc::clone(&device), segment_bytes);
-        let Some(last) = found.segments.last() else {
-            return Wal::begin(device, spare, segment_bytes, log_id, found.last_epoch);
-        };
-        let opening = |first: Lsn| WalError::io(format!("opening segment {first:020}.wal"));
-        let mut segments = Vec::new();
-        let mut writer = None;
-        for FoundSegment { header, end, next_lsn, .. } in &found.segments {
-            let opened = device.open(header.first_lsn, *end).map_err(opening(header.first_lsn))?;
-            // What a killed daemon had written but not synced is told from now on, so it is made durable first.
-            if *next_lsn > found.durable {
-                opened.shared().sync().map_err(WalError::io("syncing the recovered log"))?;
-            }
-            segments.push(HeldSegment { epoch: header.epoch, shared: opened.shared() });
-            writer = Some(opened);
-        }
-        device.sync_names().map_err(WalError::io("syncing the data directory"))?;
-        let mut wal = Wal {
-            log_id: last.header.log_id,
-            stamp: Stamp::new(last.header.log_id, found.last_epoch),
-            segments,
-            end: last.end,
-            last_crc: last.crc,
-            next_lsn: found.next_lsn,
-            durable: Lsn(found.next_lsn.0 - 1),
-            vouched: found.durable,
-            names_unsynced: false,
-            ..Wal::empty(device, segment_bytes, writer.expect("at least one segment was found"), spare)
-        };
-        if found.was_cut {
-            wal.roll()?;
-        }
-        wal.spare.begin();
-        Ok(wal)
-    }
-
-    fn begin(
-        device: Arc<dyn LogDevice>,
-        mut spare: Spare,
-        segment_bytes: u32,
-        log_id: u128,
-        last_epoch: u32,
-    ) -> Result<Wal, WalError> {
-        spare.wait().map_err(WalError::io("making the first log segment"))?;
-        let opening = WalError::io("naming the first log segment");
-        let writer = device.adopt_spare(Lsn(1)).map_err(opening)?;
-        spare.used();
-        spare.begin();
-        let mut wal = Wal {
-            log_id,
-            stamp: Stamp::new(log_id, last_epoch),
-            ..Wal::empty(device, segment_bytes, writer, spare)
-        };
-        wal.write_header()?;
-        let sync = wal.sync_request().map(SyncRequest::run);
-        if let Some(outcome) = sync {
-            wal.synced(&outcome)?;
-        }
-        Ok(wal)
-    }
-
-    fn empty(
-        device: Arc<dyn LogDevice>,
-        segment_bytes: u32,
-        writer: Box<dyn SegmentWriter>,
-        spare: Spare,
-    ) -> Wal {
-        Wal {
-            device,
-            segment_bytes,
-            log_id: 0,
-            stamp: Stamp::new(0, 0),
-            segments: Vec::new(),
-            writer,
-            end: 0,
-            last_crc: 0,
-            next_lsn: Lsn(1),
-            durable: Lsn(0),
-            unsynced: Vec::new(),
-            names_unsynced: true,
-            syncing: false,
-            syncs: 0,
-            vouched: Lsn(0),
-            mark_unsynced: false,
-            spare,
-            spare_retry_at: Timestamp(0),
-            scratch: Vec::new(),
-        }
-    }
-
     /// LSN of the newest record.
     #[must_use]
     pub fn last_lsn(&self) -> Lsn {
@@ -253,26 +171,8 @@ impl Wal {
             syncs: self.syncs,
             durable: self.durable,
             segments: u32::try_from(self.segments.len()).expect("segments are counted in 32 bits"),
-            bytes: self.segments.iter().map(|held| u64::from(held.shared.bytes())).sum(),
+            bytes: self.segment_bytes_held(),
         }
-    }
-
-    /// Whether `bytes` of new jobs may be accepted: they fit into this segment, or there is a next one; and the
-    /// reserve stays free for the polls and acks of what was accepted before.
-    ///
-    /// # Errors
-    /// `Full` when not. `now` bounds how often making a segment is tried again.
-    pub fn room_for_jobs(&mut self, bytes: usize, now: Timestamp) -> Result<(), WalError> {
-        let reserve = RESERVE_BYTES.min(self.segment_bytes / 4) as usize;
-        if bytes + reserve <= self.free_bytes() {
-            return Ok(());
-        }
-        let outcome = self.spare_for_jobs(now);
-        if let Err(error @ WalError::Io { .. }) = &outcome {
-            log::warn!("{error}; new jobs are refused until there is space");
-            self.spare_retry_at = now.plus(SPARE_RETRY);
-        }
-        outcome.map_err(|_| WalError::Full)
     }
 
     /// Bytes that are free in the newest segment, whatever its size is.
@@ -280,28 +180,12 @@ impl Wal {
         self.writer.shared().bytes().saturating_sub(self.end) as usize
     }
 
-    /// Waits for the spare that is nearly there in the usual course; but once one could not be made, tries again
-    /// beside the loop, and says no until it is there.
-    fn spare_for_jobs(&mut self, now: Timestamp) -> Result<(), WalError> {
-        if self.spare_retry_at == Timestamp(0) {
-            return self.spare.wait().map_err(WalError::io("making a log segment"));
-        }
-        if self.spare.poll().map_err(WalError::io("making a log segment"))? {
-            self.spare_retry_at = Timestamp(0);
-            return Ok(());
-        }
-        if now >= self.spare_retry_at {
-            self.spare.begin();
-        }
-        Err(WalError::Full)
-    }
-
     /// Makes sure that a group of `bytes` (the sum of its records' [`record_bytes`]) lies in one segment.
     ///
     /// # Errors
     /// `Full`, or `Io`; the log takes no more records then.
     pub fn begin_group(&mut self, bytes: usize) -> Result<(), WalError> {
-        let fits_a_segment = bytes + SEGMENT_HEADER_BYTES <= self.segment_bytes as usize;
+        let fits_a_segment = bytes + SEGMENT_HEADER_BYTES <= self.config.segment_bytes as usize;
         assert!(fits_a_segment, "a group of {bytes} bytes fits into a segment");
         if bytes > self.free_bytes() {
             self.roll()?;
@@ -350,12 +234,19 @@ impl Wal {
         let crc = encode_header(&fields, seed, head, tail, &mut self.scratch);
         self.scratch.extend_from_slice(head);
         let tail_offset = self.end + u32::try_from(self.scratch.len()).expect("a record is within its limit");
+        let length = RECORD_HEADER_BYTES + head.len() + tail.len();
+        let padding_at = self.end + u32::try_from(length).expect("a record is within its limit");
         let whole = record_bytes(head.len() + tail.len());
         let end = self.end + u32::try_from(whole).expect("a record is within its limit");
+        // Zeros after the record end the log there, whatever an earlier use of the file has left behind.
+        let zeros_end = (end + TERMINATOR_BYTES).min(self.writer.shared().bytes());
+        let zeros = &[0; 8 + TERMINATOR_BYTES as usize][..(zeros_end - padding_at) as usize];
         let writing = || WalError::io("writing to the log");
         self.writer.write_at(self.end, &self.scratch).map_err(writing())?;
         self.writer.write_at(tail_offset, tail).map_err(writing())?;
-        self.writer.publish(end);
+        self.writer.write_at(padding_at, zeros).map_err(writing())?;
+        self.writer.publish(end).map_err(writing())?;
+        self.written_bytes += u64::from(end - self.end);
         self.end = end;
         self.last_crc = crc;
         self.vouched = self.vouched.max(self.durable);
@@ -370,8 +261,7 @@ impl Wal {
     /// # Panics
     /// When no segment has this epoch: a location comes from this log.
     pub fn payload(&self, at: Location, bytes: u32) -> Result<Payload, WalError> {
-        let index = self.segments.binary_search_by_key(&at.epoch, |held| held.epoch);
-        let held = &self.segments[index.expect("a payload lies in a segment of this log")];
+        let held = self.held(at.epoch).expect("a payload lies in a segment of this log");
         Arc::clone(&held.shared).payload(at.offset, bytes).map_err(WalError::io("reading a payload"))
     }
 
@@ -421,19 +311,28 @@ impl Wal {
 
     /// Goes on in a fresh segment.
     fn roll(&mut self) -> Result<(), WalError> {
-        self.spare.wait().map_err(|error| match error.kind() {
+        let spare = self.spares.take().map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => WalError::Full,
             _ => WalError::io("making a log segment")(error),
         })?;
-        let writer = self.device.adopt_spare(self.next_lsn).map_err(WalError::io("naming a log segment"))?;
-        self.spare.used();
-        self.spare.begin();
+        let (end, crc, next) = (self.end, self.last_crc, self.next_lsn);
+        if let Some(before) = self.segments.last_mut() {
+            before.covered = Covered { next, end, crc, ..before.covered };
+        }
+        let writer = self.name_spare(&spare)?;
         self.unsynced.push(std::mem::replace(&mut self.writer, writer).shared());
-        self.names_unsynced = true;
-        self.write_header()
+        self.write_header(spare.used_before)
     }
 
-    fn write_header(&mut self) -> Result<(), WalError> {
+    /// Gives a spare the name of the next segment and opens it.
+    fn name_spare(&mut self, spare: &SpareFile) -> Result<Box<dyn SegmentWriter>, WalError> {
+        let name = names::segment(self.next_lsn);
+        self.device.rename(&spare.name, &name).map_err(WalError::io("naming a log segment"))?;
+        self.names_unsynced = true;
+        self.device.open(&name, 0).map_err(WalError::io("opening a log segment"))
+    }
+
+    fn write_header(&mut self, used_before: bool) -> Result<(), WalError> {
         let epoch = self.stamp.epoch + 1;
         self.stamp = Stamp { epoch, ..self.stamp };
         let header = SegmentHeader {
@@ -444,13 +343,18 @@ impl Wal {
             durable: self.durable,
             before_end: self.end,
             before_crc: self.last_crc,
+            used_before,
         };
-        self.writer.write_at(0, &header.encode()).map_err(WalError::io("writing a segment's header"))?;
+        let mut bytes = header.encode();
+        bytes.extend_from_slice(&[0; TERMINATOR_BYTES as usize]);
+        let writing = || WalError::io("writing a segment's header");
+        self.writer.write_at(0, &bytes).map_err(writing())?;
         self.end = SEGMENT_HEADER_BYTES as u32;
+        self.writer.publish(self.end).map_err(writing())?;
         self.last_crc = 0;
         self.vouched = self.durable;
-        self.writer.publish(self.end);
-        self.segments.push(HeldSegment { epoch, shared: self.writer.shared() });
+        let covered = Covered { epoch, first: self.next_lsn, next: self.next_lsn, end: self.end, crc: 0 };
+        self.segments.push(HeldSegment { covered, shared: self.writer.shared(), dead_at: None });
         Ok(())
     }
 }

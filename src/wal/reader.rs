@@ -1,8 +1,9 @@
-//! Reading segments: what recovery and `falcon-cli wal dump` share. Nothing is changed here.
+//! Reading segments: what recovery and the commands of `falcon-cli wal` share. Nothing is changed here.
 
 use std::ops::RangeInclusive;
 
 use super::WalError;
+use super::names;
 use super::record::{Bad, KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::LogDevice;
@@ -115,7 +116,7 @@ fn plausible_record_at<'c>(
     record_at(content, u32::try_from(at).ok()?, Stamp { epoch, seed }).ok()
 }
 
-/// Reads one segment and its header.
+/// Reads one segment and its header; `distrust` as in [`LogDevice::read`].
 ///
 /// # Errors
 /// `Io`, `Header`, or `Segment` when the header names another LSN than the file.
@@ -123,8 +124,10 @@ pub fn read_segment(
     device: &dyn LogDevice,
     first: Lsn,
     content: &mut Vec<u8>,
+    distrust: bool,
 ) -> Result<SegmentHeader, WalError> {
-    device.read(first, content).map_err(WalError::io(format!("reading segment {first:020}.wal")))?;
+    let name = names::segment(first);
+    device.read(&name, content, distrust).map_err(WalError::io(format!("reading segment {name}")))?;
     let refused = |why: &str| WalError::Segment { segment: first, why: why.to_owned() };
     let header =
         SegmentHeader::decode(content).map_err(|fault| WalError::Header { segment: first, fault })?;
@@ -138,45 +141,69 @@ pub fn read_segment(
     Ok(header)
 }
 
-/// Visits every record of a log that may be in use by a daemon, in order. Returns a sentence about what stands
-/// after the last one, if that is not simply the end.
+/// What [`visit_all`] saw besides records.
+#[derive(Debug, Default)]
+pub struct Visited {
+    /// LSN after the last record.
+    pub next: Option<Lsn>,
+    /// Runs of records, first and last, whose segments were given up since nothing in them lives.
+    pub given_up: Vec<(Lsn, Lsn)>,
+    /// A sentence about what stands after the last record, if that is not simply the end.
+    pub note: Option<String>,
+}
+
+/// Visits every record that is still there, in order, from the LSN `from` on, in a log that may be in use by a daemon.
 ///
 /// # Errors
 /// `Io`, `Header` or `Segment`; the visitor's as it is.
 pub fn visit_all<E: From<WalError>>(
     device: &dyn LogDevice,
+    from: Lsn,
     mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,
-) -> Result<Option<String>, E> {
-    let listed = |error| E::from(WalError::io("listing the segments")(error));
-    let firsts = device.segments().map_err(listed)?;
+) -> Result<Visited, E> {
+    let listed = device.names().map_err(|error| E::from(WalError::io("listing the segments")(error)))?;
+    let firsts = names::segments(&listed);
     let mut content = Vec::new();
-    let mut next: Option<Lsn> = None;
-    for (index, first) in firsts.iter().enumerate() {
-        if let Some(next) = next
-            && *first != next
-        {
-            return Ok(Some(format!("records {next} to {} are missing", first.0.saturating_sub(1))));
-        }
-        let header = match read_segment(device, *first, &mut content) {
+    let mut visited = Visited::default();
+    // Whole segments before the one that holds `from` need not be read.
+    let skipped = firsts.partition_point(|first| *first <= from).saturating_sub(1);
+    for (index, first) in firsts.iter().enumerate().skip(skipped) {
+        let is_last = index + 1 == firsts.len();
+        let header = match read_segment(device, *first, &mut content, false) {
             Ok(header) => header,
-            // A daemon names a segment before it writes the header.
-            Err(WalError::Header { .. })
-                if index + 1 == firsts.len() && content.iter().all(|byte| *byte == 0) =>
+            // A daemon names a segment before it writes the header, and takes the name away from one that is dead.
+            Err(WalError::Header { .. } | WalError::Segment { .. })
+                if (is_last && content.iter().all(|byte| *byte == 0)) || is_gone(device, *first) =>
             {
-                return Ok(None);
+                continue;
             }
+            Err(WalError::Io { .. }) if is_gone(device, *first) => continue,
             Err(error) => return Err(error.into()),
         };
-        let end = scan(&content, header.stamp(), *first, &mut visit)?;
-        next = Some(end.next_lsn);
-        if index + 1 == firsts.len() && !matches!(end.bad, Bad::Empty | Bad::Epoch(_)) {
-            let place = end.offset;
-            return Ok(Some(format!(
-                "after record {} there is {} (segment {first:020}.wal, byte {place})",
+        if let Some(next) = visited.next.filter(|next| next < first) {
+            visited.given_up.push((next, Lsn(first.0 - 1)));
+        }
+        let end = scan(&content, header.stamp(), *first, &mut |record| {
+            if record.head.lsn >= from { visit(record) } else { Ok(()) }
+        })?;
+        visited.next = Some(end.next_lsn);
+        let is_end = match end.bad {
+            Bad::Empty => true,
+            Bad::Epoch(epoch) => epoch < header.epoch,
+            _ => false,
+        };
+        if !is_end {
+            visited.note = Some(format!(
+                "after record {} there is {} (segment {first:020}.wal, byte {})",
                 end.next_lsn.0 - 1,
-                end.bad
-            )));
+                end.bad,
+                end.offset
+            ));
         }
     }
-    Ok(None)
+    Ok(visited)
+}
+
+fn is_gone(device: &dyn LogDevice, first: Lsn) -> bool {
+    device.bytes(&names::segment(first)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -4,7 +4,7 @@
 //! | ---: | ---: | --- | --- |
 //! | 0 | 8 | `magic` | `FALCNWAL` |
 //! | 8 | 4 | `version` | 1 |
-//! | 12 | 4 | `crc32` | of bytes 16 to 63 |
+//! | 12 | 4 | `crc32` | of bytes 16 to 71 |
 //! | 16 | 16 | `log_id` | random, the same in every segment of a log |
 //! | 32 | 4 | `epoch` | one more than that of the segment before; never used twice |
 //! | 36 | 4 | `segment_bytes` | size of the file |
@@ -12,8 +12,10 @@
 //! | 48 | 8 | `durable_lsn` | newest LSN known durable when the segment was begun |
 //! | 56 | 4 | `before_end` | where the segment before ends |
 //! | 60 | 4 | `before_crc` | checksum of its last record, 0 if it has none |
+//! | 64 | 4 | `flags` | bit 0: the file was a segment before, so what stands after the last record may be left over |
+//! | 68 | 4 | – | 0 |
 //!
-//! The first record begins at byte 64.
+//! The first record begins at byte 72.
 
 use std::fmt;
 
@@ -24,7 +26,9 @@ use crate::codec::Reader;
 use crate::ids::Lsn;
 
 /// Bytes before the first record.
-pub const SEGMENT_HEADER_BYTES: usize = 64;
+pub const SEGMENT_HEADER_BYTES: usize = 72;
+
+const FLAG_USED_BEFORE: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"FALCNWAL";
 const VERSION: u32 = 1;
@@ -46,6 +50,8 @@ pub struct SegmentHeader {
     pub before_end: u32,
     /// Checksum of its last record.
     pub before_crc: u32,
+    /// Whether the file was a segment before.
+    pub used_before: bool,
 }
 
 /// Why a file does not begin with a segment's header.
@@ -92,6 +98,8 @@ impl SegmentHeader {
         fields.put_u64_le(self.durable.0);
         fields.put_u32_le(self.before_end);
         fields.put_u32_le(self.before_crc);
+        fields.put_u32_le(if self.used_before { FLAG_USED_BEFORE } else { 0 });
+        fields.put_u32_le(0);
         let mut out = Vec::with_capacity(SEGMENT_HEADER_BYTES);
         out.put_slice(MAGIC);
         out.put_u32_le(VERSION);
@@ -136,6 +144,7 @@ impl SegmentHeader {
             durable: Lsn(reader.u64("durable_lsn").ok()?),
             before_end: reader.u32("before_end").ok()?,
             before_crc: reader.u32("before_crc").ok()?,
+            used_before: reader.u32("flags").ok()? & FLAG_USED_BEFORE != 0,
         }))
     }
 }
@@ -153,6 +162,7 @@ mod tests {
             durable: Lsn(90),
             before_end: 5000,
             before_crc: 77,
+            used_before: true,
         }
     }
 

@@ -1,80 +1,272 @@
-//! The spare segment: one is made ready ahead by a helper thread, so that the next segment costs the
-//! loop a rename and not the writing of 64 MiB.
+//! Spare segments: enough of them are made ready ahead, beside the loop, so that the next segment costs the loop a rename
+//! and not the writing of 64 MiB. A segment that nothing needs any more becomes a spare as it is: that saves
+//! the writing, and the file system keeps its place.
+//!
+//! Promise: a spare is really allocated, and its name is durable, before it is used: what is written into it can never
+//! be found under the name that it had before.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::names;
 use super::storage::LogDevice;
+use crate::limits::SEGMENT_PAGE_BYTES;
 
-/// The spare, or the way to it.
+/// A segment that is ready to be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpareFile {
+    /// Its name.
+    pub name: String,
+    /// Whether it was a segment before.
+    pub used_before: bool,
+}
+
+/// The spares, and what is done about them.
 #[derive(Debug)]
-pub struct Spare {
+pub struct Spares {
     device: Arc<dyn LogDevice>,
     bytes: u32,
-    state: State,
+    /// How many there should be.
+    wanted: usize,
+    ready: Vec<SpareFile>,
+    next_number: u64,
+    /// Segments that nothing needs any more.
+    given: VecDeque<Given>,
+    under_way: Option<JoinHandle<Outcome>>,
+    /// Whether work is done by a thread, or at once.
+    beside: bool,
 }
 
 #[derive(Debug)]
-enum State {
-    Missing,
-    Making(JoinHandle<io::Result<()>>),
-    Ready,
+struct Given {
+    segment: String,
+    /// Whether it has the size of the segments to come.
+    fits: bool,
 }
 
-impl Spare {
-    /// No spare yet.
-    pub fn new(device: Arc<dyn LogDevice>, bytes: u32) -> Self {
-        Spare { device, bytes, state: State::Missing }
-    }
+type Outcome = io::Result<Option<SpareFile>>;
 
-    /// Begins to make the spare, unless it is there or being made.
-    pub fn begin(&mut self) {
-        if matches!(self.state, State::Missing) {
-            let (device, bytes) = (Arc::clone(&self.device), self.bytes);
-            let making = std::thread::Builder::new()
-                .name(String::from("falcon-spare"))
-                .spawn(move || device.make_spare(bytes));
-            match making {
-                Ok(making) => self.state = State::Making(making),
-                Err(error) => log::warn!("no thread to make a spare segment: {error}; made later"),
-            }
+#[derive(Debug)]
+enum Task {
+    Make(String),
+    Reuse { segment: String, spare: String },
+    Remove(String),
+}
+
+impl Spares {
+    /// No spare yet; one is wanted.
+    pub fn new(device: Arc<dyn LogDevice>, bytes: u32, beside: bool) -> Self {
+        Spares {
+            device,
+            bytes,
+            wanted: 1,
+            ready: Vec::new(),
+            next_number: 1,
+            given: VecDeque::new(),
+            under_way: None,
+            beside,
         }
     }
 
-    /// Whether the spare is ready, without waiting; an attempt that failed is forgotten after it was told.
-    pub fn poll(&mut self) -> io::Result<bool> {
-        match &self.state {
-            State::Making(making) if making.is_finished() => self.wait().map(|()| true),
-            State::Making(_) | State::Missing => Ok(false),
-            State::Ready => Ok(true),
-        }
+    /// Says how many there should be; at least one.
+    pub fn want(&mut self, count: usize) {
+        self.wanted = count.max(1);
     }
 
-    /// Waits until the spare is ready, making it if nobody does.
-    pub fn wait(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.state, State::Missing) {
-            State::Ready => {}
-            State::Missing => self.device.make_spare(self.bytes)?,
-            State::Making(making) => {
-                making.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
-            }
+    /// How many are ready.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Bytes of the spares, ready or being made, and of segments that are still to be removed.
+    pub fn held_bytes(&self) -> u64 {
+        let count = self.ready.len() + self.given.len() + usize::from(self.under_way.is_some());
+        count as u64 * u64::from(self.bytes)
+    }
+
+    /// Takes a segment that nothing needs any more: it becomes a spare or goes.
+    pub fn give(&mut self, segment: String, bytes: u32) {
+        self.given.push_back(Given { segment, fits: bytes == self.bytes });
+    }
+
+    /// Does the next thing that is to be done, beside the loop, and collects what was.
+    ///
+    /// # Errors
+    /// What the system said of what was done; it is tried again at the next call.
+    pub fn proceed(&mut self) -> io::Result<()> {
+        if self.under_way.as_ref().is_some_and(|making| !making.is_finished()) {
+            return Ok(());
         }
-        self.state = State::Ready;
+        self.collect()?;
+        let Some(task) = self.next_task() else { return Ok(()) };
+        let (device, bytes) = (Arc::clone(&self.device), self.bytes);
+        let run = move || task.run(&*device, bytes);
+        if !self.beside {
+            self.ready.extend(run()?);
+            return Ok(());
+        }
+        match std::thread::Builder::new().name(String::from("falcon-spare")).spawn(run) {
+            Ok(making) => self.under_way = Some(making),
+            Err(error) => log::warn!("no thread to make a spare segment: {error}; made later"),
+        }
         Ok(())
     }
 
-    /// Notes that the spare was used.
-    pub fn used(&mut self) {
-        self.state = State::Missing;
+    /// Whether there is anything left to do.
+    pub fn is_busy(&self) -> bool {
+        self.under_way.is_some() || !self.given.is_empty() || self.ready.len() < self.wanted
+    }
+
+    /// Takes a spare; waits until there is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn take(&mut self) -> io::Result<SpareFile> {
+        if self.ready.is_empty() {
+            self.wait_for_one_more()?;
+        }
+        Ok(self.ready.remove(0))
+    }
+
+    /// Waits until there is one spare more than now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn wait_for_one_more(&mut self) -> io::Result<()> {
+        let before = self.ready.len();
+        self.want(self.wanted.max(before + 1));
+        while self.ready.len() == before {
+            self.collect()?;
+            if self.ready.len() == before {
+                let task = self.next_task().expect("one is wanted");
+                self.ready.extend(task.run(&*self.device, self.bytes)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn next_task(&mut self) -> Option<Task> {
+        let lacks_some = self.ready.len() < self.wanted;
+        let spare = names::spare(self.next_number);
+        match self.given.pop_front() {
+            Some(Given { segment, fits: true }) if lacks_some => {
+                self.next_number += 1;
+                Some(Task::Reuse { segment, spare })
+            }
+            Some(Given { segment, .. }) => Some(Task::Remove(segment)),
+            None if lacks_some => {
+                self.next_number += 1;
+                Some(Task::Make(spare))
+            }
+            None => None,
+        }
+    }
+
+    /// Waits for what is under way.
+    fn collect(&mut self) -> io::Result<()> {
+        if let Some(making) = self.under_way.take() {
+            let made = making.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
+            self.ready.extend(made);
+        }
+        Ok(())
     }
 }
 
-/// A thread that still makes a spare is waited for, so that no file appears after the lock was given up.
-impl Drop for Spare {
+impl Task {
+    fn run(self, device: &dyn LogDevice, bytes: u32) -> Outcome {
+        match self {
+            Task::Make(name) => {
+                let being_made = names::being_made(&name);
+                make(device, &being_made, &name, bytes).inspect_err(|_| {
+                    // A partial file would keep the space that is lacking; the error that led here says more
+                    // than one of the removal would.
+                    let _ = device.remove(&being_made);
+                })?;
+                Ok(Some(SpareFile { name, used_before: false }))
+            }
+            Task::Reuse { segment, spare } => {
+                device.rename(&segment, &spare)?;
+                device.sync_names()?;
+                Ok(Some(SpareFile { name: spare, used_before: true }))
+            }
+            Task::Remove(segment) => device.remove(&segment).map(|()| None),
+        }
+    }
+}
+
+fn make(device: &dyn LogDevice, being_made: &str, name: &str, bytes: u32) -> io::Result<()> {
+    let mut file = device.create(being_made)?;
+    // One page a write: with larger ones the page cache holds the file in large folios, and each sync of a small
+    // record then writes a megabyte.
+    let zeros = [0; SEGMENT_PAGE_BYTES];
+    for _ in 0..bytes as usize / SEGMENT_PAGE_BYTES {
+        file.append(&zeros)?;
+    }
+    file.sync()?;
+    device.rename(being_made, name)?;
+    device.sync_names()
+}
+
+/// A thread that is still at work is waited for, so that no file appears after the lock was given up.
+impl Drop for Spares {
     fn drop(&mut self) {
-        if let State::Making(making) = std::mem::replace(&mut self.state, State::Missing) {
+        if let Some(making) = self.under_way.take() {
             let _ = making.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::MemoryDevice;
+
+    const BYTES: u32 = 8192;
+
+    fn names(device: &MemoryDevice) -> Vec<String> {
+        device.names().unwrap()
+    }
+
+    #[test]
+    fn as_many_are_made_as_are_wanted() {
+        let device = MemoryDevice::default();
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false);
+        spares.want(2);
+        while spares.is_busy() {
+            spares.proceed().unwrap();
+        }
+        assert_eq!(names(&device.crash()), [names::spare(1), names::spare(2)]);
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(1), used_before: false });
+        assert!(spares.is_busy());
+    }
+
+    #[test]
+    fn a_segment_becomes_a_spare_under_a_durable_name_or_goes() {
+        let device = MemoryDevice::default();
+        for name in ["a", "b"] {
+            device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
+        }
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false);
+        spares.give("a".to_owned(), BYTES);
+        spares.give("b".to_owned(), BYTES);
+        spares.proceed().unwrap();
+        assert_eq!(names(&device.crash()), [names::spare(1), "b".to_owned()]);
+        spares.proceed().unwrap();
+        assert_eq!(names(&device), [names::spare(1)]);
+        assert!(spares.take().unwrap().used_before);
+    }
+
+    #[test]
+    fn what_could_not_be_made_leaves_nothing_behind_and_is_tried_again() {
+        let device = MemoryDevice::default();
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false);
+        device.limit_space(Some(5000));
+        assert_eq!(spares.proceed().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(names(&device).is_empty());
+        device.limit_space(None);
+        spares.proceed().unwrap();
+        assert_eq!(spares.ready(), 1);
     }
 }

@@ -1,65 +1,84 @@
-//! The seam between the log and the disk: what a device of segments does.
+//! The seam between the log and the disk: a directory of files with flat names.
 //!
-//! Promise of a device: bytes written to a segment are on stable storage once its `sync` has returned, and a
-//! segment's name once `sync_names` has; before that any part of them may be.
+//! Promise of a device: bytes written to a file are on stable storage once its `sync` has returned, and names
+//! (made, changed, removed) once `sync_names` has; before that any part of the bytes may be, and of the names those
+//! that were changed first. A change of a name is seen whole or not at all.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::ids::Lsn;
-
-/// A place that holds segments.
+/// A directory that holds a log.
 pub trait LogDevice: Send + Sync + fmt::Debug {
-    /// First LSNs of all segments, ascending.
+    /// The names of all files, in any order.
     ///
     /// # Errors
     /// What the system says.
-    fn segments(&self) -> io::Result<Vec<Lsn>>;
+    fn names(&self) -> io::Result<Vec<String>>;
 
-    /// The whole content of a segment, read from the device, into `content`.
+    /// Size of a file in bytes.
     ///
     /// # Errors
     /// What the system says.
-    fn read(&self, first: Lsn, content: &mut Vec<u8>) -> io::Result<()>;
+    fn bytes(&self, name: &str) -> io::Result<u64>;
 
-    /// Makes a spare segment of zeros ready, really allocated and durable.
-    ///
-    /// # Errors
-    /// What the system says; nothing is left behind.
-    fn make_spare(&self, bytes: u32) -> io::Result<()>;
-
-    /// Gives the spare its name and opens it; the name is durable after `sync_names`.
+    /// The whole content of a file into `content`. With `distrust`, what the system has in memory of it is given up
+    /// first: after a failed sync that may be what never reached the disk.
     ///
     /// # Errors
     /// What the system says.
-    fn adopt_spare(&self, first: Lsn) -> io::Result<Box<dyn SegmentWriter>>;
+    fn read(&self, name: &str, content: &mut Vec<u8>, distrust: bool) -> io::Result<()>;
 
-    /// Opens a segment to go on writing at `end`.
+    /// Makes a file, in place of one of that name, to be written from its beginning.
     ///
     /// # Errors
     /// What the system says.
-    fn open(&self, first: Lsn, end: u32) -> io::Result<Box<dyn SegmentWriter>>;
+    fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>>;
 
-    /// Keeps a copy of the bytes from `from` on outside of the log, then writes zeros from there up to `bytes`; both
-    /// durable. Returns the name of the copy.
+    /// Opens a segment to be written at and after `published`.
     ///
     /// # Errors
     /// What the system says.
-    fn cut(&self, first: Lsn, from: u32, bytes: u32) -> io::Result<String>;
+    fn open(&self, name: &str, published: u32) -> io::Result<Box<dyn SegmentWriter>>;
 
-    /// Takes a whole segment out of the log, and keeps it under another name, which is returned; one of zeros is
-    /// removed.
+    /// Writes zeros from `from` up to `to`, where the file then ends, and makes that durable.
     ///
     /// # Errors
     /// What the system says.
-    fn cut_whole(&self, first: Lsn) -> io::Result<Option<String>>;
+    fn zero(&self, name: &str, from: u32, to: u32) -> io::Result<()>;
 
-    /// Makes the names of segments durable.
+    /// Gives a file another name, in place of one that has it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes the names durable.
     ///
     /// # Errors
     /// What the system says.
     fn sync_names(&self) -> io::Result<()>;
+}
+
+/// A file that is being made.
+pub trait NewFile: Send + fmt::Debug {
+    /// Writes bytes to the end.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes everything that was written so far durable.
+    ///
+    /// # Errors
+    /// What the system says. There is no second try.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// The writing side of a segment; there is one.
@@ -71,7 +90,10 @@ pub trait SegmentWriter: Send + fmt::Debug {
     fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()>;
 
     /// Declares everything before `end` written for good.
-    fn publish(&mut self, end: u32);
+    ///
+    /// # Errors
+    /// What the system says.
+    fn publish(&mut self, end: u32) -> io::Result<()>;
 
     /// The side that others may have.
     fn shared(&self) -> Arc<dyn Segment>;

@@ -5,8 +5,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use falconqueue::ids::{JobId, LeaseId, SessionId};
-use falconqueue::master::{Config, Master, WalError};
+use falconqueue::ids::{JobId, LeaseId, Lsn, SessionId};
+use falconqueue::master::{Config, Master, Progress, WalError};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::{
     AckItem, ErrorCode, FailItem, HeldLease, Hello, ItemStatus, LeaseStatus, List, Poll, ReleaseItem, Reply,
@@ -49,6 +49,8 @@ pub enum Said {
     Items(Vec<ItemStatus>),
     Leases(Vec<LeaseStatus>),
     Stats { pending: u64, completed: u64 },
+    Snapshot(u64),
+    Backup,
     Error(ErrorCode),
 }
 
@@ -66,7 +68,7 @@ pub fn job(queue: &'static str) -> SubmitJob<'static> {
 }
 
 pub fn config() -> Config {
-    Config { segment_bytes: SEGMENT_BYTES, seed: 7, ..Config::default() }
+    Config { segment_bytes: SEGMENT_BYTES, seed: 7, beside: false, ..Config::default() }
 }
 
 impl Hand {
@@ -75,7 +77,8 @@ impl Hand {
     }
 
     pub fn open(config: Config, device: MemoryDevice, now: Timestamp) -> Hand {
-        let opened = Master::open(config, Arc::new(device.clone())).expect("the log opens");
+        let opened =
+            Master::open(config, Arc::new(device.clone()), &Progress::default()).expect("the log opens");
         let now = now.max(opened.last_at);
         let mut master = opened.master;
         master.start(now);
@@ -207,7 +210,7 @@ impl Hand {
 
     pub fn events<T>(&self, mut take: impl FnMut(&Event<'_>) -> T) -> Vec<T> {
         let mut all = Vec::new();
-        visit_all(&self.device, |record| {
+        visit_all(&self.device, Lsn(1), |record| {
             all.push(take(&Event::decode(record.head.kind, record.body).expect("an event")));
             Ok::<(), WalError>(())
         })
@@ -255,6 +258,8 @@ fn said(mut bytes: &[u8]) -> Vec<Said> {
             Reply::StatsOk(stats) => {
                 Said::Stats { pending: stats.totals.pending, completed: stats.totals.completed }
             }
+            Reply::SnapshotOk { lsn, .. } => Said::Snapshot(lsn),
+            Reply::BackupOk(_) | Reply::ReadOk(_) => Said::Backup,
             Reply::Error(refusal) => Said::Error(refusal.code),
         });
         bytes = rest;

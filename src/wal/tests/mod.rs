@@ -3,18 +3,38 @@
 mod holes;
 
 use super::*;
+use crate::time::Millis;
 
 const SEGMENT: u32 = 8192;
 
 type Seen = Vec<(u64, Vec<u8>)>;
 
-fn open(device: &MemoryDevice) -> Result<(Wal, Seen), WalError> {
-    let mut seen = Vec::new();
-    let wal = Wal::open(Arc::new(device.clone()), SEGMENT, 7, |record| {
-        seen.push((record.head.lsn.0, record.body.to_vec()));
+/// Keeps what it is given: the blocks of a snapshot under LSN 0, then the records.
+impl Restore for Seen {
+    fn block(&mut self, _kind: u32, body: &[u8]) -> Result<(), WalError> {
+        self.push((0, body.to_vec()));
         Ok(())
-    })?;
+    }
+
+    fn loaded(&mut self, _lsn: Lsn, _at: Timestamp) -> Result<(), WalError> {
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), WalError> {
+        self.push((record.head.lsn.0, record.body.to_vec()));
+        Ok(())
+    }
+}
+
+fn open_with(device: &MemoryDevice, segment_bytes: u32) -> Result<(Wal, Seen), WalError> {
+    let mut seen = Vec::new();
+    let config = WalConfig { segment_bytes, log_id: 7, beside: false };
+    let wal = Wal::open(Arc::new(device.clone()), config, &Progress::default(), &mut seen)?;
     Ok((wal, seen))
+}
+
+fn open(device: &MemoryDevice) -> Result<(Wal, Seen), WalError> {
+    open_with(device, SEGMENT)
 }
 
 fn append(wal: &mut Wal, bodies: &[&[u8]]) -> Appended {
@@ -150,37 +170,35 @@ fn a_failed_sync_is_an_error_and_makes_nothing_durable() {
 fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_the_rest() {
     let device = MemoryDevice::default();
     let (mut wal, _) = open(&device).unwrap();
-    wal.spare.wait().unwrap();
-    device.limit_segments(Some(0));
+    wal.proceed(Timestamp(1)).unwrap();
+    device.limit_space(Some(0));
     let mut accepted = 0;
     let mut now = Timestamp(1000);
-    while wal.room_for_jobs(300, now).is_ok() {
+    while wal.room_for_jobs(300, 0, now).is_ok() {
         append(&mut wal, &[&[0; 200]]);
         accepted += 1;
         now = now.plus(Millis(1));
     }
     assert!(accepted > 40, "the spare was used: {accepted}");
     append(&mut wal, &[&[0; 1000]]);
-    assert!(wal.room_for_jobs(300, now).is_err());
-    device.limit_segments(None);
-    let later = now.plus(SPARE_RETRY);
-    let _ = wal.room_for_jobs(300, later);
-    wal.spare.wait().unwrap();
-    wal.room_for_jobs(300, later).unwrap();
+    assert!(wal.room_for_jobs(300, 0, now).is_err());
+    device.limit_space(None);
+    let later = now.plus(room::SPARE_RETRY);
+    let _ = wal.room_for_jobs(300, 0, later);
+    wal.room_for_jobs(300, 0, later).unwrap();
 }
 
 #[test]
 fn segments_of_another_size_than_todays_setting_are_used_as_they_are() {
     for (before, after) in [(8192, 65536), (65536, 8192)] {
         let device = MemoryDevice::default();
-        let visit = |_: &Record<'_>| Ok(());
-        let mut wal = Wal::open(Arc::new(device.clone()), before, 7, visit).unwrap();
+        let (mut wal, _) = open_with(&device, before).unwrap();
         for _ in 0..(before / 1100) {
             append(&mut wal, &[&[1; 1000]]);
         }
-        let mut wal = Wal::open(Arc::new(device.kill()), after, 7, visit).unwrap();
+        let (mut wal, _) = open_with(&device.kill(), after).unwrap();
         for _ in 0..100 {
-            wal.room_for_jobs(1100, Timestamp(0)).unwrap();
+            wal.room_for_jobs(1100, 0, Timestamp(0)).unwrap();
             append(&mut wal, &[&[2; 1000]]);
         }
     }

@@ -1,0 +1,89 @@
+//! Mending: carries out what [`super::recover`] decided. Each step leaves a log of which recovery decides the same again,
+//! so a crash in the middle costs nothing. Whatever is taken out of the log and is not zeros is kept for a person.
+
+use std::io;
+
+use super::WalError;
+use super::names;
+use super::recover::{Cut, Mending};
+use super::storage::LogDevice;
+use crate::ids::Lsn;
+
+/// Carries it out; `next` is the LSN at which the log will go on.
+///
+/// # Errors
+/// What the system says.
+pub fn mend(device: &dyn LogDevice, mending: &Mending, next: Lsn) -> Result<(), WalError> {
+    if mending.unsynced > 0 {
+        let (records, before) = (mending.unsynced, next.0 - 1);
+        log::warn!("{records} records after record {before} were never synced and arrived out of order");
+    }
+    // The newest go first: what is left always continues what is before it.
+    for first in mending.drop.iter().rev() {
+        drop_segment(device, *first).map_err(WalError::io("moving a segment away"))?;
+    }
+    if let Some(cut) = &mending.cut {
+        cut_tail(device, cut, next).map_err(WalError::io("cutting the torn tail"))?;
+    }
+    for first in &mending.remove {
+        let name = names::segment(*first);
+        device.remove(&name).map_err(WalError::io(format!("removing segment {name}")))?;
+        log::info!("segment {name} holds nothing that is needed; it was removed");
+    }
+    if mending.cuts() || !mending.remove.is_empty() {
+        device.sync_names().map_err(WalError::io("syncing the data directory"))?;
+    }
+    Ok(())
+}
+
+fn cut_tail(device: &dyn LogDevice, cut: &Cut, next: Lsn) -> io::Result<()> {
+    let Cut { segment, offset, bytes, bad } = *cut;
+    let name = names::segment(segment);
+    let mut content = Vec::new();
+    device.read(&name, &mut content, false)?;
+    let tail = content.get(offset as usize..).unwrap_or_default();
+    let torn_bytes = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let mut kept = "nowhere, since they are zeros".to_owned();
+    if torn_bytes > 0 {
+        kept = free_name(device, &format!("{segment:020}-{offset}"))?;
+        let mut file = device.create(&kept)?;
+        file.append(&tail[..torn_bytes])?;
+        file.sync()?;
+        device.sync_names()?;
+    }
+    device.zero(&name, offset, bytes)?;
+    log::warn!(
+        "the log was cut after record {}, where there is {bad} (segment {name}, byte {offset}); nothing that was \
+         answered with --sync always is lost; the torn bytes are kept in {kept}",
+        next.0 - 1,
+    );
+    Ok(())
+}
+
+fn drop_segment(device: &dyn LogDevice, first: Lsn) -> io::Result<()> {
+    let name = names::segment(first);
+    let mut content = Vec::new();
+    device.read(&name, &mut content, false)?;
+    if content.iter().all(|byte| *byte == 0) {
+        device.remove(&name)?;
+        log::info!("segment {name} was begun but never used; it was removed");
+        return Ok(());
+    }
+    let kept = free_name(device, &format!("{first:020}-0"))?;
+    device.rename(&name, &kept)?;
+    log::warn!("segment {name} holds nothing that was synced; it was moved to {kept}");
+    Ok(())
+}
+
+/// A name `….cut` that no file has.
+fn free_name(device: &dyn LogDevice, stem: &str) -> io::Result<String> {
+    let taken = device.names()?;
+    let mut number = 0u32;
+    loop {
+        let name = format!("{stem}-{number}.cut");
+        if !taken.contains(&name) {
+            return Ok(name);
+        }
+        number += 1;
+    }
+}

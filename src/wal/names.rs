@@ -1,0 +1,105 @@
+//! What the files of a log are called.
+//!
+//! | name | what |
+//! | --- | --- |
+//! | `lock` | locked while a daemon runs; holds its process id |
+//! | `00000000000000000001.wal` | a segment, named by its first LSN |
+//! | `00000000000000000001.snap` | a snapshot, named by the newest LSN that it holds |
+//! | `00000001.spare` | a segment ready to be named: zeros, or a segment that nothing needs any more |
+//! | `….tmp` | a spare or a snapshot that is being made |
+//! | `….cut` | bytes that recovery took out of the log, kept for a person |
+
+use crate::ids::Lsn;
+
+/// Locked while a daemon runs.
+pub const LOCK: &str = "lock";
+const SEGMENT: &str = ".wal";
+const SNAPSHOT: &str = ".snap";
+const SPARE: &str = ".spare";
+const BEING_MADE: &str = ".tmp";
+
+/// The name of the segment that begins with this LSN.
+#[must_use]
+pub fn segment(first: Lsn) -> String {
+    format!("{first:020}{SEGMENT}")
+}
+
+/// The name of the snapshot that ends with this LSN.
+#[must_use]
+pub fn snapshot(lsn: Lsn) -> String {
+    format!("{lsn:020}{SNAPSHOT}")
+}
+
+/// The name of a spare.
+#[must_use]
+pub fn spare(number: u64) -> String {
+    format!("{number:08}{SPARE}")
+}
+
+/// The name of a file while it is being made.
+#[must_use]
+pub fn being_made(name: &str) -> String {
+    format!("{name}{BEING_MADE}")
+}
+
+/// The LSNs of the segments among these names, ascending.
+#[must_use]
+pub fn segments(names: &[String]) -> Vec<Lsn> {
+    lsns(names, SEGMENT)
+}
+
+/// The LSNs of the snapshots among these names, ascending.
+#[must_use]
+pub fn snapshots(names: &[String]) -> Vec<Lsn> {
+    lsns(names, SNAPSHOT)
+}
+
+/// Whether a daemon that is gone has left this behind, with nothing in it that counts.
+#[must_use]
+pub fn is_leftover(name: &str) -> bool {
+    name.ends_with(BEING_MADE) || name.ends_with(SPARE)
+}
+
+fn lsns(names: &[String], suffix: &str) -> Vec<Lsn> {
+    let mut all: Vec<Lsn> = names.iter().filter_map(|name| lsn(name, suffix)).collect();
+    all.sort_unstable();
+    all
+}
+
+fn lsn(name: &str, suffix: &str) -> Option<Lsn> {
+    let digits = name.strip_suffix(suffix)?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number).map(Lsn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_lsns_and_others_are_not_taken_for_them() {
+        let names: Vec<String> = [
+            "lock",
+            "x.wal",
+            "5.wal",
+            "+0000000000000000005.wal",
+            "00000000000000000001.wal.bak",
+            "00000000000000000003.wal",
+            "00000000000000000002.wal",
+            "00000000000000000003.snap",
+            "00000000000000000003-64-0.cut",
+        ]
+        .map(str::to_owned)
+        .into();
+        assert_eq!(segments(&names), [Lsn(2), Lsn(3)]);
+        assert_eq!(snapshots(&names), [Lsn(3)]);
+        assert_eq!(segments(&[segment(Lsn(7))]), [Lsn(7)]);
+        assert_eq!(snapshots(&[snapshot(Lsn(7))]), [Lsn(7)]);
+    }
+
+    #[test]
+    fn what_was_being_made_is_left_over() {
+        assert!(is_leftover(&spare(3)) && is_leftover(&being_made(&snapshot(Lsn(1)))));
+        assert!(!is_leftover(LOCK) && !is_leftover(&segment(Lsn(1))) && !is_leftover(&snapshot(Lsn(1))));
+    }
+}

@@ -1,0 +1,100 @@
+//! Room: what has to be free before a job is accepted, and how the spares come to be.
+
+use std::io;
+
+use super::segment::SEGMENT_HEADER_BYTES;
+use super::{Wal, WalError};
+use crate::limits::RESERVE_BYTES;
+use crate::time::{Millis, Timestamp};
+
+/// How long after a segment could not be made the next attempt is.
+pub(super) const SPARE_RETRY: Millis = Millis(500);
+
+impl Wal {
+    /// Whether `bytes` of new jobs may be accepted, such that `reserved` bytes are left for what happens to accepted
+    /// jobs, these among them, and a fixed reserve for what cannot be foreseen.
+    ///
+    /// # Errors
+    /// `Full` when not; `now` bounds how often making a segment is tried again. `Io` when the disk fails.
+    pub fn room_for_jobs(&mut self, bytes: usize, reserved: u64, now: Timestamp) -> Result<(), WalError> {
+        let kept = reserved + self.fixed_reserve();
+        // Made ahead of need by a quarter: jobs come faster than segments.
+        self.spares.want(self.spares_for(kept + kept / 4));
+        while !self.has_room(bytes as u64, kept) {
+            self.wait_for_spare(self.spares_for(kept), now)?;
+        }
+        Ok(())
+    }
+
+    /// Makes spares and removes what is not needed, beside the loop; call it once a turn.
+    ///
+    /// # Errors
+    /// `Io`, but for a lack of space, which is told when there is no room.
+    pub fn proceed(&mut self, now: Timestamp) -> Result<(), WalError> {
+        if self.spares.is_busy() && now >= self.spare_retry_at {
+            self.try_spares(now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything for [`Wal::proceed`] to do, other than to try again what failed.
+    #[must_use]
+    pub fn is_making_room(&self) -> bool {
+        self.spares.is_busy() && self.spare_retry_at == Timestamp(0)
+    }
+
+    fn try_spares(&mut self, now: Timestamp) -> Result<(), WalError> {
+        let outcome = self.spares.proceed();
+        if outcome.is_ok() && self.spares.ready() > 0 && !self.spares.is_busy() {
+            self.spare_retry_at = Timestamp(0);
+        }
+        outcome.or_else(|error| self.no_spare(error, now))
+    }
+
+    /// A lack of space is no failure: it is said once, and a spare is tried again later.
+    fn no_spare(&mut self, error: io::Error, now: Timestamp) -> Result<(), WalError> {
+        let error = WalError::io("making a log segment")(error);
+        if !error.is_lack_of_space() {
+            return Err(error);
+        }
+        if self.spare_retry_at == Timestamp(0) {
+            log::warn!("{error}; new jobs are refused when the segments that are there are full");
+        }
+        self.spare_retry_at = now.plus(SPARE_RETRY);
+        Ok(())
+    }
+
+    fn fixed_reserve(&self) -> u64 {
+        u64::from(RESERVE_BYTES.min(self.config.segment_bytes / 4))
+    }
+
+    /// Bytes of a fresh segment that can be counted on: a group that does not fit at its end leaves some unused.
+    fn usable_bytes(&self) -> u64 {
+        u64::from(self.config.segment_bytes) * 15 / 16 - SEGMENT_HEADER_BYTES as u64
+    }
+
+    fn spares_for(&self, kept: u64) -> usize {
+        usize::try_from(kept.div_ceil(self.usable_bytes())).expect("spares are few")
+    }
+
+    fn has_room(&self, bytes: u64, kept: u64) -> bool {
+        let ready = self.spares.ready() as u64 * self.usable_bytes();
+        let free = self.free_bytes() as u64;
+        // What does not fit into the newest segment leaves its end unused.
+        let left = if bytes <= free { free + ready } else { ready };
+        bytes + kept <= left
+    }
+
+    /// Waits for a spare that is nearly there in the usual course; but once one could not be made, tries again
+    /// beside the loop, and says no until it is there.
+    fn wait_for_spare(&mut self, wanted: usize, now: Timestamp) -> Result<(), WalError> {
+        if self.spare_retry_at == Timestamp(0) {
+            self.spares.want(wanted.max(self.spares.ready() + 1));
+            let Err(error) = self.spares.wait_for_one_more() else { return Ok(()) };
+            self.no_spare(error, now)?;
+        } else if now >= self.spare_retry_at {
+            self.try_spares(now)?;
+        }
+        Err(WalError::Full)
+    }
+}
