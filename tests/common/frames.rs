@@ -11,6 +11,7 @@ pub const BAD_QUEUE_NAME: u16 = 7;
 pub const BAD_VALUE: u16 = 8;
 pub const PAYLOAD_TOO_LARGE: u16 = 9;
 pub const LEASE_LOST: u16 = 10;
+pub const STORAGE_FULL: u16 = 12;
 pub const TOO_MANY_QUEUES: u16 = 14;
 
 pub const BODY_BYTES_MAX: usize = 8_388_608;
@@ -150,7 +151,14 @@ pub fn fail(items: &[(u64, u64, bool, &str)]) -> Request {
 }
 
 pub fn release(job: u64, lease: u64, delay_ms: u64) -> Request {
-    Request::new(6, Body::default().u16(1).u64(job).u64(lease).u64(delay_ms))
+    release_all(&[(job, lease, delay_ms)])
+}
+
+pub fn release_all(items: &[(u64, u64, u64)]) -> Request {
+    let body = Body::default().len16(items.len());
+    let body =
+        items.iter().fold(body, |body, (job, lease, delay_ms)| body.u64(*job).u64(*lease).u64(*delay_ms));
+    Request::new(6, body)
 }
 
 pub fn heartbeat(leases: &[(u64, u64)]) -> Request {
