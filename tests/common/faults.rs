@@ -19,12 +19,12 @@ pub fn or_skip<T>(name: &str, found: Result<T, String>) -> Option<T> {
     found.inspect_err(|lacking| println!("skipped {name}: needs {lacking}")).ok()
 }
 
-/// Runs a program to its end; what it said on stderr is the error.
+/// Runs a program to its end. Where it does not work, the error says what is lacking.
 fn run(program: &str, args: &[&str]) -> Result<(), String> {
-    let told = |why: String| format!("`{program} {}`: {why}", args.join(" "));
-    let output = Command::new(program).args(args).output().map_err(|e| told(e.to_string()))?;
-    let why = || told(String::from_utf8_lossy(&output.stderr).trim().to_string());
-    output.status.success().then_some(()).ok_or_else(why)
+    let lacking = |why: &str| format!("`{program} {}` to work ({why})", args.join(" "));
+    let output = Command::new(program).args(args).output().map_err(|e| lacking(&e.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    output.status.success().then_some(()).ok_or_else(|| lacking(said.lines().next().unwrap_or_default()))
 }
 
 /// A mounted file system that goes with the test, also when the test panics.
@@ -170,7 +170,7 @@ pub struct Calls(Vec<String>);
 
 /// `strace`, if it may trace here.
 pub fn strace() -> Result<(), String> {
-    run("strace", &["-o", "/dev/null", "true"]).map_err(|why| format!("strace ({why})"))
+    run("strace", &["-o", "/dev/null", "true"])
 }
 
 /// A `falcond` on this directory under strace with these options: what it calls of `traced` is written to a file. The
