@@ -191,7 +191,6 @@ fn open_log(
         )
     };
     let device = DirDevice::open(dir, segment_io).map_err(unusable)?;
-    device.remove_leftovers().map_err(unusable)?;
     if !device.is_mapped() {
         log::info!("the log is written with pwrite: a map would not be safe on a full disk here");
     }

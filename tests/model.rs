@@ -27,6 +27,7 @@ enum Step {
     Heartbeat { client: usize, pick: usize },
     Pass(u64),
     Disconnect { client: usize },
+    Snapshot,
     Kill,
     PowerCut,
 }
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0usize..2, any_pick).prop_map(|(client, pick)| Step::Heartbeat { client, pick }),
         5 => span.prop_map(Step::Pass),
         1 => (0usize..2).prop_map(|client| Step::Disconnect { client }),
+        2 => Just(Step::Snapshot),
         1 => Just(Step::Kill),
         1 => Just(Step::PowerCut),
     ]
@@ -234,6 +236,9 @@ impl Run {
                 self.hand.sync();
             }
             Step::Disconnect { client } => self.disconnect(client),
+            Step::Snapshot => {
+                self.hand.snapshot(self.clients[0]);
+            }
             Step::Kill => self.restart(false),
             Step::PowerCut => self.restart(true),
         }

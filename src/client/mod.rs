@@ -26,6 +26,9 @@ use crate::protocol::{
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How much longer a snapshot may take: its size is that of the index.
+const SNAPSHOT_WAIT: Duration = Duration::from_secs(300);
+
 /// A client of one master.
 pub struct Client<L> {
     link: L,
@@ -235,6 +238,18 @@ impl<L: Link> Client<L> {
     /// See [`ClientError`].
     pub fn stats(&mut self) -> Result<Frame, ClientError> {
         self.exchange(&Request::Stats, Duration::ZERO)
+    }
+
+    /// Asks for a snapshot and waits until it is on disk; returns the newest LSN that it holds, and its size in bytes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn snapshot(&mut self) -> Result<(u64, u64), ClientError> {
+        let frame = self.exchange(&Request::Snapshot, SNAPSHOT_WAIT)?;
+        match decoded(&frame)? {
+            Reply::SnapshotOk { lsn, bytes } => Ok((lsn, bytes)),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Reads a reply.

@@ -19,14 +19,19 @@ impl Master {
     /// # Errors
     /// When the disk fails.
     pub(super) fn has_room(&mut self, bytes: usize, more: usize, now: Timestamp) -> Result<bool, WalError> {
-        let (waiting, in_flight) = self.queues.unfinished();
-        let waiting = (waiting + more) as u64 * (RESERVE_BYTES_DISPATCH + RESERVE_BYTES_END);
-        let reserved = waiting + in_flight as u64 * RESERVE_BYTES_END;
+        let reserved = self.reserved_bytes(more);
         match self.wal.room_for_jobs(bytes, reserved, now) {
             Ok(()) => Ok(true),
             Err(WalError::Full) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Log bytes that are kept for the jobs that are there, and for `more` that wait.
+    pub(super) fn reserved_bytes(&self, more: usize) -> u64 {
+        let (waiting, in_flight) = self.queues.unfinished();
+        let waiting = (waiting + more) as u64 * (RESERVE_BYTES_DISPATCH + RESERVE_BYTES_END);
+        waiting + in_flight as u64 * RESERVE_BYTES_END
     }
 
     /// Ends the lease of a job that has run out. Without room to write down that the job waits again, it is put off.

@@ -76,6 +76,8 @@ impl Queues {
             return Err("its key is still remembered for another job");
         }
         let payload_bytes = u32::try_from(job.payload.len()).map_err(|_| "its payload is too long")?;
+        // An empty payload lies nowhere.
+        let payload_at = if payload_bytes == 0 { Location::default() } else { payload_at };
         let queue = self.queue_made(job.queue).map_err(|_| "there are too many queues")?;
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {

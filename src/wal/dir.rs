@@ -5,15 +5,15 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::{Advice, fadvise, fstatfs};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, fstatfs};
 
 use super::WalError;
 use super::mmap::map_segment;
-use super::names::{LOCK, is_leftover};
+use super::names::LOCK;
 use super::pwrite::plain_segment;
 use super::storage::{LogDevice, NewFile, SegmentWriter};
 use crate::limits::SEGMENT_PAGE_BYTES;
@@ -124,17 +124,6 @@ impl DirDevice {
         self.mapped
     }
 
-    /// Removes what an earlier daemon was still making, or kept ready. Only for the holder of the lock.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn remove_leftovers(&self) -> io::Result<()> {
-        for name in self.names()?.iter().filter(|name| is_leftover(name)) {
-            self.remove(name)?;
-        }
-        Ok(())
-    }
-
     fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -178,6 +167,10 @@ impl LogDevice for DirDevice {
             .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "the segment is over 4 GiB"))?;
         if !self.mapped {
             return Ok(Box::new(plain_segment(file)?));
+        }
+        // A copy may have holes where zeros were, and a store into a hole on a full disk is a SIGBUS.
+        if file.metadata()?.blocks() * 512 < u64::from(bytes) {
+            fallocate(&file, FallocateFlags::empty(), 0, u64::from(bytes))?;
         }
         Ok(Box::new(map_segment(file, bytes, published)?))
     }
@@ -281,15 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_daemon_was_making_is_removed() {
+    fn a_file_with_holes_is_filled_before_it_is_mapped() {
         let dir = tempfile::tempdir().unwrap();
-        let device = device(dir.path(), SegmentIo::Auto);
-        for name in ["00000001.spare", "00000002.spare.tmp", "00000000000000000001.wal", "lock"] {
-            drop(device.create(name).unwrap());
-        }
-        device.remove_leftovers().unwrap();
-        let mut names = device.names().unwrap();
-        names.sort();
-        assert_eq!(names, ["00000000000000000001.wal", "lock"]);
+        let path = dir.path().join("a");
+        File::create(&path).unwrap().set_len(1 << 20).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().blocks(), 0, "it is one hole");
+        drop(device(dir.path(), SegmentIo::Map).open("a", 0).unwrap());
+        assert!(fs::metadata(&path).unwrap().blocks() >= (1 << 20) / 512);
     }
 }

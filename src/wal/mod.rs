@@ -68,8 +68,10 @@ pub struct Wal {
     device: Arc<dyn LogDevice>,
     config: WalConfig,
     log_id: u128,
-    /// What the records of the newest segment have in common; no epoch above its own was ever in use.
+    /// What the records of the newest segment have in common.
     stamp: Stamp,
+    /// No epoch above this was ever in use.
+    last_epoch: u32,
     /// All segments, oldest first; the last one is written.
     segments: Vec<HeldSegment>,
     writer: Box<dyn SegmentWriter>,
@@ -333,7 +335,8 @@ impl Wal {
     }
 
     fn write_header(&mut self, used_before: bool) -> Result<(), WalError> {
-        let epoch = self.stamp.epoch + 1;
+        let epoch = self.last_epoch + 1;
+        self.last_epoch = epoch;
         self.stamp = Stamp { epoch, ..self.stamp };
         let header = SegmentHeader {
             log_id: self.log_id,

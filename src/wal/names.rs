@@ -54,10 +54,17 @@ pub fn snapshots(names: &[String]) -> Vec<Lsn> {
     lsns(names, SNAPSHOT)
 }
 
-/// Whether a daemon that is gone has left this behind, with nothing in it that counts.
+/// Whether a daemon that is gone was making this, so that nothing in it counts.
 #[must_use]
-pub fn is_leftover(name: &str) -> bool {
-    name.ends_with(BEING_MADE) || name.ends_with(SPARE)
+pub fn is_being_made(name: &str) -> bool {
+    name.ends_with(BEING_MADE)
+}
+
+/// The number of a spare.
+#[must_use]
+pub fn spare_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(SPARE)?;
+    digits.parse().ok().filter(|number| spare(*number) == name)
 }
 
 fn lsns(names: &[String], suffix: &str) -> Vec<Lsn> {
@@ -98,8 +105,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_being_made_is_left_over() {
-        assert!(is_leftover(&spare(3)) && is_leftover(&being_made(&snapshot(Lsn(1)))));
-        assert!(!is_leftover(LOCK) && !is_leftover(&segment(Lsn(1))) && !is_leftover(&snapshot(Lsn(1))));
+    fn what_was_being_made_is_told_from_what_is_done() {
+        assert!(is_being_made(&being_made(&spare(3))) && is_being_made(&being_made(&snapshot(Lsn(1)))));
+        for name in [LOCK.to_owned(), segment(Lsn(1)), snapshot(Lsn(1)), spare(1)] {
+            assert!(!is_being_made(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_spare_is_known_by_its_number() {
+        assert_eq!(spare_number(&spare(3)), Some(3));
+        assert_eq!(spare_number(&spare(123_456_789)), Some(123_456_789));
+        for name in ["3.spare", "x.spare", "00000003.spare.tmp", "+0000003.spare"] {
+            assert_eq!(spare_number(name), None, "{name}");
+        }
     }
 }

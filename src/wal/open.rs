@@ -152,9 +152,14 @@ impl Wal {
         let listed = device.names().map_err(WalError::io("listing the snapshots"))?;
         let last = found.segments.last().expect("at least one segment was found");
         let writer = writer.expect("at least one segment was found");
+        let empty = Wal::empty(device, config, writer)?;
+        // A spare may have been the next segment for a while, until a power cut took that name back: the epoch that it
+        // got then, which nothing else tells of, is not given again.
+        let last_epoch = found.last_epoch + u32::try_from(empty.spares.ready()).expect("spares are few");
         let mut wal = Wal {
             log_id: last.header.log_id,
-            stamp: Stamp::new(last.header.log_id, found.last_epoch),
+            stamp: last.header.stamp(),
+            last_epoch,
             segments,
             end: last.end,
             last_crc: last.crc,
@@ -163,7 +168,7 @@ impl Wal {
             vouched: found.durable,
             names_unsynced: false,
             snapshots: names::snapshots(&listed),
-            ..Wal::empty(device, config, writer)
+            ..empty
         };
         if found.mending.cuts() {
             wal.roll()?;
@@ -181,18 +186,22 @@ impl Wal {
         first: Lsn,
         last_epoch: u32,
     ) -> Result<Wal, WalError> {
-        let mut spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside);
-        let spare = spares.take().map_err(WalError::io("making the first log segment"))?;
+        let making = || WalError::io("making the first log segment");
+        let mut spares =
+            Spares::new(Arc::clone(&device), config.segment_bytes, config.beside).map_err(making())?;
+        let last_epoch = last_epoch + u32::try_from(spares.ready()).expect("spares are few");
+        let spare = spares.take().map_err(making())?;
         let name = names::segment(first);
         device.rename(&spare.name, &name).map_err(WalError::io("naming the first log segment"))?;
         let writer = device.open(&name, 0).map_err(WalError::io("opening the first log segment"))?;
         let mut wal = Wal {
             log_id: config.log_id,
             stamp: Stamp::new(config.log_id, last_epoch),
+            last_epoch,
             next_lsn: first,
             durable: Lsn(first.0 - 1),
             spares,
-            ..Wal::empty(device, config, writer)
+            ..Wal::empty(device, config, writer)?
         };
         wal.write_header(spare.used_before)?;
         wal.mark_unsynced = true;
@@ -203,13 +212,20 @@ impl Wal {
         Ok(wal)
     }
 
-    fn empty(device: Arc<dyn LogDevice>, config: WalConfig, writer: Box<dyn SegmentWriter>) -> Wal {
-        Wal {
-            spares: Spares::new(Arc::clone(&device), config.segment_bytes, config.beside),
+    fn empty(
+        device: Arc<dyn LogDevice>,
+        config: WalConfig,
+        writer: Box<dyn SegmentWriter>,
+    ) -> Result<Wal, WalError> {
+        let spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside)
+            .map_err(WalError::io("looking for spare segments"))?;
+        Ok(Wal {
+            spares,
             device,
             config,
             log_id: 0,
             stamp: Stamp::new(0, 0),
+            last_epoch: 0,
             segments: Vec::new(),
             writer,
             end: 0,
@@ -226,6 +242,6 @@ impl Wal {
             snapshots: Vec::new(),
             written_bytes: 0,
             scratch: Vec::new(),
-        }
+        })
     }
 }

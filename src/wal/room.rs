@@ -18,12 +18,18 @@ impl Wal {
     /// `Full` when not; `now` bounds how often making a segment is tried again. `Io` when the disk fails.
     pub fn room_for_jobs(&mut self, bytes: usize, reserved: u64, now: Timestamp) -> Result<(), WalError> {
         let kept = reserved + self.fixed_reserve();
-        // Made ahead of need by a quarter: jobs come faster than segments.
-        self.spares.want(self.spares_for(kept + kept / 4));
+        self.want_room(reserved);
         while !self.has_room(bytes as u64, kept) {
             self.wait_for_spare(self.spares_for(kept), now)?;
         }
         Ok(())
+    }
+
+    /// Says how many bytes are to be kept, so that as many spares are made, or removed.
+    pub fn want_room(&mut self, reserved: u64) {
+        let kept = reserved + self.fixed_reserve();
+        // Made ahead of need by a quarter: jobs come faster than segments.
+        self.spares.want(self.spares_for(kept + kept / 4));
     }
 
     /// Makes spares and removes what is not needed, beside the loop; call it once a turn.
@@ -44,8 +50,9 @@ impl Wal {
     }
 
     fn try_spares(&mut self, now: Timestamp) -> Result<(), WalError> {
+        let before = self.spares.ready();
         let outcome = self.spares.proceed();
-        if outcome.is_ok() && self.spares.ready() > 0 && !self.spares.is_busy() {
+        if outcome.is_ok() && self.spares.ready() > before {
             self.spare_retry_at = Timestamp(0);
         }
         outcome.or_else(|error| self.no_spare(error, now))

@@ -56,18 +56,28 @@ enum Task {
 }
 
 impl Spares {
-    /// No spare yet; one is wanted.
-    pub fn new(device: Arc<dyn LogDevice>, bytes: u32, beside: bool) -> Self {
-        Spares {
-            device,
-            bytes,
-            wanted: 1,
-            ready: Vec::new(),
-            next_number: 1,
-            given: VecDeque::new(),
-            under_way: None,
-            beside,
+    /// The spares that are there already, but for those of another size, which are removed, and so is what a daemon that
+    /// is gone was making. Whether the files were segments before is not known, so all are taken for such.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(device: Arc<dyn LogDevice>, bytes: u32, beside: bool) -> io::Result<Self> {
+        let mut ready = Vec::new();
+        let mut next_number = 1;
+        for name in device.names()? {
+            match names::spare_number(&name) {
+                Some(number) if device.bytes(&name)? == u64::from(bytes) => {
+                    next_number = next_number.max(number + 1);
+                    ready.push(SpareFile { name, used_before: true });
+                }
+                Some(_) => device.remove(&name)?,
+                None if names::is_being_made(&name) => device.remove(&name)?,
+                None => {}
+            }
         }
+        let (given, under_way) = (VecDeque::new(), None);
+        let wanted = ready.len().max(1);
+        Ok(Spares { device, bytes, wanted, ready, next_number, given, under_way, beside })
     }
 
     /// Says how many there should be; at least one.
@@ -116,7 +126,7 @@ impl Spares {
 
     /// Whether there is anything left to do.
     pub fn is_busy(&self) -> bool {
-        self.under_way.is_some() || !self.given.is_empty() || self.ready.len() < self.wanted
+        self.under_way.is_some() || !self.given.is_empty() || self.ready.len() != self.wanted
     }
 
     /// Takes a spare; waits until there is one.
@@ -160,7 +170,10 @@ impl Spares {
                 self.next_number += 1;
                 Some(Task::Make(spare))
             }
-            None => None,
+            None => {
+                let surplus = self.ready.len() > self.wanted;
+                surplus.then(|| self.ready.pop()).flatten().map(|spare| Task::Remove(spare.name))
+            }
         }
     }
 
@@ -232,7 +245,7 @@ mod tests {
     #[test]
     fn as_many_are_made_as_are_wanted() {
         let device = MemoryDevice::default();
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false);
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.want(2);
         while spares.is_busy() {
             spares.proceed().unwrap();
@@ -248,7 +261,7 @@ mod tests {
         for name in ["a", "b"] {
             device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
         }
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false);
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.give("a".to_owned(), BYTES);
         spares.give("b".to_owned(), BYTES);
         spares.proceed().unwrap();
@@ -259,9 +272,36 @@ mod tests {
     }
 
     #[test]
+    fn more_than_are_wanted_are_removed() {
+        let device = MemoryDevice::default();
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        spares.want(3);
+        (0..3).for_each(|_| spares.proceed().unwrap());
+        spares.want(1);
+        (0..9).for_each(|_| spares.proceed().unwrap());
+        assert_eq!((names(&device), spares.is_busy()), (vec![names::spare(1)], false));
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_kept_ready_is_used_and_what_it_was_making_is_removed() {
+        let device = MemoryDevice::default();
+        let of = |name: &str, bytes: u32| {
+            device.create(name).unwrap().append(&vec![1; bytes as usize]).unwrap();
+        };
+        of(&names::spare(7), BYTES);
+        of(&names::spare(8), BYTES * 2);
+        of(&names::being_made(&names::spare(9)), 5);
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        assert_eq!(names(&device), [names::spare(7)]);
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), used_before: true });
+        spares.proceed().unwrap();
+        assert_eq!(names(&device), [names::spare(7), names::spare(8)], "the number is not used again");
+    }
+
+    #[test]
     fn what_could_not_be_made_leaves_nothing_behind_and_is_tried_again() {
         let device = MemoryDevice::default();
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false);
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         device.limit_space(Some(5000));
         assert_eq!(spares.proceed().unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(names(&device).is_empty());

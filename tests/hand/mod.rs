@@ -166,6 +166,21 @@ impl Hand {
         self.submit(id, &[job])[0].job
     }
 
+    /// Takes a snapshot; returns the newest LSN that it holds.
+    pub fn snapshot(&mut self, id: SessionId) -> u64 {
+        self.send(id, &Request::Snapshot);
+        for _ in 0..1000 {
+            self.turn().expect("the log takes records");
+            self.sync();
+            match self.heard(id).pop() {
+                Some(Said::Snapshot(lsn)) => return lsn,
+                Some(other) => panic!("{other:?}"),
+                None => {}
+            }
+        }
+        panic!("a snapshot is never done");
+    }
+
     /// Polls without waiting.
     pub fn poll(&mut self, id: SessionId, queues: &[&str], jobs_max: u16) -> Vec<Got> {
         match self.ask(id, &poll(queues, jobs_max, 0)) {
