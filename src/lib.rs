@@ -52,7 +52,7 @@
 //!     │   │   \                  │                     │
 //!  queue  wal  protocol ◀────────┘     queue, wal ◀────┘
 //!     \    │   /
-//!   limits  ids  time  codec  exit
+//!   limits  ids  time  codec  exit  planted
 //! ```
 //!
 //! An arrow means "may use". Nothing is used upward; `queue`, `wal` and `protocol` do not know each other.
@@ -86,6 +86,7 @@ pub mod exit;
 pub mod ids;
 pub mod limits;
 pub mod master;
+pub mod planted;
 pub mod protocol;
 pub mod queue;
 pub mod reactor;

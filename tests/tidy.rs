@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("time", &[], &[]),
     ("codec", &[], &["bytes"]),
     ("exit", &[], &[]),
+    ("planted", &[], &[]),
     ("protocol", &[], &["bytes"]),
     ("queue", &[], &["bytes", "slab"]),
     ("wal", &[], &["bytes", "crc32fast", "memmap2", "rustix", "log"]),
@@ -21,7 +22,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("cli", &["client", "wal", "queue", "protocol"], &["clap", "indicatif", "rustix", "serde", "serde_json"]),
     ("daemon", &["client", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
-const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "exit"];
+const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "exit", "planted"];
 const CRATES: &[&str] = &[
     "bytes",
     "clap",

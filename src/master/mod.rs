@@ -43,6 +43,7 @@ use waiters::{Waiter, Waiters};
 
 use crate::ids::{JobId, LeaseId, Lsn, QueueId, SessionId};
 use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, SYNC_WAIT_MS_MAX};
+use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, Refusal, Reply, Submitted, frame::BadHeader};
 use crate::queue::{Event, Queues};
 use crate::time::{Millis, Timestamp};
@@ -386,7 +387,8 @@ impl Master {
     /// The LSN that a reply which tells of the state now has to wait for, if it has to wait.
     fn gate(&self) -> Option<Lsn> {
         let newest = self.wal.last_lsn();
-        (self.config.sync == SyncMode::Always && newest > self.wal.durable()).then_some(newest)
+        let waits = self.config.sync == SyncMode::Always && newest > self.wal.durable();
+        (waits && !is_planted(Bug::AckBeforeSync)).then_some(newest)
     }
 
     /// Writes a reply that leaves when everything that happened so far is durable.

@@ -5,6 +5,7 @@ use super::Master;
 use super::backoff::backoff;
 use crate::ids::JobId;
 use crate::limits::{RECORD_OVERHEAD_BYTES_MAX, RESERVE_BYTES_DISPATCH, RESERVE_BYTES_END};
+use crate::planted::{Bug, is_planted};
 use crate::queue::{DeathReason, Event};
 use crate::time::{Millis, Timestamp};
 use crate::wal::WalError;
@@ -29,6 +30,9 @@ impl Master {
 
     /// Log bytes that are kept for the jobs that are there, and for `more` that wait.
     pub(super) fn reserved_bytes(&self, more: usize) -> u64 {
+        if is_planted(Bug::NoRoomKept) {
+            return 0;
+        }
         let (waiting, in_flight) = self.queues.unfinished();
         let waiting = (waiting + more) as u64 * (RESERVE_BYTES_DISPATCH + RESERVE_BYTES_END);
         waiting + in_flight as u64 * RESERVE_BYTES_END

@@ -44,6 +44,12 @@ impl Master {
         }
     }
 
+    /// How many snapshots were taken since the log was opened.
+    #[must_use]
+    pub fn snapshots(&self) -> u64 {
+        self.checkpoint.taken()
+    }
+
     /// Whether a sync is under way.
     #[must_use]
     pub fn is_syncing(&self) -> bool {

@@ -39,6 +39,7 @@ use usage::Usage;
 
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
 use crate::limits::QUEUES_MAX;
+use crate::planted::{Bug, is_planted};
 use crate::time::{Millis, Timestamp};
 
 pub use apply::Broken;
@@ -371,7 +372,8 @@ impl Queues {
 
     fn lease_index(&self, job: JobId, lease: LeaseId) -> Option<u32> {
         let entry = &self.table[self.table.slot(job)?];
-        let live = entry.state == State::InFlight && self.leases.lease(entry.lease).id == lease;
+        let live = entry.state == State::InFlight
+            && (self.leases.lease(entry.lease).id == lease || is_planted(Bug::NoFence));
         live.then_some(entry.lease)
     }
 

@@ -24,6 +24,7 @@ use super::job::{Entry, State};
 use crate::codec::PutExt;
 use crate::ids::JobId;
 use crate::limits::{ATTEMPTS_DEFAULT, PRIORITY_DEFAULT};
+use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
 pub(super) const KIND_QUEUES: u32 = 2;
@@ -182,7 +183,7 @@ impl Queues {
     pub(super) fn preserve(&mut self, slot: u32) {
         let Some(taking) = &self.taking else { return };
         let is_past = slot < taking.slot || slot >= taking.slots_end || taking.is_written(slot);
-        if is_past || self.table[slot].id >= taking.next_job {
+        if is_past || self.table[slot].id >= taking.next_job || is_planted(Bug::SnapshotSmeared) {
             return;
         }
         let Some(mut taking) = self.taking.take() else { return };

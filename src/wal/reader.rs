@@ -8,6 +8,7 @@ use super::record::{Bad, KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_a
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::LogDevice;
 use crate::ids::Lsn;
+use crate::planted::{Bug, is_planted};
 
 /// Where the valid records of a segment end, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +47,17 @@ pub fn scan<'c, E>(
                 continue;
             }
             Ok(record) if record.head.kind != KIND_MARK && record.head.lsn == next => record,
+            Ok(record) if is_planted(Bug::ReplayPastHole) && record.head.lsn > next => record,
             Ok(record) => return Ok(ScanEnd { bad: Bad::Lsn(record.head.lsn), ..end }),
+            Err(_) if is_planted(Bug::ReplayPastHole) && (at as usize) < content.len() => {
+                at += 8;
+                continue;
+            }
             Err(bad) => return Ok(ScanEnd { bad, ..end }),
         };
-        (at, next) = (record.end(), next.next());
+        (at, next) = (record.end(), record.head.lsn.next());
         group.push(record);
-        if record.head.more {
+        if record.head.more && !is_planted(Bug::GroupTorn) {
             continue;
         }
         for record in group.drain(..) {
