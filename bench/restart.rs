@@ -75,7 +75,7 @@ fn measure(jobs: usize) {
         payload: &PAYLOAD,
     };
     for _ in 0..jobs / BATCH {
-        client.submit(&[job; BATCH]).expect("the jobs are taken");
+        client.submit(&vec![job; BATCH]).expect("the jobs are taken");
     }
     println!("{jobs} jobs submitted in {:.2?}", begun.elapsed());
     drop(daemon);

@@ -40,7 +40,9 @@ impl Driver {
         let begun = Instant::now();
         let now = self.now();
         self.master.begin_turn(now).expect("the log takes records");
-        requests.iter().for_each(|request| self.send(request));
+        for request in requests {
+            self.send(request);
+        }
         self.master.finish_turn(now).expect("the log takes records");
         let span = begun.elapsed();
         if let Some(request) = self.master.sync_request(now, true) {
@@ -95,7 +97,7 @@ fn main() {
     let mut driver = Driver { master, client, begun: Instant::now(), correlation: 0 };
     driver.send(&Request::Hello(Hello { version: VERSION, name: "bench", token: b"" }));
     for _ in 0..jobs / 1000 {
-        driver.turn(&[Request::Submit(List::lent(&[job(); 1000]))]);
+        driver.turn(&[Request::Submit(List::lent(&vec![job(); 1000]))]);
     }
     println!("{jobs} waiting jobs");
     for _ in 0..3 {

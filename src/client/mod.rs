@@ -27,7 +27,7 @@ use crate::protocol::{
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much longer a snapshot may take: its size is that of the index.
-const SNAPSHOT_WAIT: Duration = Duration::from_secs(300);
+const SNAPSHOT_WAIT: Duration = Duration::from_mins(5);
 
 /// A client of one master.
 pub struct Client<L> {

@@ -28,9 +28,8 @@ const RETRY: Millis = Millis(500);
 #[derive(Debug, Default)]
 pub struct Checkpoint {
     stage: Stage,
-    /// What the log had written when the last one was begun, and how large that was.
+    /// What the log had written when the last one was begun.
     begun_at_bytes: u64,
-    last_bytes: u64,
     retry_at: Timestamp,
     taken: u64,
     /// Whether one that failed has been told of.
@@ -139,14 +138,14 @@ impl Master {
     fn begin_snapshot_if_due(&mut self, now: Timestamp) -> Result<(), WalError> {
         let checkpoint = &mut self.checkpoint;
         let grown = self.wal.written_bytes() - checkpoint.begun_at_bytes;
-        let is_due = grown >= (u64::from(self.wal.segment_bytes()) / 4).max(checkpoint.last_bytes);
+        let is_due = grown >= (u64::from(self.wal.segment_bytes()) / 4).max(self.wal.snapshot_bytes());
         if now < checkpoint.retry_at || (!is_due && checkpoint.asked.is_empty()) {
             return Ok(());
         }
         let newest = self.wal.last_lsn();
         if self.wal.snapshot_lsn() == Some(newest) || newest.0 == 0 {
             checkpoint.begun_at_bytes = self.wal.written_bytes();
-            self.answer_snapshot(newest.0, self.checkpoint.last_bytes);
+            self.answer_snapshot(newest.0, self.wal.snapshot_bytes());
             return Ok(());
         }
         match self.wal.begin_snapshot(now) {
@@ -181,8 +180,7 @@ impl Master {
     fn snapshot_published(&mut self, writer: &SnapshotWriter, bytes: u64) {
         let lsn = writer.lsn();
         log::debug!("a snapshot at LSN {lsn} is on disk, {bytes} bytes");
-        self.wal.snapshot_published(lsn);
-        self.checkpoint.last_bytes = bytes;
+        self.wal.snapshot_published(lsn, bytes);
         self.checkpoint.told = false;
         self.checkpoint.taken += 1;
         self.cleaning.look_again();

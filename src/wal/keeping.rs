@@ -47,10 +47,16 @@ impl Wal {
         self.config.segment_bytes
     }
 
-    /// Bytes that were written to the log since it was opened.
+    /// Bytes of the log behind the newest snapshot when it was opened, and all that was written since.
     #[must_use]
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes
+    }
+
+    /// Size of the newest snapshot; 0 if there is none.
+    #[must_use]
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.snapshot_bytes
     }
 
     /// LSN of the newest snapshot.
@@ -105,8 +111,9 @@ impl Wal {
     }
 
     /// Notes that a snapshot has got its name.
-    pub fn snapshot_published(&mut self, lsn: Lsn) {
+    pub fn snapshot_published(&mut self, lsn: Lsn, bytes: u64) {
         self.snapshots.push(lsn);
+        self.snapshot_bytes = bytes;
         let old = self.snapshots.len().saturating_sub(KEPT);
         self.snapshots.drain(..old);
     }

@@ -92,9 +92,10 @@ pub struct Wal {
     spares: Spares,
     /// When a spare is tried again; 0 unless one could not be made.
     spare_retry_at: Timestamp,
-    /// LSNs of the snapshots that are kept, ascending.
+    /// LSNs of the snapshots that are kept, ascending, and the size of the newest.
     snapshots: Vec<Lsn>,
-    /// Bytes that were written to the log since it was opened.
+    snapshot_bytes: u64,
+    /// Bytes of the log behind the newest snapshot when it was opened, and all that was written since.
     written_bytes: u64,
     scratch: Vec<u8>,
 }

@@ -150,6 +150,12 @@ impl Wal {
         }
         device.sync_names().map_err(WalError::io("syncing the data directory"))?;
         let listed = device.names().map_err(WalError::io("listing the snapshots"))?;
+        let snapshots = names::snapshots(&listed);
+        let base = snapshots.last().copied().unwrap_or_default();
+        let snapshot_bytes = snapshots.last().map_or(Ok(0), |lsn| device.bytes(&names::snapshot(*lsn)));
+        let snapshot_bytes = snapshot_bytes.map_err(WalError::io("looking at the newest snapshot"))?;
+        let behind = found.segments.iter().filter(|segment| segment.next_lsn.0 - 1 > base.0);
+        let written_bytes = behind.map(|segment| u64::from(segment.end)).sum();
         let last = found.segments.last().expect("at least one segment was found");
         let writer = writer.expect("at least one segment was found");
         let empty = Wal::empty(device, config, writer)?;
@@ -167,7 +173,9 @@ impl Wal {
             durable: Lsn(found.next_lsn.0 - 1),
             vouched: found.durable,
             names_unsynced: false,
-            snapshots: names::snapshots(&listed),
+            snapshots,
+            snapshot_bytes,
+            written_bytes,
             ..empty
         };
         if found.mending.cuts() {
@@ -240,6 +248,7 @@ impl Wal {
             mark_unsynced: false,
             spare_retry_at: Timestamp(0),
             snapshots: Vec::new(),
+            snapshot_bytes: 0,
             written_bytes: 0,
             scratch: Vec::new(),
         })
