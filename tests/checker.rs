@@ -201,7 +201,7 @@ fn a_release_is_not_counted() {
     next(first().end((4, 5), RELEASE, (7, 10), OK), 2).expect(1, 0, &[Rule::AttemptNumber]);
     next(first().end((4, 5), FAIL, (7, 10), OK), 2).expect(1, 0, &[]);
     next(first().end((4, 5), FAIL, (7, 10), OK), 1).expect(1, 0, &[Rule::AttemptNumber]);
-    next(first().end((4, 5), RELEASE, (7, 10), LOST), 2).expect(1, 0, &[Rule::TwoLeases]);
+    next(first().end((4, 5), RELEASE, (7, 10), LOST), 2).expect(1, 0, &[Rule::TwoLeases, Rule::RefusedAlive]);
 }
 
 #[test]

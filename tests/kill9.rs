@@ -27,7 +27,7 @@ const KILLS: u64 = 100;
 /// A master serves at most this long before it is killed.
 const SERVES_MS_MAX: u64 = 150;
 
-/// Payload for each life of a master, and for all of them: the log is read at each start.
+/// Payload for each life of a master, and for all of them, beside tiny jobs: the log is read at each start.
 const LIFE_BYTES_MAX: i64 = 320 * 1024;
 const ALL_BYTES: i64 = 36 * 1024 * 1024;
 

@@ -16,6 +16,7 @@ pub fn check(job: &Job, index: &Index, found: &mut Vec<Violation>) {
     endings(job, found);
     last_words(job, found);
     came_back(job, found);
+    refused_alive(job, found);
 }
 
 fn content(job: &Job, found: &mut Vec<Violation>) {
@@ -81,10 +82,15 @@ fn least_backoff(attempt: u16) -> Ns {
     ((500 * MS) << doubled).min(1_800_000 * MS)
 }
 
+/// The earliest moment at which this lease can run out.
+fn runs_out(given: At<Delivery>) -> Ns {
+    given.start + (u64::from(given.what.lease_ms) * MS).min(GRACE)
+}
+
 /// A delivery behind another of its job: what can have ended the first lease, and when at the earliest.
 fn next_moment(job: &Job, first: At<Delivery>, next: At<Delivery>, found: &mut Vec<Violation>) {
     let backoff = least_backoff(first.what.attempt);
-    let ran_out = first.start + (u64::from(first.what.lease_ms) * MS).min(GRACE);
+    let ran_out = runs_out(first);
     let free = |(ending, at): &(Ending, At<Outcome<()>>)| match ending {
         Ending::Ack => None,
         Ending::Fail { .. } => Some(at.start + backoff),
@@ -169,6 +175,22 @@ fn came_back(job: &Job, found: &mut Vec<Violation>) {
     for (lease, start) in alive {
         if let Some(newer) = overtaken(job, lease.lease, start) {
             flag(found, Rule::LeaseCameBack, format!("{lease:?} alive at {start} after {newer:?}"));
+        }
+    }
+}
+
+/// A lease that cannot have run out, and that nobody has ended, is not refused.
+fn refused_alive(job: &Job, found: &mut Vec<Violation>) {
+    let refused = Outcome::Refused(LEASE_LOST);
+    let reports = job.endings.iter().filter(|(_, _, at)| *at.what == refused);
+    let reports = reports.map(|(lease, _, at)| (lease, at.end));
+    let beats = job.heartbeats.iter().filter(|(_, at)| at.what.ok() == Some(&false));
+    for (lease, end) in reports.chain(beats.map(|(lease, at)| (lease, at.end))) {
+        let Some(given) = job.deliveries.iter().find(|at| at.what.lease == lease.lease) else { continue };
+        let ended = of_lease(job, lease.lease).iter().any(|(_, at)| at.start <= end);
+        if !ended && end + CLOCK_SLACK < runs_out(*given) {
+            let text = format!("{lease:?} was lost at {end}, and runs out at {}", runs_out(*given));
+            flag(found, Rule::RefusedAlive, format!("{text}: {:?}", given.what));
         }
     }
 }

@@ -10,6 +10,7 @@ pub fn check(index: &Index, found: &mut Vec<Violation>) {
     job_ids(index, found);
     first_in_first_out(index, found);
     urgent_first(index, found);
+    nothing_though_one_waits(index, found);
 }
 
 fn lease_ids(index: &Index, found: &mut Vec<Violation>) {
@@ -80,39 +81,81 @@ fn first_in_first_out(index: &Index, found: &mut Vec<Violation>) {
     }
 }
 
-/// The jobs of a line that wait for certain: since when, and the lease of their first grant.
-#[derive(Default)]
-struct Line {
-    /// By the moment, with the highest lease so far.
-    waiting: Vec<(Ns, u64, u64)>,
+/// A job that waited for certain, from the answer to its submit until its first grant.
+#[derive(Clone, Copy)]
+struct Waiting {
+    known: Ns,
+    /// The poll of the grant began.
+    asked: Ns,
+    lease: u64,
+    job: u64,
 }
 
-fn urgent_first(index: &Index, found: &mut Vec<Violation>) {
-    let mut lines: BTreeMap<(&str, u8), Line> = BTreeMap::new();
+/// Jobs that waited, by queue and priority.
+fn waiting<'h>(index: &Index<'h>) -> BTreeMap<(&'h str, u8), Vec<Waiting>> {
+    let mut lines: BTreeMap<(&str, u8), Vec<Waiting>> = BTreeMap::new();
     for job in index.jobs.values().filter(|job| job.prompt() && !job.made_by.is_empty()) {
         let known = job.submits.iter().filter(|(_, outcome)| outcome.ok().is_some());
         let Some(known) = known.map(|(at, _)| at.end).min() else { continue };
         let Some(given) = job.first_grant() else { continue };
         let line = (given.what.queue.as_str(), given.what.priority);
-        lines.entry(line).or_default().waiting.push((known, given.what.lease, job.id));
+        let waiting = Waiting { known, asked: given.start, lease: given.what.lease, job: job.id };
+        lines.entry(line).or_default().push(waiting);
     }
+    lines
+}
+
+/// In the order of `known`, each with the most, by this measure, of all up to it.
+fn running_max(line: &mut [Waiting], by: impl Fn(&Waiting) -> u64) {
+    line.sort_by_key(|waiting| waiting.known);
+    let most = line.iter().scan(None::<Waiting>, |most, next| {
+        *most = Some(most.filter(|most| by(most) >= by(next)).unwrap_or(*next));
+        Some(most.map_or(*next, |most| Waiting { known: next.known, ..most }))
+    });
+    let most: Vec<Waiting> = most.collect();
+    line.copy_from_slice(&most);
+}
+
+/// The most of those that were known before this moment.
+fn before(line: &[Waiting], moment: Ns) -> Option<&Waiting> {
+    line[..line.partition_point(|waiting| waiting.known < moment)].last()
+}
+
+fn urgent_first(index: &Index, found: &mut Vec<Violation>) {
+    let mut lines = waiting(index);
     for line in lines.values_mut() {
-        line.waiting.sort_unstable();
-        let mut highest = (0, 0);
-        for (_, lease, job) in &mut line.waiting {
-            highest = highest.max((*lease, *job));
-            (*lease, *job) = highest;
-        }
+        running_max(line, |waiting| waiting.lease);
     }
     for job in index.jobs.values() {
         for given in &job.deliveries {
             let (queue, priority) = (given.what.queue.as_str(), given.what.priority);
             for ((_, urgent), line) in lines.range((queue, 0)..(queue, priority)) {
-                let waiting = line.waiting.partition_point(|(known, _, _)| *known < given.start);
-                let Some((_, lease, other)) = line.waiting[..waiting].last() else { continue };
-                if *lease > given.what.lease {
-                    let text = format!("{:?} passed job {other} of priority {urgent}", given.what);
-                    flag(found, Rule::PriorityOrder, format!("{text}, which waited and got lease {lease}"));
+                let Some(other) = before(line, given.start) else { continue };
+                if other.lease > given.what.lease {
+                    let text = format!("{:?} passed job {} of priority {urgent}", given.what, other.job);
+                    let text = format!("{text}, which waited and got lease {}", other.lease);
+                    flag(found, Rule::PriorityOrder, text);
+                }
+            }
+        }
+    }
+}
+
+fn nothing_though_one_waits(index: &Index, found: &mut Vec<Violation>) {
+    let mut lines = waiting(index);
+    for line in lines.values_mut() {
+        running_max(line, |waiting| waiting.asked);
+    }
+    for (poll, outcome) in &index.polls {
+        let whole = poll.end - poll.start >= u64::from(poll.what.wait_ms) * MS;
+        let waited = poll.what.wait_ms > 0 && whole && outcome.ok().is_some_and(Vec::is_empty);
+        for queue in poll.what.queues.iter().filter(|_| waited) {
+            for (_, line) in lines.range((queue.as_str(), 0)..=(queue.as_str(), u8::MAX)) {
+                let Some(other) = before(line, poll.start) else { continue };
+                if other.asked > poll.end {
+                    let text =
+                        format!("job {} waited in {queue}, and {:?} got nothing", other.job, poll.what);
+                    flag(found, Rule::PassedOver, format!("{text} at {}", poll.end));
                 }
             }
         }

@@ -234,6 +234,9 @@ pub enum Rule {
     /// Promise 3. A lease was reported lost, was ended, or was overtaken, and an OK or a heartbeat that began
     /// later found it alive.
     LeaseCameBack,
+    /// Promises 3 and 11. A report of a lease was refused before it can have run out, and no ending of it was sent
+    /// before. How long it lasts at least: see `TwoLeases`.
+    RefusedAlive,
     /// Promise 3. The job was given again within its lease, and no ending of it was sent before. A lease is never
     /// shorter than the lesser of its length and the grace of a broken connection; heartbeats only extend it.
     TwoLeases,
@@ -245,6 +248,10 @@ pub enum Rule {
     /// A job was given though a more urgent one of its queue, whose submit had been answered before that poll
     /// began and which had no delay, got its first grant later.
     PriorityOrder,
+    /// A poll waited its whole time and got nothing, though a job of its queues, whose submit had been answered
+    /// before and which had no delay, got its first grant by a poll that began after it. Polls that were
+    /// answered sooner are not judged: a master that stops answers so.
+    PassedOver,
     /// Promise 6: an attempt above `max_attempts`.
     TooManyAttempts,
     /// Attempts of a job grow by one with each lease: not at all behind a release; by more only as far as unknown

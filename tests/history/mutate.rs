@@ -40,6 +40,8 @@ pub const ALL: &[Mutation] = &[
     of("a lease ends twice", Rule::EndedTwice, end_twice),
     of("a lease lives behind its end", Rule::LeaseCameBack, revive),
     of("two live leases", Rule::TwoLeases, grant_twice),
+    of("a live lease is refused", Rule::RefusedAlive, refuse_alive),
+    of("a poll gets nothing though a job waits", Rule::PassedOver, starve),
     of("an attempt too many", Rule::TooManyAttempts, exceed),
     of("an attempt is counted twice", Rule::AttemptNumber, skip_attempts),
     of("an attempt is not counted", Rule::AttemptNumber, repeat_attempt),
@@ -422,6 +424,29 @@ fn grant_twice(scene: &mut Scene) -> Option<()> {
         }
     }
     None
+}
+
+fn refuse_alive(scene: &mut Scene) -> Option<()> {
+    let (at, _, lease) = *scene.dice.pick(&scene.ended())?;
+    let (given, _, delivery) = scene.deliveries().into_iter().find(|spot| spot.2.lease == lease.lease)?;
+    let runs_out = scene.ops()[given].start + (u64::from(delivery.lease_ms) * MS).min(GRACE);
+    let end = scene.ops()[at].end;
+    let of = |op: &Op| matches!(op.what, What::End(_, l, _) if l == lease) && op.start <= end;
+    let alone = scene.ops().iter().filter(|op| of(op)).count() == 1;
+    if let What::End(_, _, outcome) = &mut scene.history.ops[at].what {
+        *outcome = Outcome::Refused(LEASE_LOST);
+    }
+    (alone && end + CLOCK_SLACK < runs_out).then_some(())
+}
+
+fn starve(scene: &mut Scene) -> Option<()> {
+    let spot = scene.dice.pick(&scene.plain())?.clone();
+    let answered = scene.answered();
+    let (at, _, _) = answered.iter().find(|(_, _, answer)| answer.job == spot.2.job)?;
+    let (known, granted) = (scene.ops()[*at].end, scene.ops()[spot.0].start);
+    let poll = Poll { queues: vec![spot.2.queue], jobs_max: 1, wait_ms: 1, lease_ms: 1_000 };
+    scene.add(known + 1, granted.saturating_sub(1), What::Poll(poll, Outcome::Ok(Vec::new())));
+    (known + 2 * MS < granted).then_some(())
 }
 
 fn exceed(scene: &mut Scene) -> Option<()> {

@@ -34,7 +34,7 @@ pub struct Shared {
     moody: AtomicBool,
     /// About as many jobs wait or run.
     open: AtomicI64,
-    /// So many bytes of payload may still be submitted.
+    /// So many bytes of payload may still be submitted; then payloads are tiny.
     budget_bytes: AtomicI64,
 }
 
@@ -45,7 +45,11 @@ impl Shared {
     }
 
     fn may_submit(&self) -> bool {
-        self.open.load(Ordering::Relaxed) < OPEN_MAX && self.budget_bytes.load(Ordering::Relaxed) > 0
+        self.open.load(Ordering::Relaxed) < OPEN_MAX
+    }
+
+    fn may_be_big(&self) -> bool {
+        self.budget_bytes.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -76,7 +80,7 @@ impl Load {
         Load { shared, producers, workers, ops: Vec::new() }
     }
 
-    /// Lets producers submit so many bytes more, with so many jobs open; what was left is not kept.
+    /// Lets producers submit so many bytes more beside tiny jobs; what was left is not kept. So many jobs are open.
     pub fn allow(&self, bytes: i64, open: u64) {
         self.shared.open.store(open.cast_signed(), Ordering::Relaxed);
         self.shared.budget_bytes.store(bytes, Ordering::Relaxed);
