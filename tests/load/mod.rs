@@ -20,8 +20,8 @@ pub const QUEUES: [&str; 4] = ["bulk", "images", "mail", "reports"];
 const PRODUCERS: usize = 4;
 const WORKERS: usize = 8;
 
-/// More jobs than this are not kept waiting.
-const OPEN_MAX: i64 = 500;
+/// More jobs than this are not kept waiting, so that workers keep up.
+const WAITING_MAX: i64 = 500;
 
 /// What all clients share.
 pub struct Shared {
@@ -32,10 +32,10 @@ pub struct Shared {
     working: AtomicBool,
     /// Workers also fail, release, fall silent and come late.
     moody: AtomicBool,
-    /// About as many jobs wait or run.
-    open: AtomicI64,
-    /// So many bytes of payload may still be submitted; then payloads are tiny.
-    budget_bytes: AtomicI64,
+    /// About as many jobs wait for a worker.
+    waiting: AtomicI64,
+    /// So many jobs may still be submitted.
+    allowed: AtomicI64,
 }
 
 impl Shared {
@@ -45,11 +45,7 @@ impl Shared {
     }
 
     fn may_submit(&self) -> bool {
-        self.open.load(Ordering::Relaxed) < OPEN_MAX
-    }
-
-    fn may_be_big(&self) -> bool {
-        self.budget_bytes.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed) < WAITING_MAX && self.allowed.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -70,8 +66,8 @@ impl Load {
             producing: on(),
             working: on(),
             moody: on(),
-            open: AtomicI64::new(0),
-            budget_bytes: AtomicI64::new(0),
+            waiting: AtomicI64::new(0),
+            allowed: AtomicI64::new(0),
         });
         let client = |number| Client::new(number, shared.clone());
         let producers = (0..PRODUCERS).map(client).map(|c| thread::spawn(|| produce::run(c)));
@@ -80,10 +76,10 @@ impl Load {
         Load { shared, producers, workers, ops: Vec::new() }
     }
 
-    /// Lets producers submit so many bytes more beside tiny jobs; what was left is not kept. So many jobs are open.
-    pub fn allow(&self, bytes: i64, open: u64) {
-        self.shared.open.store(open.cast_signed(), Ordering::Relaxed);
-        self.shared.budget_bytes.store(bytes, Ordering::Relaxed);
+    /// Lets producers submit so many jobs more; what was left is not kept. So many jobs wait.
+    pub fn allow(&self, jobs: i64, waiting: u64) {
+        self.shared.waiting.store(waiting.cast_signed(), Ordering::Relaxed);
+        self.shared.allowed.store(jobs, Ordering::Relaxed);
     }
 
     /// No more submits, and workers that just work.

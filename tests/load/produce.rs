@@ -9,7 +9,6 @@ use crate::history::{Outcome, Payload, Submit, Submitted, What};
 
 const BIG_BYTES: usize = 64 * 1024;
 const SMALL_BYTES_MAX: u64 = 2 * 1024;
-const TINY_BYTES_MAX: u64 = 128;
 
 /// Keys that all producers ask for, each with a payload of its own.
 const CONTESTED: u64 = 400;
@@ -41,8 +40,8 @@ impl Producer {
     fn submit(&mut self, shared: &Shared) {
         let requests = self.client.dice.within(1..5);
         let batches: Vec<Vec<Job>> = (0..requests).map(|_| self.batch()).collect();
-        let bytes: usize = batches.iter().flatten().map(|job| job.payload.len()).sum();
-        shared.budget_bytes.fetch_sub(bytes.cast_signed() as i64, Ordering::Relaxed);
+        let jobs = batches.iter().map(Vec::len).sum::<usize>();
+        shared.allowed.fetch_sub(jobs.cast_signed() as i64, Ordering::Relaxed);
         let frames: Vec<_> = batches.iter().map(|jobs| frames::submit(jobs)).collect();
         let answers = self.client.ask_all(&frames);
         for (jobs, answer) in batches.into_iter().zip(&answers) {
@@ -69,7 +68,7 @@ impl Producer {
         };
         match &outcome {
             Outcome::Ok(answer) => {
-                shared.open.fetch_add(i64::from(!answer.duplicate), Ordering::Relaxed);
+                shared.waiting.fetch_add(i64::from(!answer.duplicate), Ordering::Relaxed);
                 if !job.key.is_empty() {
                     self.known.push(job);
                 }
@@ -101,11 +100,7 @@ impl Producer {
             25..30 => format!("contested-{}", dice.within(0..CONTESTED)),
             _ => String::new(),
         };
-        let bytes = match dice.within(0..100) {
-            _ if !self.client.shared.may_be_big() => dice.within(0..TINY_BYTES_MAX) as usize,
-            0..5 => BIG_BYTES,
-            _ => dice.within(0..SMALL_BYTES_MAX) as usize,
-        };
+        let bytes = if dice.percent(3) { BIG_BYTES } else { dice.within(0..SMALL_BYTES_MAX) as usize };
         // Only a job with a key is known without its payload.
         let bytes = if key.is_empty() { bytes.max(8) } else { bytes };
         let mut noise = dice.fork(name);

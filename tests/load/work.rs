@@ -62,7 +62,7 @@ impl Worker {
         let count = if self.moody && dice.percent(30) { 1 } else { QUEUES.len() };
         let queues: Vec<&str> = QUEUES.into_iter().cycle().skip(first).take(count).collect();
         let (jobs_max, wait_ms) = (dice.within(1..5) as u16, dice.within(20..150) as u32);
-        let lease_ms = if self.moody { dice.within(150..1_200) as u32 } else { 1_900 };
+        let lease_ms = if self.moody { dice.within(100..700) as u32 } else { 1_900 };
         let answer = self.client.ask(&frames::poll(&queues, jobs_max, wait_ms, lease_ms));
         let outcome = answer.heard.outcome(|reply| match reply {
             Reply::PollOk(jobs) => Outcome::Ok(jobs.iter().map(delivery).collect::<Vec<_>>()),
@@ -126,7 +126,7 @@ impl Worker {
             let outcome = answer.heard.outcome(|reply| status(reply, n, *lease));
             match outcome {
                 Outcome::Ok(()) if ending == Ending::Ack => {
-                    self.client.shared.open.fetch_sub(1, Ordering::Relaxed);
+                    self.client.shared.waiting.fetch_sub(1, Ordering::Relaxed);
                 }
                 Outcome::Unknown => self.unheard.push((*lease, ending)),
                 _ => {}
