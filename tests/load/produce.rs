@@ -100,7 +100,7 @@ impl Producer {
             25..30 => format!("contested-{}", dice.within(0..CONTESTED)),
             _ => String::new(),
         };
-        let bytes = if dice.percent(3) { BIG_BYTES } else { dice.within(0..SMALL_BYTES_MAX) as usize };
+        let bytes = if dice.percent(2) { BIG_BYTES } else { dice.within(0..SMALL_BYTES_MAX) as usize };
         // Only a job with a key is known without its payload.
         let bytes = if key.is_empty() { bytes.max(8) } else { bytes };
         let mut noise = dice.fork(name);
