@@ -1,4 +1,5 @@
-//! While the log is read: whoever connects is told how far that is, and to come back.
+//! While the log is read: whoever connects is told how far that is, and to come back. At first they are left to wait: most
+//! logs are read before anyone would have come back.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -14,6 +15,9 @@ use crate::protocol::{ErrorCode, Refusal, Reply};
 
 /// How often it is looked whether the log has been read.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long those who connect are left to wait.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How often a line about it is logged.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +38,8 @@ impl Listener {
         self.register(poll.registry(), Token(0))?;
         let mut events = Events::with_capacity(16);
         let mut lingering: VecDeque<(Instant, TcpStream)> = VecDeque::new();
-        let mut tell_at = Instant::now() + TELL_EVERY;
+        let begun_at = Instant::now();
+        let mut tell_at = begun_at + TELL_EVERY;
         while is_reading() {
             match poll.poll(&mut events, Some(LOOK_EVERY)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -42,7 +47,7 @@ impl Listener {
             }
             self.is_ready |= !events.is_empty();
             let now = Instant::now();
-            if self.is_ready {
+            if self.is_ready && now >= begun_at + PATIENCE {
                 self.accept_some(|stream| lingering.push_back((now + LINGER, tell(stream, progress))));
             }
             while lingering.len() > LINGERING_MAX || lingering.front().is_some_and(|(until, _)| *until <= now)

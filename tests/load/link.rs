@@ -42,6 +42,9 @@ pub struct Answer {
     pub heard: Heard,
 }
 
+/// The master is still reading its log.
+const STARTING: u16 = 16;
+
 struct Link {
     stream: TcpStream,
     next_correlation: u64,
@@ -57,6 +60,7 @@ impl Link {
         link.stream.write_all(&hello(b"").frame(0))?;
         match link.receive()? {
             (0, Reply::HelloOk { .. }) => Ok(link),
+            (0, Reply::Error { code: STARTING, .. }) => Err(ErrorKind::ConnectionRefused.into()),
             other => panic!("a HelloOk, not {other:?}"),
         }
     }
