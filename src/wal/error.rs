@@ -79,6 +79,10 @@ pub enum WalError {
     Full,
 }
 
+/// What to do about a log that cannot be used.
+pub(super) const ADVICE: &str = "Restore the directory from a copy, or see what `falcon-cli wal repair` can save; nothing \
+                                 in it was changed";
+
 impl WalError {
     /// An I/O error with what was being done.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> WalError {
@@ -107,8 +111,7 @@ impl fmt::Display for WalError {
             WalError::Damaged { segment, offset, lsn, found, durable } => write!(
                 f,
                 "segment {segment:020}.wal is damaged at byte {offset}: record {lsn} should be there, found {found}; \
-                 the log says that everything up to LSN {durable} was durable, so this is not a torn tail. \
-                 Restore the directory from a copy; nothing in it was changed"
+                 the log says that everything up to LSN {durable} was durable, so this is not a torn tail. {ADVICE}"
             ),
             WalError::Segment { segment, why } => write!(
                 f,
@@ -116,8 +119,7 @@ impl fmt::Display for WalError {
             ),
             WalError::Header { segment, fault } => write!(
                 f,
-                "file {segment:020}.wal cannot be used: {fault}. Restore it from a copy, or move it away if it does not \
-                 belong here"
+                "file {segment:020}.wal cannot be used: {fault}. Move it away if it does not belong here. {ADVICE}"
             ),
             WalError::Missing { from, to, before } => {
                 let place = before.map_or_else(
@@ -126,8 +128,7 @@ impl fmt::Display for WalError {
                 );
                 write!(
                     f,
-                    "records {from} to {to} are missing {place}, and no snapshot that can be used covers them. Restore the \
-                     directory from a copy; nothing in it was changed"
+                    "records {from} to {to} are missing {place}, and no snapshot that can be used covers them. {ADVICE}"
                 )
             }
             WalError::Snapshot { name, offset, why } => {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::error::ADVICE;
 use super::mend::mend;
 use super::names;
 use super::record::{Record, Stamp};
@@ -66,7 +67,11 @@ pub(super) fn inspect(
     let examined = match examine(device, snapshot.as_ref(), progress, restore) {
         // Without its snapshot the log has no beginning: the snapshot is what has to be mended.
         Err(WalError::Missing { .. }) if snapshot.is_none() && !damaged_snapshots.is_empty() => {
-            return Err(damaged_snapshots.swap_remove(0));
+            let mut newest = damaged_snapshots.swap_remove(0);
+            if let WalError::Snapshot { why, .. } = &mut newest {
+                *why = format!("{why}, and nothing else here can stand in for it. {ADVICE}");
+            }
+            return Err(newest);
         }
         outcome => outcome?,
     };
