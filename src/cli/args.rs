@@ -68,6 +68,8 @@ pub enum Command {
     Submit(Submit),
     /// Show how many jobs stand where, and the log's figures.
     Stats,
+    /// Let the master write a snapshot of its state, so that its next start reads less.
+    Snapshot,
     /// Wait until no job is pending, delayed or in flight, with a progress bar.
     Wait(Wait),
     /// Look into a log; works on a live or a stopped master's directory.

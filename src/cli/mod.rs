@@ -9,6 +9,7 @@ mod connect;
 mod input;
 mod jobs_file;
 mod render;
+mod snapshot;
 mod stats;
 mod submit;
 mod wait;
@@ -51,6 +52,7 @@ impl From<ClientError> for Stop {
             ClientError::Unreachable { .. }
             | ClientError::Broken { .. }
             | ClientError::NotTheProtocol { .. } => exit::UNAVAILABLE,
+            error if error.is_starting() => exit::UNAVAILABLE,
             ClientError::TimedOut { .. } => exit::TIMED_OUT,
             ClientError::System { .. } => exit::SYSTEM,
             ClientError::Refused(_) | ClientError::Stopped => exit::REFUSED,
@@ -68,6 +70,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let outcome = match command {
         Command::Submit(submit) => submit::run(&common, &submit),
         Command::Stats => stats::run(&common),
+        Command::Snapshot => snapshot::run(&common),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(WalCommand::Dump { dir }) => wal_dump::run(&common, &dir),
     };

@@ -57,6 +57,12 @@ impl ClientError {
         }
     }
 
+    /// Whether the master is there but still reads its log: it may be asked again soon.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Starting)
+    }
+
     /// Whether no later attempt can succeed: the token or the version is wrong.
     #[must_use]
     pub fn is_for_good(&self) -> bool {
@@ -90,6 +96,8 @@ impl fmt::Display for ClientError {
                 "the master did not answer within {} s; the request may have been carried out",
                 waited.as_secs_f32()
             ),
+            // It refuses nothing: it says how far it is.
+            ClientError::Refused(refusal) if self.is_starting() => f.write_str(&refusal.text),
             ClientError::Refused(refusal) => write!(f, "the master refused: {refusal}"),
             ClientError::NotTheProtocol { why } => {
                 write!(f, "the other side does not speak the FalconQueue protocol: {why}")

@@ -17,7 +17,7 @@ pub use error::ClientError;
 pub use link::{Ender, Frame, Link, TcpLink, check_address};
 pub use token::read_token;
 
-use crate::ids::{JobId, LeaseId};
+use crate::ids::{JobId, LeaseId, Lsn};
 use crate::protocol::{
     AckItem, Delivery, FailItem, Header, HeldLease, ItemStatus, LeaseStatus, List, Poll, ReleaseItem, Reply,
     Request, SubmitJob, Submitted,
@@ -26,8 +26,17 @@ use crate::protocol::{
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much longer a snapshot may take: its size is that of the index.
-const SNAPSHOT_WAIT: Duration = Duration::from_mins(5);
+/// How much longer a snapshot may take: all of the state is written and read back.
+const SNAPSHOT_WAIT: Duration = Duration::from_mins(10);
+
+/// A snapshot that is on the master's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// LSN of the newest record that it holds.
+    pub lsn: Lsn,
+    /// Size of its file.
+    pub bytes: u64,
+}
 
 /// A client of one master.
 pub struct Client<L> {
@@ -240,14 +249,14 @@ impl<L: Link> Client<L> {
         self.exchange(&Request::Stats, Duration::ZERO)
     }
 
-    /// Asks for a snapshot and waits until it is on disk; returns the newest LSN that it holds, and its size in bytes.
+    /// Asks for a snapshot of the state, and waits until it is on the master's disk.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn snapshot(&mut self) -> Result<(u64, u64), ClientError> {
+    pub fn snapshot(&mut self) -> Result<Snapshot, ClientError> {
         let frame = self.exchange(&Request::Snapshot, SNAPSHOT_WAIT)?;
         match decoded(&frame)? {
-            Reply::SnapshotOk { lsn, bytes } => Ok((lsn, bytes)),
+            Reply::SnapshotOk { lsn, bytes } => Ok(Snapshot { lsn: Lsn(lsn), bytes }),
             other => Err(unexpected(&other)),
         }
     }
