@@ -82,22 +82,16 @@ impl TcpLink {
         }
     }
 
-    /// The same, but a connection that is refused is tried again for this long: the master may be starting.
+    /// The same, but where nobody listens yet, or the master is still reading its log, it is tried again for this long.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> TcpLink {
         TcpLink { patience, ..self }
     }
 
-    fn connect_patiently(&self, deadline: Instant) -> io::Result<TcpStream> {
-        let until = deadline.min(Instant::now() + self.patience);
-        loop {
-            match self.connect(deadline) {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < until => {
-                    std::thread::sleep(RETRY_PAUSE);
-                }
-                outcome => return outcome,
-            }
-        }
+    fn open_once(&mut self, deadline: Instant) -> Result<(), ClientError> {
+        let stream = self.connect(deadline).map_err(|source| self.unreachable(source))?;
+        self.stream = Some(stream);
+        self.greet(deadline).inspect_err(|_| self.stream = None)
     }
 
     fn connect(&self, deadline: Instant) -> io::Result<TcpStream> {
@@ -147,6 +141,14 @@ fn not_the_protocol(why: &str) -> ClientError {
     ClientError::NotTheProtocol { why: why.to_owned() }
 }
 
+/// Whether it may be over in a moment: a master was just started.
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { source, .. } => source.kind() == io::ErrorKind::ConnectionRefused,
+        error => error.is_starting(),
+    }
+}
+
 /// The time that is left, which a system call may be given as its bound.
 fn left_until(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -155,9 +157,13 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
 
 impl Link for TcpLink {
     fn open(&mut self, deadline: Instant) -> Result<(), ClientError> {
-        let stream = self.connect_patiently(deadline).map_err(|source| self.unreachable(source))?;
-        self.stream = Some(stream);
-        self.greet(deadline).inspect_err(|_| self.stream = None)
+        let until = deadline.min(Instant::now() + self.patience);
+        loop {
+            match self.open_once(deadline) {
+                Err(error) if may_pass(&error) && Instant::now() < until => std::thread::sleep(RETRY_PAUSE),
+                outcome => return outcome,
+            }
+        }
     }
 
     fn is_open(&self) -> bool {
