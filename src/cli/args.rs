@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::check_address;
@@ -81,10 +82,36 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum WalCommand {
     /// Write one line per record, oldest first.
-    Dump {
-        /// The data directory.
-        dir: PathBuf,
-    },
+    Dump(Dump),
+}
+
+/// Names of events, as the log has them now or will.
+const EVENTS: [&str; 13] = [
+    "ENQUEUE", "DISPATCH", "ACK", "RETRY", "TIMEOUT", "DEAD", "RELEASE", "MOVE", "CANCEL", "REQUEUE",
+    "PURGE", "PAUSE", "RESUME",
+];
+
+/// Which records to write.
+#[derive(Debug, clap::Args)]
+pub struct Dump {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// Only records of this job; may be given several times.
+    #[arg(long = "job", value_name = "ID")]
+    pub jobs: Vec<u64>,
+    /// Only records of this event; may be given several times.
+    #[arg(long = "event", value_name = "NAME", ignore_case = true, hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(EVENTS))]
+    pub events: Vec<String>,
+    /// Only records from this one on.
+    #[arg(long, value_name = "LSN", default_value_t = 1)]
+    pub from: u64,
+    /// Not more than this many.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Go on as records are appended, until Ctrl-C.
+    #[arg(long)]
+    pub follow: bool,
 }
 
 /// How to wait.

@@ -13,6 +13,7 @@ mod snapshot;
 mod stats;
 mod submit;
 mod wait;
+mod wal_dir;
 mod wal_dump;
 
 use std::io;
@@ -27,6 +28,8 @@ use args::{Args, Command, WalCommand};
 enum Stop {
     /// Nobody reads stdout any more.
     OutputClosed,
+    /// As much was written as was asked for.
+    Enough,
     Failed(Failure),
 }
 
@@ -72,10 +75,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Stats => stats::run(&common),
         Command::Snapshot => snapshot::run(&common),
         Command::Wait(wait) => wait::run(&common, &wait),
-        Command::Wal(WalCommand::Dump { dir }) => wal_dump::run(&common, &dir),
+        Command::Wal(WalCommand::Dump(dump)) => wal_dump::run(&common, &dump),
     };
     match outcome {
-        Ok(()) | Err(Stop::OutputClosed) => Ok(()),
+        Ok(()) | Err(Stop::OutputClosed | Stop::Enough) => Ok(()),
         Err(Stop::Failed(failure)) => Err(failure),
     }
 }

@@ -1,7 +1,10 @@
 //! The one door to stdout: rows as a table, as JSON, or quietly.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde_json::Value;
 
 use super::args::Output;
@@ -50,6 +53,16 @@ impl Renderer {
     fn cells(&mut self, cells: &[(String, usize)]) -> io::Result<()> {
         let line: Vec<String> = cells.iter().map(|(text, width)| format!("{text:<width$}")).collect();
         writeln!(self.stdout, "{}", line.join("  ").trim_end())
+    }
+
+    /// Waits this long; says whether nobody reads any more.
+    pub fn is_closed_within(&self, wait: Duration) -> io::Result<bool> {
+        let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
+        let mut fds = [PollFd::new(self.stdout.get_ref(), PollFlags::empty())];
+        match poll(&mut fds, Some(&wait)) {
+            Err(Errno::INTR) => Ok(false),
+            outcome => Ok(outcome? > 0),
+        }
     }
 
     /// Lets everything out that was written; to be called before success is claimed.

@@ -1,61 +1,90 @@
 //! `falcon-cli wal dump`: every record, oldest first. It reads the files alone, so it works on a live or a stopped
 //! master's directory.
 
-use std::io;
-use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Stop;
-use super::args::Common;
+use super::args::{Common, Dump};
 use super::render::{Renderer, Row, put_bytes, shown};
+use super::{Stop, wal_dir};
 use crate::exit::{self, Failure};
 use crate::ids::Lsn;
 use crate::queue::{Enqueue, Event};
 use crate::time::Timestamp;
-use crate::wal::{DirDevice, LogDevice, Record, SegmentIo, WalError, names, visit_all};
+use crate::wal::{DirDevice, Follower, Record, RecordHead, visit_all};
 
-impl From<WalError> for Stop {
-    fn from(error: WalError) -> Self {
-        let status = match error {
-            WalError::Io { .. } => exit::IO,
-            _ => exit::REFUSED,
-        };
-        Stop::Failed(Failure::new(status, error))
-    }
-}
+/// How often a log that is followed is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Dumps the log in a directory.
-pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
-    let shown = dir.display();
-    let device = DirDevice::open(dir, SegmentIo::Auto).map_err(|error| {
-        let status = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => exit::NOT_FOUND,
-            _ => exit::IO,
-        };
-        Failure::new(status, format!("the directory {shown} cannot be read: {error}"))
-    })?;
-    let listed = device.names().map_err(WalError::io("listing the segments"))?;
-    if names::segments(&listed).is_empty() {
-        return Err(Failure::new(exit::NOT_FOUND, format!("there is no log in {shown}")).into());
-    }
-    let mut renderer = Renderer::new(common.output);
-    let visited = visit_all(&device, Lsn(1), |record| dump(&mut renderer, record))?;
-    renderer.flush()?;
-    if let Some(note) = visited.note {
-        exit::say(&format!(
-            "falcon-cli: {note}; if a master is writing this log now, that is its newest record"
-        ));
-    }
-    Ok(())
+pub fn run(common: &Common, args: &Dump) -> Result<(), Stop> {
+    let (device, firsts) = wal_dir::open(&args.dir)?;
+    let mut dumping = Dumping { args, renderer: Renderer::new(common.output), left: args.limit };
+    let outcome = if args.follow {
+        follow(&device, &mut dumping)
+    } else {
+        let from = Lsn(args.from.max(1));
+        visit_all(&device, from, |record| dumping.record(record)).map(|visited| {
+            let before = firsts.first().filter(|first| **first > from).map(|first| (from, Lsn(first.0 - 1)));
+            before.into_iter().chain(visited.given_up).for_each(tell_given_up);
+            if let Some(note) = visited.note {
+                exit::say(&format!(
+                    "falcon-cli: {note}; if a master is writing this log now, that is its newest record"
+                ));
+            }
+        })
+    };
+    dumping.renderer.flush()?;
+    outcome
 }
 
-fn dump(renderer: &mut Renderer, record: &Record<'_>) -> Result<(), Stop> {
-    let head = &record.head;
-    let event = Event::decode(head.kind, record.body).map_err(|error| {
-        Failure::new(exit::REFUSED, format!("record {} cannot be read: {error}", head.lsn))
-    })?;
-    let (fields, rest) = fields(head.lsn.0, &event);
+/// Goes on as records are appended.
+fn follow(device: &DirDevice, dumping: &mut Dumping<'_>) -> Result<(), Stop> {
+    let mut follower = Follower::new(device, Lsn(dumping.args.from.max(1)));
+    loop {
+        follower.proceed(|record| dumping.record(record))?.into_iter().for_each(tell_given_up);
+        dumping.renderer.flush()?;
+        if dumping.renderer.is_closed_within(LOOK_EVERY)? {
+            return Err(Stop::OutputClosed);
+        }
+    }
+}
+
+fn tell_given_up((first, last): (Lsn, Lsn)) {
+    exit::say(&format!("falcon-cli: records {first} to {last} were given up, nothing in them was needed"));
+}
+
+/// A dump under way.
+struct Dumping<'a> {
+    args: &'a Dump,
+    renderer: Renderer,
+    /// How many records may still be written.
+    left: Option<u64>,
+}
+
+impl Dumping<'_> {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Stop> {
+        let head = &record.head;
+        let event = Event::decode(head.kind, record.body).map_err(|error| {
+            Failure::new(exit::REFUSED, format!("record {} cannot be read: {error}", head.lsn))
+        })?;
+        let Dump { jobs, events, .. } = self.args;
+        let of_job = jobs.is_empty() || jobs.contains(&event.job().0);
+        let of_event = events.is_empty() || events.iter().any(|name| name.eq_ignore_ascii_case(event.name()));
+        if !of_job || !of_event {
+            return Ok(());
+        }
+        if self.left != Some(0) {
+            write(&mut self.renderer, head, &event)?;
+        }
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        if self.left == Some(0) { Err(Stop::Enough) } else { Ok(()) }
+    }
+}
+
+fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>) -> Result<(), Stop> {
+    let (fields, rest) = fields(head.lsn.0, event);
     let mut json = Map::new();
     json.insert("lsn".to_owned(), head.lsn.0.into());
     json.insert("term".to_owned(), head.term.into());

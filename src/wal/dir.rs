@@ -4,7 +4,7 @@
 //! A file is created, filled, synced, renamed, and the directory is synced; only then is it relied on.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -122,6 +122,15 @@ impl DirDevice {
     #[must_use]
     pub fn is_mapped(&self) -> bool {
         self.mapped
+    }
+
+    /// Up to `bytes` of a file from `offset` on; fewer only at its end.
+    pub(super) fn read_piece(&self, name: &str, offset: u32, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path_of(name))?;
+        file.seek(SeekFrom::Start(u64::from(offset)))?;
+        let mut piece = Vec::with_capacity(bytes);
+        file.take(bytes as u64).read_to_end(&mut piece)?;
+        Ok(piece)
     }
 
     fn path_of(&self, name: &str) -> PathBuf {

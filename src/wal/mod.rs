@@ -16,6 +16,7 @@
 
 mod dir;
 mod error;
+mod follow;
 mod keeping;
 mod memory;
 mod mend;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
+pub use follow::Follower;
 pub use keeping::{Backup, SegmentStats};
 pub use memory::MemoryDevice;
 pub use open::{Restore, WalConfig};

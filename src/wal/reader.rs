@@ -35,7 +35,20 @@ pub fn scan<'c, E>(
     first: Lsn,
     visit: &mut impl FnMut(&Record<'c>) -> Result<(), E>,
 ) -> Result<ScanEnd, E> {
-    let offset = SEGMENT_HEADER_BYTES as u32;
+    scan_from(content, SEGMENT_HEADER_BYTES as u32, stamp, first, visit)
+}
+
+/// The same from any place: a group that begins with the LSN `first` stands at `offset`.
+///
+/// # Errors
+/// The visitor's.
+pub fn scan_from<'c, E>(
+    content: &'c [u8],
+    offset: u32,
+    stamp: Stamp,
+    first: Lsn,
+    visit: &mut impl FnMut(&Record<'c>) -> Result<(), E>,
+) -> Result<ScanEnd, E> {
     let mut end = ScanEnd { offset, next_lsn: first, crc: 0, durable: Lsn(0), bad: Bad::Empty };
     let mut group = Vec::new();
     let (mut at, mut next) = (offset, first);

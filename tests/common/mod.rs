@@ -8,6 +8,7 @@
 
 pub mod faults;
 pub mod frames;
+pub mod logs;
 pub mod wire;
 
 use std::fs;
