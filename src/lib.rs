@@ -49,13 +49,16 @@
 //!    reactor               │   client ◀─────────────   │
 //!       │                  │     │                     │
 //!    master ◀──(local)─────┘     │                     │
-//!     │   │   \                  │                     │
-//!  queue  wal  protocol ◀────────┘     queue, wal ◀────┘
-//!     \    │   /
+//!     │    \                     │                     │
+//!  rebuilt  protocol ◀───────────┘         rebuilt ◀───┘
+//!   /   \     │
+//! queue wal   │
+//!    \   │   /
 //!   limits  ids  time  codec  exit  planted
 //! ```
 //!
-//! An arrow means "may use". Nothing is used upward; `queue`, `wal` and `protocol` do not know each other.
+//! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
+//! `protocol` do not know each other.
 //! `tests/tidy.rs` holds this against the code, and the outside crates of each module with it.
 //!
 //! # Where the design was changed
@@ -90,6 +93,7 @@ pub mod planted;
 pub mod protocol;
 pub mod queue;
 pub mod reactor;
+pub mod rebuilt;
 pub mod time;
 pub mod wal;
 pub mod worker;

@@ -15,11 +15,16 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("protocol", &[], &["bytes"]),
     ("queue", &[], &["bytes", "slab"]),
     ("wal", &[], &["bytes", "crc32fast", "memmap2", "rustix", "log"]),
-    ("master", &["queue", "wal", "protocol"], &["slab", "log"]),
+    ("rebuilt", &["queue", "wal"], &[]),
+    ("master", &["rebuilt", "queue", "wal", "protocol"], &["slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
     ("worker", &["client", "master", "protocol"], &["clap", "rustix", "signal_hook", "log"]),
-    ("cli", &["client", "wal", "queue", "protocol"], &["clap", "indicatif", "rustix", "serde", "serde_json"]),
+    (
+        "cli",
+        &["client", "rebuilt", "wal", "queue", "protocol"],
+        &["clap", "indicatif", "rustix", "serde", "serde_json"],
+    ),
     ("daemon", &["client", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
 const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "exit", "planted"];

@@ -83,6 +83,16 @@ pub enum Command {
 pub enum WalCommand {
     /// Write one line per record, oldest first.
     Dump(Dump),
+    /// Read every record and every snapshot, and tell what is damaged; exit status 1 then.
+    Verify {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// Show what lives in which segment, and the snapshots.
+    Stats {
+        /// The data directory.
+        dir: PathBuf,
+    },
 }
 
 /// Names of events, as the log has them now or will.

@@ -15,6 +15,8 @@ mod submit;
 mod wait;
 mod wal_dir;
 mod wal_dump;
+mod wal_stats;
+mod wal_verify;
 
 use std::io;
 
@@ -76,6 +78,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Snapshot => snapshot::run(&common),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(WalCommand::Dump(dump)) => wal_dump::run(&common, &dump),
+        Command::Wal(WalCommand::Verify { dir }) => wal_verify::run(&common, &dir),
+        Command::Wal(WalCommand::Stats { dir }) => wal_stats::run(&common, &dir),
     };
     match outcome {
         Ok(()) | Err(Stop::OutputClosed | Stop::Enough) => Ok(()),

@@ -51,7 +51,6 @@ use crate::wal::{Entry, SyncOutcome, SyncRequest, Wal};
 
 pub use crate::wal::{Progress, SyncThread, WalError};
 pub use config::{Config, ConfigError, SyncMode};
-pub use open::Rebuilt;
 pub use outbox::Outbox;
 
 /// Name and version that `HelloOk` carries.

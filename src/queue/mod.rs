@@ -22,6 +22,7 @@ mod leases;
 mod ready;
 mod restore;
 mod snapshot;
+mod survey;
 mod table;
 mod usage;
 

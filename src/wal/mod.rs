@@ -17,6 +17,7 @@
 mod dir;
 mod error;
 mod follow;
+mod inspect;
 mod keeping;
 mod memory;
 mod mend;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
 pub use follow::Follower;
+pub use inspect::{Inspection, Verified, inspect, verify};
 pub use keeping::{Backup, SegmentStats};
 pub use memory::MemoryDevice;
 pub use open::{Restore, WalConfig};

@@ -202,7 +202,7 @@ pub fn examine(
 }
 
 /// Reads a segment that a snapshot covers: every record in it has to be there.
-fn check_covered(
+pub(super) fn check_covered(
     device: &dyn LogDevice,
     snapshot: &Loaded,
     covered: &Covered,

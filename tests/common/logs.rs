@@ -36,7 +36,8 @@ pub fn copy(from: &Path, to: &Path) {
 #[track_caller]
 pub fn find(file: &Path, bytes: &[u8]) -> u64 {
     let content = fs::read(file).expect("a file");
-    let at = content.windows(bytes.len()).position(|window| window == bytes);
+    let first = bytes[0];
+    let at = (0..content.len()).find(|at| content[*at] == first && content[*at..].starts_with(bytes));
     at.unwrap_or_else(|| panic!("{bytes:?} is not in {}", file.display())) as u64
 }
 
