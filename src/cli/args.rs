@@ -71,6 +71,11 @@ pub enum Command {
     Stats,
     /// Let the master write a snapshot of its state, so that its next start reads less.
     Snapshot,
+    /// Copy the log of a running master; a master that is started on the copy is the restore.
+    Backup {
+        /// A directory that is empty or not there yet.
+        dir: PathBuf,
+    },
     /// Wait until no job is pending, delayed or in flight, with a progress bar.
     Wait(Wait),
     /// Look into a log; works on a live or a stopped master's directory.

@@ -5,6 +5,7 @@
 
 pub mod args;
 
+mod backup;
 mod connect;
 mod input;
 mod jobs_file;
@@ -76,6 +77,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Submit(submit) => submit::run(&common, &submit),
         Command::Stats => stats::run(&common),
         Command::Snapshot => snapshot::run(&common),
+        Command::Backup { dir } => backup::run(&common, &dir),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(WalCommand::Dump(dump)) => wal_dump::run(&common, &dump),
         Command::Wal(WalCommand::Verify { dir }) => wal_verify::run(&common, &dir),

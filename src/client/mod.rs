@@ -19,8 +19,8 @@ pub use token::read_token;
 
 use crate::ids::{JobId, LeaseId, Lsn};
 use crate::protocol::{
-    AckItem, Delivery, FailItem, Header, HeldLease, ItemStatus, LeaseStatus, List, Poll, ReleaseItem, Reply,
-    Request, SubmitJob, Submitted,
+    self, AckItem, Delivery, FailItem, Header, HeldLease, ItemStatus, LeaseStatus, List, Poll, ReadFile,
+    ReleaseItem, Reply, Request, SubmitJob, Submitted,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -36,6 +36,17 @@ pub struct Snapshot {
     pub lsn: Lsn,
     /// Size of its file.
     pub bytes: u64,
+}
+
+/// A file of a backup, to be read by its number in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFile {
+    /// Its name in the data directory.
+    pub name: String,
+    /// Bytes from its beginning that are to be read.
+    pub bytes: u32,
+    /// Size that the copy has to have; zeros follow what was read.
+    pub size: u32,
 }
 
 /// A client of one master.
@@ -257,6 +268,34 @@ impl<L: Link> Client<L> {
         let frame = self.exchange(&Request::Snapshot, SNAPSHOT_WAIT)?;
         match decoded(&frame)? {
             Reply::SnapshotOk { lsn, bytes } => Ok(Snapshot { lsn: Lsn(lsn), bytes }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Begins a backup: the files that make up the log now. They can be read until this client's link breaks.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn backup(&mut self) -> Result<Vec<BackupFile>, ClientError> {
+        let frame = self.exchange(&Request::Backup, Duration::ZERO)?;
+        let owned = |file: protocol::BackupFile<'_>| {
+            let protocol::BackupFile { name, bytes, size } = file;
+            BackupFile { name: name.to_owned(), bytes, size }
+        };
+        match decoded(&frame)? {
+            Reply::BackupOk(files) => Ok(files.iter().map(owned).collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Reads a piece of a file of the backup: fewer bytes than asked for only at its end.
+    ///
+    /// # Errors
+    /// `NotFound` when no backup was begun on this link, or it has no such file; see [`ClientError`].
+    pub fn read(&mut self, file: u16, offset: u32, bytes: u32) -> Result<Vec<u8>, ClientError> {
+        let frame = self.exchange(&Request::Read(ReadFile { file, offset, bytes }), Duration::ZERO)?;
+        match decoded(&frame)? {
+            Reply::ReadOk(piece) => Ok(piece.to_owned()),
             other => Err(unexpected(&other)),
         }
     }

@@ -52,7 +52,7 @@ pub use reader::{Visited, visit_all};
 pub use record::{Record, RecordHead, record_bytes};
 pub use recover::Progress;
 pub use snapshot_writer::{Outcome as SnapshotOutcome, SnapshotWriter};
-pub use storage::{LogDevice, Payload};
+pub use storage::{LogDevice, NewFile, Payload};
 pub use sync::{SyncOutcome, SyncRequest, SyncThread};
 
 use crate::ids::{Location, Lsn};

@@ -1,0 +1,164 @@
+//! `falcon-cli backup`: a consistent copy of a running master's log, over the protocol. A master that is started on the copy
+//! is the restore.
+//!
+//! Each file is written under another name and synced. All get their names at the end, in such an order that a daemon
+//! refuses a copy that was cut short. The copy is then read back and checked like any log. What was written by a backup
+//! that failed is removed.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::args::Common;
+use super::render::{Renderer, Row};
+use super::{Stop, connect, wal_verify};
+use crate::client::{BackupFile, Client, TcpLink};
+use crate::exit::{self, Failure};
+use crate::limits::{READ_BYTES_MAX, SEGMENT_PAGE_BYTES};
+use crate::wal::{DirDevice, LogDevice, NewFile, SegmentIo, names};
+
+/// Copies the log of the master that the options name into `dir`.
+pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
+    let mut client = connect::client(common)?;
+    let files = client.backup()?;
+    if let Some(odd) = files.iter().find(|file| !is_of_a_log(&file.name)) {
+        let text = format!("the master names a file {:?}, which is none of a log", odd.name);
+        return Err(Failure::new(exit::REFUSED, text).into());
+    }
+    let is_ours = make_empty(dir)?;
+    let copied = copy(&mut client, &files, dir);
+    if copied.is_err() {
+        remove(&files, dir, is_ours);
+    }
+    copied?;
+    let bytes: u64 = files.iter().map(|file| u64::from(file.size)).sum();
+    let shown = dir.display();
+    let text = format!(
+        "{} files, {bytes} bytes, were copied to {shown}; a master started there goes on",
+        files.len()
+    );
+    let listed: Vec<Value> =
+        files.iter().map(|file| json!({"name": file.name, "bytes": file.bytes, "size": file.size})).collect();
+    let mut renderer = Renderer::new(common.output);
+    renderer.row(&Row {
+        cells: &[(text, 0)],
+        json: json!({"dir": shown.to_string(), "bytes": bytes, "files": listed}),
+        quiet: shown.to_string(),
+    })?;
+    Ok(renderer.flush()?)
+}
+
+fn is_of_a_log(name: &str) -> bool {
+    let name = [name.to_owned()];
+    !names::segments(&name).is_empty() || !names::snapshots(&name).is_empty()
+}
+
+/// Makes the directory; says whether it was not there before.
+fn make_empty(dir: &Path) -> Result<bool, Failure> {
+    let shown = dir.display();
+    let cannot = |error: io::Error| {
+        Failure::new(exit::CANNOT_CREATE, format!("the directory {shown} cannot be made or used: {error}"))
+    };
+    match fs::create_dir(dir) {
+        Ok(()) => {
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = File::open(parent.unwrap_or(Path::new("."))).map_err(cannot)?;
+            parent.sync_all().map_err(cannot)?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if fs::read_dir(dir).map_err(cannot)?.next().is_some() {
+                let text =
+                    format!("{shown} is not empty; name a directory that is, or one that is not there yet");
+                return Err(Failure::new(exit::REFUSED, text));
+            }
+            Ok(false)
+        }
+        Err(error) => Err(cannot(error)),
+    }
+}
+
+fn copy(client: &mut Client<TcpLink>, files: &[BackupFile], dir: &Path) -> Result<(), Stop> {
+    let writing = |error: io::Error| {
+        Stop::from(Failure::new(exit::IO, format!("writing the copy in {} failed: {error}", dir.display())))
+    };
+    let device = DirDevice::open(dir, SegmentIo::Auto).map_err(writing)?;
+    let bar = ProgressBar::new(files.iter().map(|file| u64::from(file.size)).sum()).with_style(style());
+    for (number, file) in (0..).zip(files) {
+        bar.set_message(file.name.clone());
+        let mut copy = device.create(&names::being_made(&file.name)).map_err(writing)?;
+        let mut offset = 0;
+        while offset < file.bytes {
+            let piece = client.read(number, offset, READ_BYTES_MAX.min(file.bytes - offset))?;
+            let read = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            if read == 0 || read > file.bytes - offset {
+                let text = format!("the master gave {read} bytes of {} at {offset}", file.name);
+                return Err(Failure::new(exit::REFUSED, text).into());
+            }
+            append(&mut *copy, &piece).map_err(writing)?;
+            offset += read;
+            bar.inc(u64::from(read));
+        }
+        append_zeros(&mut *copy, file.size.saturating_sub(offset) as usize).map_err(writing)?;
+        copy.sync().map_err(writing)?;
+        bar.inc(u64::from(file.size.saturating_sub(offset)));
+    }
+    // The newest segment first and the snapshot last: a copy that lacks some of them has no beginning, and is refused.
+    for file in files.iter().rev() {
+        device.rename(&names::being_made(&file.name), &file.name).map_err(writing)?;
+        device.sync_names().map_err(writing)?;
+    }
+    bar.finish_and_clear();
+    let verified = wal_verify::look(&device)?;
+    if let Some(fault) = verified.faults.first() {
+        let text = format!("the copy is not what the master has: {fault}");
+        return Err(Failure::new(exit::REFUSED, text).into());
+    }
+    Ok(())
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// In pages: the daemon maps this file, and a page cache that holds it in larger pieces makes each of its syncs write one.
+fn append(copy: &mut dyn NewFile, bytes: &[u8]) -> io::Result<()> {
+    bytes.chunks(SEGMENT_PAGE_BYTES).try_for_each(|page| copy.append(page))
+}
+
+/// Really written, so that the daemon never meets a full disk in its map.
+fn append_zeros(copy: &mut dyn NewFile, mut bytes: usize) -> io::Result<()> {
+    let zeros = [0; SEGMENT_PAGE_BYTES];
+    while bytes > 0 {
+        // The first piece ends where a page does, since a file's size is a whole number of pages.
+        let piece = if bytes.is_multiple_of(SEGMENT_PAGE_BYTES) {
+            SEGMENT_PAGE_BYTES
+        } else {
+            bytes % SEGMENT_PAGE_BYTES
+        };
+        copy.append(&zeros[..piece])?;
+        bytes -= piece;
+    }
+    Ok(())
+}
+
+/// Removes what was written. What cannot be removed is told: it keeps the next backup from this directory.
+fn remove(files: &[BackupFile], dir: &Path, is_ours: bool) {
+    let gone = |path: &Path| match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            exit::say(&format!("falcon-cli: removing {}: {error}", path.display()));
+        }
+        _ => {}
+    };
+    for file in files {
+        gone(&dir.join(&file.name));
+        gone(&dir.join(names::being_made(&file.name)));
+    }
+    if is_ours && let Err(error) = fs::remove_dir(dir) {
+        exit::say(&format!("falcon-cli: removing {}: {error}", dir.display()));
+    }
+}
