@@ -5,8 +5,9 @@ use std::fmt::Write;
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::{
-    AckItem, Counts, Delivery, ErrorCode, FailItem, HeldLease, Hello, HelloOk, ItemStatus, LeaseStatus, List,
-    Poll, QueueCounts, Refusal, ReleaseItem, Reply, Request, Stats, SubmitJob, Submitted, VERSION,
+    AckItem, BackupFile, Counts, Delivery, ErrorCode, FailItem, HeldLease, Hello, HelloOk, ItemStatus,
+    LeaseStatus, List, Poll, QueueCounts, ReadFile, Refusal, ReleaseItem, Reply, Request, Stats, SubmitJob,
+    Submitted, VERSION,
 };
 
 const JOB: JobId = JobId(7);
@@ -37,6 +38,9 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
         ("Release", Request::Release(List::lent(&release))),
         ("Heartbeat", Request::Heartbeat(List::lent(&held))),
         ("Stats", Request::Stats),
+        ("Snapshot", Request::Snapshot),
+        ("Backup", Request::Backup),
+        ("Read", Request::Read(ReadFile { file: 1, offset: 1 << 20, bytes: 1 << 20 })),
     ];
     for (name, request) in all {
         request.check().unwrap();
@@ -87,6 +91,10 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         totals: counts,
         queues: List::lent(&queues),
     };
+    let files = [
+        BackupFile { name: "00000000000000000030.snap", bytes: 260, size: 260 },
+        BackupFile { name: "00000000000000000001.wal", bytes: 3000, size: 64 << 20 },
+    ];
     let refusal = Refusal::new(ErrorCode::StorageFull, "no room");
     let all = [
         ("HelloOk", Reply::HelloOk(hello)),
@@ -97,11 +105,17 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         ("ReleaseOk", Reply::ReleaseOk(List::lent(&done))),
         ("HeartbeatOk", Reply::HeartbeatOk(List::lent(&leases))),
         ("StatsOk", Reply::StatsOk(stats)),
+        ("SnapshotOk", Reply::SnapshotOk { lsn: 30, bytes: 260 }),
+        ("BackupOk", Reply::BackupOk(List::lent(&files))),
+        ("ReadOk", Reply::ReadOk(b"FALCNWAL")),
         ("Error", Reply::Error(refusal)),
+        ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
     ];
     for (name, reply) in all {
         let mut bytes = Vec::new();
-        reply.encode(u64::from(reply.kind() & 0xff), &mut bytes);
+        // Starting is said before any request was read.
+        let correlation = if name == "Starting" { 0 } else { u64::from(reply.kind() & 0xff) };
+        reply.encode(correlation, &mut bytes);
         let (header, body) = split_frame(&bytes).unwrap();
         assert_eq!(Reply::decode(header.kind, body).unwrap(), reply);
         take(name, bytes);
@@ -193,6 +207,7 @@ fn the_page_names_the_bounds_of_the_code() {
         ("lease", u64::from(LEASE_MS_MAX)),
         ("attempts", u64::from(ATTEMPTS_MAX)),
         ("queues", QUEUES_MAX as u64),
+        ("piece of a file", u64::from(READ_BYTES_MAX)),
     ] {
         assert!(page.contains(&grouped(bound)), "protocol.md lacks the bound of {name}, {}", grouped(bound));
     }
