@@ -108,8 +108,10 @@ fn a_dump_that_follows_goes_on_across_segments_and_a_master_that_was_killed() {
     master.kill();
     let master = Master::start(dir.path(), &["--sync", "never"]);
     master.submit(&["q", "after"]);
-    wait_until("a record of the next master", SOON, || told(&following).last() == Some(&(last + 1)));
-    assert_eq!(told(&following), (1..=last + 1).collect::<Vec<_>>());
+    // The master may move payloads meanwhile, too.
+    wait_until("a record of the next master", SOON, || told(&following).last() > Some(&last));
+    let told = told(&following);
+    assert_eq!(told, (1..=told.len() as u64).collect::<Vec<_>>());
     assert_eq!(following.stderr(), "");
 }
 
