@@ -212,10 +212,12 @@ impl Wal {
         Ok(Appended { lsn, tail_at })
     }
 
-    /// Whether everything is durable and nothing in the log says so yet.
+    /// Whether everything is durable and nothing in the log says so yet. On a full disk no mark is wanted: what is left
+    /// is kept for the jobs.
     #[must_use]
     pub fn wants_mark(&self) -> bool {
-        self.durable == self.last_lsn() && self.durable > self.vouched && !self.syncing
+        let is_unvouched = self.durable == self.last_lsn() && self.durable > self.vouched;
+        is_unvouched && !self.syncing && !self.is_short_of_space()
     }
 
     /// Writes a mark, which vouches for the newest record once it is durable itself. Where there is no room for it there

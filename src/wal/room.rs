@@ -43,6 +43,11 @@ impl Wal {
         Ok(())
     }
 
+    /// Whether a spare could not be made for want of space.
+    pub(super) fn is_short_of_space(&self) -> bool {
+        self.spare_retry_at > Timestamp(0)
+    }
+
     /// Whether there is anything for [`Wal::proceed`] to do, other than to try again what failed.
     #[must_use]
     pub fn is_making_room(&self) -> bool {
