@@ -56,7 +56,7 @@ impl Bug {
 pub fn is_planted(bug: Bug) -> bool {
     static AWAKE: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
     let awake = AWAKE.get_or_init(|| {
-        let name = std::env::var("FALCON_BUG").ok()?;
+        let name = std::env::var("FALCON_BUG").ok().filter(|name| !name.is_empty())?;
         let found = Bug::ALL.into_iter().find(|(known, _)| *known == name);
         Some(found.unwrap_or_else(|| panic!("FALCON_BUG names no bug: {name:?}")).1)
     });

@@ -166,7 +166,7 @@ fn take_keys(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeE
         let job = JobId(reader.u64("job")?);
         let key = reader.text8("key")?;
         // A job that has ended while the snapshot was taken is in it as it was before; the replay ends it again.
-        if queues.table.slot(job).is_none() && until > queues.now && queues.keys.job(key).is_none() {
+        if queues.table.slot(job).is_none() && queues.keys.job(key).is_none() {
             queues.keys.remember(key, job);
             queues.keys.ended(job, until);
         }
