@@ -19,6 +19,15 @@ const SECTOR_BYTES: usize = 512;
 /// Called before each operation that changes something.
 type Watcher = Arc<dyn Fn(&MemoryDevice) + Send + Sync>;
 
+/// What is done to which file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Operation {
+    /// The verb: create, write, zero, sync, rename, remove, or sync-names.
+    pub verb: &'static str,
+    /// The file; empty if none is named.
+    pub name: String,
+}
+
 /// A device in memory.
 #[derive(Clone, Default)]
 pub struct MemoryDevice {
@@ -34,6 +43,8 @@ struct Disk {
     /// The names after each change since they were last synced.
     changes: Vec<BTreeMap<String, u64>>,
     operations: u64,
+    /// The newest operation, while somebody watches.
+    operation: Operation,
     syncs: u64,
     /// Operations that are still carried out.
     power_left: Option<u64>,
@@ -163,6 +174,18 @@ impl MemoryDevice {
         self.locked().watcher = Some(Arc::new(watcher));
     }
 
+    /// The operation that a watcher was called for last.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        self.locked().operation.clone()
+    }
+
+    /// Syncs that were asked for, of files and of names, so far.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.locked().syncs
+    }
+
     /// Operations that changed something, so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
@@ -202,12 +225,14 @@ impl MemoryDevice {
     }
 
     /// Begins an operation that changes something.
-    fn operate(&self) -> io::Result<MutexGuard<'_, Disk>> {
-        let watcher = self.locked().watcher.clone();
-        if let Some(watcher) = watcher {
-            watcher(self);
-        }
+    fn operate(&self, verb: &'static str, file: File<'_>) -> io::Result<MutexGuard<'_, Disk>> {
         let mut disk = self.locked();
+        if let Some(watcher) = disk.watcher.clone() {
+            disk.operation = Operation { verb, name: disk.name(file) };
+            drop(disk);
+            watcher(self);
+            disk = self.locked();
+        }
         if let Some(left) = &mut disk.power_left {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::other("the power is gone"))?;
         }
@@ -216,7 +241,26 @@ impl MemoryDevice {
     }
 }
 
+/// A file, as an operation knows it.
+#[derive(Clone, Copy)]
+enum File<'a> {
+    Named(&'a str),
+    Open(u64),
+    None,
+}
+
 impl Disk {
+    fn name(&self, file: File<'_>) -> String {
+        match file {
+            File::Named(name) => name.to_owned(),
+            File::Open(id) => {
+                let named = self.names.iter().find(|(_, named)| **named == id);
+                named.map(|(name, _)| name.clone()).unwrap_or_default()
+            }
+            File::None => String::new(),
+        }
+    }
+
     fn left(
         &self,
         names: &BTreeMap<String, u64>,
@@ -295,7 +339,7 @@ impl LogDevice for MemoryDevice {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
-        let mut disk = self.operate()?;
+        let mut disk = self.operate("create", File::Named(name))?;
         let id = disk.next_file;
         disk.next_file += 1;
         disk.files.insert(id, MemoryFile::default());
@@ -312,15 +356,15 @@ impl LogDevice for MemoryDevice {
     }
 
     fn zero(&self, name: &str, from: u32, to: u32) -> io::Result<()> {
-        let mut disk = self.operate()?;
+        let mut disk = self.operate("zero", File::Named(name))?;
         let id = disk.id(name)?;
         disk.write(id, from as usize, &vec![0; to.saturating_sub(from) as usize])?;
         drop(disk);
-        self.operate()?.sync(id)
+        self.operate("sync", File::Named(name))?.sync(id)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut disk = self.operate()?;
+        let mut disk = self.operate("rename", File::Named(from))?;
         let id = disk.id(from)?;
         disk.names.remove(from);
         disk.names.insert(to.to_owned(), id);
@@ -329,7 +373,7 @@ impl LogDevice for MemoryDevice {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut disk = self.operate()?;
+        let mut disk = self.operate("remove", File::Named(name))?;
         disk.id(name)?;
         disk.names.remove(name);
         disk.names_changed();
@@ -337,7 +381,7 @@ impl LogDevice for MemoryDevice {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        let mut disk = self.operate()?;
+        let mut disk = self.operate("sync-names", File::None)?;
         if disk.count_sync() {
             return Err(io::Error::other("the test said so"));
         }
@@ -369,20 +413,20 @@ impl MemoryHandle {
 
 impl NewFile for MemoryHandle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.device.operate()?.write(self.id, self.bytes, bytes)?;
+        self.device.operate("write", File::Open(self.id))?.write(self.id, self.bytes, bytes)?;
         self.bytes += bytes.len();
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.device.operate()?.sync(self.id)
+        self.device.operate("sync", File::Open(self.id))?.sync(self.id)
     }
 }
 
 impl SegmentWriter for MemoryHandle {
     fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         assert!(offset as usize + bytes.len() <= self.bytes, "a write lies within its segment");
-        self.device.operate()?.write(self.id, offset as usize, bytes)
+        self.device.operate("write", File::Open(self.id))?.write(self.id, offset as usize, bytes)
     }
 
     fn publish(&mut self, _end: u32) -> io::Result<()> {
@@ -404,7 +448,7 @@ impl Segment for MemoryHandle {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.device.operate()?.sync(self.id)
+        self.device.operate("sync", File::Open(self.id))?.sync(self.id)
     }
 
     fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload> {

@@ -46,7 +46,7 @@ pub use error::WalError;
 pub use follow::Follower;
 pub use inspect::{Inspection, Verified, inspect, verify};
 pub use keeping::{Backup, SegmentStats};
-pub use memory::MemoryDevice;
+pub use memory::{MemoryDevice, Operation};
 pub use open::{Restore, WalConfig};
 pub use reader::{Visited, visit_all};
 pub use record::{Record, RecordHead, record_bytes};
