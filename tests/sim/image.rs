@@ -1,0 +1,235 @@
+//! Opening what a crash has left, and holding it against what was told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use falconqueue::ids::{JobId, SessionId};
+use falconqueue::master::{Config, Master, Progress, WalError};
+use falconqueue::protocol::frame::split_frame;
+use falconqueue::protocol::{AckItem, List, Request};
+use falconqueue::queue::Queues;
+use falconqueue::time::{Millis, Timestamp};
+use falconqueue::wal::{MemoryDevice, Operation};
+
+use super::client::{Got, Heard, heard, poll};
+use super::load::QUEUES;
+use super::told::{Submission, Told};
+use super::{Image, Sim, config};
+
+/// Which of the crash images are worked on to the end.
+const DEEP_EVERY: u64 = 20;
+
+/// A master on what a crash has left.
+pub struct Recovered {
+    pub master: Master,
+    pub device: MemoryDevice,
+    pub now: Timestamp,
+    /// Newest LSN that was recovered.
+    pub last: u64,
+    session: SessionId,
+    correlation: u64,
+}
+
+/// The jobs of a description, with the rest of their lines.
+pub fn jobs_of(queues: &Queues) -> BTreeMap<JobId, String> {
+    let lines = queues.describe();
+    let jobs = lines.iter().filter_map(|line| line.strip_prefix("job ")?.split_once(' '));
+    jobs.map(|(id, rest)| (JobId(id.parse().expect("a number")), rest.to_owned())).collect()
+}
+
+impl Recovered {
+    /// Opens; the state is handed to `look` as it was rebuilt, with the newest LSN and moment.
+    pub fn open(
+        device: &MemoryDevice,
+        config: Config,
+        now: Timestamp,
+        look: impl FnOnce(u64, Timestamp, &Queues),
+    ) -> Result<Recovered, WalError> {
+        let opened = Master::open(config, Arc::new(device.clone()), &Progress::default())?;
+        let mut master = opened.master;
+        let session = master.connected_locally("crash");
+        let mut recovered =
+            Recovered { master, device: device.clone(), now, last: 0, session, correlation: 0 };
+        recovered.last = match recovered.send(&Request::Stats).pop() {
+            Some(Heard::Records(records)) => records,
+            other => panic!("{other:?}"),
+        };
+        look(recovered.last, opened.last_at, recovered.master.queues());
+        recovered.master.start(now.max(opened.last_at));
+        recovered.master.queues().check();
+        Ok(recovered)
+    }
+
+    fn send(&mut self, request: &Request<'_>) -> Vec<Heard> {
+        self.correlation += 1;
+        let mut bytes = Vec::new();
+        request.encode(self.correlation, &mut bytes);
+        let (header, body) = split_frame(&bytes).unwrap();
+        self.master.receive(self.session, &header, body, self.now).expect("the log takes records");
+        heard(&mut self.master, self.session).into_iter().map(|(_, reply)| reply).collect()
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn ask(&mut self, request: &Request<'_>) -> Heard {
+        let mut all = self.send(request);
+        self.turn(0);
+        all.extend(heard(&mut self.master, self.session).into_iter().map(|(_, reply)| reply));
+        assert_eq!(all.len(), 1, "one answer: {all:?}");
+        all.remove(0)
+    }
+
+    pub fn turn(&mut self, span: u64) {
+        self.now = self.now.plus(Millis(span));
+        self.master.begin_turn(self.now).expect("the log takes records");
+        self.master.finish_turn(self.now).expect("the log takes records");
+        if let Some(request) = self.master.sync_request(self.now, true) {
+            self.master.synced(&request.run()).expect("the sync works");
+        }
+    }
+
+    /// All jobs that are pending, by one poll.
+    pub fn poll_all(&mut self) -> Vec<Got> {
+        match self.ask(&poll(&QUEUES, 1000, 0)) {
+            Heard::Jobs(jobs) => jobs,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn ack(&mut self, jobs: &[Got]) {
+        let items: Vec<AckItem<'_>> =
+            jobs.iter().map(|got| AckItem { job: got.job, lease: got.lease, result: b"" }).collect();
+        if !items.is_empty() {
+            match self.ask(&Request::Ack(List::lent(&items))) {
+                Heard::Items(items) => assert!(items.iter().all(|(_, refused)| refused.is_none())),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Holds the state against what was told up to `now`.
+    pub fn holds(&self, told: &Told) {
+        let queues = self.master.queues();
+        assert!(queues.next_job().0 > told.last_job, "job {} would be given again", told.last_job);
+        assert!(self.last >= told.last_lease, "lease {} would be given again", told.last_lease);
+        let jobs = jobs_of(queues);
+        for (id, fact) in &told.jobs {
+            assert!(fact.endings > 0 || jobs.contains_key(id), "job {id} was accepted and is gone");
+        }
+        for id in jobs.keys() {
+            assert!(!told.acked.contains(id), "job {id} was acked and is there: {}", jobs[id]);
+        }
+        for (key, id) in told.bound_keys(self.now) {
+            assert_eq!(queues.job_of_key(key), Some(id), "key {key}");
+        }
+    }
+
+    /// Polls what is pending and holds it against what was told.
+    pub fn holds_deliveries(&mut self, told: &Told) -> Vec<Got> {
+        let pending = self.master.queues().totals().pending;
+        let jobs = self.poll_all();
+        assert_eq!(jobs.len() as u64, pending, "a poll gets all that is pending");
+        for got in &jobs {
+            assert!(got.lease.0 > told.last_lease, "lease {} was given before", got.lease);
+            told.holds_payload(got);
+        }
+        jobs
+    }
+
+    /// As [`Self::holds_deliveries`], where the end of what was told may have been cut off: payloads are right.
+    pub fn holds_deliveries_of_damaged(&mut self, told: &Told) {
+        for got in self.poll_all() {
+            told.holds_payload(&got);
+        }
+    }
+
+    /// Ends every job that was told, wherever it stands, and checks each payload.
+    pub fn drain(&mut self, told: &Told) {
+        let mut left = jobs_of(self.master.queues());
+        left.retain(|_, line| !line.starts_with("Dead"));
+        for _ in 0..40 {
+            let jobs = self.holds_deliveries(told);
+            for got in &jobs {
+                left.remove(&got.job);
+            }
+            self.ack(&jobs);
+            if self.master.queues().unfinished() == (0, 0) {
+                break;
+            }
+            self.turn(300_000);
+        }
+        assert_eq!(self.master.queues().unfinished(), (0, 0), "every job comes to an end");
+        let dead = jobs_of(self.master.queues());
+        left.retain(|id, _| !dead.contains_key(id));
+        assert!(left.is_empty(), "jobs that were not delivered: {left:?}");
+    }
+
+    /// What was opened goes on working, also after another crash.
+    pub fn goes_on(mut self, told: &Told, config: &Config) {
+        let job = Submission {
+            queue: QUEUES[0],
+            key: String::new(),
+            priority: 0,
+            max_attempts: 3,
+            delay_ms: 0,
+            payload: super::told::payload(self.now.0, 300),
+        };
+        let lent = [job.lent()];
+        let Heard::Submitted(ids) = self.ask(&Request::Submit(List::lent(&lent))) else {
+            panic!("the job is taken")
+        };
+        let (id, _) = ids[0];
+        assert!(id.0 > told.last_job);
+        self.drain(told);
+        let again = self.device.crash();
+        let last = self.last;
+        let mut after = Recovered::open(&again, config.clone(), self.now, |now_last, _, _| {
+            assert!(now_last > last);
+        })
+        .expect("it opens once more");
+        assert_eq!(after.master.queues().unfinished(), (0, 0), "what was acked stays acked");
+        assert_eq!(after.poll_all().len(), 0);
+    }
+}
+
+impl Sim {
+    /// Opens a crash image and holds it against everything that is known; `deep` is to go on with it, too.
+    pub fn holds_image(&self, image: &MemoryDevice, deep: bool) {
+        let config = config(self.config.seed);
+        let mut recovered = Recovered::open(image, config.clone(), self.now, |last, at, queues| {
+            self.history.holds_recovered((last, at), self.now, queues);
+        })
+        .unwrap_or_else(|error| panic!("a crash image is refused: {error}"));
+        recovered.holds(&self.told);
+        if deep {
+            recovered.goes_on(&self.told, &config);
+        } else {
+            recovered.holds_deliveries(&self.told);
+        }
+    }
+
+    /// The crash images that were taken and not looked at.
+    pub fn take_images(&self) -> Vec<Image> {
+        std::mem::take(&mut *self.images.lock().expect("one thread"))
+    }
+
+    /// Looks at all crash images that were taken, some deeply.
+    pub fn hold_images(&mut self) {
+        for image in self.take_images() {
+            let place = Place(&image.operation, image.number);
+            self.looked_at += 1;
+            self.holds_image(&image.device, self.looked_at.is_multiple_of(DEEP_EVERY));
+            drop(place);
+        }
+    }
+}
+
+/// Says at a failure before which operation the crash was.
+pub struct Place<'a>(pub &'a Operation, pub u64);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the crash was before operation {}: {} {}", self.1, self.0.verb, self.0.name);
+        }
+    }
+}
