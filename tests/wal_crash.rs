@@ -49,7 +49,7 @@ fn no_crash_before_any_operation_takes_back_what_was_told() {
     let per_1000 = size("FQ_SIM_IMAGES", if cfg!(debug_assertions) { 200 } else { 1000 });
     let (images, all) = (AtomicU64::new(0), AtomicU64::new(0));
     // A segment is recycled only if it is given up while a spare is lacking: rare in a short run.
-    let never = Mutex::new(BTreeSet::from_iter(EVENTS.into_iter().chain(OPERATIONS)));
+    let never = Mutex::new(EVENTS.into_iter().chain(OPERATIONS).collect::<BTreeSet<_>>());
     each_seed("wal_crash", "no_crash_before_any_operation", 1, |seed| {
         let mut sim = Sim::watched(seed, per_1000);
         while sim.device.operations() < operations
