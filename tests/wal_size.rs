@@ -1,0 +1,208 @@
+//! The disk stays small: whatever the lifetimes of jobs, the files take less than twice what lives in them and four
+//! segments.
+//!
+//! The full size: `FQ_SIM_FULL=1 cargo test --release --test wal_size -- --nocapture`
+
+mod sim;
+
+use falconqueue::ids::{LeaseId, SessionId};
+use falconqueue::master::{Config, Master, Progress};
+use falconqueue::protocol::{AckItem, List, ReleaseItem, Request, SubmitJob};
+use falconqueue::time::{Millis, Timestamp};
+use falconqueue::wal::{LogDevice, MemoryDevice};
+use sim::client::{Got, Heard, heard, poll};
+use sim::{Random, START, each_seed, size};
+use std::sync::Arc;
+
+/// A master that is driven in batches, and how large its files have been.
+struct Driven {
+    master: Master,
+    device: MemoryDevice,
+    now: Timestamp,
+    session: SessionId,
+    segment_bytes: u64,
+    /// Whether the log is past its beginning.
+    warm: bool,
+    most: Most,
+}
+
+/// The largest excess over twice the live bytes.
+#[derive(Default, Debug)]
+struct Most {
+    excess: i64,
+    used: u64,
+    live: u64,
+    files: Vec<(String, u64)>,
+}
+
+impl Driven {
+    fn new(segment_bytes: u32) -> Driven {
+        let device = MemoryDevice::default();
+        let config = Config { segment_bytes, beside: false, seed: 1, ..Config::default() };
+        let opened = Master::open(config, Arc::new(device.clone()), &Progress::default()).expect("it opens");
+        let mut master = opened.master;
+        master.start(START);
+        let session = master.connected_locally("size");
+        let segment_bytes = u64::from(segment_bytes);
+        Driven { master, device, now: START, session, segment_bytes, warm: false, most: Most::default() }
+    }
+
+    fn ask(&mut self, request: &Request<'_>) -> Heard {
+        let mut bytes = Vec::new();
+        request.encode(1, &mut bytes);
+        let (header, body) = falconqueue::protocol::frame::split_frame(&bytes).expect("a frame");
+        self.master.receive(self.session, &header, body, self.now).expect("the log takes records");
+        // About 55,000 jobs a second go through; with smaller segments as much slower.
+        self.turn(3 * scale() as u64);
+        heard(&mut self.master, self.session).pop().expect("an answer").1
+    }
+
+    fn turn(&mut self, span: u64) {
+        self.now = self.now.plus(Millis(span));
+        self.master.begin_turn(self.now).expect("the log takes records");
+        self.master.finish_turn(self.now).expect("the log takes records");
+        if let Some(request) = self.master.sync_request(self.now, true) {
+            self.master.synced(&request.run()).expect("the sync works");
+        }
+        let (used, live) = (self.device.used_bytes(), self.master.queues().live_bytes());
+        let excess = used.cast_signed() - 2 * live.cast_signed();
+        if self.warm && excess > self.most.excess {
+            self.most = Most { excess, used, live, files: self.files() };
+        }
+    }
+
+    fn files(&self) -> Vec<(String, u64)> {
+        let names = self.device.names().expect("a memory device lists");
+        names.into_iter().map(|name| (name.clone(), self.device.bytes(&name).expect("it is there"))).collect()
+    }
+
+    fn submit(&mut self, count: usize, payload: &[u8]) {
+        self.submit_later(count, payload, 0);
+    }
+
+    fn submit_later(&mut self, count: usize, payload: &[u8], delay_ms: u64) {
+        let job = SubmitJob {
+            queue: "a",
+            key: "",
+            priority: 128,
+            max_attempts: 3,
+            delay_ms,
+            timeout_ms: 0,
+            payload,
+        };
+        let jobs = vec![job; count];
+        let Heard::Submitted(ids) = self.ask(&Request::Submit(List::lent(&jobs))) else {
+            panic!("not taken")
+        };
+        assert_eq!(ids.len(), count);
+    }
+
+    fn poll(&mut self, count: u16) -> Vec<Got> {
+        match self.ask(&poll(&["a"], count, 0)) {
+            Heard::Jobs(jobs) => jobs,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ack(&mut self, jobs: &[Got]) {
+        let items: Vec<AckItem<'_>> =
+            jobs.iter().map(|got| AckItem { job: got.job, lease: got.lease, result: b"" }).collect();
+        assert!(matches!(self.ask(&Request::Ack(List::lent(&items))), Heard::Items(_)));
+    }
+
+    fn release(&mut self, jobs: &[Got], delay_ms: u64) {
+        let item = |got: &Got| ReleaseItem { job: got.job, lease: LeaseId(got.lease.0), delay_ms };
+        let items: Vec<ReleaseItem> = jobs.iter().map(item).collect();
+        assert!(matches!(self.ask(&Request::Release(List::lent(&items))), Heard::Items(_)));
+    }
+
+    /// Holds the files against the bound.
+    fn holds(&self, what: &str) {
+        let Most { excess, used, live, files } = &self.most;
+        let segments = excess * 100 / self.segment_bytes.cast_signed();
+        let share = used * 100 / (2 * live + 4 * self.segment_bytes);
+        eprintln!(
+            "{what}: at most {used} bytes with {live} live, which is twice these and {segments} % of a segment, and {share} % \
+             of the bound"
+        );
+        assert!(*excess < 4 * self.segment_bytes.cast_signed(), "{what}: {files:#?}");
+    }
+}
+
+/// One in so many, unless the full size is asked for.
+fn scale() -> usize {
+    match (size("FQ_SIM_FULL", 0), cfg!(debug_assertions)) {
+        (0, true) => 100,
+        (0, false) => 20,
+        _ => 1,
+    }
+}
+
+/// Segments shrink with the jobs, as far as a batch still fits into one.
+fn segment_bytes() -> u32 {
+    ((64usize << 20) / scale()).next_multiple_of(4096) as u32
+}
+
+#[test]
+fn jobs_that_are_given_back_again_and_again_take_no_room() {
+    let jobs = 50_000 / scale();
+    let mut driven = Driven::new(segment_bytes());
+    for at in (0..jobs).step_by(500) {
+        driven.submit(500.min(jobs - at), &[7; 64]);
+    }
+    driven.warm = true;
+    for _ in 0..40 {
+        let mut left = jobs;
+        while left > 0 {
+            let got = driven.poll(500);
+            assert!(!got.is_empty());
+            left -= got.len();
+            driven.release(&got, 60_000);
+        }
+        driven.turn(60_000);
+    }
+    driven.holds("50,000 jobs, each given back 40 times");
+}
+
+#[test]
+fn a_few_old_jobs_among_many_that_are_done_take_little_room() {
+    let (kept, done) = (290 / scale().min(10), 4_000_000 / scale());
+    let mut driven = Driven::new(segment_bytes());
+    let mut random = Random(1);
+    let (mut submitted, mut left) = (0, 0);
+    driven.warm = true;
+    while submitted < done {
+        driven.submit(500, &[7; 64]);
+        submitted += 500;
+        let mut got = driven.poll(500);
+        if left < kept && random.one_in((done / 500 / kept).max(1) as u64) {
+            let old = got.pop().expect("a job");
+            driven.release(&[old], 30 * 24 * 3_600_000);
+            left += 1;
+        }
+        driven.ack(&got);
+    }
+    driven.holds("290 old jobs among 4,000,000 that are done");
+}
+
+#[test]
+fn jobs_of_all_lifetimes_take_little_room() {
+    each_seed("wal_size", "jobs_of_all_lifetimes", 1, |seed| {
+        let mut driven = Driven::new(segment_bytes());
+        let mut random = Random(seed);
+        driven.warm = true;
+        let unit = 20 * scale() as u64;
+        for _ in 0..size("FQ_SIM_BATCHES", if cfg!(debug_assertions) { 1500 } else { 4000 }) {
+            let bytes = [0, 64, 300, 3000][random.index(4)];
+            let payload = vec![7; random.below(bytes + 1) as usize];
+            // A job lives as long as it is delayed: not at all, for some batches, or for a large part of the run.
+            let delay = [0, 0, 0, 10, 10, 100, 1000, 3000][random.index(8)];
+            driven.submit_later(50, &payload, random.below(delay + 1) * unit);
+            let got = driven.poll(1000);
+            if !got.is_empty() {
+                driven.ack(&got);
+            }
+        }
+        driven.holds("jobs of all lifetimes");
+    });
+}
