@@ -132,10 +132,15 @@ impl Driven {
 /// One in so many, unless the full size is asked for.
 fn scale() -> usize {
     match (size("FQ_SIM_FULL", 0), cfg!(debug_assertions)) {
-        (0, true) => 100,
+        (0, true) => 40,
         (0, false) => 20,
         _ => 1,
     }
+}
+
+/// Jobs of one request.
+fn batch() -> usize {
+    500.min(10_000 / scale())
 }
 
 /// Segments shrink with the jobs, as far as a batch still fits into one.
@@ -147,14 +152,14 @@ fn segment_bytes() -> u32 {
 fn jobs_that_are_given_back_again_and_again_take_no_room() {
     let jobs = 50_000 / scale();
     let mut driven = Driven::new(segment_bytes());
-    for at in (0..jobs).step_by(500) {
-        driven.submit(500.min(jobs - at), &[7; 64]);
+    for at in (0..jobs).step_by(batch()) {
+        driven.submit(batch().min(jobs - at), &[7; 64]);
     }
     driven.warm = true;
     for _ in 0..40 {
         let mut left = jobs;
         while left > 0 {
-            let got = driven.poll(500);
+            let got = driven.poll(batch() as u16);
             assert!(!got.is_empty());
             left -= got.len();
             driven.release(&got, 60_000);
@@ -172,10 +177,10 @@ fn a_few_old_jobs_among_many_that_are_done_take_little_room() {
     let (mut submitted, mut left) = (0, 0);
     driven.warm = true;
     while submitted < done {
-        driven.submit(500, &[7; 64]);
-        submitted += 500;
-        let mut got = driven.poll(500);
-        if left < kept && random.one_in((done / 500 / kept).max(1) as u64) {
+        driven.submit(batch(), &[7; 64]);
+        submitted += batch();
+        let mut got = driven.poll(batch() as u16);
+        if left < kept && random.one_in((done / batch() / kept).max(1) as u64) {
             let old = got.pop().expect("a job");
             driven.release(&[old], 30 * 24 * 3_600_000);
             left += 1;
@@ -192,7 +197,7 @@ fn jobs_of_all_lifetimes_take_little_room() {
         let mut random = Random(seed);
         driven.warm = true;
         let unit = 20 * scale() as u64;
-        for _ in 0..size("FQ_SIM_BATCHES", if cfg!(debug_assertions) { 1500 } else { 4000 }) {
+        for _ in 0..size("FQ_SIM_BATCHES", if cfg!(debug_assertions) { 700 } else { 4000 }) {
             let bytes = [0, 64, 300, 3000][random.index(4)];
             let payload = vec![7; random.below(bytes + 1) as usize];
             // A job lives as long as it is delayed: not at all, for some batches, or for a large part of the run.
@@ -205,4 +210,32 @@ fn jobs_of_all_lifetimes_take_little_room() {
         }
         driven.holds("jobs of all lifetimes");
     });
+}
+
+/// Every waiting job keeps room for its dispatch and its end, which is more than a small payload takes.
+#[test]
+#[ignore = "the room that is kept for a waiting job is 224 bytes and a quarter more, and twice a small one less than that"]
+fn a_backlog_of_small_jobs_takes_little_room() {
+    let jobs = size("FQ_SIM_BACKLOG", 3_000_000) as usize / scale();
+    let mut driven = Driven::new(segment_bytes());
+    driven.warm = true;
+    for _ in 0..jobs / batch() {
+        driven.submit(batch(), &[7; 64]);
+    }
+    eprintln!(
+        "{jobs} jobs wait: {} bytes, {} live",
+        driven.device.used_bytes(),
+        driven.master.queues().live_bytes()
+    );
+    let mut left = jobs / batch() * batch();
+    while left > 0 {
+        let got = driven.poll(batch() as u16);
+        left -= got.len();
+        driven.ack(&got);
+    }
+    for _ in 0..10 {
+        driven.turn(1000);
+    }
+    eprintln!("all done: {} bytes, {:?}", driven.device.used_bytes(), driven.files());
+    driven.holds("a backlog of small jobs");
 }
