@@ -198,6 +198,7 @@ fn open_log(
         let status = match error {
             WalError::Damaged { .. }
             | WalError::Segment { .. }
+            | WalError::OtherName { .. }
             | WalError::Header { .. }
             | WalError::Missing { .. }
             | WalError::Snapshot { .. }

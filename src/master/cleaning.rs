@@ -78,7 +78,7 @@ impl Master {
         let mut bytes = 0;
         let mut live_bytes = 0;
         let mut victim: Option<(u64, u32)> = None;
-        for segment in self.wal.full_segments().filter(|segment| segment.next.0 - 1 <= base.0) {
+        for segment in self.wal.full_segments().filter(|segment| segment.next <= base) {
             bytes += u64::from(segment.bytes);
             live_bytes += live(&segment);
             let per_mille = live(&segment) * 1000 / u64::from(segment.bytes);

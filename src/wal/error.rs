@@ -45,6 +45,15 @@ pub enum WalError {
         /// What is wrong with it.
         fault: HeaderFault,
     },
+    /// A segment whose header is that of a segment of another name.
+    OtherName {
+        /// First LSN in its name.
+        segment: Lsn,
+        /// The log that its header names.
+        log_id: u128,
+        /// The epoch that its header names.
+        epoch: u32,
+    },
     /// Records that are needed are not there.
     Missing {
         /// The first one.
@@ -120,6 +129,11 @@ impl fmt::Display for WalError {
             WalError::Header { segment, fault } => write!(
                 f,
                 "file {segment:020}.wal cannot be used: {fault}. Move it away if it does not belong here. {ADVICE}"
+            ),
+            WalError::OtherName { segment, .. } => write!(
+                f,
+                "file {segment:020}.wal cannot be used: its header names another LSN than its name. Move it away if it \
+                 does not belong here"
             ),
             WalError::Missing { from, to, before } => {
                 let place = before.map_or_else(

@@ -151,7 +151,8 @@ impl Wal {
         let mut index = 0;
         self.segments.retain_mut(|held| {
             index += 1;
-            let is_replayed = held.covered.next.0 - 1 > base.0 && !is_planted(Bug::SegmentGivenUpEarly);
+            // The segment that was written when the snapshot was begun is where a replay begins, even if it ends there.
+            let is_replayed = held.covered.next.0 > base.0 && !is_planted(Bug::SegmentGivenUpEarly);
             if index > full || is_replayed || !is_dead(held.covered.epoch) {
                 return true;
             }

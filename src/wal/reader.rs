@@ -151,7 +151,7 @@ pub fn read_segment(
     let header =
         SegmentHeader::decode(content).map_err(|fault| WalError::Header { segment: first, fault })?;
     if header.first_lsn != first {
-        return Err(refused("its header names another LSN than its name"));
+        return Err(WalError::OtherName { segment: first, log_id: header.log_id, epoch: header.epoch });
     }
     // A shorter file was cut off by somebody; what is left is judged like a torn tail.
     if content.len() > header.segment_bytes as usize {
@@ -196,6 +196,7 @@ pub fn visit_all<E: From<WalError>>(
             {
                 continue;
             }
+            Err(WalError::OtherName { .. }) if is_last || is_gone(device, *first) => continue,
             Err(WalError::Io { .. }) if is_gone(device, *first) => continue,
             Err(error) => return Err(error.into()),
         };

@@ -271,9 +271,29 @@ impl Tail<'_> {
                     self.without_header(*first, &content, later, &mut found)?;
                     return Ok(found);
                 }
+                // A segment that was given up got its second name, but a crash came before its new header.
+                Err(WalError::OtherName { log_id, epoch, .. })
+                    if found.segments.last().is_some_and(|before| {
+                        before.header.log_id == log_id && before.header.epoch >= epoch
+                    }) =>
+                {
+                    self.without_header(*first, &content, later, &mut found)?;
+                    return Ok(found);
+                }
                 Err(error) => return Err(error),
             };
             self.progress.read(content.len());
+            // A mark takes no LSN: if it was the last of the segment before and never synced, only its place is missing.
+            let lacks_mark = found.segments.last().is_some_and(|before| {
+                before.next_lsn == header.first_lsn
+                    && before.header.log_id == header.log_id
+                    && before.header.epoch < header.epoch
+                    && before.end < header.before_end
+            });
+            if lacks_mark {
+                self.end_before(&firsts[index..], &mut found)?;
+                return Ok(found);
+            }
             self.check_continues(&found, &header)?;
             found.durable = found.durable.max(header.durable);
             found.last_epoch = header.epoch;
@@ -302,6 +322,27 @@ impl Tail<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// The newest segment that was found lacks its end, and these come after it.
+    fn end_before(&self, later: &[Lsn], found: &mut Examined) -> Result<(), WalError> {
+        let Some(FoundSegment { header, end, .. }) = found.segments.last().copied() else { return Ok(()) };
+        let mut content = Vec::new();
+        read_segment(self.device, header.first_lsn, &mut content, false)?;
+        let Ok(ScanEnd { bad, .. }) =
+            scan(&content, header.stamp(), header.first_lsn, &mut |_| Ok::<(), std::convert::Infallible>(()));
+        let hole = Hole {
+            first: header.first_lsn,
+            content: &content,
+            log_id: header.log_id,
+            epochs: header.epoch..=header.epoch,
+            segment_bytes: header.segment_bytes as usize,
+            used_before: header.used_before,
+            offset: end,
+            bad,
+            later,
+        };
+        self.end_at_hole(&hole, found)
     }
 
     fn check_continues(&self, found: &Examined, header: &SegmentHeader) -> Result<(), WalError> {
@@ -423,6 +464,11 @@ fn look_into(
         }
         Ok(header) => (Some(header), header.epoch..=header.epoch),
         Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => (None, above.clone()),
+        Err(WalError::OtherName { log_id: other, epoch, .. })
+            if other == log_id && epoch < *above.start() =>
+        {
+            (None, above.clone())
+        }
         Err(error) => return Err(error),
     };
     let seed = Stamp::new(log_id, 0).seed;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use falconqueue::ids::Lsn;
-use falconqueue::master::{Rebuilt, WalError};
+use falconqueue::master::WalError;
 use falconqueue::queue::{Event, Queues};
+use falconqueue::rebuilt::Rebuilt;
 use falconqueue::time::Timestamp;
 use falconqueue::wal::{MemoryDevice, Restore, visit_all};
 

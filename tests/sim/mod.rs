@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::{Config, Master, Progress, WalError};
 use falconqueue::time::{Millis, Timestamp};
-use falconqueue::wal::{LogDevice, MemoryDevice, Operation, SyncOutcome, SyncRequest, names};
+use falconqueue::wal::{MemoryDevice, Operation, SyncOutcome, SyncRequest};
 
 use client::Sent;
 use history::History;
@@ -252,11 +252,6 @@ impl Sim {
         self.sent.clear();
         self.held.clear();
         (self.syncing, self.synced) = (None, None);
-        for name in self.device.names().expect("a memory device lists") {
-            if names::is_leftover(&name) {
-                self.device.remove(&name).map_err(WalError::io("removing a leftover"))?;
-            }
-        }
         let opened = Master::open(self.config.clone(), Arc::new(self.device.clone()), &Progress::default())?;
         self.master = opened.master;
         self.master.start(self.now);
