@@ -3,7 +3,7 @@
 use crate::ids::{Location, Lsn};
 use crate::queue::{Event, Queues, Restoring};
 use crate::time::Timestamp;
-use crate::wal::{Record, Restore, WalError};
+use crate::wal::{Record, RecordHead, Restore, WalError};
 
 /// The state that a log comes to, while it is read.
 #[derive(Debug, Default)]
@@ -16,6 +16,17 @@ pub struct Rebuilt {
 }
 
 impl Rebuilt {
+    /// Carries out the event of a record.
+    ///
+    /// # Errors
+    /// `Replay` when it does not fit what came before.
+    pub fn event(&mut self, record: &Record<'_>, event: &Event<'_>) -> Result<(), WalError> {
+        let RecordHead { lsn, at, epoch, .. } = record.head;
+        self.last_at = self.last_at.max(at);
+        let location = payload_location(epoch, record.body_at, record.body.len(), event);
+        self.queues.apply(lsn, at, event, location).map_err(|broken| replay(broken.to_string()))
+    }
+
     /// Holds the state against the segments that are there: every payload has to lie in one.
     ///
     /// # Errors
@@ -47,12 +58,9 @@ impl Restore for Rebuilt {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), WalError> {
-        let lsn = record.head.lsn;
         let event = Event::decode(record.head.kind, record.body)
-            .map_err(|error| replay(format!("record {lsn}: {error}")))?;
-        self.last_at = self.last_at.max(record.head.at);
-        let location = payload_location(record.head.epoch, record.body_at, record.body.len(), &event);
-        self.queues.apply(lsn, record.head.at, &event, location).map_err(|broken| replay(broken.to_string()))
+            .map_err(|error| replay(format!("record {}: {error}", record.head.lsn)))?;
+        self.event(record, &event)
     }
 }
 

@@ -93,11 +93,24 @@ pub enum WalCommand {
         /// The data directory.
         dir: PathBuf,
     },
+    /// Make a log that falcond refuses one that it serves, without the jobs that cannot be read. It tells which these are,
+    /// and asks. No master may run.
+    Repair(Repair),
     /// Show what lives in which segment, and the snapshots.
     Stats {
         /// The data directory.
         dir: PathBuf,
     },
+}
+
+/// What to repair.
+#[derive(Debug, clap::Args)]
+pub struct Repair {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// Do it without asking.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Names of events, as the log has them now or will.

@@ -16,6 +16,8 @@ mod submit;
 mod wait;
 mod wal_dir;
 mod wal_dump;
+mod wal_repair;
+mod wal_salvage;
 mod wal_stats;
 mod wal_verify;
 
@@ -81,6 +83,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(WalCommand::Dump(dump)) => wal_dump::run(&common, &dump),
         Command::Wal(WalCommand::Verify { dir }) => wal_verify::run(&common, &dir),
+        Command::Wal(WalCommand::Repair(repair)) => wal_repair::run(&common, &repair),
         Command::Wal(WalCommand::Stats { dir }) => wal_stats::run(&common, &dir),
     };
     match outcome {

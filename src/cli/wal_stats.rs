@@ -12,7 +12,7 @@ use super::args::{Common, Output};
 use super::render::{Renderer, Row};
 use super::{Stop, wal_dir};
 use crate::ids::{JobId, Lsn};
-use crate::queue::Queues;
+use crate::queue::{PayloadAt, Queues};
 use crate::rebuilt::Rebuilt;
 use crate::wal::{DirDevice, Inspection, LogDevice, SegmentStats, WalError, inspect, names};
 
@@ -96,7 +96,7 @@ fn look(device: &DirDevice) -> Result<(Inspection, Queues), WalError> {
 
 fn segments(inspection: &Inspection, queues: &Queues) -> Vec<Segment> {
     let mut oldest: HashMap<u32, JobId> = HashMap::new();
-    for (job, at) in queues.payloads() {
+    for PayloadAt { job, at, .. } in queues.payloads() {
         let first = oldest.entry(at.epoch).or_insert(job);
         *first = job.min(*first);
     }

@@ -47,6 +47,7 @@ pub use apply::Broken;
 pub use event::{DeathReason, Enqueue, Event};
 pub use restore::Restoring;
 pub use snapshot::Slice;
+pub use survey::PayloadAt;
 pub use usage::{SegmentUse, live_bytes};
 
 /// All queues and their jobs.

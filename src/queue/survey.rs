@@ -1,12 +1,141 @@
-//! Looking at all jobs at once: for commands, not for the running master.
+//! Looking at all jobs at once, and taking jobs out of a state that was rebuilt across damage: for commands, not for the
+//! running master, which changes what is durable by `apply` alone.
 
-use super::Queues;
-use crate::ids::{JobId, Location};
+use super::deadlines::NIL;
+use super::{Queues, State};
+use crate::ids::{JobId, Location, QueueId};
+use crate::time::Timestamp;
+
+/// A payload in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadAt {
+    /// Its job.
+    pub job: JobId,
+    /// Where it lies.
+    pub at: Location,
+    /// Its length.
+    pub bytes: u32,
+}
 
 impl Queues {
-    /// The jobs that have a payload and where that lies, in the order of their ids.
-    pub fn payloads(&self) -> impl Iterator<Item = (JobId, Location)> {
+    /// The payloads of all jobs that have one.
+    pub fn payloads(&self) -> impl Iterator<Item = PayloadAt> {
         let entries = self.table.slots().map(|slot| &self.table[slot]);
-        entries.filter(|entry| entry.payload_bytes > 0).map(|entry| (entry.id, entry.payload_at))
+        entries.filter(|entry| entry.payload_bytes > 0).map(|entry| PayloadAt {
+            job: entry.id,
+            at: entry.payload_at,
+            bytes: entry.payload_bytes,
+        })
+    }
+
+    /// How many jobs there are, dead ones among them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether this job is there.
+    #[must_use]
+    pub fn has(&self, job: JobId) -> bool {
+        self.table.slot(job).is_some()
+    }
+
+    /// The jobs in flight, in no order that means anything.
+    pub fn in_flight(&self) -> impl Iterator<Item = JobId> {
+        let entries = self.table.slots().map(|slot| &self.table[slot]);
+        entries.filter(|entry| entry.state == State::InFlight).map(|entry| entry.id)
+    }
+
+    /// Takes out a job that is lost, and its key: a submit with that makes a job again.
+    pub fn forget(&mut self, job: JobId) {
+        if self.take_out(job).is_some() {
+            self.keys.ended(job, Timestamp(0));
+            self.keys.advance(self.now);
+        }
+    }
+
+    /// Takes out a job that is known to be completed, whatever state it seems to be in.
+    pub fn complete(&mut self, job: JobId, key_until: Timestamp) {
+        if let Some(queue) = self.take_out(job) {
+            self.queues[queue.0 as usize].counters.completed += 1;
+            self.keys.ended(job, key_until);
+            self.keys.advance(self.now);
+        }
+    }
+
+    /// Leaves out the ids below this one: they may have been given to jobs that nothing is known of.
+    pub fn leave_out_ids(&mut self, below: JobId) {
+        self.next_job = self.next_job.max(below);
+    }
+
+    fn take_out(&mut self, job: JobId) -> Option<QueueId> {
+        let slot = self.table.slot(job)?;
+        let lease = self.table[slot].lease;
+        self.leave_state(slot);
+        if lease != NIL {
+            self.leases.end(lease);
+        }
+        self.errors.remove(&job);
+        let entry = &self.table[slot];
+        let queue = entry.queue;
+        self.usage.remove(entry.payload_at, entry.payload_bytes);
+        self.table.remove(slot);
+        Some(queue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Lsn;
+    use crate::queue::{Enqueue, Event};
+
+    fn with_jobs() -> Queues {
+        let mut queues = Queues::default();
+        for id in 1..=4 {
+            let key = format!("key {id}");
+            let event = Event::Enqueue(Enqueue {
+                job: JobId(id),
+                queue: "q",
+                key: &key,
+                priority: 0,
+                max_attempts: 5,
+                due_at: Timestamp(if id == 4 { 1000 } else { 0 }),
+                timeout_ms: 0,
+                payload: b"payload",
+            });
+            let at = Location { epoch: 1, offset: 100 * u32::try_from(id).unwrap() };
+            queues.apply(Lsn(id), Timestamp(10), &event, at).unwrap();
+        }
+        let event = Event::Dispatch { job: JobId(1), lease_ms: 1000, attempt: 1, worker: "w" };
+        queues.apply(Lsn(5), Timestamp(10), &event, Location::default()).unwrap();
+        queues
+    }
+
+    #[test]
+    fn jobs_in_every_state_can_be_taken_out() {
+        let mut queues = with_jobs();
+        for job in [1, 2, 4].map(JobId) {
+            queues.forget(job);
+            queues.check();
+            assert!(!queues.has(job) && queues.job_of_key(&format!("key {job}")).is_none());
+        }
+        queues.forget(JobId(1));
+        assert_eq!(queues.payloads().map(|payload| payload.job).collect::<Vec<_>>(), [JobId(3)]);
+        assert_eq!((queues.count(), queues.totals().pending, queues.live_in(1).jobs), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_job_that_is_known_to_be_completed_is_counted_and_its_key_remembered() {
+        let mut queues = with_jobs();
+        for job in [1, 3].map(JobId) {
+            queues.complete(job, Timestamp(5000));
+            queues.check();
+            assert_eq!(queues.job_of_key(&format!("key {job}")), Some(job));
+        }
+        assert_eq!((queues.totals().completed, queues.in_flight().count()), (2, 0));
+        queues.leave_out_ids(JobId(100));
+        queues.leave_out_ids(JobId(50));
+        assert_eq!(queues.next_job(), JobId(100));
     }
 }

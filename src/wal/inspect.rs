@@ -34,6 +34,8 @@ pub struct Verified {
     pub snapshots: usize,
     /// Bytes of the files that were read.
     pub bytes: u64,
+    /// Whether recovery serves the log.
+    pub is_served: bool,
     /// What is damaged; recovery refuses the log for it, or passes over a snapshot.
     pub faults: Vec<WalError>,
     /// As in [`Inspection`].
@@ -78,7 +80,9 @@ pub fn verify<R: Restore>(
             let epochs: Vec<u32> = inspection.segments.iter().map(|segment| segment.epoch).collect();
             inspection.segments.iter().for_each(|segment| verified.count(segment));
             verified.torn = inspection.torn;
-            is_whole(restore, &epochs).unwrap_or_else(|error| verified.add(error));
+            let checked = is_whole(restore, &epochs);
+            verified.is_served = checked.is_ok();
+            checked.unwrap_or_else(|error| verified.add(error));
         }
         Err(error) => {
             verified.add(error);

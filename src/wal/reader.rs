@@ -121,7 +121,7 @@ pub fn valid_after(
 }
 
 /// A record at this place, if its epoch looks right; only then is the checksum worth computing.
-fn plausible_record_at<'c>(
+pub fn plausible_record_at<'c>(
     content: &'c [u8],
     at: usize,
     seed: u32,
