@@ -33,7 +33,7 @@
 //! * **One door.** A job leaves `pending` for `in-flight` in one function of [`master`], only to answer a poll that
 //!   waits. Workers in the master's own process poll through it like all others.
 //! * **One writer of state.** [`queue::Queues::apply`] is the only function that changes what is durable; recovery
-//!   calls it in a loop.
+//!   calls it in a loop. (`falcon-cli wal repair` alone takes jobs out by hand, of a state that no master holds.)
 //! * **One gate.** A reply that tells of the state carries the LSN that it depends on and leaves when that is durable.
 //! * **One clock**, in [`reactor`]. It never goes back, not even across a restart: it starts at the newest record's
 //!   moment if the system's clock is behind that.
@@ -76,6 +76,8 @@
 //!   else empty a queue into the dead.
 //! * `worker` uses `clap` for its command line, which keeps `bin/falcon-worker` thin; `exit` holds the exit statuses of
 //!   all three programs; `cli` uses `queue` to show events.
+//! * `falcon-cli wal repair` does not stop at the damage: what stands behind it is whole by its own checksum, so it is kept as
+//!   far as it fits, and fewer jobs are lost than by a cut.
 //! * `falcon-cli wait` is there beyond the asked-for commands: it shows the progress bar of the demo, and a script can
 //!   wait by it.
 

@@ -190,7 +190,7 @@ fn random_bytes_harm_nobody() {
 fn an_unknown_kind_is_refused_and_the_connection_stays_open() {
     let mut scene = Scene::new();
     let mut wire = scene.greeted();
-    for kind in [0x0000, 0x0009, 0x0777, 0x7FFF] {
+    for kind in [0x0000, 0x000C, 0x0777, 0x7FFF] {
         wire.expect_refused(&Request::new(kind, Body::default().bytes(b"some body")), UNKNOWN_REQUEST);
     }
     scene.expect_unharmed();

@@ -15,8 +15,11 @@ Examples:
   falcon-cli submit mail 'a payload' --key order-1001 --delay 5s
   seq 1000 | falcon-cli submit mail --lines - --output quiet
   falcon-cli --output json stats
+  falcon-cli backup /backup/monday
+  falcon-cli wal dump ./falcon-data --event ack --follow
 
-Exit status: 0 done, 1 refused, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable";
+Exit status: 0 done, 1 refused or damaged, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable or starting,
+73 no usable directory, 74 the disk failed, 75 a master has the directory";
 
 /// Submits jobs to a FalconQueue master and looks at what became of them.
 #[derive(Debug, Parser)]

@@ -1,7 +1,8 @@
-//! `falcon-cli`: submits jobs and looks at what became of them.
+//! `falcon-cli`: submits jobs and looks at what became of them; copies, checks and repairs logs.
 //!
 //! Data goes to stdout through one door (`render`), words go to stderr. A reader that has seen enough (`| head`) is no
-//! error. Exit statuses: 0 done, 1 refused, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable.
+//! error. Exit statuses: 0 done, 1 refused or damaged, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable or starting,
+//! 73 no usable directory, 74 the disk failed, 75 a master has the directory.
 
 pub mod args;
 
