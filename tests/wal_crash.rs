@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use falconqueue::master::WalError;
 use falconqueue::time::Timestamp;
 use falconqueue::wal::{LogDevice, MemoryDevice};
-use sim::image::{Place, Recovered};
+use sim::image::Recovered;
 use sim::{Random, Sim, each_seed, size};
 
 /// What has to happen in a run: each event; a segment begun, a snapshot published and one removed, a segment recycled.
@@ -118,7 +118,7 @@ fn an_opening_that_is_interrupted_anywhere_comes_to_the_same() {
             disturb(&mut sim);
             assert!(sim.device.operations() < 5 * operations, "only {mended_here} crash images need mending");
             for image in sim.take_images() {
-                let _place = Place(&image.operation, image.number);
+                let _place = image.place();
                 let (interruptions, mended) = interrupt_everywhere(&image.device, seed, sim.now, &mut random);
                 mended_here += u64::from(mended);
                 cuts.fetch_add(interruptions, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use falconqueue::master::WalError;
 use falconqueue::wal::{LogDevice, MemoryDevice, names};
 use sim::bytes::{Forged, Namer, content, forge, mark_used, namers, newest, records, u32_at};
 use sim::image::Recovered;
-use sim::{Random, Sim, each_seed, size};
+use sim::{Place, Random, Sim, each_seed, size};
 
 /// A log that was stopped in the midst of its life, `silent` if it had time to vouch for its newest record.
 fn stopped(seed: u64, silent: bool) -> Sim {
@@ -130,17 +130,6 @@ fn damage_is_refused_or_harmless() {
         }
     });
     eprintln!("{:#?}", outcomes.into_inner().expect("no test failed with it"));
-}
-
-/// Says at a failure what was damaged.
-struct Place(String);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.0);
-        }
-    }
 }
 
 /// Opens a damaged log; says what came of it.

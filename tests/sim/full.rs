@@ -1,12 +1,16 @@
 //! What has to go on while a disk is full, and after.
 
+use falconqueue::limits::RECORD_OVERHEAD_BYTES_MAX;
 use falconqueue::master::WalError;
 use falconqueue::protocol::{AckItem, ErrorCode, List, Request};
 use falconqueue::time::Millis;
 
-use super::Sim;
 use super::client::{Heard, What, heard, poll};
 use super::load::QUEUES;
+use super::{SEGMENT_BYTES, Sim};
+
+/// Acks of one request.
+const ACKS_MAX: usize = SEGMENT_BYTES as usize / 4 / RECORD_OVERHEAD_BYTES_MAX;
 
 impl Sim {
     /// Every accepted job is polled and acked, without results, to the last, and heartbeats are answered. With
@@ -28,7 +32,8 @@ impl Sim {
             self.sync()?;
             self.beat(worker)?;
             let held = std::mem::take(&mut self.held);
-            for held in held.chunks(1000) {
+            // As many as fit into the fixed reserve of these small segments, each counted with its whole overhead.
+            for held in held.chunks(ACKS_MAX) {
                 let items: Vec<AckItem<'_>> = held
                     .iter()
                     .map(|held| AckItem { job: held.job, lease: held.lease, result: b"" })
@@ -56,6 +61,7 @@ impl Sim {
 
     /// Whether a job is taken within this time.
     pub fn takes_a_job_within(&mut self, span: u64) -> Result<bool, WalError> {
+        self.sync()?;
         let end = self.now.plus(Millis(span));
         while self.now <= end {
             self.begin_turn()?;

@@ -9,12 +9,12 @@ use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::{AckItem, List, Request};
 use falconqueue::queue::Queues;
 use falconqueue::time::{Millis, Timestamp};
-use falconqueue::wal::{MemoryDevice, Operation};
+use falconqueue::wal::MemoryDevice;
 
 use super::client::{Got, Heard, heard, poll};
 use super::load::QUEUES;
 use super::told::{Submission, Told};
-use super::{Image, Sim, config};
+use super::{Image, Place, Sim, config};
 
 /// Which of the crash images are worked on to the end.
 const DEEP_EVERY: u64 = 20;
@@ -191,6 +191,14 @@ impl Recovered {
     }
 }
 
+impl Image {
+    /// Says at a failure before which operation the crash was.
+    pub fn place(&self) -> Place {
+        let Image { number, operation, .. } = self;
+        Place(format!("the crash was before operation {number}: {} {}", operation.verb, operation.name))
+    }
+}
+
 impl Sim {
     /// Opens a crash image and holds it against everything that is known; `deep` is to go on with it, too.
     pub fn holds_image(&self, image: &MemoryDevice, deep: bool) {
@@ -215,21 +223,9 @@ impl Sim {
     /// Looks at all crash images that were taken, some deeply.
     pub fn hold_images(&mut self) {
         for image in self.take_images() {
-            let place = Place(&image.operation, image.number);
+            let _place = image.place();
             self.looked_at += 1;
             self.holds_image(&image.device, self.looked_at.is_multiple_of(DEEP_EVERY));
-            drop(place);
-        }
-    }
-}
-
-/// Says at a failure before which operation the crash was.
-pub struct Place<'a>(pub &'a Operation, pub u64);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the crash was before operation {}: {} {}", self.1, self.0.verb, self.0.name);
         }
     }
 }

@@ -96,6 +96,17 @@ impl Drop for Seeded {
     }
 }
 
+/// Says at a failure where in the run it was.
+pub struct Place(pub String);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
+
 /// Runs a test with each of its seeds, some at once.
 pub fn each_seed(file: &str, name: &str, count: u64, run: impl Fn(u64) + Sync) {
     let first = size("FQ_SIM_SEED", 1);
