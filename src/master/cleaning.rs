@@ -49,6 +49,7 @@ impl Master {
         if now >= self.cleaning.look_at {
             self.cleaning.look_at = now.plus(LOOK_EVERY);
             self.wal.want_room(self.reserved_bytes(0));
+            self.end_idle_backups(now);
             let queues = &self.queues;
             let given_up = self.wal.give_up_segments(|epoch| queues.live_in(epoch).jobs == 0);
             if given_up > 0 {

@@ -67,6 +67,8 @@ pub struct Master {
     wal: Wal,
     checkpoint: Checkpoint,
     cleaning: Cleaning,
+    /// Sessions that read a backup.
+    backups: Vec<SessionId>,
     sessions: Sessions,
     waiters: Waiters,
     random: Random,
@@ -116,6 +118,7 @@ impl Master {
             wal,
             checkpoint: Checkpoint::default(),
             cleaning: Cleaning::default(),
+            backups: Vec::new(),
             sessions: Sessions::default(),
             waiters: Waiters::default(),
             random,

@@ -104,8 +104,8 @@ impl Master {
                 self.snapshot_asked(id, correlation);
                 Ok(())
             }
-            Request::Backup => self.begin_backup(id, correlation),
-            Request::Read(read) => self.read_file(id, correlation, read),
+            Request::Backup => self.begin_backup(id, correlation, now),
+            Request::Read(read) => self.read_file(id, correlation, read, now),
         }
     }
 

@@ -8,6 +8,7 @@ use super::outbox::Outbox;
 use crate::ids::{JobId, LeaseId, SessionId};
 use crate::limits::{FRAME_BODY_BYTES_MAX, HELLO_BODY_BYTES_MAX, REPLY_BYTES_WAITING_MAX, WAITING_POLLS_MAX};
 use crate::queue::Queues;
+use crate::time::Timestamp;
 use crate::wal::Backup;
 
 /// One connection or local source.
@@ -30,8 +31,8 @@ pub struct Session {
     leases_swept_at: usize,
     /// Whether it is on the list of sessions with something to send.
     pub listed: bool,
-    /// The backup that it reads.
-    pub backup: Option<Backup>,
+    /// The backup that it reads, and when it last did.
+    pub backup: Option<(Backup, Timestamp)>,
 }
 
 /// All sessions.

@@ -79,6 +79,8 @@ error_codes! {
     ShuttingDown = 15, retry true, closes false;
     /// The master is still reading its log.
     Starting = 16, retry true, closes true;
+    /// The master's system could not do what is needed; nothing changed.
+    Unavailable = 17, retry true, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

@@ -186,8 +186,10 @@ impl Reactor {
     pub fn run(mut self, on_stop: impl FnMut()) -> Result<(), ReactorError> {
         let outcome = self.serve(on_stop);
         if outcome.is_err() {
-            // Helper threads may hang on a disk that is failing: nothing may wait for them.
-            std::mem::forget(self);
+            // Helper threads may hang on a disk that is failing: nothing may wait for them. All else goes as always, so
+            // that local sources are told.
+            let Reactor { master, sync, .. } = self;
+            std::mem::forget((master, sync));
             return outcome;
         }
         Ok(())

@@ -37,7 +37,7 @@ impl Wal {
     /// # Errors
     /// `Io`, but for a lack of space, which is told when there is no room.
     pub fn proceed(&mut self, now: Timestamp) -> Result<(), WalError> {
-        if self.spares.is_busy() && now >= self.spare_retry_at {
+        if self.spares.is_busy(self.is_spare_urgent()) && now >= self.spare_retry_at {
             self.try_spares(now)?;
         }
         Ok(())
@@ -51,12 +51,17 @@ impl Wal {
     /// Whether there is anything for [`Wal::proceed`] to do, other than to try again what failed.
     #[must_use]
     pub fn is_making_room(&self) -> bool {
-        self.spares.is_busy() && self.spare_retry_at == Timestamp(0)
+        self.spares.is_busy(self.is_spare_urgent()) && self.spare_retry_at == Timestamp(0)
+    }
+
+    /// Whether the next spare is made now: the newest segment is half full, or room for many jobs is kept in spares.
+    fn is_spare_urgent(&self) -> bool {
+        self.free_bytes() < self.config.segment_bytes as usize / 2 || self.spares.wanted() > 1
     }
 
     fn try_spares(&mut self, now: Timestamp) -> Result<(), WalError> {
         let before = self.spares.ready();
-        let outcome = self.spares.proceed();
+        let outcome = self.spares.proceed(self.is_spare_urgent() || self.is_short_of_space());
         if outcome.is_ok() && self.spares.ready() > before {
             self.spare_retry_at = Timestamp(0);
         }

@@ -85,6 +85,11 @@ impl Spares {
         self.wanted = count.max(1);
     }
 
+    /// How many there should be.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
     /// How many are ready.
     pub fn ready(&self) -> usize {
         self.ready.len()
@@ -101,15 +106,19 @@ impl Spares {
         self.given.push_back(Given { segment, fits: bytes == self.bytes });
     }
 
-    /// Does the next thing that is to be done, beside the loop, and collects what was.
+    /// Does the next thing that is to be done, beside the loop, and collects what was. Unless one is `urgent`, no spare is
+    /// made: a segment may be given up in time to become one.
     ///
     /// # Errors
     /// What the system said of what was done; it is tried again at the next call.
-    pub fn proceed(&mut self) -> io::Result<()> {
+    pub fn proceed(&mut self, urgent: bool) -> io::Result<()> {
         if self.under_way.as_ref().is_some_and(|making| !making.is_finished()) {
             return Ok(());
         }
         self.collect()?;
+        if !self.is_busy(urgent) {
+            return Ok(());
+        }
         let Some(task) = self.next_task() else { return Ok(()) };
         let (device, bytes) = (Arc::clone(&self.device), self.bytes);
         let run = move || task.run(&*device, bytes);
@@ -124,9 +133,11 @@ impl Spares {
         Ok(())
     }
 
-    /// Whether there is anything left to do.
-    pub fn is_busy(&self) -> bool {
-        self.under_way.is_some() || !self.given.is_empty() || self.ready.len() != self.wanted
+    /// Whether there is anything left to do; making a spare only counts if one is `urgent`.
+    pub fn is_busy(&self, urgent: bool) -> bool {
+        let lacks_some = self.ready.len() < self.wanted;
+        let has_surplus = self.ready.len() > self.wanted;
+        self.under_way.is_some() || !self.given.is_empty() || has_surplus || (urgent && lacks_some)
     }
 
     /// Takes a spare; waits until there is one.
@@ -247,12 +258,14 @@ mod tests {
         let device = MemoryDevice::default();
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.want(2);
-        while spares.is_busy() {
-            spares.proceed().unwrap();
+        spares.proceed(false).unwrap();
+        assert_eq!(spares.ready(), 0, "there is time");
+        while spares.is_busy(true) {
+            spares.proceed(true).unwrap();
         }
         assert_eq!(names(&device.crash()), [names::spare(1), names::spare(2)]);
         assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(1), used_before: false });
-        assert!(spares.is_busy());
+        assert!(spares.is_busy(true) && !spares.is_busy(false));
     }
 
     #[test]
@@ -264,9 +277,9 @@ mod tests {
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.give("a".to_owned(), BYTES);
         spares.give("b".to_owned(), BYTES);
-        spares.proceed().unwrap();
+        spares.proceed(true).unwrap();
         assert_eq!(names(&device.crash()), [names::spare(1), "b".to_owned()]);
-        spares.proceed().unwrap();
+        spares.proceed(true).unwrap();
         assert_eq!(names(&device), [names::spare(1)]);
         assert!(spares.take().unwrap().used_before);
     }
@@ -276,10 +289,10 @@ mod tests {
         let device = MemoryDevice::default();
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.want(3);
-        (0..3).for_each(|_| spares.proceed().unwrap());
+        (0..3).for_each(|_| spares.proceed(true).unwrap());
         spares.want(1);
-        (0..9).for_each(|_| spares.proceed().unwrap());
-        assert_eq!((names(&device), spares.is_busy()), (vec![names::spare(1)], false));
+        (0..9).for_each(|_| spares.proceed(true).unwrap());
+        assert_eq!((names(&device), spares.is_busy(true)), (vec![names::spare(1)], false));
     }
 
     #[test]
@@ -294,7 +307,7 @@ mod tests {
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         assert_eq!(names(&device), [names::spare(7)]);
         assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), used_before: true });
-        spares.proceed().unwrap();
+        spares.proceed(true).unwrap();
         assert_eq!(names(&device), [names::spare(7), names::spare(8)], "the number is not used again");
     }
 
@@ -303,10 +316,10 @@ mod tests {
         let device = MemoryDevice::default();
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         device.limit_space(Some(5000));
-        assert_eq!(spares.proceed().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(spares.proceed(true).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(names(&device).is_empty());
         device.limit_space(None);
-        spares.proceed().unwrap();
+        spares.proceed(true).unwrap();
         assert_eq!(spares.ready(), 1);
     }
 }
