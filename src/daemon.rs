@@ -18,7 +18,7 @@ use crate::exit::{self, Failure};
 use crate::ids::parse_queue_name;
 use crate::limits::{CONCURRENCY_MAX, POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
 use crate::master::{Config, Master, Opened, Progress, SyncMode, WalError};
-use crate::reactor::{Listener, Reactor, ReactorError};
+use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             args.queues.len()
         )));
     }
+    raise_descriptor_limit();
     let address = resolve(&args.listen)?;
     let _lock = DirLock::take(&args.data_dir).map_err(|error| match error {
         WalError::Locked { .. } => Failure::new(exit::IN_USE, error),

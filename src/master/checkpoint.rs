@@ -5,7 +5,7 @@
 //! more, so that writing snapshots costs no more than writing the log; or when somebody asks.
 
 use super::Master;
-use crate::ids::SessionId;
+use crate::ids::{Lsn, SessionId};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, Refusal, Reply};
 use crate::queue::Slice;
@@ -17,6 +17,9 @@ const SLOTS_PER_TURN: u32 = 4096;
 
 /// The state is visited no further while this much waits to be written.
 const QUEUED_BYTES_MAX: usize = 1 << 20;
+
+/// Most requests for a snapshot that wait.
+const ASKED_MAX: usize = 1024;
 
 /// How long to wait for the writer before it is looked at again.
 const LOOK_AGAIN: Millis = Millis(2);
@@ -66,12 +69,12 @@ impl Checkpoint {
     }
 
     /// When a turn is due for it.
-    pub fn next_deadline(&self, turn_at: Timestamp) -> Option<Timestamp> {
+    pub fn next_deadline(&self, turn_at: Timestamp, durable: Lsn) -> Option<Timestamp> {
         match &self.stage {
             Stage::Idle if self.asked.is_empty() => None,
             Stage::Idle => Some(self.retry_at),
             Stage::Taking(writer) if writer.queued_bytes() < QUEUED_BYTES_MAX => Some(turn_at),
-            Stage::Waiting(_) => None,
+            Stage::Waiting(writer) => (writer.lsn() <= durable).then_some(turn_at),
             Stage::Taking(_) | Stage::Finishing(_) | Stage::Publishing(_) => Some(turn_at.plus(LOOK_AGAIN)),
         }
     }
@@ -81,6 +84,11 @@ impl Master {
     /// Notes that a session asks for a snapshot; it is answered when that is on disk.
     pub(super) fn snapshot_asked(&mut self, id: SessionId, correlation: u64) {
         let checkpoint = &mut self.checkpoint;
+        if checkpoint.asked.len() + checkpoint.asked_next.len() >= ASKED_MAX {
+            let text = format!("{ASKED_MAX} requests wait for a snapshot already; try again later");
+            let refusal = Refusal::new(ErrorCode::Unavailable, text);
+            return self.reply_at_once(id, correlation, &Reply::Error(refusal));
+        }
         checkpoint.retry_at = Timestamp(0);
         match checkpoint.stage {
             Stage::Idle => checkpoint.asked.push((id, correlation)),
@@ -95,7 +103,10 @@ impl Master {
     pub(super) fn work_on_snapshot(&mut self, now: Timestamp) -> Result<(), WalError> {
         match std::mem::take(&mut self.checkpoint.stage) {
             Stage::Idle => self.begin_snapshot_if_due(now),
-            Stage::Taking(writer) => {
+            Stage::Taking(mut writer) => {
+                if let Some(SnapshotOutcome::Failed(error)) = writer.outcome() {
+                    return self.snapshot_failed(error, now);
+                }
                 self.checkpoint.stage = self.take_slices(writer);
                 Ok(())
             }

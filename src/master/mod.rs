@@ -283,7 +283,7 @@ impl Master {
             (SyncMode::Every(interval), Some(since)) if !self.wal.is_syncing() => Some(since.plus(interval)),
             _ => None,
         };
-        let keeping = self.checkpoint.next_deadline(self.turn_at).into_iter();
+        let keeping = self.checkpoint.next_deadline(self.turn_at, self.wal.durable()).into_iter();
         let keeping = keeping.chain(self.cleaning.next_deadline(self.turn_at));
         let room = self.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
         let queues = self.queues.next_deadline().into_iter().chain(keeping).chain(room);

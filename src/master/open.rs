@@ -19,6 +19,9 @@ impl Master {
         let wal = Wal::open(device, settings, progress, &mut rebuilt)?;
         rebuilt.check_segments(|epoch| wal.has_segment(epoch))?;
         let Rebuilt { queues, last_at, .. } = rebuilt;
-        Ok(Opened { master: Master::new(config, queues, wal, random), last_at })
+        let mut master = Master::new(config, queues, wal, random);
+        let reserved = master.reserved_bytes(0);
+        master.wal.fill_room(reserved)?;
+        Ok(Opened { master, last_at })
     }
 }

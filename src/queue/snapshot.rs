@@ -20,6 +20,7 @@
 use bytes::BufMut;
 
 use super::Queues;
+use super::counters::Counters;
 use super::job::{Entry, State};
 use crate::codec::PutExt;
 use crate::ids::JobId;
@@ -122,7 +123,9 @@ impl Queues {
         }
         for (index, queue) in (0u32..).zip(&self.queues) {
             let is_known = self.by_name.get(&queue.name).is_some_and(|id| id.0 == index);
-            body.put_text8(if is_known { &queue.name } else { "" });
+            // One that was only polled is volatile: no job names it.
+            let is_used = is_known && queue.counters != Counters::default();
+            body.put_text8(if is_used { &queue.name } else { "" });
             body.put_u64_le(queue.counters.completed);
             body.put_u64_le(queue.counters.cancelled);
         }
@@ -150,7 +153,7 @@ impl Queues {
     fn next_slice(&self, taking: &mut Taking, slots_max: u32) -> Slice {
         if taking.slot < taking.slots_end {
             let end = taking.slots_end.min(taking.slot + slots_max);
-            while taking.slot < end {
+            while taking.slot < end && taking.block.len() < BLOCK_BYTES {
                 let slot = taking.slot;
                 if let Some(entry) = self.table.visit(slot)
                     && entry.id < taking.next_job

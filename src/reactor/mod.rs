@@ -465,6 +465,12 @@ fn refuse_connection(mut stream: TcpStream, max: usize) {
     let _ = io::Write::write(&mut stream, &frame);
 }
 
+/// Raises the limit of open files as far as it may be: a log has a descriptor for each segment, from the moment when it
+/// is read.
+pub fn raise_descriptor_limit() {
+    descriptors_max();
+}
+
 /// As many descriptors as the limit of open files leaves for connections and log segments, after the daemon's own.
 /// The limit is raised as far as it may be: a log has a descriptor for each segment.
 fn descriptors_max() -> usize {

@@ -162,7 +162,7 @@ impl Wal {
                 return true;
             }
             let name = names::segment(held.covered.first);
-            self.spares.give(name, held.shared.bytes());
+            self.spares.give(name, Arc::clone(&held.shared));
             given_up += 1;
             false
         });

@@ -332,8 +332,14 @@ impl LogDevice for MemoryDevice {
         Ok(disk.files[&disk.id(name)?].content.len() as u64)
     }
 
-    fn read(&self, name: &str, content: &mut Vec<u8>, _distrust: bool) -> io::Result<()> {
-        let disk = self.locked();
+    fn read(&self, name: &str, content: &mut Vec<u8>, distrust: bool) -> io::Result<()> {
+        let mut disk = self.locked();
+        let id = disk.id(name)?;
+        if distrust && let Some(file) = disk.files.get_mut(&id) {
+            // What was dirty is written first; what a failed sync gave up is not there any more.
+            file.sync();
+            file.content = Arc::clone(&file.durable);
+        }
         content.clone_from(&disk.files[&disk.id(name)?].content);
         Ok(())
     }

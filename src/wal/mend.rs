@@ -6,8 +6,10 @@ use std::io;
 use super::WalError;
 use super::names;
 use super::recover::{Cut, Mending};
+use super::segment::SegmentHeader;
 use super::storage::LogDevice;
 use crate::ids::Lsn;
+use crate::limits::GROUP_BYTES_MAX;
 
 /// Carries it out; `next` is the LSN at which the log will go on.
 ///
@@ -46,10 +48,11 @@ fn cut_tail(device: &dyn LogDevice, cut: &Cut, next: Lsn) -> io::Result<()> {
     let mut kept = "nowhere, since they are zeros".to_owned();
     if torn_bytes > 0 {
         kept = free_name(device, &format!("{segment:020}-{offset}"))?;
-        let mut file = device.create(&kept)?;
-        file.append(&tail[..torn_bytes])?;
-        file.sync()?;
-        device.sync_names()?;
+        // On a full disk the log goes on without the copy: nobody was told of what is in it.
+        if let Err(error) = keep(device, &kept, &tail[..torn_bytes.min(GROUP_BYTES_MAX)]) {
+            device.remove(&kept)?;
+            kept = format!("nowhere ({error})");
+        }
     }
     device.zero(&name, offset, bytes)?;
     log::warn!(
@@ -60,11 +63,20 @@ fn cut_tail(device: &dyn LogDevice, cut: &Cut, next: Lsn) -> io::Result<()> {
     Ok(())
 }
 
+fn keep(device: &dyn LogDevice, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = device.create(name)?;
+    file.append(bytes)?;
+    file.sync()?;
+    device.sync_names()
+}
+
 fn drop_segment(device: &dyn LogDevice, first: Lsn) -> io::Result<()> {
     let name = names::segment(first);
     let mut content = Vec::new();
     device.read(&name, &mut content, false)?;
-    if content.iter().all(|byte| *byte == 0) {
+    // Zeros, or a file that is used again and was named before it got its new header.
+    let was_begun = SegmentHeader::decode(&content).map_or(true, |header| header.first_lsn == first);
+    if !was_begun || content.iter().all(|byte| *byte == 0) {
         device.remove(&name)?;
         log::info!("segment {name} was begun but never used; it was removed");
         return Ok(());

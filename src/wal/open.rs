@@ -166,7 +166,8 @@ impl Wal {
         let empty = Wal::empty(device, config, writer)?;
         // A spare may have been the next segment for a while, until a power cut took that name back: the epoch that it
         // got then, which nothing else tells of, is not given again.
-        let last_epoch = found.last_epoch + u32::try_from(empty.spares.ready()).expect("spares are few");
+        let last_epoch =
+            empty.spares.last_epoch(found.last_epoch).map_err(WalError::io("looking at a spare segment"))?;
         let mut wal = Wal {
             log_id: last.header.log_id,
             stamp: last.header.stamp(),
@@ -184,9 +185,24 @@ impl Wal {
             ..empty
         };
         if found.mending.cuts() {
-            wal.roll()?;
+            wal.go_on_after_cut()?;
         }
         Ok(wal)
+    }
+
+    /// After a cut the log goes on in a fresh segment, if there is space for one; the cut one is clean to its end, too.
+    fn go_on_after_cut(&mut self) -> Result<(), WalError> {
+        match self.roll() {
+            Err(WalError::Full) => {
+                log::warn!("there is no space for a fresh segment; the log goes on in the one that was cut");
+                Ok(())
+            }
+            outcome => {
+                outcome?;
+                let sync = self.sync_request().map(SyncRequest::run);
+                sync.map_or(Ok(()), |outcome| self.synced(&outcome))
+            }
+        }
     }
 
     /// Begins a log whose first record gets the LSN `first`.
@@ -202,7 +218,7 @@ impl Wal {
         let making = || WalError::io("making the first log segment");
         let mut spares =
             Spares::new(Arc::clone(&device), config.segment_bytes, config.beside).map_err(making())?;
-        let last_epoch = last_epoch + u32::try_from(spares.ready()).expect("spares are few");
+        let last_epoch = spares.last_epoch(last_epoch).map_err(making())?;
         let spare = spares.take().map_err(making())?;
         let name = names::segment(first);
         device.rename(&spare.name, &name).map_err(WalError::io("naming the first log segment"))?;

@@ -264,8 +264,8 @@ impl Tail<'_> {
         let mut content = Vec::new();
         for (index, first) in firsts.iter().enumerate() {
             let later = &firsts[index + 1..];
-            // What the newest two hold may be what a failed sync has left in the system's memory only.
-            let header = match read_segment(self.device, *first, &mut content, later.len() < 2) {
+            // What these hold may be what a failed sync has left in the system's memory only.
+            let header = match read_segment(self.device, *first, &mut content, true) {
                 Ok(header) => header,
                 Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => {
                     self.without_header(*first, &content, later, &mut found)?;

@@ -25,6 +25,22 @@ impl Wal {
         Ok(())
     }
 
+    /// Makes as many spares as it takes to keep this many bytes, or as there is space for: before the daemon serves, so that
+    /// nobody has to wait for them.
+    ///
+    /// # Errors
+    /// `Io`, but for a lack of space.
+    pub fn fill_room(&mut self, reserved: u64) -> Result<(), WalError> {
+        self.want_room(reserved);
+        let kept = reserved + self.fixed_reserve();
+        while !self.has_room(0, kept) {
+            if let Err(error) = self.spares.wait_for_one_more() {
+                return self.no_spare(error, Timestamp(1));
+            }
+        }
+        Ok(())
+    }
+
     /// Says how many bytes are to be kept, so that as many spares are made, or removed.
     pub fn want_room(&mut self, reserved: u64) {
         let kept = reserved + self.fixed_reserve();
@@ -37,7 +53,9 @@ impl Wal {
     /// # Errors
     /// `Io`, but for a lack of space, which is told when there is no room.
     pub fn proceed(&mut self, now: Timestamp) -> Result<(), WalError> {
-        if self.spares.is_busy(self.is_spare_urgent()) && now >= self.spare_retry_at {
+        if !self.spares.is_busy(self.is_spare_urgent()) {
+            self.spare_retry_at = Timestamp(0);
+        } else if now >= self.spare_retry_at {
             self.try_spares(now)?;
         }
         Ok(())

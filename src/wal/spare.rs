@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::names;
-use super::storage::LogDevice;
+use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::storage::{LogDevice, Segment};
 use crate::limits::SEGMENT_PAGE_BYTES;
 
 /// A segment that is ready to be named.
@@ -44,6 +45,7 @@ struct Given {
     segment: String,
     /// Whether it has the size of the segments to come.
     fits: bool,
+    shared: Arc<dyn Segment>,
 }
 
 type Outcome = io::Result<Option<SpareFile>>;
@@ -51,8 +53,8 @@ type Outcome = io::Result<Option<SpareFile>>;
 #[derive(Debug)]
 enum Task {
     Make(String),
-    Reuse { segment: String, spare: String },
-    Remove(String),
+    Reuse { segment: String, spare: String, shared: Arc<dyn Segment> },
+    Remove(String, Option<Arc<dyn Segment>>),
 }
 
 impl Spares {
@@ -80,6 +82,20 @@ impl Spares {
         Ok(Spares { device, bytes, wanted, ready, next_number, given, under_way, beside })
     }
 
+    /// The highest epoch that a spare may have had while it was a segment for a moment, or `last` if that is higher.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn last_epoch(&self, last: u32) -> io::Result<u32> {
+        let mut highest = last;
+        for spare in &self.ready {
+            let mut head = [0; SEGMENT_HEADER_BYTES];
+            self.device.open(&spare.name, self.bytes)?.shared().read_at(0, &mut head)?;
+            highest = highest.max(SegmentHeader::decode(&head).map_or(0, |header| header.epoch));
+        }
+        Ok(highest + u32::try_from(self.ready.len()).expect("spares are few"))
+    }
+
     /// Says how many there should be; at least one.
     pub fn want(&mut self, count: usize) {
         self.wanted = count.max(1);
@@ -102,8 +118,9 @@ impl Spares {
     }
 
     /// Takes a segment that nothing needs any more: it becomes a spare or goes.
-    pub fn give(&mut self, segment: String, bytes: u32) {
-        self.given.push_back(Given { segment, fits: bytes == self.bytes });
+    /// Its map goes with it, beside the loop: giving 64 MiB back takes the system some milliseconds.
+    pub fn give(&mut self, segment: String, shared: Arc<dyn Segment>) {
+        self.given.push_back(Given { segment, fits: shared.bytes() == self.bytes, shared });
     }
 
     /// Does the next thing that is to be done, beside the loop, and collects what was. Unless one is `urgent`, no spare is
@@ -133,10 +150,16 @@ impl Spares {
         Ok(())
     }
 
+    /// How many are kept at most. Where several are wanted, one more is kept than that: else one would come and go with each
+    /// job at the edge.
+    fn kept_max(&self) -> usize {
+        if self.wanted > 1 { self.wanted + 1 } else { 1 }
+    }
+
     /// Whether there is anything left to do; making a spare only counts if one is `urgent`.
     pub fn is_busy(&self, urgent: bool) -> bool {
         let lacks_some = self.ready.len() < self.wanted;
-        let has_surplus = self.ready.len() > self.wanted;
+        let has_surplus = self.ready.len() > self.kept_max();
         self.under_way.is_some() || !self.given.is_empty() || has_surplus || (urgent && lacks_some)
     }
 
@@ -172,18 +195,18 @@ impl Spares {
         let lacks_some = self.ready.len() < self.wanted;
         let spare = names::spare(self.next_number);
         match self.given.pop_front() {
-            Some(Given { segment, fits: true }) if lacks_some => {
+            Some(Given { segment, fits: true, shared }) if lacks_some => {
                 self.next_number += 1;
-                Some(Task::Reuse { segment, spare })
+                Some(Task::Reuse { segment, spare, shared })
             }
-            Some(Given { segment, .. }) => Some(Task::Remove(segment)),
+            Some(Given { segment, shared, .. }) => Some(Task::Remove(segment, Some(shared))),
             None if lacks_some => {
                 self.next_number += 1;
                 Some(Task::Make(spare))
             }
             None => {
-                let surplus = self.ready.len() > self.wanted;
-                surplus.then(|| self.ready.pop()).flatten().map(|spare| Task::Remove(spare.name))
+                let surplus = self.ready.len() > self.kept_max();
+                surplus.then(|| self.ready.pop()).flatten().map(|spare| Task::Remove(spare.name, None))
             }
         }
     }
@@ -210,12 +233,16 @@ impl Task {
                 })?;
                 Ok(Some(SpareFile { name, used_before: false }))
             }
-            Task::Reuse { segment, spare } => {
+            Task::Reuse { segment, spare, shared } => {
+                drop(shared);
                 device.rename(&segment, &spare)?;
                 device.sync_names()?;
                 Ok(Some(SpareFile { name: spare, used_before: true }))
             }
-            Task::Remove(segment) => device.remove(&segment).map(|()| None),
+            Task::Remove(segment, shared) => {
+                drop(shared);
+                device.remove(&segment).map(|()| None)
+            }
         }
     }
 }
@@ -275,8 +302,9 @@ mod tests {
             device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
         }
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
-        spares.give("a".to_owned(), BYTES);
-        spares.give("b".to_owned(), BYTES);
+        for name in ["a", "b"] {
+            spares.give(name.to_owned(), device.open(name, 0).unwrap().shared());
+        }
         spares.proceed(true).unwrap();
         assert_eq!(names(&device.crash()), [names::spare(1), "b".to_owned()]);
         spares.proceed(true).unwrap();
