@@ -162,3 +162,22 @@ fn a_torn_tail_on_a_full_disk_is_no_obstacle() {
         assert_eq!(names(&device), files, "nothing piles up");
     }
 }
+
+#[test]
+fn a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it() {
+    let config = Config { sync: SyncMode::Never, ..config() };
+    let mut hand = Hand::open(config, MemoryDevice::default(), START);
+    let client = hand.connect();
+    hand.send(client, &Request::Submit(List::lent(&[job("q")])));
+    hand.send(client, &Request::Snapshot);
+    let is_named = |hand: &Hand| names(&hand.device).iter().any(|name| name.ends_with(".snap"));
+    for _ in 0..20 {
+        hand.turn().unwrap();
+    }
+    assert!(hand.master.wants_sync() && !is_named(&hand), "{:?}", names(&hand.device));
+    assert_eq!(reopen(hand.device.crash(), SyncMode::Never), Ok(()));
+    assert!(hand.sync());
+    hand.turn().unwrap();
+    hand.turn().unwrap();
+    assert!(is_named(&hand), "{:?}", names(&hand.device));
+}
