@@ -110,7 +110,7 @@ fn names_its_place(error: &WalError) -> bool {
 
 #[test]
 fn damage_is_refused_or_harmless() {
-    let count = size("FQ_SIM_DAMAGES", if cfg!(debug_assertions) { 400 } else { 2000 });
+    let count = size("FQ_SIM_DAMAGES", 1000);
     let outcomes: Mutex<BTreeMap<String, u64>> = Mutex::default();
     each_seed("wal_damage", "damage_is_refused_or_harmless", 2, |seed| {
         let sim = stopped(seed, seed.is_multiple_of(2));

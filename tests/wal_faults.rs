@@ -36,7 +36,7 @@ fn run_into_failure(seed: u64, device: &MemoryDevice) -> (Option<Sim>, WalError)
 
 #[test]
 fn the_first_sync_that_fails_is_the_last() {
-    let step = size("FQ_SIM_STEP", if cfg!(debug_assertions) { 3 } else { 1 });
+    let step = size("FQ_SIM_STEP", 1);
     let kinds: Mutex<BTreeMap<String, (u64, u64)>> = Mutex::default();
     each_seed("wal_faults", "the_first_sync_that_fails", 1, |seed| {
         for number in (1..=200).step_by(step as usize) {
@@ -127,7 +127,7 @@ fn fill_at(seed: u64, number: u64, refused: &AtomicU64) -> bool {
 
 #[test]
 fn a_full_disk_ends_nothing_and_loses_nothing() {
-    let step = size("FQ_SIM_STEP", if cfg!(debug_assertions) { 4 } else { 1 });
+    let step = size("FQ_SIM_STEP", 1);
     let (runs, refused) = (AtomicU64::new(0), AtomicU64::new(0));
     each_seed("wal_faults", "a_full_disk_ends_nothing", 1, |seed| {
         for number in (1..=size("FQ_SIM_ALLOCATIONS", 60)).step_by(step as usize) {
