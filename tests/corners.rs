@@ -170,7 +170,7 @@ fn a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it() {
     let client = hand.connect();
     hand.send(client, &Request::Submit(List::lent(&[job("q")])));
     hand.send(client, &Request::Snapshot);
-    let is_named = |hand: &Hand| names(&hand.device).iter().any(|name| name.ends_with(".snap"));
+    let is_named = |hand: &Hand| !falconqueue::wal::names::snapshots(&names(&hand.device)).is_empty();
     for _ in 0..20 {
         hand.turn().unwrap();
     }

@@ -271,13 +271,13 @@ impl Tail<'_> {
                     self.without_header(*first, &content, later, &mut found)?;
                     return Ok(found);
                 }
-                // A segment that was given up got its second name, but a crash came before its new header.
+                // A file that is used again got its name, but a crash came before its new header. What it held before can
+                // be newer than the segment before it: a segment that a power cut took the name from.
                 Err(WalError::OtherName { log_id, epoch, .. })
-                    if found.segments.last().is_some_and(|before| {
-                        before.header.log_id == log_id && before.header.epoch >= epoch
-                    }) =>
+                    if found.segments.last().is_some_and(|before| before.header.log_id == log_id) =>
                 {
                     self.without_header(*first, &content, later, &mut found)?;
+                    found.last_epoch = found.last_epoch.max(epoch);
                     return Ok(found);
                 }
                 Err(error) => return Err(error),
@@ -457,6 +457,7 @@ fn look_into(
     above: &RangeInclusive<u32>,
 ) -> Result<Following, WalError> {
     let mut content = Vec::new();
+    let mut named_epoch = 0;
     let (header, epochs) = match read_segment(device, first, &mut content, false) {
         Ok(header) if header.log_id != log_id => {
             let why = "it belongs to another log than the segments before it".to_owned();
@@ -464,16 +465,15 @@ fn look_into(
         }
         Ok(header) => (Some(header), header.epoch..=header.epoch),
         Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => (None, above.clone()),
-        Err(WalError::OtherName { log_id: other, epoch, .. })
-            if other == log_id && epoch < *above.start() =>
-        {
+        Err(WalError::OtherName { log_id: other, epoch, .. }) if other == log_id => {
+            named_epoch = epoch;
             (None, above.clone())
         }
         Err(error) => return Err(error),
     };
     let seed = Stamp::new(log_id, 0).seed;
     let records = valid_after(&content, SEGMENT_HEADER_BYTES as u32, seed, &epochs, first);
-    let (durable, epoch) = header.map_or((Lsn(0), 0), |header| (header.durable, header.epoch));
+    let (durable, epoch) = header.map_or((Lsn(0), named_epoch), |header| (header.durable, header.epoch));
     Ok(Following { durable: records.durable.max(durable), epoch: records.epoch.max(epoch), ..records })
 }
 
