@@ -6,7 +6,9 @@
 //!
 //! # Promises
 //!
-//! Each names a test that shows it.
+//! Each names tests that show it. What each means, and where it ends, is told in `docs/guarantees.md`; `tests/kill9.rs` holds
+//! most of them against real processes that are killed, `tests/wal_crash.rs` against simulated power cuts at every
+//! storage operation.
 //!
 //! 1. A job whose Submit was answered OK is never lost: it stays until it is acked, dead or cancelled
 //!    (`tests/restart.rs`, `tests/model.rs`).
@@ -72,6 +74,16 @@
 //!   durable is lost. Whether something durable is lost is told by the durable LSNs, there as everywhere (`recover`).
 //! * A sync is also asked for 5 ms after the first record of a group, quiet or not: clients that write nothing to the log
 //!   could otherwise keep the loop from falling quiet, and the answers of others waiting without end.
+//! * A snapshot is not fuzzy but exact: a job that is about to change is written first, as it is (copy on update). The replay goes
+//!   on right behind it and skips nothing, and the order of lines needs no replay of its own. It costs an 8-byte place in
+//!   line in each entry, in the room of the LSN that last touched it, and about 9 bytes a job on disk (`queue::snapshot`).
+//! * The segments that a snapshot covers are read at each start, beside its loading: a damaged payload is found before the
+//!   daemon serves, and not when it is delivered.
+//! * A spare is made when the newest segment is half full, not right away: a segment that is given up in time takes its place.
+//!   Spares outlive a restart; epochs that they may have had are skipped.
+//! * Room is kept for each accepted job (224 bytes while it waits, 104 in flight), in spare segments when it is much. That room is
+//!   not counted in "twice the live bytes plus four segments": for small payloads it is more than these.
+//! * A master that reads its log leaves those who connect waiting for 250 ms before it tells them how far it is.
 //! * A command that cannot be started gives its job back, uncounted, instead of failing it: one bad deployment would
 //!   else empty a queue into the dead.
 //! * `worker` uses `clap` for its command line, which keeps `bin/falcon-worker` thin; `exit` holds the exit statuses of
