@@ -1,0 +1,65 @@
+//! What the system tells: processor time and memory of a process, and a line about the machine.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// The core of servers and the core of the load generator.
+pub const SERVER_CORE: &str = "0";
+const OWN_CORE: &str = "1";
+
+/// The unit of processor times in `/proc`.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Pins this process; servers that it starts are pinned elsewhere by `taskset`.
+pub fn pin_self() -> Result<(), String> {
+    let pid = std::process::id().to_string();
+    let done = Command::new("taskset")
+        .args(["-a", "-c", "-p", OWN_CORE, &pid])
+        .output()
+        .map_err(|error| format!("taskset: {error}"))?;
+    if done.status.success() { Ok(()) } else { Err("taskset failed: are there two cores?".into()) }
+}
+
+/// Processor time that a process and all its threads used.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything; `utime` and `stime` are the 12th and 13th words after it.
+    let mut words = stat.rsplit(')').next()?.split_whitespace().skip(11);
+    let ticks: u32 = words.next()?.parse::<u32>().ok()? + words.next()?.parse::<u32>().ok()?;
+    Some(TICK * ticks)
+}
+
+/// A line of `/proc/PID/status` that is a number of KiB, in bytes.
+pub fn memory_bytes(pid: u32, name: &str) -> Result<f64, String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u32>().ok());
+    kib.map(|kib| f64::from(kib) * 1024.0).ok_or_else(|| format!("no {name} of process {pid}"))
+}
+
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// Cores, processor, kernel, file system, load.
+pub fn line(dir: &Path) -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let file_system = said("stat", &["-f", "-c", "%T", &dir.to_string_lossy()]);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+    format!(
+        "{cores} cores, {}, Linux {}, {file_system}; load average at the start {load}",
+        model.trim_start_matches([' ', '\t', ':']),
+        said("uname", &["-r"]),
+    )
+}
+
+/// The commit that is measured.
+pub fn commit() -> String {
+    said("git", &["describe", "--always", "--dirty", "--abbrev=10"])
+}

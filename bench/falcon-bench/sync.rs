@@ -1,0 +1,37 @@
+//! The other ceiling: what a sync of a little data costs on the disk.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::load::{Figures, add_percentiles, histogram};
+
+const FILE_BYTES: u64 = 16 << 20;
+const WRITE: [u8; 512] = [b'x'; 512];
+
+/// Writes 512 bytes behind the last ones of a file whose blocks are all there, and syncs; again and again.
+pub fn run(base: &Path, span: Duration) -> Result<Figures, String> {
+    let measure = || -> std::io::Result<Figures> {
+        let dir = tempfile::tempdir_in(base)?;
+        let file = File::create(dir.path().join("log"))?;
+        for place in 0..FILE_BYTES / 4096 {
+            file.write_all_at(&[0; 4096], place * 4096)?;
+        }
+        file.sync_all()?;
+        let (mut latencies, begun, mut offset) = (histogram(), Instant::now(), 0);
+        while begun.elapsed() < span {
+            file.write_all_at(&WRITE, offset)?;
+            offset = (offset + WRITE.len() as u64) % FILE_BYTES;
+            let before = Instant::now();
+            file.sync_data()?;
+            latencies.saturating_record(before.elapsed().as_nanos() as u64);
+        }
+        let mut figures = Figures::new();
+        let per_s = latencies.len() as f64 / begun.elapsed().as_secs_f64();
+        figures.insert("syncs_per_s".into(), per_s);
+        add_percentiles(&mut figures, "sync", &latencies);
+        Ok(figures)
+    };
+    measure().map_err(|error| format!("the disk failed: {error}"))
+}
