@@ -69,6 +69,17 @@ impl Run<'_> {
         Server::start(self.mode, base, falcond, is_delayed.then_some(SYNC_DELAY))
     }
 
+    /// Figures of a window in which the work was done, not just begun.
+    fn check_window(&self, figures: &Figures, shape: Shape) -> Result<(), String> {
+        let key = if shape.workers == 0 { "submits_per_s" } else { "cycles_per_s" };
+        // Each connection should have had a turn at least.
+        let turns = figures[key] * figures["seconds"] / shape.producers as f64;
+        if turns >= 1.0 || matches!(self.scenario.kind, Kind::Latency { .. }) {
+            return Ok(());
+        }
+        Err(format!("too slow for this window: {turns:.1} turns of a connection in it"))
+    }
+
     /// A load of this shape as the server can take it.
     fn load(&self, server: &Server, shape: Shape) -> Load {
         let mut load = Load::closed(self.mode.wire, server.address, shape.producers, shape.workers);
@@ -112,6 +123,7 @@ impl Run<'_> {
             let left = if shape.workers == 0 { figures["jobs_in_all"] as u64 } else { 0 };
             check_count(server, left)?;
         }
+        self.check_window(&figures, shape)?;
         Ok(figures)
     }
 
