@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
 use crate::load::Figures;
@@ -37,26 +37,19 @@ pub fn compare(args: &CompareArgs) -> Result<bool, String> {
     }
     machine::pin_self()?;
     let compare = Compare::new(args)?;
-    let (mut scenarios, mut is_whole, mut tables) = (Map::new(), true, String::new());
+    let (mut whole, mut is_whole) = (compare.about.clone(), true);
+    whole["scenarios"] = json!({});
     for scenario in chosen {
         let rows = compare.run(scenario);
         is_whole &= rows.iter().all(|row| row.refused.is_none());
-        let table = report::table(scenario, &rows);
-        println!("{table}");
-        tables.push_str(&table);
+        println!("\n{}", report::table(scenario, &rows));
         let json = report::scenario_json(scenario, &rows);
         compare.keep(scenario, &rows, &json)?;
-        scenarios.insert(scenario.name.into(), json);
-    }
-    let mut whole = compare.about.clone();
-    whole["scenarios"] = scenarios.into();
-    let text = format!("{whole:#}\n");
-    if let Some(path) = &args.json {
-        fs::write(path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    if let Some(dir) = &compare.out {
-        let head = format!("# {}\n", compare.caption());
-        fs::write(dir.join("tables.md"), head + &tables).map_err(|error| error.to_string())?;
+        whole["scenarios"][scenario.name] = json;
+        if let Some(path) = &args.json {
+            // After each scenario: a run that is stopped keeps what it has.
+            write_file(path, &format!("{whole:#}\n"))?;
+        }
     }
     Ok(is_whole)
 }
@@ -157,6 +150,8 @@ impl Compare {
         let mut whole = self.about.clone();
         whole["scenario"] = json.clone();
         write(format!("{}.json", scenario.name), format!("{whole:#}\n"))?;
+        let table = report::table(scenario, rows);
+        write(format!("{}.md", scenario.name), format!("{table}\n{}\n", self.caption()))?;
         write(format!("{}.svg", scenario.name), plot::svg(scenario, rows, &self.caption()))
     }
 }

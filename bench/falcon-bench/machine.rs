@@ -44,19 +44,20 @@ fn said(program: &str, arguments: &[&str]) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
-/// Cores, processor, kernel, file system, load.
+/// Cores, processor, kernel, file system, load; no name of a machine.
 pub fn line(dir: &Path) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    // All cores, not only the one that this process is pinned to.
+    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let file_system = said("stat", &["-f", "-c", "%T", &dir.to_string_lossy()]);
+    let kernel = said("uname", &["-r"]);
+    let kernel = kernel.split('-').next().unwrap_or_default();
+    let file_system = said("df", &["--output=fstype", &dir.to_string_lossy()]);
+    let file_system = file_system.lines().last().unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    format!(
-        "{cores} cores, {}, Linux {}, {file_system}; load average at the start {load}",
-        model.trim_start_matches([' ', '\t', ':']),
-        said("uname", &["-r"]),
-    )
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    format!("{cores} cores, {model}, Linux {kernel}, {file_system}; load average at the start {load}")
 }
 
 /// The commit that is measured.

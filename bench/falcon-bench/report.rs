@@ -140,10 +140,13 @@ const COLUMNS: &[&str] = &[
     "server_core",
     "generator_core",
     "jobs_a_sync",
+    "sync_p50_us",
 ];
 
 pub fn table(scenario: &Scenario, rows: &[Row]) -> String {
-    let columns: Vec<&str> = COLUMNS.iter().copied().filter(|column| *column != scenario.key).collect();
+    let is_there = |column: &&str| rows.iter().any(|row| row.medians().contains_key(*column));
+    let columns = COLUMNS.iter().copied().filter(|column| *column != scenario.key);
+    let columns: Vec<&str> = columns.filter(is_there).collect();
     let mut out = format!(
         "\n## {}: {}\n\n| variant | server | what a reply means | {} | falcon-always is × |",
         scenario.name,

@@ -261,7 +261,8 @@ fn spawn(
         Program::Echo => &own,
     };
     let mut command = Command::new("taskset");
-    command.args(["-c", SERVER_CORE]);
+    // However this process ends, the server ends with it.
+    command.args(["-c", SERVER_CORE, "setpriv", "--pdeathsig", "KILL"]);
     if let Some(delay) = sync_delay {
         // Only syncs stop the process: the filter is in the kernel. The tracer stands beside it, not above it, so that
         // the process that was started is the server.
