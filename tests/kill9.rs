@@ -16,11 +16,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
 use common::*;
+use falconqueue::rebuilt::Rebuilt;
+use falconqueue::wal::{DirDevice, SegmentIo, inspect};
 use history::dice::Dice;
 use history::mutate::{ALL, Scene};
 use history::*;
 use load::Load;
-use serde_json::Value;
 
 const KILLS: u64 = 100;
 
@@ -186,13 +187,13 @@ impl Run9 {
     }
 }
 
-/// The ids of dead jobs, as the log tells them.
+/// The ids of dead jobs, by the state that the log comes to. Not by its DEAD records: once a snapshot covers them,
+/// cleaning may have given them up.
 fn dead_jobs(data: &Path) -> BTreeSet<u64> {
-    let run = cli(&["--output", "json", "wal", "dump", data.to_str().expect("a plain path")]).expect(0);
-    // Payloads make up most of the lines; only a few are worth parsing.
-    let dead = run.out.lines().filter(|line| line.contains(r#""event":"DEAD""#));
-    let records = dead.map(|line| serde_json::from_str::<Value>(line).expect("a record"));
-    records.filter(|record| record["event"] == "DEAD").map(|record| number(&record, "job")).collect()
+    let device = DirDevice::open(data, SegmentIo::Auto).expect("the log's directory");
+    let mut rebuilt = Rebuilt::default();
+    inspect(&device, &mut rebuilt).expect("the log of a stopped master");
+    rebuilt.queues.dead().map(|job| job.0).collect()
 }
 
 fn report(run: &Run9, history: &History, left: &Left) -> String {

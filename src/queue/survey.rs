@@ -46,6 +46,12 @@ impl Queues {
         entries.filter(|entry| entry.state == State::InFlight).map(|entry| entry.id)
     }
 
+    /// The dead jobs, in no order that means anything.
+    pub fn dead(&self) -> impl Iterator<Item = JobId> {
+        let entries = self.table.slots().map(|slot| &self.table[slot]);
+        entries.filter(|entry| entry.state == State::Dead).map(|entry| entry.id)
+    }
+
     /// Takes out a job that is lost, and its key: a submit with that makes a job again.
     pub fn forget(&mut self, job: JobId) {
         if self.take_out(job).is_some() {
