@@ -44,7 +44,7 @@ use waiters::{Waiter, Waiters};
 use crate::ids::{JobId, LeaseId, Lsn, QueueId, SessionId};
 use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, SYNC_WAIT_MS_MAX};
 use crate::planted::{Bug, is_planted};
-use crate::protocol::{ErrorCode, Refusal, Reply, Submitted, frame::BadHeader};
+use crate::protocol::{ErrorCode, ItemStatus, LeaseStatus, Refusal, Reply, Submitted, frame::BadHeader};
 use crate::queue::{Event, Queues};
 use crate::time::{Millis, Timestamp};
 use crate::wal::{Entry, SyncOutcome, SyncRequest, Wal};
@@ -98,6 +98,8 @@ struct Scratch {
     event: Vec<u8>,
     queues: Vec<QueueId>,
     submitted: Vec<Submitted>,
+    statuses: Vec<ItemStatus>,
+    held: Vec<LeaseStatus>,
     due: Vec<u32>,
 }
 

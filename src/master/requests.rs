@@ -308,7 +308,6 @@ impl Master {
         items: List<'a, T>,
         now: Timestamp,
     ) -> Result<(), Stop> {
-        let mut statuses = Vec::with_capacity(items.len());
         // Room is taken for what will be written, not for what was claimed.
         let live = items.iter().filter(|item| self.is_live(item.held()));
         let (count, text_bytes) =
@@ -322,6 +321,8 @@ impl Master {
             return Err(Refusal::new(ErrorCode::StorageFull, text).into());
         }
         self.wal.begin_group(group_bytes)?;
+        let mut statuses = std::mem::take(&mut self.scratch.statuses);
+        statuses.clear();
         // Each event is written when the next one is known, so that the last is marked as the group's end.
         let mut waiting: Option<Event<'a>> = None;
         for item in items.iter() {
@@ -343,6 +344,7 @@ impl Master {
             self.record(now, &last, false)?;
         }
         self.reply(id, correlation, &T::reply(List::lent(&statuses)));
+        self.scratch.statuses = statuses;
         Ok(())
     }
 
@@ -351,7 +353,8 @@ impl Master {
     }
 
     fn heartbeat(&mut self, id: SessionId, correlation: u64, leases: List<'_, HeldLease>, now: Timestamp) {
-        let mut statuses = Vec::with_capacity(leases.len());
+        let mut statuses = std::mem::take(&mut self.scratch.held);
+        statuses.clear();
         let mut lost = false;
         for HeldLease { job, lease } in leases.iter() {
             let held_before = self.queues.live_lease(job).is_some_and(|live| live.holder == id);
@@ -370,6 +373,7 @@ impl Master {
         } else {
             self.reply_at_once(id, correlation, &reply);
         }
+        self.scratch.held = statuses;
     }
 }
 

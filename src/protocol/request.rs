@@ -1,6 +1,8 @@
 //! What a client asks. Decoding yields values that borrow from the frame; `check` holds them against
 //! the bounds, so that the master decides only about values that are possible.
 
+use std::fmt;
+
 use bytes::BufMut;
 
 use super::list::{Item, List};
@@ -243,7 +245,7 @@ impl<'a> Request<'a> {
     }
 }
 
-fn check_range(field: &str, value: u64, min: u64, max: u64) -> Result<(), Refusal> {
+fn check_range(field: impl fmt::Display, value: u64, min: u64, max: u64) -> Result<(), Refusal> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
@@ -251,7 +253,7 @@ fn check_range(field: &str, value: u64, min: u64, max: u64) -> Result<(), Refusa
 }
 
 fn check_count(field: &str, count: usize, max: usize) -> Result<(), Refusal> {
-    check_range(&format!("number of {field}"), count as u64, 1, max as u64)
+    check_range(format_args!("number of {field}"), count as u64, 1, max as u64)
 }
 
 fn check_queue(name: &str) -> Result<(), Refusal> {

@@ -146,7 +146,9 @@ impl Queues {
 
     fn apply_ack(&mut self, job: JobId, lease: LeaseId, key_until: Timestamp) -> Result<(), &'static str> {
         let slot = self.end_attempt(job, lease)?;
-        self.errors.remove(&job);
+        if !self.errors.is_empty() {
+            self.errors.remove(&job);
+        }
         self.keys.ended(job, key_until);
         let Entry { queue, payload_at, payload_bytes, .. } = self.table[slot];
         self.queues[queue.0 as usize].counters.completed += 1;

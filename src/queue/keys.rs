@@ -37,7 +37,10 @@ impl Keys {
 
     /// Notes that the job has ended; its key is remembered until `until`.
     pub fn ended(&mut self, job: JobId, until: Timestamp) {
-        if let Some(key) = self.by_job.remove(&job) {
+        // Most jobs have no key, and where none has one nothing is looked up.
+        if !self.by_job.is_empty()
+            && let Some(key) = self.by_job.remove(&job)
+        {
             self.ended.insert((until, job), key);
         }
     }

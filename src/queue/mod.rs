@@ -56,6 +56,8 @@ pub struct Queues {
     table: Table,
     queues: Vec<QueueState>,
     by_name: HashMap<Box<str>, QueueId>,
+    /// The queue that was named last: most often it is named again.
+    recent: Option<QueueId>,
     /// Ids of queues that were forgotten.
     free_queues: Vec<QueueId>,
     delayed: Wheel,
@@ -140,6 +142,7 @@ impl Default for Queues {
             table: Table::default(),
             queues: Vec::new(),
             by_name: HashMap::new(),
+            recent: None,
             free_queues: Vec::new(),
             delayed: Wheel::default(),
             leases: Leases::default(),
@@ -176,7 +179,13 @@ impl Queues {
     /// # Errors
     /// When there are as many queues as there may be.
     pub fn queue_made(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+        if let Some(queue) = self.recent
+            && *self.queues[queue.0 as usize].name == *name
+        {
+            return Ok(queue);
+        }
         if let Some(queue) = self.queue(name) {
+            self.recent = Some(queue);
             return Ok(queue);
         }
         if self.by_name.len() >= QUEUES_MAX {
@@ -205,6 +214,7 @@ impl Queues {
         let is_known = self.by_name.get(&state.name) == Some(&queue);
         if is_known && state.counters == Counters::default() && !state.woken {
             self.by_name.remove(&state.name);
+            self.recent = None;
             self.free_queues.push(queue);
         }
     }

@@ -75,6 +75,11 @@ impl Conn {
         self.session
     }
 
+    /// Whether the socket takes bytes, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        self.is_writable
+    }
+
     /// Notes what an event said; says whether the connection is gone.
     pub fn note(&mut self, event: &Event, master: &mut Master) -> bool {
         self.is_readable |= event.is_readable() || event.is_read_closed();
@@ -152,16 +157,29 @@ impl Conn {
         let missing = self.input.missing_bytes(master.body_bytes_max(self.session));
         if missing > 0 {
             let stream = &mut self.stream;
-            return self.input.read_with(missing.min(budget), |room| stream.read(room)).map(Ok);
+            let room = missing.min(budget);
+            let came = self.input.read_with(room, |room| stream.read(room))?;
+            self.note_came(came, room);
+            return Ok(Ok(came));
         }
         let room = scratch.len().min(budget);
         let came = self.stream.read(&mut scratch[..room])?;
+        self.note_came(came, room);
         let fresh = &scratch[..came];
         if self.input.waiting_bytes() > 0 {
             self.input.push(fresh);
             return Ok(Ok(came));
         }
         Ok(self.take_fresh(master, fresh, now).map(|()| came))
+    }
+
+    /// A read that found less than it had room for emptied the socket: what comes later has an event of its own. So
+    /// a request costs one read, not a second one that finds nothing. The other side's end, if its event was seen
+    /// already, has none any more.
+    fn note_came(&mut self, came: usize, room: usize) {
+        if came < room && !self.is_read_closed {
+            self.is_readable = false;
+        }
     }
 
     /// Hands the frames in `fresh` to the master; the rest is kept.

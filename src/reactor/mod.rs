@@ -257,6 +257,7 @@ impl Reactor {
             Token(session) => {
                 let id = SessionId(session as u64);
                 let Some(conn) = conn_of(&mut self.conns, id) else { return };
+                let was_full = !conn.is_writable();
                 if conn.note(event, &mut self.master) {
                     self.drop_connection(id, self.clock.now());
                     return;
@@ -264,7 +265,8 @@ impl Reactor {
                 if conn.has_unread() {
                     list(&mut self.to_read, conn);
                 }
-                if event.is_writable() {
+                // Each event says whether the socket takes bytes, also where there never was a doubt.
+                if was_full && conn.is_writable() {
                     self.write_one(id, self.clock.now());
                 }
             }

@@ -430,6 +430,10 @@ impl NewFile for MemoryHandle {
 }
 
 impl SegmentWriter for MemoryHandle {
+    fn bytes(&self) -> u32 {
+        Segment::bytes(self)
+    }
+
     fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         assert!(offset as usize + bytes.len() <= self.bytes, "a write lies within its segment");
         self.device.operate("write", File::Open(self.id))?.write(self.id, offset as usize, bytes)

@@ -47,6 +47,10 @@ pub fn map_segment(file: File, bytes: u32, published: u32) -> io::Result<MappedW
 }
 
 impl SegmentWriter for MappedWriter {
+    fn bytes(&self) -> u32 {
+        self.segment.bytes()
+    }
+
     fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         let start = offset as usize;
         let fits = start.checked_add(bytes.len()).is_some_and(|end| end <= self.segment.map.len());

@@ -60,7 +60,7 @@ pub use sync::{SyncOutcome, SyncRequest, SyncThread};
 use crate::ids::{Location, Lsn};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
-use record::{KIND_MARK, RECORD_HEADER_BYTES, Stamp, encode_header};
+use record::{KIND_MARK, RECORD_HEADER_BYTES, Stamp, encode_start};
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use snapshots::Covered;
 use spare::{SpareFile, Spares};
@@ -187,7 +187,7 @@ impl Wal {
 
     /// Bytes that are free in the newest segment, whatever its size is.
     fn free_bytes(&self) -> usize {
-        self.writer.shared().bytes().saturating_sub(self.end) as usize
+        self.writer.bytes().saturating_sub(self.end) as usize
     }
 
     /// Makes sure that a group of `bytes` (the sum of its records' [`record_bytes`]) lies in one segment.
@@ -243,20 +243,24 @@ impl Wal {
         let Entry { at, kind, head, tail, more } = *entry;
         self.scratch.clear();
         let fields = RecordHead { lsn, at, term: 0, epoch, durable: self.durable, kind, more };
-        let crc = encode_header(&fields, seed, head, tail, &mut self.scratch);
-        self.scratch.extend_from_slice(head);
+        let crc = encode_start(&fields, seed, head, tail, &mut self.scratch);
         let tail_offset = self.end + u32::try_from(self.scratch.len()).expect("a record is within its limit");
         let length = RECORD_HEADER_BYTES + head.len() + tail.len();
         let padding_at = self.end + u32::try_from(length).expect("a record is within its limit");
         let whole = record_bytes(head.len() + tail.len());
         let end = self.end + u32::try_from(whole).expect("a record is within its limit");
         // Zeros after the record end the log there, whatever an earlier use of the file has left behind.
-        let zeros_end = (end + TERMINATOR_BYTES).min(self.writer.shared().bytes());
+        let zeros_end = (end + TERMINATOR_BYTES).min(self.writer.bytes());
         let zeros = &[0; 8 + TERMINATOR_BYTES as usize][..(zeros_end - padding_at) as usize];
         let writing = || WalError::io("writing to the log");
-        self.writer.write_at(self.end, &self.scratch).map_err(writing())?;
-        self.writer.write_at(tail_offset, tail).map_err(writing())?;
-        self.writer.write_at(padding_at, zeros).map_err(writing())?;
+        if tail.is_empty() {
+            self.scratch.extend_from_slice(zeros);
+            self.writer.write_at(self.end, &self.scratch).map_err(writing())?;
+        } else {
+            self.writer.write_at(self.end, &self.scratch).map_err(writing())?;
+            self.writer.write_at(tail_offset, tail).map_err(writing())?;
+            self.writer.write_at(padding_at, zeros).map_err(writing())?;
+        }
         self.writer.publish(end).map_err(writing())?;
         self.written_bytes += u64::from(end - self.end);
         self.end = end;
@@ -355,7 +359,7 @@ impl Wal {
         let header = SegmentHeader {
             log_id: self.log_id,
             epoch,
-            segment_bytes: self.writer.shared().bytes(),
+            segment_bytes: self.writer.bytes(),
             first_lsn: self.next_lsn,
             durable: self.durable,
             before_end: self.end,

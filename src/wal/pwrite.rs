@@ -45,6 +45,10 @@ impl PlainWriter {
 }
 
 impl SegmentWriter for PlainWriter {
+    fn bytes(&self) -> u32 {
+        self.segment.bytes
+    }
+
     fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         let end = u64::from(offset) + bytes.len() as u64;
         assert!(end <= u64::from(self.segment.bytes), "a write lies within its segment");

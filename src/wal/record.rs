@@ -26,8 +26,6 @@
 
 use std::fmt;
 
-use bytes::BufMut;
-
 use crate::ids::Lsn;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
@@ -137,29 +135,32 @@ fn padded(body_bytes: usize) -> u32 {
     u32::try_from(body_bytes.next_multiple_of(8)).expect("a body is within its limit")
 }
 
-/// Writes the header of a record whose body is `body_head` followed by `body_tail`; returns its checksum.
-pub fn encode_header(
+/// Writes the header of a record and `body_head`, the first part of its body, which `body_tail` has to follow; returns
+/// the record's checksum.
+pub fn encode_start(
     head: &RecordHead,
     seed: u32,
     body_head: &[u8],
     body_tail: &[u8],
     out: &mut Vec<u8>,
 ) -> u32 {
-    let start = out.len();
     let length = RECORD_HEADER_BYTES + body_head.len() + body_tail.len();
-    out.put_u32_le(0);
-    out.put_u32_le(u32::try_from(length).expect("a record is within its limit"));
-    out.put_u64_le(head.lsn.0);
-    out.put_u64_le(head.at.0);
-    out.put_u32_le(head.term);
-    out.put_u32_le(head.epoch);
-    out.put_u32_le(u32::try_from(head.lsn.0 - head.durable.0).unwrap_or(u32::MAX));
-    out.put_u8(head.kind);
-    out.put_u8(if head.more { FLAG_MORE } else { 0 });
-    out.put_u16_le(0);
+    let length = u32::try_from(length).expect("a record is within its limit");
+    let lag = u32::try_from(head.lsn.0 - head.durable.0).unwrap_or(u32::MAX);
+    let mut header = [0; RECORD_HEADER_BYTES];
+    header[4..8].copy_from_slice(&length.to_le_bytes());
+    header[8..16].copy_from_slice(&head.lsn.0.to_le_bytes());
+    header[16..24].copy_from_slice(&head.at.0.to_le_bytes());
+    header[24..28].copy_from_slice(&head.term.to_le_bytes());
+    header[28..32].copy_from_slice(&head.epoch.to_le_bytes());
+    header[32..36].copy_from_slice(&lag.to_le_bytes());
+    header[36] = head.kind;
+    header[37] = if head.more { FLAG_MORE } else { 0 };
+    let start = out.len();
+    out.extend_from_slice(&header);
+    out.extend_from_slice(body_head);
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     hasher.update(&out[start + 4..]);
-    hasher.update(body_head);
     hasher.update(body_tail);
     let crc = hasher.finalize();
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
@@ -235,8 +236,8 @@ mod tests {
 
     fn written() -> Vec<u8> {
         let mut out = Vec::new();
-        encode_header(&head(), STAMP.seed, b"head", b"tail!", &mut out);
-        out.extend_from_slice(b"headtail!");
+        encode_start(&head(), STAMP.seed, b"head", b"tail!", &mut out);
+        out.extend_from_slice(b"tail!");
         out.resize(out.len().next_multiple_of(8), 0);
         out
     }
@@ -280,7 +281,7 @@ mod tests {
     fn a_lag_that_does_not_fit_claims_nothing() {
         let far = RecordHead { lsn: Lsn(u64::from(u32::MAX) + 1000), durable: Lsn(1), ..head() };
         let mut segment = Vec::new();
-        encode_header(&far, STAMP.seed, b"", b"", &mut segment);
+        encode_start(&far, STAMP.seed, b"", b"", &mut segment);
         assert_eq!(record_at(&segment, 0, STAMP).unwrap().head.durable, Lsn(0));
     }
 }

@@ -83,6 +83,9 @@ pub trait NewFile: Send + fmt::Debug {
 
 /// The writing side of a segment; there is one.
 pub trait SegmentWriter: Send + fmt::Debug {
+    /// The segment's size.
+    fn bytes(&self) -> u32;
+
     /// Writes bytes, at or after the published end.
     ///
     /// # Errors

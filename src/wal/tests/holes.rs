@@ -152,8 +152,7 @@ fn records_of_an_older_epoch_are_the_end_and_are_written_over() {
         };
         let at = place(content, 1) + record_bytes(3);
         let mut left_over = Vec::new();
-        encode_header(&head, Stamp::new(7, 0).seed, b"old", b"", &mut left_over);
-        left_over.extend_from_slice(b"old");
+        encode_start(&head, Stamp::new(7, 0).seed, b"old", b"", &mut left_over);
         content[at..at + left_over.len()].copy_from_slice(&left_over);
     });
     let (mut wal, seen) = open(&device).unwrap();
@@ -234,7 +233,7 @@ fn a_payload_that_looks_like_a_record_proves_nothing() {
         more: false,
     };
     let mut forged = Vec::new();
-    encode_header(&head, 0, b"", b"", &mut forged);
+    encode_start(&head, 0, b"", b"", &mut forged);
     append(&mut wal, &[&forged]);
     let torn = device.kill();
     torn.damage(Lsn(1), |content| {
