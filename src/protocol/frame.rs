@@ -108,16 +108,19 @@ impl FrameBuffer {
         self.check();
     }
 
-    /// Reads up to `bytes_max` bytes straight to the end of the buffer, with `read`; returns how many came.
+    /// Reads up to `bytes_max` of the `missing` bytes of a frame straight to their place, with `read`; returns how many
+    /// came. What is there already is not moved again until the frame is whole.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn read_with(
         &mut self,
+        missing: usize,
         bytes_max: usize,
         read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
     ) -> std::io::Result<usize> {
         let before = self.bytes.len();
+        self.bytes.reserve_exact(missing);
         self.bytes.resize(before + bytes_max, 0);
         let outcome = read(&mut self.bytes[before..]);
         let came = outcome.as_ref().map_or(0, |came| *came);
@@ -255,13 +258,13 @@ mod tests {
         let mut buffer = FrameBuffer::default();
         buffer.push(&sample()[..17]);
         let rest = buffer.missing_bytes(100);
-        let came = buffer.read_with(rest, |room| {
+        let came = buffer.read_with(rest, rest, |room| {
             room.copy_from_slice(&sample()[17..21]);
             Ok(room.len())
         });
         assert_eq!(came.unwrap(), 4);
         assert_eq!(buffer.next_frame(100).unwrap().unwrap().1, b"hello");
-        buffer.read_with(10, |_| Err(std::io::ErrorKind::WouldBlock.into())).unwrap_err();
+        buffer.read_with(10, 10, |_| Err(std::io::ErrorKind::WouldBlock.into())).unwrap_err();
         assert_eq!(buffer.waiting_bytes(), 0);
     }
 

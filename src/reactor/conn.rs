@@ -18,6 +18,12 @@ use crate::time::Timestamp;
 /// Pieces handed to the system in one call; Linux takes up to 1,024.
 const PIECES_PER_WRITE: usize = 64;
 
+/// A frame of which this much is missing after the first read is long.
+const LONG_BYTES: usize = 16 << 10;
+
+/// How much of a frame is read first where a long one is expected: enough for its head, and little enough to be moved.
+const LONG_START_BYTES: usize = 512;
+
 /// A connection.
 #[derive(Debug)]
 pub struct Conn {
@@ -26,6 +32,8 @@ pub struct Conn {
     /// What was read and not yet taken: the start of a frame, or frames that wait because the session is stalled.
     input: FrameBuffer,
     is_readable: bool,
+    /// Its last frame was long. The next is begun with a short read, and all of its payload goes straight to one place.
+    is_sending_long: bool,
     is_writable: bool,
     /// Whether it is on the loop's list of connections to read from.
     pub is_listed: bool,
@@ -62,6 +70,7 @@ impl Conn {
             session,
             input: FrameBuffer::default(),
             is_readable: true,
+            is_sending_long: false,
             is_writable: true,
             is_listed: false,
             is_lingering: false,
@@ -158,11 +167,11 @@ impl Conn {
         if missing > 0 {
             let stream = &mut self.stream;
             let room = missing.min(budget);
-            let came = self.input.read_with(room, |room| stream.read(room))?;
+            let came = self.input.read_with(missing, room, |room| stream.read(room))?;
             self.note_came(came, room);
             return Ok(Ok(came));
         }
-        let room = scratch.len().min(budget);
+        let room = if self.is_sending_long { LONG_START_BYTES } else { scratch.len() }.min(budget);
         let came = self.stream.read(&mut scratch[..room])?;
         self.note_came(came, room);
         let fresh = &scratch[..came];
@@ -170,7 +179,9 @@ impl Conn {
             self.input.push(fresh);
             return Ok(Ok(came));
         }
-        Ok(self.take_fresh(master, fresh, now).map(|()| came))
+        let taken = self.take_fresh(master, fresh, now);
+        self.is_sending_long = self.input.missing_bytes(master.body_bytes_max(self.session)) >= LONG_BYTES;
+        Ok(taken.map(|()| came))
     }
 
     /// A read that found less than it had room for emptied the socket: what comes later has an event of its own. So

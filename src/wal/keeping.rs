@@ -14,6 +14,10 @@ use crate::limits::RECORD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
+/// A log of no more files than this keeps one that nothing needs as a spare: it may take twice the bytes that live, and as
+/// many segments more.
+const SMALL_LOG_SEGMENTS: u64 = 4;
+
 /// A segment, as the keeping sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentStats {
@@ -146,6 +150,7 @@ impl Wal {
     /// that still sends from it. Returns how many.
     pub fn give_up_segments(&mut self, is_dead: impl Fn(u32) -> bool) -> usize {
         let (base, newest, durable) = (self.replay_base(), self.last_lsn(), self.durable);
+        let is_small = self.bytes_held() <= SMALL_LOG_SEGMENTS * u64::from(self.config.segment_bytes);
         let full = self.segments.len() - 1;
         let mut given_up = 0;
         let mut index = 0;
@@ -162,7 +167,7 @@ impl Wal {
                 return true;
             }
             let name = names::segment(held.covered.first);
-            self.spares.give(name, Arc::clone(&held.shared));
+            self.spares.give(name, Arc::clone(&held.shared), is_small);
             given_up += 1;
             false
         });

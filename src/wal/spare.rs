@@ -45,6 +45,8 @@ struct Given {
     segment: String,
     /// Whether it has the size of the segments to come.
     fits: bool,
+    /// Whether it is to be kept although enough spares are ready.
+    keep: bool,
     shared: Arc<dyn Segment>,
 }
 
@@ -117,10 +119,11 @@ impl Spares {
         count as u64 * u64::from(self.bytes)
     }
 
-    /// Takes a segment that nothing needs any more: it becomes a spare or goes.
+    /// Takes a segment that nothing needs any more: it becomes a spare if one is lacking, or one more if that is to be
+    /// `keep`t, or goes. A log that is written round and round so never has to make one.
     /// Its map goes with it, beside the loop: giving 64 MiB back takes the system some milliseconds.
-    pub fn give(&mut self, segment: String, shared: Arc<dyn Segment>) {
-        self.given.push_back(Given { segment, fits: shared.bytes() == self.bytes, shared });
+    pub fn give(&mut self, segment: String, shared: Arc<dyn Segment>, keep: bool) {
+        self.given.push_back(Given { segment, fits: shared.bytes() == self.bytes, keep, shared });
     }
 
     /// Does the next thing that is to be done, beside the loop, and collects what was. Unless one is `urgent`, no spare is
@@ -150,10 +153,10 @@ impl Spares {
         Ok(())
     }
 
-    /// How many are kept at most. Where several are wanted, one more is kept than that: else one would come and go with each
-    /// job at the edge.
+    /// How many are kept at most: one more than is wanted. Else one would come and go with each job at the edge, and one
+    /// would be written anew for each segment that is given up.
     fn kept_max(&self) -> usize {
-        if self.wanted > 1 { self.wanted + 1 } else { 1 }
+        self.wanted + 1
     }
 
     /// Whether there is anything left to do; making a spare only counts if one is `urgent`.
@@ -193,9 +196,10 @@ impl Spares {
 
     fn next_task(&mut self) -> Option<Task> {
         let lacks_some = self.ready.len() < self.wanted;
+        let has_place = self.ready.len() < self.kept_max();
         let spare = names::spare(self.next_number);
         match self.given.pop_front() {
-            Some(Given { segment, fits: true, shared }) if lacks_some => {
+            Some(Given { segment, fits: true, keep, shared }) if lacks_some || (keep && has_place) => {
                 self.next_number += 1;
                 Some(Task::Reuse { segment, spare, shared })
             }
@@ -303,7 +307,7 @@ mod tests {
         }
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         for name in ["a", "b"] {
-            spares.give(name.to_owned(), device.open(name, 0).unwrap().shared());
+            spares.give(name.to_owned(), device.open(name, 0).unwrap().shared(), false);
         }
         spares.proceed(true).unwrap();
         assert_eq!(names(&device.crash()), [names::spare(1), "b".to_owned()]);
@@ -313,14 +317,30 @@ mod tests {
     }
 
     #[test]
-    fn more_than_are_wanted_are_removed() {
+    fn one_more_than_is_wanted_is_kept_for_the_next_segment() {
+        let device = MemoryDevice::default();
+        for name in ["a", "b", "c"] {
+            device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
+        }
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        for name in ["a", "b", "c"] {
+            spares.give(name.to_owned(), device.open(name, 0).unwrap().shared(), true);
+        }
+        (0..3).for_each(|_| spares.proceed(false).unwrap());
+        assert_eq!(names(&device), [names::spare(1), names::spare(2)]);
+        assert!(spares.take().unwrap().used_before);
+        assert!(!spares.is_busy(true), "nothing has to be made");
+    }
+
+    #[test]
+    fn more_than_one_above_what_is_wanted_are_removed() {
         let device = MemoryDevice::default();
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.want(3);
         (0..3).for_each(|_| spares.proceed(true).unwrap());
         spares.want(1);
         (0..9).for_each(|_| spares.proceed(true).unwrap());
-        assert_eq!((names(&device), spares.is_busy(true)), (vec![names::spare(1)], false));
+        assert_eq!((names(&device).len(), spares.is_busy(true)), (2, false));
     }
 
     #[test]
