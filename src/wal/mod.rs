@@ -96,6 +96,8 @@ pub struct Wal {
     vouched: Lsn,
     mark_unsynced: bool,
     spares: Spares,
+    /// Bytes that should be free in the newest segment and in spares.
+    room_ahead: u64,
     /// When a spare is tried again; 0 unless one could not be made.
     spare_retry_at: Timestamp,
     /// LSNs of the snapshots that are kept, ascending, and the size of the newest.

@@ -250,6 +250,7 @@ impl Wal {
             .map_err(WalError::io("looking for spare segments"))?;
         Ok(Wal {
             spares,
+            room_ahead: u64::from(config.segment_bytes) / 2,
             device,
             config,
             log_id: 0,

@@ -44,8 +44,9 @@ impl Wal {
     /// Says how many bytes are to be kept, so that as many spares are made, or removed.
     pub fn want_room(&mut self, reserved: u64) {
         let kept = reserved + self.fixed_reserve();
-        // Made ahead of need by a quarter: jobs come faster than segments.
-        self.spares.want(self.spares_for(kept + kept / 4));
+        // Made ahead of need: jobs come faster than segments.
+        self.room_ahead = kept + (kept / 4).max(u64::from(self.config.segment_bytes) / 2);
+        self.spares.want(self.spares_for(self.room_ahead));
     }
 
     /// Makes spares and removes what is not needed, beside the loop; call it once a turn.
@@ -72,9 +73,9 @@ impl Wal {
         self.spares.is_busy(self.is_spare_urgent()) && self.spare_retry_at == Timestamp(0)
     }
 
-    /// Whether the next spare is made now: the newest segment is half full, or room for many jobs is kept in spares.
+    /// Whether the next spare is made now: what is left of the newest segment is no longer enough to be ahead of need.
     fn is_spare_urgent(&self) -> bool {
-        self.free_bytes() < self.config.segment_bytes as usize / 2 || self.spares.wanted() > 1
+        !self.has_room(0, self.room_ahead)
     }
 
     fn try_spares(&mut self, now: Timestamp) -> Result<(), WalError> {
@@ -99,7 +100,7 @@ impl Wal {
         Ok(())
     }
 
-    fn fixed_reserve(&self) -> u64 {
+    pub(super) fn fixed_reserve(&self) -> u64 {
         u64::from(RESERVE_BYTES.min(self.config.segment_bytes / 4))
     }
 
@@ -112,7 +113,7 @@ impl Wal {
         usize::try_from(kept.div_ceil(self.usable_bytes())).expect("spares are few")
     }
 
-    fn has_room(&self, bytes: u64, kept: u64) -> bool {
+    pub(super) fn has_room(&self, bytes: u64, kept: u64) -> bool {
         let ready = self.spares.ready() as u64 * self.usable_bytes();
         let free = self.free_bytes() as u64;
         // What does not fit into the newest segment leaves its end unused.

@@ -103,11 +103,6 @@ impl Spares {
         self.wanted = count.max(1);
     }
 
-    /// How many there should be.
-    pub fn wanted(&self) -> usize {
-        self.wanted
-    }
-
     /// How many are ready.
     pub fn ready(&self) -> usize {
         self.ready.len()

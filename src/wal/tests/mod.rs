@@ -188,6 +188,19 @@ fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_t
 }
 
 #[test]
+fn room_is_made_before_a_job_has_to_wait_for_it() {
+    let (mut wal, _) = open(&MemoryDevice::default()).unwrap();
+    let reserved = u64::from(SEGMENT) * 3 / 8;
+    for job in 0..200 {
+        wal.want_room(reserved);
+        wal.proceed(Timestamp(0)).unwrap();
+        assert!(wal.has_room(300, reserved + wal.fixed_reserve()), "before job {job}");
+        append(&mut wal, &[&[b'x'; 200]]);
+    }
+    assert!(wal.stats().segments > 5);
+}
+
+#[test]
 fn segments_of_another_size_than_todays_setting_are_used_as_they_are() {
     for (before, after) in [(8192, 65536), (65536, 8192)] {
         let device = MemoryDevice::default();
