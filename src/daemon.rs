@@ -96,13 +96,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     raise_descriptor_limit();
     let address = resolve(&args.listen)?;
-    let _lock = DirLock::take(&args.data_dir).map_err(|error| match error {
+    let lock = DirLock::take(&args.data_dir).map_err(|error| match error {
         WalError::Locked { .. } => Failure::new(exit::IN_USE, error),
         error => Failure::new(exit::CANNOT_CREATE, error),
     })?;
     let mut listener = Listener::bind(address).map_err(|error| cannot_listen(&args.listen, &error))?;
     let listens_at = listener.local_addr().map_err(|error| cannot_listen(&args.listen, &error))?;
-    let opened = open_while_greeting(config, args, &mut listener)?;
+    let device = open_directory(&args.data_dir, args.segment_io, &lock)?;
+    let opened = open_while_greeting(config, device, &mut listener)?;
     let (reactor, door) = Reactor::new(listener, opened).map_err(|error| reactor_failure(&error))?;
     let pool = if let Some(handler) = handler {
         let handler = handler.with_master(listens_at.to_string());
@@ -179,22 +180,21 @@ fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
     Failure::new(exit::UNAVAILABLE, format!("listening on {listen} failed: {error}{advice}"))
 }
 
-fn open_log(
-    config: Config,
-    dir: &Path,
-    segment_io: SegmentIo,
-    progress: &Progress,
-) -> Result<Opened, Failure> {
+fn open_directory(dir: &Path, segment_io: SegmentIo, lock: &DirLock) -> Result<DirDevice, Failure> {
     let unusable = |error: io::Error| {
         Failure::new(
             exit::CANNOT_CREATE,
             format!("the data directory {} cannot be used: {error}", dir.display()),
         )
     };
-    let device = DirDevice::open(dir, segment_io).map_err(unusable)?;
+    let device = DirDevice::open(dir, segment_io).map_err(unusable)?.locked(lock);
     if !device.is_mapped() {
         log::info!("the log is written with pwrite: a map would not be safe on a full disk here");
     }
+    Ok(device)
+}
+
+fn open_log(config: Config, device: DirDevice, progress: &Progress) -> Result<Opened, Failure> {
     Master::open(config, Arc::new(device), progress).map_err(|error| {
         let status = match error {
             WalError::Damaged { .. }
@@ -211,13 +211,17 @@ fn open_log(
 }
 
 /// Reads the log, and tells those who connect meanwhile how far that is.
-fn open_while_greeting(config: Config, args: &Args, listener: &mut Listener) -> Result<Opened, Failure> {
+fn open_while_greeting(
+    config: Config,
+    device: DirDevice,
+    listener: &mut Listener,
+) -> Result<Opened, Failure> {
     let progress = Arc::new(Progress::default());
     let reading = {
-        let (progress, dir, segment_io) = (Arc::clone(&progress), args.data_dir.clone(), args.segment_io);
+        let progress = Arc::clone(&progress);
         std::thread::Builder::new()
             .name("falcon-open".to_owned())
-            .spawn(move || open_log(config, &dir, segment_io, &progress))
+            .spawn(move || open_log(config, device, &progress))
             .map_err(|error| Failure::new(exit::SYSTEM, format!("starting to read the log: {error}")))?
     };
     listener

@@ -197,7 +197,7 @@ fn write_clean(dir: &Path) {
     assert!(hand.log().iter().any(|(name, job)| (*name, *job) == ("MOVE", 1)), "the oldest job was moved");
     for name in hand.device.names().unwrap() {
         let mut content = Vec::new();
-        hand.device.read(&name, &mut content, false).unwrap();
+        hand.device.read(&name, &mut content).unwrap();
         if names::spare_number(&name).is_none() {
             fs::write(dir.join(name), content).unwrap();
         }

@@ -204,7 +204,8 @@ impl Server {
             if begun.elapsed() > START_MAX {
                 return Err("the server did not start in time".into());
             }
-            std::thread::sleep(Duration::from_millis(1));
+            // Asked more often, the question would take a part of the server's core.
+            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }

@@ -12,10 +12,10 @@ use std::str::FromStr;
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, fstatfs};
 
 use super::WalError;
-use super::mmap::map_segment;
+use super::mmap::{map_segment, map_to_read};
 use super::names::LOCK;
 use super::pwrite::plain_segment;
-use super::storage::{LogDevice, NewFile, SegmentWriter};
+use super::storage::{LogDevice, NewFile, Payload, SegmentWriter};
 use crate::limits::SEGMENT_PAGE_BYTES;
 
 /// Reads `auto`, `map` or `pwrite`.
@@ -35,6 +35,9 @@ impl FromStr for SegmentIo {
 /// File systems that write in place, or keep the pages of an allocated file: a store into a map of one always finds
 /// its place. The numbers are those of `linux/magic.h`: ext2 to ext4, XFS, tmpfs.
 const SAFE_TO_MAP: [u64; 3] = [0xEF53, 0x5846_5342, 0x0102_1994];
+
+/// The largest page that Linux uses on any machine.
+const SYSTEM_PAGE_BYTES_MAX: u32 = 64 << 10;
 
 /// How segments are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +98,8 @@ pub struct DirDevice {
     path: PathBuf,
     dir: File,
     mapped: bool,
+    /// Whether nobody else writes here.
+    is_locked: bool,
 }
 
 impl DirDevice {
@@ -115,7 +120,13 @@ impl DirDevice {
             SegmentIo::Map => true,
             SegmentIo::Pwrite => false,
         };
-        Ok(DirDevice { path: path.to_owned(), dir, mapped })
+        Ok(DirDevice { path: path.to_owned(), dir, mapped, is_locked: false })
+    }
+
+    /// The same, where this process is the one that may write: files can be looked at in place.
+    #[must_use]
+    pub fn locked(self, _lock: &DirLock) -> DirDevice {
+        DirDevice { is_locked: true, ..self }
     }
 
     /// Whether segments are written through a map.
@@ -131,6 +142,15 @@ impl DirDevice {
         let mut piece = Vec::with_capacity(bytes);
         file.take(bytes as u64).read_to_end(&mut piece)?;
         Ok(piece)
+    }
+
+    /// Opens a file such that what is read of it does not come into the page cache in large folios by read-ahead: a folio is
+    /// dirty as a whole, and each sync of a small record in a segment that is written on, or used again, would write all
+    /// of it.
+    fn open_to_read(&self, name: &str) -> io::Result<File> {
+        let file = File::open(self.path_of(name))?;
+        fadvise(&file, 0, None, Advice::Random)?;
+        Ok(file)
     }
 
     fn path_of(&self, name: &str) -> PathBuf {
@@ -151,18 +171,30 @@ impl LogDevice for DirDevice {
         Ok(fs::metadata(self.path_of(name))?.len())
     }
 
-    fn read(&self, name: &str, content: &mut Vec<u8>, distrust: bool) -> io::Result<()> {
+    fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()> {
         content.clear();
-        let mut file = File::open(self.path_of(name))?;
-        if distrust {
-            // Pages that are still to be written would stay: they are written first.
-            file.sync_data()?;
-            fadvise(&file, 0, None, Advice::DontNeed)?;
-            // Without read-ahead, which would put the file into the page cache in large folios: a folio is dirty as
-            // a whole, and each sync of a small record in a segment that is written on would write all of it.
-            fadvise(&file, 0, None, Advice::Random)?;
+        self.open_to_read(name)?.read_to_end(content)?;
+        Ok(())
+    }
+
+    fn view(&self, name: &str) -> io::Result<Payload> {
+        if self.is_locked
+            && let Ok(view) = self.open_to_read(name).and_then(|file| map_to_read(&file))
+        {
+            return Ok(view);
         }
-        file.read_to_end(content)?;
+        // What cannot be mapped is read, which says why not.
+        let mut content = Vec::new();
+        self.read(name, &mut content)?;
+        Ok(Payload::Owned(content.into()))
+    }
+
+    fn distrust(&self, name: &str, from: u32) -> io::Result<()> {
+        let file = File::open(self.path_of(name))?;
+        // Pages that are still to be written would stay: they are written first. So would one that is given up in part.
+        file.sync_data()?;
+        let page_start = from - from % SYSTEM_PAGE_BYTES_MAX;
+        fadvise(&file, u64::from(page_start), None, Advice::DontNeed)?;
         Ok(())
     }
 
@@ -235,7 +267,7 @@ mod tests {
 
     fn content(device: &DirDevice, name: &str) -> Vec<u8> {
         let mut content = Vec::new();
-        device.read(name, &mut content, true).unwrap();
+        device.read(name, &mut content).unwrap();
         content
     }
 

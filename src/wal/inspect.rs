@@ -135,7 +135,7 @@ impl Verified {
             let is_newest = covered.last().is_none_or(|newest| *first >= newest.first);
             let found = match (known, snapshot) {
                 (Some(covered), Some(snapshot)) if !is_newest => {
-                    check_covered(device, snapshot, covered, &mut content, &progress)
+                    check_covered(device, snapshot, covered, &progress)
                 }
                 // It was given up before the snapshot was taken.
                 (None, _) if !is_newest => continue,
@@ -156,7 +156,7 @@ fn check_alone(
     next: Option<Lsn>,
     content: &mut Vec<u8>,
 ) -> Result<FoundSegment, WalError> {
-    let header = read_segment(device, first, content, false)?;
+    let header = read_segment(device, first, content)?;
     let Ok(end) = scan(content, header.stamp(), first, &mut |_| Ok::<(), std::convert::Infallible>(()));
     if let Some(next) = next.filter(|next| *next != end.next_lsn) {
         let (offset, lsn, found) = (end.offset, end.next_lsn, end.bad);

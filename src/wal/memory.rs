@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::names;
 use super::storage::{LogDevice, NewFile, Payload, Segment, SegmentWriter};
 use crate::ids::Lsn;
+use crate::limits::SEGMENT_PAGE_BYTES;
 
 /// What a disk writes as a whole.
 const SECTOR_BYTES: usize = 512;
@@ -332,15 +333,29 @@ impl LogDevice for MemoryDevice {
         Ok(disk.files[&disk.id(name)?].content.len() as u64)
     }
 
-    fn read(&self, name: &str, content: &mut Vec<u8>, distrust: bool) -> io::Result<()> {
+    fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()> {
+        let disk = self.locked();
+        content.clone_from(&disk.files[&disk.id(name)?].content);
+        Ok(())
+    }
+
+    fn view(&self, name: &str) -> io::Result<Payload> {
+        let mut content = Vec::new();
+        self.read(name, &mut content)?;
+        Ok(Payload::Owned(content.into()))
+    }
+
+    fn distrust(&self, name: &str, from: u32) -> io::Result<()> {
         let mut disk = self.locked();
         let id = disk.id(name)?;
-        if distrust && let Some(file) = disk.files.get_mut(&id) {
+        if let Some(file) = disk.files.get_mut(&id) {
             // What was dirty is written first; what a failed sync gave up is not there any more.
             file.sync();
-            file.content = Arc::clone(&file.durable);
+            let page_start = from as usize / SEGMENT_PAGE_BYTES * SEGMENT_PAGE_BYTES;
+            let content = Arc::make_mut(&mut file.content);
+            content.truncate(page_start);
+            content.extend_from_slice(file.durable.get(page_start..).unwrap_or_default());
         }
-        content.clone_from(&disk.files[&disk.id(name)?].content);
         Ok(())
     }
 

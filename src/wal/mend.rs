@@ -5,6 +5,7 @@ use std::io;
 
 use super::WalError;
 use super::names;
+use super::reader::is_zero;
 use super::recover::{Cut, Mending};
 use super::segment::SegmentHeader;
 use super::storage::LogDevice;
@@ -42,7 +43,7 @@ fn cut_tail(device: &dyn LogDevice, cut: &Cut, next: Lsn) -> io::Result<()> {
     let Cut { segment, offset, bytes, bad } = *cut;
     let name = names::segment(segment);
     let mut content = Vec::new();
-    device.read(&name, &mut content, false)?;
+    device.read(&name, &mut content)?;
     let tail = content.get(offset as usize..).unwrap_or_default();
     let torn_bytes = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let mut kept = "nowhere, since they are zeros".to_owned();
@@ -73,10 +74,10 @@ fn keep(device: &dyn LogDevice, name: &str, bytes: &[u8]) -> io::Result<()> {
 fn drop_segment(device: &dyn LogDevice, first: Lsn) -> io::Result<()> {
     let name = names::segment(first);
     let mut content = Vec::new();
-    device.read(&name, &mut content, false)?;
+    device.read(&name, &mut content)?;
     // Zeros, or a file that is used again and was named before it got its new header.
     let was_begun = SegmentHeader::decode(&content).map_or(true, |header| header.first_lsn == first);
-    if !was_begun || content.iter().all(|byte| *byte == 0) {
+    if !was_begun || is_zero(&content) {
         device.remove(&name)?;
         log::info!("segment {name} was begun but never used; it was removed");
         return Ok(());

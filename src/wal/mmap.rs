@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
 
 use super::storage::{Lend, Payload, Segment, SegmentWriter};
 
@@ -44,6 +44,32 @@ pub fn map_segment(file: File, bytes: u32, published: u32) -> io::Result<MappedW
     map.advise(Advice::Random)?;
     let published = AtomicU32::new(published);
     Ok(MappedWriter { segment: Arc::new(MappedSegment { file, map, published }) })
+}
+
+/// A file as it is, to be looked at while nobody writes it.
+#[derive(Debug)]
+struct MappedFile(Mmap);
+
+/// Maps a whole file for reading, and has the system read all of it now: a bad sector is an error here. (One that goes bad
+/// after that, in a page that the system gives up and has to read again before it is looked at, would be a signal.)
+///
+/// # Errors
+/// What the system says; `InvalidInput` from one older than Linux 5.14.
+pub fn map_to_read(file: &File) -> io::Result<Payload> {
+    let length = u32::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    // SAFETY: nobody writes the file while the map lives: the caller holds the directory's lock and looks at files that
+    // are written no more, or not yet again. What a stranger does to it is not guarded against, as above.
+    let map = unsafe { Mmap::map(file)? };
+    // Many pages at a time.
+    map.advise(Advice::Sequential)?;
+    map.advise(Advice::PopulateRead)?;
+    Ok(Payload::Lent { segment: Arc::new(MappedFile(map)), offset: 0, length })
+}
+
+impl Lend for MappedFile {
+    fn slice(&self, offset: u32, length: u32) -> &[u8] {
+        &self.0[offset as usize..][..length as usize]
+    }
 }
 
 impl SegmentWriter for MappedWriter {
@@ -150,6 +176,15 @@ mod tests {
     #[should_panic(expected = "a write lies within its segment")]
     fn no_write_leaves_the_segment() {
         let _ = mapped().write_at(8190, b"xyz");
+    }
+
+    #[test]
+    fn a_file_can_be_looked_at_in_place() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(b"falcon", 8186).unwrap();
+        let view = map_to_read(&file).unwrap();
+        assert!(matches!(view, Payload::Lent { length: 8192, .. }));
+        assert_eq!(&view.as_slice()[8180..], b"\0\0\0\0\0\0falcon");
     }
 
     #[test]

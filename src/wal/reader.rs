@@ -6,8 +6,9 @@ use super::WalError;
 use super::names;
 use super::record::{Bad, KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::storage::LogDevice;
+use super::storage::{LogDevice, Payload};
 use crate::ids::Lsn;
+use crate::limits::SEGMENT_PAGE_BYTES;
 use crate::planted::{Bug, is_planted};
 
 /// Where the valid records of a segment end, and why.
@@ -103,6 +104,9 @@ pub fn valid_after(
     hole: Lsn,
 ) -> Following {
     let mut following = Following::default();
+    if content.get(from as usize..).is_none_or(is_zero) {
+        return following;
+    }
     let lsns = hole..=Lsn(hole.0.saturating_add((content.len() / RECORD_HEADER_BYTES) as u64));
     let mut at = from as usize;
     while at + RECORD_HEADER_BYTES <= content.len() {
@@ -120,6 +124,11 @@ pub fn valid_after(
     following
 }
 
+/// Whether there is nothing but zeros; a page at a time, since segments are long.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(SEGMENT_PAGE_BYTES).all(|chunk| *chunk == [0; SEGMENT_PAGE_BYTES][..chunk.len()])
+}
+
 /// A record at this place, if its epoch looks right; only then is the checksum worth computing.
 pub fn plausible_record_at<'c>(
     content: &'c [u8],
@@ -135,18 +144,58 @@ pub fn plausible_record_at<'c>(
     record_at(content, u32::try_from(at).ok()?, Stamp { epoch, seed }).ok()
 }
 
-/// Reads one segment and its header; `distrust` as in [`LogDevice::read`].
+/// Reads one segment and its header.
 ///
 /// # Errors
-/// `Io`, `Header`, or `Segment` when the header names another LSN than the file.
+/// `Io`, or those of [`header_of`].
 pub fn read_segment(
     device: &dyn LogDevice,
     first: Lsn,
     content: &mut Vec<u8>,
-    distrust: bool,
 ) -> Result<SegmentHeader, WalError> {
     let name = names::segment(first);
-    device.read(&name, content, distrust).map_err(WalError::io(format!("reading segment {name}")))?;
+    device.read(&name, content).map_err(WalError::io(format!("reading segment {name}")))?;
+    header_of(first, content)
+}
+
+/// Looks at one segment; see [`LogDevice::view`].
+///
+/// # Errors
+/// `Io`.
+pub fn view_segment(device: &dyn LogDevice, first: Lsn) -> Result<Payload, WalError> {
+    let name = names::segment(first);
+    device.view(&name).map_err(WalError::io(format!("reading segment {name}")))
+}
+
+/// The same as it is on the disk. Records up to the LSN `base`, and those that a record here names as durable, were
+/// certainly synced; what comes after them may be what a failed sync has left in the system's memory only.
+///
+/// # Errors
+/// `Io`.
+pub fn view_from_disk(device: &dyn LogDevice, first: Lsn, base: Lsn) -> Result<Payload, WalError> {
+    let synced = synced_bytes(first, base, view_segment(device, first)?.as_slice());
+    let name = names::segment(first);
+    device.distrust(&name, synced).map_err(WalError::io(format!("reading segment {name}")))?;
+    view_segment(device, first)
+}
+
+fn synced_bytes(first: Lsn, base: Lsn, content: &[u8]) -> u32 {
+    let Ok(header) = header_of(first, content) else { return 0 };
+    let mut ends = Vec::new();
+    let Ok(end) = scan(content, header.stamp(), first, &mut |record| {
+        ends.push((record.head.lsn, record.end()));
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let durable = end.durable.max(base);
+    let synced = ends.partition_point(|(lsn, _)| *lsn <= durable);
+    synced.checked_sub(1).map_or(0, |newest| ends[newest].1)
+}
+
+/// The header of a segment's file.
+///
+/// # Errors
+/// `Header`, `OtherName` when the header names another LSN than the file, `Segment` when the file is too long.
+pub fn header_of(first: Lsn, content: &[u8]) -> Result<SegmentHeader, WalError> {
     let refused = |why: &str| WalError::Segment { segment: first, why: why.to_owned() };
     let header =
         SegmentHeader::decode(content).map_err(|fault| WalError::Header { segment: first, fault })?;
@@ -188,11 +237,11 @@ pub fn visit_all<E: From<WalError>>(
     let skipped = firsts.partition_point(|first| *first <= from).saturating_sub(1);
     for (index, first) in firsts.iter().enumerate().skip(skipped) {
         let is_last = index + 1 == firsts.len();
-        let header = match read_segment(device, *first, &mut content, false) {
+        let header = match read_segment(device, *first, &mut content) {
             Ok(header) => header,
             // A daemon names a segment before it writes the header, and takes the name away from one that is dead.
             Err(WalError::Header { .. } | WalError::Segment { .. })
-                if (is_last && content.iter().all(|byte| *byte == 0)) || is_gone(device, *first) =>
+                if (is_last && is_zero(&content)) || is_gone(device, *first) =>
             {
                 continue;
             }

@@ -18,8 +18,10 @@
 //! The segments that a snapshot covers are not replayed, but they are read: a payload that is damaged is found before the
 //! daemon serves. Each must end where the snapshot says. One that is not in its list was given up and is removed.
 //!
-//! A file of another kind or of an unknown version is refused, wherever it stands. Segments are read with `read`, not
-//! through a map: a bad sector is an error there, and a signal here.
+//! What was not certainly synced is read from the disk itself, not from the system's memory: after a failed sync that may
+//! hold what never reached the disk.
+//!
+//! A file of another kind or of an unknown version is refused, wherever it stands.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +29,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::WalError;
 use super::names;
 use super::open::{Restore, take_in};
-use super::reader::{Following, ScanEnd, read_segment, scan, valid_after};
+use super::reader::{
+    Following, ScanEnd, header_of, is_zero, read_segment, scan, valid_after, view_from_disk, view_segment,
+};
 use super::record::{Bad, Stamp};
 use super::segment::{HeaderFault, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::snapshots::{Covered, Loaded};
@@ -181,8 +185,7 @@ pub fn examine(
     found.mending.remove = given_up;
     let kept: Vec<Covered> = kept.iter().filter_map(covered).collect();
     let check = || -> Result<Vec<FoundSegment>, WalError> {
-        let mut content = Vec::new();
-        kept.iter().map(|covered| check_covered(device, snapshot, covered, &mut content, progress)).collect()
+        kept.iter().map(|covered| check_covered(device, snapshot, covered, progress)).collect()
     };
     let tail_of = Tail { device, progress, base: snapshot.lsn, log_id: Some(snapshot.log_id) };
     if bytes < BESIDE_BYTES {
@@ -206,11 +209,12 @@ pub(super) fn check_covered(
     device: &dyn LogDevice,
     snapshot: &Loaded,
     covered: &Covered,
-    content: &mut Vec<u8>,
     progress: &Progress,
 ) -> Result<FoundSegment, WalError> {
     let first = covered.first;
-    let header = read_segment(device, first, content, false)?;
+    let view = view_segment(device, first)?;
+    let content = view.as_slice();
+    let header = header_of(first, content)?;
     progress.read(content.len());
     if (header.log_id, header.epoch) != (snapshot.log_id, covered.epoch) {
         let why = "it is not the segment of this name that the snapshot knows".to_owned();
@@ -261,14 +265,14 @@ impl Tail<'_> {
         if firsts.is_empty() && self.base > Lsn(0) {
             return Err(WalError::Missing { from: found.next_lsn, to: self.base, before: None });
         }
-        let mut content = Vec::new();
         for (index, first) in firsts.iter().enumerate() {
             let later = &firsts[index + 1..];
-            // What these hold may be what a failed sync has left in the system's memory only.
-            let header = match read_segment(self.device, *first, &mut content, true) {
+            let view = view_from_disk(self.device, *first, self.base)?;
+            let content = view.as_slice();
+            let header = match header_of(*first, content) {
                 Ok(header) => header,
                 Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => {
-                    self.without_header(*first, &content, later, &mut found)?;
+                    self.without_header(*first, content, later, &mut found)?;
                     return Ok(found);
                 }
                 // A file that is used again got its name, but a crash came before its new header. What it held before can
@@ -276,7 +280,7 @@ impl Tail<'_> {
                 Err(WalError::OtherName { log_id, epoch, .. })
                     if found.segments.last().is_some_and(|before| before.header.log_id == log_id) =>
                 {
-                    self.without_header(*first, &content, later, &mut found)?;
+                    self.without_header(*first, content, later, &mut found)?;
                     found.last_epoch = found.last_epoch.max(epoch);
                     return Ok(found);
                 }
@@ -298,7 +302,7 @@ impl Tail<'_> {
             found.durable = found.durable.max(header.durable);
             found.last_epoch = header.epoch;
             let base = self.base;
-            let end = scan(&content, header.stamp(), *first, &mut |record| {
+            let end = scan(content, header.stamp(), *first, &mut |record| {
                 if record.head.lsn > base { restore.record(record) } else { Ok(()) }
             })?;
             found.durable = found.durable.max(end.durable);
@@ -308,7 +312,7 @@ impl Tail<'_> {
             if later.first().is_none_or(|next| *next != end.next_lsn) {
                 let hole = Hole {
                     first: *first,
-                    content: &content,
+                    content,
                     log_id: header.log_id,
                     epochs: header.epoch..=header.epoch,
                     segment_bytes: header.segment_bytes as usize,
@@ -328,7 +332,7 @@ impl Tail<'_> {
     fn end_before(&self, later: &[Lsn], found: &mut Examined) -> Result<(), WalError> {
         let Some(FoundSegment { header, end, .. }) = found.segments.last().copied() else { return Ok(()) };
         let mut content = Vec::new();
-        read_segment(self.device, header.first_lsn, &mut content, false)?;
+        read_segment(self.device, header.first_lsn, &mut content)?;
         let Ok(ScanEnd { bad, .. }) =
             scan(&content, header.stamp(), header.first_lsn, &mut |_| Ok::<(), std::convert::Infallible>(()));
         let hole = Hole {
@@ -458,7 +462,7 @@ fn look_into(
 ) -> Result<Following, WalError> {
     let mut content = Vec::new();
     let mut named_epoch = 0;
-    let (header, epochs) = match read_segment(device, first, &mut content, false) {
+    let (header, epochs) = match read_segment(device, first, &mut content) {
         Ok(header) if header.log_id != log_id => {
             let why = "it belongs to another log than the segments before it".to_owned();
             return Err(WalError::Segment { segment: first, why });
@@ -475,8 +479,4 @@ fn look_into(
     let records = valid_after(&content, SEGMENT_HEADER_BYTES as u32, seed, &epochs, first);
     let (durable, epoch) = header.map_or((Lsn(0), named_epoch), |header| (header.durable, header.epoch));
     Ok(Following { durable: records.durable.max(durable), epoch: records.epoch.max(epoch), ..records })
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
 }

@@ -115,7 +115,7 @@ fn header(device: &DirDevice, first: Lsn) -> Option<SegmentHeader> {
 fn read_around(device: &DirDevice, first: Lsn) -> Result<Vec<u8>, WalError> {
     let name = names::segment(first);
     let mut content = Vec::new();
-    if device.read(&name, &mut content, false).is_ok() {
+    if device.read(&name, &mut content).is_ok() {
         return Ok(content);
     }
     let bytes = device.bytes(&name).map_err(WalError::io(format!("looking at {name}")))?;

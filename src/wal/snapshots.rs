@@ -261,7 +261,11 @@ pub fn load(device: &dyn LogDevice, lsn: Lsn, distrust: bool) -> Result<Loaded, 
 /// As [`load`].
 pub fn check_file(device: &dyn LogDevice, name: &str, distrust: bool) -> Result<Loaded, WalError> {
     let mut content = Vec::new();
-    device.read(name, &mut content, distrust).map_err(WalError::io(format!("reading snapshot {name}")))?;
+    let reading = || WalError::io(format!("reading snapshot {name}"));
+    if distrust {
+        device.distrust(name, 0).map_err(reading())?;
+    }
+    device.read(name, &mut content).map_err(reading())?;
     parse(content).map_err(|Fault { offset, why }| WalError::Snapshot {
         name: name.to_owned(),
         offset: offset as u64,

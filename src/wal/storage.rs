@@ -22,12 +22,24 @@ pub trait LogDevice: Send + Sync + fmt::Debug {
     /// What the system says.
     fn bytes(&self, name: &str) -> io::Result<u64>;
 
-    /// The whole content of a file into `content`. With `distrust`, what the system has in memory of it is given up
-    /// first: after a failed sync that may be what never reached the disk.
+    /// The whole content of a file into `content`.
     ///
     /// # Errors
     /// What the system says.
-    fn read(&self, name: &str, content: &mut Vec<u8>, distrust: bool) -> io::Result<()>;
+    fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()>;
+
+    /// The whole content of a file, in place where the device can and nobody else writes it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn view(&self, name: &str) -> io::Result<Payload>;
+
+    /// Gives up what the system has in memory of a file from the byte `from` on: after a failed sync that may be what never
+    /// reached the disk. What is seen of it then comes from there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn distrust(&self, name: &str, from: u32) -> io::Result<()>;
 
     /// Makes a file, in place of one of that name, to be written from its beginning.
     ///

@@ -20,7 +20,7 @@ pub struct Namer {
 
 pub fn content(device: &MemoryDevice, name: &str) -> Vec<u8> {
     let mut content = Vec::new();
-    device.read(name, &mut content, false).expect("the file is there");
+    device.read(name, &mut content).expect("the file is there");
     content
 }
 

@@ -167,6 +167,21 @@ fn a_failed_sync_is_an_error_and_makes_nothing_durable() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_memory_only_is_not_believed() {
+    for bytes in [3, 5000] {
+        let device = MemoryDevice::default();
+        let (mut wal, _) = open(&device).unwrap();
+        append(&mut wal, &[&vec![b'x'; bytes]]);
+        sync(&mut wal);
+        append(&mut wal, &[b"two"]);
+        device.fail_sync(1, 1);
+        assert!(wal.sync_request().unwrap().run().result.is_err());
+        let (_, seen) = open(&device).unwrap();
+        assert_eq!(lsns(&seen), [1], "after a record of {bytes} bytes");
+    }
+}
+
+#[test]
 fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_the_rest() {
     let device = MemoryDevice::default();
     let (mut wal, _) = open(&device).unwrap();
