@@ -56,7 +56,7 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   limits  ids  time  codec  exit  planted
+//!   limits  ids  time  codec  block  exit  planted
 //! ```
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
@@ -86,6 +86,8 @@
 //! * Room is kept for each accepted job (224 bytes while it waits, 104 in flight), in spare segments when it is much. That room is
 //!   not counted in "twice the live bytes plus four segments": for small payloads it is more than these.
 //! * A master that reads its log leaves those who connect waiting for 250 ms before it tells them how far it is.
+//! * `unsafe` stands in a second file, `block`: the table of jobs keeps its entries in mappings of their own, because the
+//!   allocator kept the memory of a drained backlog (77 of 71 MB after 1 million jobs, 746 of 691 after 10 million).
 //! * A command that cannot be started gives its job back, uncounted, instead of failing it: one bad deployment would
 //!   else empty a queue into the dead.
 //! * `worker` uses `clap` for its command line, which keeps `bin/falcon-worker` thin; `exit` holds the exit statuses of
@@ -97,6 +99,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod block;
 pub mod cli;
 pub mod client;
 pub mod codec;

@@ -245,3 +245,27 @@ fn stats_count_what_is_there() {
     assert!(stats.durable_lsn >= 11, "all of them were answered, so all are durable");
     assert!(stats.uptime_ms >= begun.uptime_ms);
 }
+
+#[test]
+fn memory_goes_back_to_the_system_when_a_backlog_is_drained() {
+    const JOBS: usize = 150_000;
+    let master = Master::fresh(&["--sync", "never"]);
+    let mut wire = master.connect();
+    wire.put("warm", "");
+    let empty = master.anonymous_bytes();
+    let jobs: Vec<Job> = vec![job("q", "x"); 1000];
+    for _ in 0..JOBS / jobs.len() {
+        wire.put_all(&jobs);
+    }
+    let full = master.anonymous_bytes() - empty;
+    assert!(full / JOBS as u64 <= 100, "{full} bytes for {JOBS} waiting jobs");
+    for _ in 0..JOBS / jobs.len() {
+        let got = wire.poll(&["q"], 1000, 0, 30_000);
+        let items: Vec<(u64, u64, &[u8])> = got.iter().map(|got| (got.job, got.lease, &[][..])).collect();
+        assert_eq!(items.len(), jobs.len());
+        wire.ask(&ack(&items));
+    }
+    master.wait_completed(JOBS as u64);
+    let drained = master.anonymous_bytes().saturating_sub(empty);
+    assert!(drained <= full / 3, "{drained} of {full} bytes are still taken");
+}

@@ -140,6 +140,8 @@ const COLUMNS: &[&str] = &[
     "server_core",
     "generator_core",
     "jobs_a_sync",
+    "anonymous_bytes_before",
+    "anonymous_bytes_after_drain",
     "sync_p50_us",
 ];
 

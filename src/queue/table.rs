@@ -8,6 +8,7 @@ use std::ops::{Index, IndexMut};
 
 use super::deadlines::{NIL, Node, Nodes};
 use super::job::Entry;
+use crate::block::Block;
 use crate::ids::JobId;
 
 const CHUNK_ENTRIES: u32 = 4096;
@@ -32,7 +33,7 @@ pub struct Table {
 
 #[derive(Debug)]
 struct Chunk {
-    entries: Vec<Entry>,
+    entries: Block<Entry>,
     free_head: u32,
     used: u32,
 }
@@ -155,7 +156,7 @@ impl Table {
             u32::try_from(self.chunks.len() - 1).expect("slots are 32 bits wide")
         });
         let first = number * CHUNK_ENTRIES;
-        let mut entries = vec![Entry::vacant(); CHUNK_ENTRIES as usize];
+        let mut entries = Block::filled(&Entry::vacant(), CHUNK_ENTRIES as usize);
         for (entry, next) in entries.iter_mut().zip(first + 1..first + CHUNK_ENTRIES) {
             entry.next = next;
         }

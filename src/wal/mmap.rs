@@ -1,4 +1,4 @@
-//! A segment as a mapped file. This is the only file with `unsafe` in it.
+//! A segment as a mapped file. This file and `block` are the only ones with `unsafe` in them.
 //!
 //! Promises: one writer copies into the map at and after the published end; readers get slices that lie before
 //! it; so no byte is ever written while a reference to it lives. The file is really allocated before it is mapped

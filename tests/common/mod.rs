@@ -285,6 +285,13 @@ impl Master {
         self.process.stderr()
     }
 
+    /// Memory of its own that it has from the system, in bytes.
+    pub fn anonymous_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("status");
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("RssAnon");
+        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("KiB") * 1024
+    }
+
     /// Waits until it has left by itself.
     #[track_caller]
     pub fn finish(self) -> Run {
