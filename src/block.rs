@@ -3,7 +3,8 @@
 //! Promise: its memory goes back to the system when it is dropped, whatever lives beside it. A large block from the
 //! allocator does not: glibc serves it from its heap as soon as larger blocks were freed once, and that only shrinks at its
 //! end, so that one small block there keeps all of them. After 300,000 jobs were drained not one byte had gone back.
-//! It is not for small things: a block takes whole pages of the system.
+//! It is not for small things: a block takes whole pages of the system, and one of its mappings (65,530 on Linux unless
+//! `vm.max_map_count` says otherwise) where no other block lies beside it.
 //!
 //! This file and `wal::mmap` are the only ones with `unsafe` in them.
 

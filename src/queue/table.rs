@@ -40,7 +40,7 @@ struct Chunk {
 
 #[derive(Debug)]
 struct Page {
-    slots: [u32; PAGE_IDS as usize],
+    slots: Block<u32>,
     used: u32,
 }
 
@@ -179,7 +179,8 @@ impl Table {
             self.drop_empty_pages();
             return self.page_made(page);
         }
-        self.pages[index].get_or_insert_with(|| Box::new(Page { slots: [NIL; PAGE_IDS as usize], used: 0 }))
+        self.pages[index]
+            .get_or_insert_with(|| Box::new(Page { slots: Block::filled(&NIL, PAGE_IDS as usize), used: 0 }))
     }
 
     fn forget_id(&mut self, id: JobId) {
