@@ -49,7 +49,12 @@ fn is_recycled(device: &MemoryDevice) -> bool {
 /// Damages a file; says how.
 fn damage(device: &MemoryDevice, random: &mut Random) -> String {
     let mut files = device.names().expect("a memory device lists");
-    files.retain(|name| !names::is_being_made(name) && names::spare_number(name).is_none());
+    let holds_nothing = |name: &str| {
+        names::is_being_made(name)
+            || names::spare_number(name).is_some()
+            || names::room_number(name).is_some()
+    };
+    files.retain(|name| !holds_nothing(name));
     let file = files[random.index(files.len())].clone();
     let way = random.below(6);
     let mut how = String::new();

@@ -198,7 +198,7 @@ fn write_clean(dir: &Path) {
     for name in hand.device.names().unwrap() {
         let mut content = Vec::new();
         hand.device.read(&name, &mut content).unwrap();
-        if names::spare_number(&name).is_none() {
+        if names::spare_number(&name).is_none() && names::room_number(&name).is_none() {
             fs::write(dir.join(name), content).unwrap();
         }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, fstatfs};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::WalError;
 use super::mmap::{map_segment, map_to_read};
@@ -177,6 +178,10 @@ impl LogDevice for DirDevice {
         Ok(())
     }
 
+    fn reader(&self, name: &str) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(File::open(self.path_of(name))?))
+    }
+
     fn view(&self, name: &str) -> io::Result<Payload> {
         if self.is_locked
             && let Ok(view) = self.open_to_read(name).and_then(|file| map_to_read(&file))
@@ -250,6 +255,14 @@ struct PlainFile(File);
 impl NewFile for PlainFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
+    }
+
+    fn allocate(&mut self, bytes: u32) -> io::Result<bool> {
+        match retry_on_intr(|| fallocate(&self.0, FallocateFlags::empty(), 0, u64::from(bytes))) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -4,18 +4,16 @@
 //!
 //! A sync that fails does as Linux does: what it should have written is taken for written, and never is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::memory_file::MemoryFile;
 use super::names;
 use super::storage::{LogDevice, NewFile, Payload, Segment, SegmentWriter};
 use crate::ids::Lsn;
 use crate::limits::SEGMENT_PAGE_BYTES;
-
-/// What a disk writes as a whole.
-const SECTOR_BYTES: usize = 512;
 
 /// Called before each operation that changes something.
 type Watcher = Arc<dyn Fn(&MemoryDevice) + Send + Sync>;
@@ -53,68 +51,14 @@ struct Disk {
     failing_syncs: Option<(u64, u64)>,
     /// Bytes that all files may have together.
     space: Option<u64>,
+    cannot_allocate: bool,
     watcher: Option<Watcher>,
-}
-
-#[derive(Clone, Default)]
-struct MemoryFile {
-    content: Arc<Vec<u8>>,
-    durable: Arc<Vec<u8>>,
-    /// Sectors that were written since the last sync.
-    dirty: BTreeSet<usize>,
 }
 
 impl fmt::Debug for MemoryDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryDevice").field("names", &self.locked().names).finish_non_exhaustive()
     }
-}
-
-impl MemoryFile {
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        let end = at + bytes.len();
-        let content = Arc::make_mut(&mut self.content);
-        if content.len() < end {
-            content.resize(end, 0);
-        }
-        content[at..end].copy_from_slice(bytes);
-        if !bytes.is_empty() {
-            self.dirty.extend(at / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
-        }
-    }
-
-    fn sync(&mut self) {
-        if self.durable.len() == self.content.len() {
-            for sector in std::mem::take(&mut self.dirty) {
-                write_sector(&self.content, Arc::make_mut(&mut self.durable), sector);
-            }
-        } else {
-            // Sectors that a failed sync gave up stay what they are; a longer file has none of these.
-            self.dirty.clear();
-            self.durable = Arc::clone(&self.content);
-        }
-    }
-
-    fn after_crash(&self, pick: &mut dyn FnMut(u64) -> u64) -> MemoryFile {
-        let mut content = Arc::clone(&self.durable);
-        // None, all, or any of the sectors: the first two are likelier to be asked for than to be drawn.
-        let odds = pick(4);
-        for sector in &self.dirty {
-            if odds == 1 || (odds > 1 && pick(2) == 1) {
-                write_sector(&self.content, Arc::make_mut(&mut content), *sector);
-            }
-        }
-        MemoryFile { durable: Arc::clone(&content), content, dirty: BTreeSet::new() }
-    }
-}
-
-fn write_sector(from: &[u8], to: &mut Vec<u8>, sector: usize) {
-    let start = sector * SECTOR_BYTES;
-    let end = (start + SECTOR_BYTES).min(from.len());
-    if to.len() < end {
-        to.resize(end, 0);
-    }
-    to[start..end].copy_from_slice(&from[start..end]);
 }
 
 impl MemoryDevice {
@@ -141,11 +85,7 @@ impl MemoryDevice {
     #[must_use]
     pub fn kill(&self) -> MemoryDevice {
         let disk = self.locked();
-        disk.left(&disk.names, |file| MemoryFile {
-            content: Arc::clone(&file.content),
-            durable: Arc::clone(&file.content),
-            dirty: BTreeSet::new(),
-        })
+        disk.left(&disk.names, MemoryFile::after_kill)
     }
 
     /// From now on every sync fails.
@@ -157,6 +97,16 @@ impl MemoryDevice {
     pub fn fail_sync(&self, from: u64, to: u64) {
         let mut disk = self.locked();
         disk.failing_syncs = Some((disk.syncs.saturating_add(from), disk.syncs.saturating_add(to)));
+    }
+
+    fn content(&self, name: &str) -> io::Result<Vec<u8>> {
+        let disk = self.locked();
+        Ok(disk.files[&disk.id(name)?].content.to_vec())
+    }
+
+    /// From now on it cannot allocate, as some file systems cannot.
+    pub fn forget_to_allocate(&self) {
+        self.locked().cannot_allocate = true;
     }
 
     /// From now on all files together may have this many bytes more than now; `None` lifts the limit.
@@ -211,7 +161,7 @@ impl MemoryDevice {
         let file = disk.files.get_mut(&id).expect("a name leads to a file");
         change(Arc::make_mut(&mut file.content));
         // What came to a disk by itself survives what comes after.
-        file.dirty.extend(0..file.content.len().div_ceil(SECTOR_BYTES));
+        file.make_dirty();
     }
 
     /// First LSNs of all segments, ascending.
@@ -334,15 +284,16 @@ impl LogDevice for MemoryDevice {
     }
 
     fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()> {
-        let disk = self.locked();
-        content.clone_from(&disk.files[&disk.id(name)?].content);
+        *content = self.content(name)?;
         Ok(())
     }
 
+    fn reader(&self, name: &str) -> io::Result<Box<dyn io::Read>> {
+        Ok(Box::new(io::Cursor::new(self.content(name)?)))
+    }
+
     fn view(&self, name: &str) -> io::Result<Payload> {
-        let mut content = Vec::new();
-        self.read(name, &mut content)?;
-        Ok(Payload::Owned(content.into()))
+        Ok(Payload::Owned(self.content(name)?.into()))
     }
 
     fn distrust(&self, name: &str, from: u32) -> io::Result<()> {
@@ -437,6 +388,14 @@ impl NewFile for MemoryHandle {
         self.device.operate("write", File::Open(self.id))?.write(self.id, self.bytes, bytes)?;
         self.bytes += bytes.len();
         Ok(())
+    }
+
+    fn allocate(&mut self, bytes: u32) -> io::Result<bool> {
+        if self.device.locked().cannot_allocate {
+            return Ok(false);
+        }
+        self.append(&vec![0; bytes as usize])?;
+        Ok(true)
     }
 
     fn sync(&mut self) -> io::Result<()> {

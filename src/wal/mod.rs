@@ -20,6 +20,7 @@ mod follow;
 mod inspect;
 mod keeping;
 mod memory;
+mod memory_file;
 mod mend;
 mod mmap;
 pub mod names;
@@ -34,6 +35,7 @@ mod segment;
 mod snapshot_writer;
 mod snapshots;
 mod spare;
+mod spare_file;
 mod storage;
 mod sync;
 #[cfg(test)]
@@ -63,7 +65,8 @@ use crate::time::Timestamp;
 use record::{KIND_MARK, RECORD_HEADER_BYTES, Stamp, encode_start};
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use snapshots::Covered;
-use spare::{SpareFile, Spares};
+use spare::Spares;
+use spare_file::SpareFile;
 use storage::{Segment, SegmentWriter};
 
 /// Zeros after the newest record: as many as say that there is no record.

@@ -6,6 +6,7 @@
 //! | `00000000000000000001.wal` | a segment, named by its first LSN |
 //! | `00000000000000000001.snap` | a snapshot, named by the newest LSN that it holds |
 //! | `00000001.spare` | a segment ready to be named: zeros, or a segment that nothing needs any more |
+//! | `00000001.room` | allocated, not written yet: room that is kept for waiting jobs, and becomes a spare |
 //! | `….tmp` | a spare or a snapshot that is being made |
 //! | `….cut` | bytes that recovery took out of the log, kept for a person |
 
@@ -16,6 +17,7 @@ pub const LOCK: &str = "lock";
 const SEGMENT: &str = ".wal";
 const SNAPSHOT: &str = ".snap";
 const SPARE: &str = ".spare";
+const ROOM: &str = ".room";
 const BEING_MADE: &str = ".tmp";
 
 /// The name of the segment that begins with this LSN.
@@ -34,6 +36,12 @@ pub fn snapshot(lsn: Lsn) -> String {
 #[must_use]
 pub fn spare(number: u64) -> String {
     format!("{number:08}{SPARE}")
+}
+
+/// The name of a spare that is allocated and not written yet.
+#[must_use]
+pub fn room(number: u64) -> String {
+    format!("{number:08}{ROOM}")
 }
 
 /// The name of a file while it is being made.
@@ -65,6 +73,13 @@ pub fn is_being_made(name: &str) -> bool {
 pub fn spare_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SPARE)?;
     digits.parse().ok().filter(|number| spare(*number) == name)
+}
+
+/// The number of a spare that is allocated and not written yet.
+#[must_use]
+pub fn room_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(ROOM)?;
+    digits.parse().ok().filter(|number| room(*number) == name)
 }
 
 fn lsns(names: &[String], suffix: &str) -> Vec<Lsn> {
@@ -115,6 +130,10 @@ mod tests {
     #[test]
     fn a_spare_is_known_by_its_number() {
         assert_eq!(spare_number(&spare(3)), Some(3));
+        assert_eq!(
+            (room_number(&room(3)), room_number(&spare(3)), spare_number(&room(3))),
+            (Some(3), None, None)
+        );
         assert_eq!(spare_number(&spare(123_456_789)), Some(123_456_789));
         for name in ["3.spare", "x.spare", "00000003.spare.tmp", "+0000003.spare"] {
             assert_eq!(spare_number(name), None, "{name}");

@@ -79,9 +79,9 @@ impl Wal {
     }
 
     fn try_spares(&mut self, now: Timestamp) -> Result<(), WalError> {
-        let before = self.spares.ready();
+        let before = self.spares.count();
         let outcome = self.spares.proceed(self.is_spare_urgent() || self.is_short_of_space());
-        if outcome.is_ok() && self.spares.ready() > before {
+        if outcome.is_ok() && self.spares.count() > before {
             self.spare_retry_at = Timestamp(0);
         }
         outcome.or_else(|error| self.no_spare(error, now))
@@ -114,7 +114,7 @@ impl Wal {
     }
 
     pub(super) fn has_room(&self, bytes: u64, kept: u64) -> bool {
-        let ready = self.spares.ready() as u64 * self.usable_bytes();
+        let ready = self.spares.count() as u64 * self.usable_bytes();
         let free = self.free_bytes() as u64;
         // What does not fit into the newest segment leaves its end unused.
         let left = if bytes <= free { free + ready } else { ready };
@@ -125,7 +125,7 @@ impl Wal {
     /// beside the loop, and says no until it is there.
     fn wait_for_spare(&mut self, wanted: usize, now: Timestamp) -> Result<(), WalError> {
         if self.spare_retry_at == Timestamp(0) {
-            self.spares.want(wanted.max(self.spares.ready() + 1));
+            self.spares.want(wanted.max(self.spares.count() + 1));
             let Err(error) = self.spares.wait_for_one_more() else { return Ok(()) };
             self.no_spare(error, now)?;
         } else if now >= self.spare_retry_at {

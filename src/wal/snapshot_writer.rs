@@ -227,8 +227,7 @@ impl Writing {
         let end = self.blocks.end();
         self.append(&end)?;
         self.file.sync().map_err(WalError::io("syncing a snapshot"))?;
-        let loaded = check_file(&*self.device, &self.being_made, true)?;
-        if (loaded.lsn, loaded.bytes()) != (self.header.lsn, self.bytes) {
+        if check_file(&*self.device, &self.being_made)? != (self.header, self.bytes) {
             let why = "it is not what was written".to_owned();
             return Err(WalError::Snapshot { name: self.being_made.clone(), offset: 0, why });
         }

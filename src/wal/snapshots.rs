@@ -232,6 +232,10 @@ impl Fault {
     fn at(offset: usize, why: impl Into<String>) -> Fault {
         Fault { offset, why: why.into() }
     }
+
+    fn in_file(self, name: &str) -> WalError {
+        WalError::Snapshot { name: name.to_owned(), offset: self.offset as u64, why: self.why }
+    }
 }
 
 impl From<DecodeError> for Fault {
@@ -246,31 +250,59 @@ impl From<DecodeError> for Fault {
 /// `Io`, or `Snapshot` with the place where it is damaged.
 pub fn load(device: &dyn LogDevice, lsn: Lsn, distrust: bool) -> Result<Loaded, WalError> {
     let name = names::snapshot(lsn);
-    check_file(device, &name, distrust).and_then(|loaded| {
-        if loaded.lsn == lsn {
-            return Ok(loaded);
-        }
+    let reading = || WalError::io(format!("reading snapshot {name}"));
+    if distrust {
+        device.distrust(&name, 0).map_err(reading())?;
+    }
+    let mut content = Vec::new();
+    device.read(&name, &mut content).map_err(reading())?;
+    let loaded = parse(content).map_err(|fault| fault.in_file(&name))?;
+    if loaded.lsn != lsn {
         let why = format!("it says that it is the snapshot at LSN {}", loaded.lsn);
-        Err(WalError::Snapshot { name, offset: 32, why })
-    })
+        return Err(Fault::at(32, why).in_file(&name));
+    }
+    Ok(loaded)
 }
 
-/// Reads a file as a snapshot, whatever it is called, and checks every byte of it.
+/// Reads what was just written as a snapshot, whatever it is called, from the disk, and checks every byte of it, a block at
+/// a time; what it says of itself, and its size.
 ///
 /// # Errors
 /// As [`load`].
-pub fn check_file(device: &dyn LogDevice, name: &str, distrust: bool) -> Result<Loaded, WalError> {
-    let mut content = Vec::new();
+pub fn check_file(device: &dyn LogDevice, name: &str) -> Result<(SnapshotHeader, u64), WalError> {
     let reading = || WalError::io(format!("reading snapshot {name}"));
-    if distrust {
-        device.distrust(name, 0).map_err(reading())?;
+    device.distrust(name, 0).map_err(reading())?;
+    let bytes = device.bytes(name).map_err(reading())?;
+    let mut file = device.reader(name).map_err(reading())?;
+    let mut left = usize::try_from(bytes).expect("a file fits into the address space");
+    let mut at = 0;
+    // The next bytes of the file, as many as are asked for or as there are.
+    let mut read = |piece: &mut Vec<u8>, wanted: usize| {
+        let from = piece.len();
+        let more = wanted.min(left);
+        left -= more;
+        piece.resize(from + more, 0);
+        file.read_exact(&mut piece[from..]).map(|()| left).map_err(reading())
+    };
+    let mut piece = Vec::new();
+    read(&mut piece, HEADER_BYTES)?;
+    let header = SnapshotHeader::decode(&piece).map_err(|fault| fault.in_file(name))?;
+    for number in 0.. {
+        at += piece.len();
+        piece.clear();
+        read(&mut piece, BLOCK_HEADER_BYTES)?;
+        let body_bytes = piece.get(4..8).map_or(0, |length| u32_of(length) as usize);
+        let left = read(&mut piece, body_bytes)?;
+        let block = check_block(&piece, 0, header.seed(), number)
+            .map_err(|fault| Fault::at(at + fault.offset, fault.why).in_file(name))?;
+        if block.kind == KIND_END && left > 0 {
+            return Err(Fault::at(at + block.end, "something follows its end").in_file(name));
+        }
+        if block.kind == KIND_END {
+            break;
+        }
     }
-    device.read(name, &mut content).map_err(reading())?;
-    parse(content).map_err(|Fault { offset, why }| WalError::Snapshot {
-        name: name.to_owned(),
-        offset: offset as u64,
-        why,
-    })
+    Ok((header, bytes))
 }
 
 fn parse(content: Vec<u8>) -> Result<Loaded, Fault> {
@@ -298,12 +330,14 @@ fn parse(content: Vec<u8>) -> Result<Loaded, Fault> {
     Ok(Loaded { log_id, lsn, at, covered, content, blocks })
 }
 
+fn u32_of(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
 fn check_block(content: &[u8], at: usize, seed: u32, number: u32) -> Result<Block, Fault> {
     let cut_off = || Fault::at(at, "it is cut off");
     let head = content.get(at..at + BLOCK_HEADER_BYTES).ok_or_else(cut_off)?;
-    let field = |offset: usize| {
-        u32::from_le_bytes([head[offset], head[offset + 1], head[offset + 2], head[offset + 3]])
-    };
+    let field = |offset: usize| u32_of(&head[offset..offset + 4]);
     let start = at + BLOCK_HEADER_BYTES;
     let end = start.checked_add(field(4) as usize).filter(|end| *end <= content.len()).ok_or_else(cut_off)?;
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
@@ -337,6 +371,7 @@ pub fn newest(device: &dyn LogDevice) -> Result<(Option<Loaded>, Vec<WalError>),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::MemoryDevice;
 
     fn header() -> SnapshotHeader {
         SnapshotHeader { log_id: 7, lsn: Lsn(9), at: Timestamp(11) }
@@ -370,16 +405,30 @@ mod tests {
         assert_eq!(loaded.blocks().collect::<Vec<_>>(), [(5, &b"jobs"[..]), (6, &b""[..])]);
     }
 
+    /// Whether it is refused, as a whole and when it is read a block at a time, for the same reason.
+    fn is_refused(content: &[u8]) -> bool {
+        let device = MemoryDevice::default();
+        device.create("a").unwrap().append(content).unwrap();
+        let by_blocks = check_file(&device, "a").map_err(|error| error.to_string());
+        let whole = parse(content.to_vec()).map_err(|fault| fault.in_file("a").to_string());
+        assert_eq!(by_blocks.as_ref().err(), whole.as_ref().err());
+        if let Ok((header, bytes)) = &by_blocks {
+            assert_eq!((header.lsn, *bytes), (Lsn(9), content.len() as u64));
+        }
+        by_blocks.is_err()
+    }
+
     #[test]
     fn any_flipped_bit_any_cut_and_any_addition_is_noticed() {
         let clean = written();
+        assert!(!is_refused(&clean));
         for byte in 0..clean.len() {
             let mut bytes = clean.clone();
             bytes[byte] ^= 1 << (byte % 8);
-            assert!(parse(bytes).is_err(), "byte {byte}");
-            assert!(parse(clean[..byte].to_vec()).is_err(), "cut at {byte}");
+            assert!(is_refused(&bytes), "byte {byte}");
+            assert!(is_refused(&clean[..byte]), "cut at {byte}");
         }
-        assert!(parse([&clean[..], b"x"].concat()).is_err());
+        assert!(is_refused(&[&clean[..], b"x"].concat()));
     }
 
     #[test]
@@ -387,10 +436,10 @@ mod tests {
         let mut writer = BlockWriter::new(&SnapshotHeader { lsn: Lsn(8), ..header() });
         let mut other = header().encode();
         other.extend_from_slice(&writer.end());
-        assert!(parse(other).is_err());
+        assert!(is_refused(&other));
         let mut writer = BlockWriter::new(&header());
         let (first, second) = (writer.header(5, b""), writer.header(6, b""));
         let swapped = [&header().encode()[..], &second, &first, &writer.end()].concat();
-        assert!(parse(swapped).is_err());
+        assert!(is_refused(&swapped));
     }
 }

@@ -2,6 +2,9 @@
 //! and not the writing of 64 MiB. A segment that nothing needs any more becomes a spare as it is: that saves
 //! the writing, and the file system keeps its place.
 //!
+//! A spare begins as room: allocated, not written. One at a time is written with zeros, because a sync of what was stored
+//! into a fresh allocation has to write metadata too (a sixth fewer submits a second); the others only keep their place.
+//!
 //! Promise: a spare is really allocated, and its name is durable, before it is used: what is written into it can never
 //! be found under the name that it had before.
 
@@ -12,17 +15,8 @@ use std::thread::JoinHandle;
 
 use super::names;
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::spare_file::{Outcome, SpareFile, Task};
 use super::storage::{LogDevice, Segment};
-use crate::limits::SEGMENT_PAGE_BYTES;
-
-/// A segment that is ready to be named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpareFile {
-    /// Its name.
-    pub name: String,
-    /// Whether it was a segment before.
-    pub used_before: bool,
-}
 
 /// The spares, and what is done about them.
 #[derive(Debug)]
@@ -35,7 +29,7 @@ pub struct Spares {
     next_number: u64,
     /// Segments that nothing needs any more.
     given: VecDeque<Given>,
-    under_way: Option<JoinHandle<Outcome>>,
+    under_way: Option<UnderWay>,
     /// Whether work is done by a thread, or at once.
     beside: bool,
 }
@@ -50,13 +44,11 @@ struct Given {
     shared: Arc<dyn Segment>,
 }
 
-type Outcome = io::Result<Option<SpareFile>>;
-
+/// What a thread does. While it writes a spare, that is not in the list of those that are ready, but counts.
 #[derive(Debug)]
-enum Task {
-    Make(String),
-    Reuse { segment: String, spare: String, shared: Arc<dyn Segment> },
-    Remove(String, Option<Arc<dyn Segment>>),
+struct UnderWay {
+    thread: JoinHandle<Outcome>,
+    written: Option<SpareFile>,
 }
 
 impl Spares {
@@ -69,7 +61,7 @@ impl Spares {
         let mut ready = Vec::new();
         let mut next_number = 1;
         for name in device.names()? {
-            match names::spare_number(&name) {
+            match names::spare_number(&name).or_else(|| names::room_number(&name)) {
                 Some(number) if device.bytes(&name)? == u64::from(bytes) => {
                     next_number = next_number.max(number + 1);
                     ready.push(SpareFile { name, used_before: true });
@@ -103,9 +95,10 @@ impl Spares {
         self.wanted = count.max(1);
     }
 
-    /// How many are ready.
-    pub fn ready(&self) -> usize {
-        self.ready.len()
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let written = self.under_way.as_ref().and_then(|under_way| under_way.written.as_ref());
+        self.ready.len() + usize::from(written.is_some())
     }
 
     /// Bytes of the spares, ready or being made, and of segments that are still to be removed.
@@ -127,23 +120,44 @@ impl Spares {
     /// # Errors
     /// What the system said of what was done; it is tried again at the next call.
     pub fn proceed(&mut self, urgent: bool) -> io::Result<()> {
-        if self.under_way.as_ref().is_some_and(|making| !making.is_finished()) {
+        if self.under_way.as_ref().is_some_and(|under_way| !under_way.thread.is_finished()) {
             return Ok(());
         }
         self.collect()?;
         if !self.is_busy(urgent) {
             return Ok(());
         }
-        let Some(task) = self.next_task() else { return Ok(()) };
+        let Some(task) = self.next_task(urgent) else { return Ok(()) };
+        if !self.beside {
+            return self.run(task);
+        }
+        let written = task.written();
         let (device, bytes) = (Arc::clone(&self.device), self.bytes);
         let run = move || task.run(&*device, bytes);
-        if !self.beside {
-            self.ready.extend(run()?);
-            return Ok(());
-        }
         match std::thread::Builder::new().name(String::from("falcon-spare")).spawn(run) {
-            Ok(making) => self.under_way = Some(making),
-            Err(error) => log::warn!("no thread to make a spare segment: {error}; made later"),
+            Ok(thread) => self.under_way = Some(UnderWay { thread, written }),
+            Err(error) => {
+                self.ready.extend(written);
+                log::warn!("no thread to make a spare segment: {error}; made later");
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, task: Task) -> io::Result<()> {
+        let written = task.written();
+        let outcome = task.run(&*self.device, self.bytes);
+        self.done(outcome, written)
+    }
+
+    /// Takes in what came of a task. What could not be written stays room.
+    fn done(&mut self, outcome: Outcome, written: Option<SpareFile>) -> io::Result<()> {
+        match outcome {
+            Ok(spare) => self.ready.extend(spare),
+            Err(error) => {
+                self.ready.extend(written);
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -156,20 +170,33 @@ impl Spares {
 
     /// Whether there is anything left to do; making a spare only counts if one is `urgent`.
     pub fn is_busy(&self, urgent: bool) -> bool {
-        let lacks_some = self.ready.len() < self.wanted;
-        let has_surplus = self.ready.len() > self.kept_max();
-        self.under_way.is_some() || !self.given.is_empty() || has_surplus || (urgent && lacks_some)
+        let lacks_some = self.count() < self.wanted;
+        let has_surplus = self.count() > self.kept_max();
+        let lacks_written = !self.ready.is_empty() && !self.has_written();
+        let has_work = self.under_way.is_some() || !self.given.is_empty() || has_surplus || lacks_written;
+        has_work || (urgent && lacks_some)
     }
 
-    /// Takes a spare; waits until there is one.
+    fn has_written(&self) -> bool {
+        self.ready.iter().any(SpareFile::is_written)
+    }
+
+    /// Takes a spare, one that is written if there is any; waits until there is one.
     ///
     /// # Errors
     /// What the system says.
     pub fn take(&mut self) -> io::Result<SpareFile> {
+        if !self.has_written() {
+            self.collect()?;
+        }
         if self.ready.is_empty() {
             self.wait_for_one_more()?;
+            if let Some(task) = self.writing() {
+                self.run(task)?;
+            }
         }
-        Ok(self.ready.remove(0))
+        let written = self.ready.iter().position(SpareFile::is_written);
+        Ok(self.ready.remove(written.unwrap_or(0)))
     }
 
     /// Waits until there is one spare more than now.
@@ -177,21 +204,24 @@ impl Spares {
     /// # Errors
     /// What the system says.
     pub fn wait_for_one_more(&mut self) -> io::Result<()> {
-        let before = self.ready.len();
+        let before = self.count();
         self.want(self.wanted.max(before + 1));
-        while self.ready.len() == before {
-            self.collect()?;
-            if self.ready.len() == before {
-                let task = self.next_task().expect("one is wanted");
-                self.ready.extend(task.run(&*self.device, self.bytes)?);
+        while self.count() == before {
+            // One that is written meanwhile is counted already, and takes long.
+            if self.under_way.as_ref().is_some_and(|under_way| under_way.written.is_none()) {
+                self.collect()?;
+            }
+            if self.count() == before {
+                let task = self.next_task(true).expect("one is wanted");
+                self.run(task)?;
             }
         }
         Ok(())
     }
 
-    fn next_task(&mut self) -> Option<Task> {
-        let lacks_some = self.ready.len() < self.wanted;
-        let has_place = self.ready.len() < self.kept_max();
+    fn next_task(&mut self, urgent: bool) -> Option<Task> {
+        let lacks_some = self.count() < self.wanted;
+        let has_place = self.count() < self.kept_max();
         let spare = names::spare(self.next_number);
         match self.given.pop_front() {
             Some(Given { segment, fits: true, keep, shared }) if lacks_some || (keep && has_place) => {
@@ -199,71 +229,38 @@ impl Spares {
                 Some(Task::Reuse { segment, spare, shared })
             }
             Some(Given { segment, shared, .. }) => Some(Task::Remove(segment, Some(shared))),
-            None if lacks_some => {
+            None if urgent && lacks_some => {
                 self.next_number += 1;
-                Some(Task::Make(spare))
+                Some(Task::Make(self.next_number - 1))
             }
-            None => {
-                let surplus = self.ready.len() > self.kept_max();
-                surplus.then(|| self.ready.pop()).flatten().map(|spare| Task::Remove(spare.name, None))
+            None if self.count() > self.kept_max() => {
+                let room = self.ready.iter().position(|spare| !spare.is_written());
+                let surplus = self.ready.remove(room.unwrap_or(0));
+                Some(Task::Remove(surplus.name, None))
             }
+            None => self.writing(),
         }
+    }
+
+    /// Room is to be written if nothing else is ready.
+    fn writing(&mut self) -> Option<Task> {
+        let lacks_written = !self.ready.is_empty() && !self.has_written();
+        lacks_written.then(|| Task::Write(self.ready.remove(0)))
     }
 
     /// Waits for what is under way.
     fn collect(&mut self) -> io::Result<()> {
-        if let Some(making) = self.under_way.take() {
-            let made = making.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
-            self.ready.extend(made);
-        }
-        Ok(())
+        let Some(UnderWay { thread, written }) = self.under_way.take() else { return Ok(()) };
+        let outcome = thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+        self.done(outcome, written)
     }
-}
-
-impl Task {
-    fn run(self, device: &dyn LogDevice, bytes: u32) -> Outcome {
-        match self {
-            Task::Make(name) => {
-                let being_made = names::being_made(&name);
-                make(device, &being_made, &name, bytes).inspect_err(|_| {
-                    // A partial file would keep the space that is lacking; the error that led here says more
-                    // than one of the removal would.
-                    let _ = device.remove(&being_made);
-                })?;
-                Ok(Some(SpareFile { name, used_before: false }))
-            }
-            Task::Reuse { segment, spare, shared } => {
-                drop(shared);
-                device.rename(&segment, &spare)?;
-                device.sync_names()?;
-                Ok(Some(SpareFile { name: spare, used_before: true }))
-            }
-            Task::Remove(segment, shared) => {
-                drop(shared);
-                device.remove(&segment).map(|()| None)
-            }
-        }
-    }
-}
-
-fn make(device: &dyn LogDevice, being_made: &str, name: &str, bytes: u32) -> io::Result<()> {
-    let mut file = device.create(being_made)?;
-    // One page a write: with larger ones the page cache holds the file in large folios, and each sync of a small
-    // record then writes a megabyte.
-    let zeros = [0; SEGMENT_PAGE_BYTES];
-    for _ in 0..bytes as usize / SEGMENT_PAGE_BYTES {
-        file.append(&zeros)?;
-    }
-    file.sync()?;
-    device.rename(being_made, name)?;
-    device.sync_names()
 }
 
 /// A thread that is still at work is waited for, so that no file appears after the lock was given up.
 impl Drop for Spares {
     fn drop(&mut self) {
-        if let Some(making) = self.under_way.take() {
-            let _ = making.join();
+        if let Some(under_way) = self.under_way.take() {
+            let _ = under_way.thread.join();
         }
     }
 }
@@ -285,13 +282,58 @@ mod tests {
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         spares.want(2);
         spares.proceed(false).unwrap();
-        assert_eq!(spares.ready(), 0, "there is time");
+        assert_eq!(spares.count(), 0, "there is time");
         while spares.is_busy(true) {
             spares.proceed(true).unwrap();
         }
-        assert_eq!(names(&device.crash()), [names::spare(1), names::spare(2)]);
+        assert_eq!(names(&device.crash()), [names::room(1), names::room(2)]);
+        assert_eq!(names(&device), [names::spare(1), names::room(2)], "one is written");
         assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(1), used_before: false });
+        spares.proceed(false).unwrap();
+        let now = names(&device);
+        assert_eq!(now, [names::spare(1), names::spare(2)], "the next is written, also while there is time");
         assert!(spares.is_busy(true) && !spares.is_busy(false));
+    }
+
+    #[test]
+    fn where_nothing_can_be_allocated_all_are_written() {
+        let device = MemoryDevice::default();
+        device.forget_to_allocate();
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        spares.want(2);
+        (0..2).for_each(|_| spares.proceed(true).unwrap());
+        assert_eq!(names(&device.crash()), [names::spare(1), names::spare(2)]);
+        assert_eq!(device.bytes(&names::spare(2)).unwrap(), u64::from(BYTES));
+    }
+
+    #[test]
+    fn room_is_used_as_it_is_before_anybody_waits_for_its_writing() {
+        let device = MemoryDevice::default();
+        let mut spares = Spares::new(Arc::new(device), BYTES, false).unwrap();
+        spares.want(2);
+        (0..2).for_each(|_| spares.proceed(true).unwrap());
+        assert_eq!(spares.take().unwrap().name, names::room(1));
+        assert_eq!(spares.count(), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_written_stays_room() {
+        for beside in [false, true] {
+            let device = MemoryDevice::default();
+            let mut spares = Spares::new(Arc::new(device.clone()), BYTES, beside).unwrap();
+            spares.wait_for_one_more().unwrap();
+            device.fail_syncs();
+            let mut outcome = spares.proceed(false);
+            while beside && outcome.is_ok() {
+                assert_eq!(spares.count(), 1, "it counts while it is written");
+                outcome = spares.proceed(false);
+            }
+            assert!(outcome.is_err());
+            assert_eq!(
+                (spares.count(), spares.take().unwrap().name),
+                (1, names::room(spares.next_number - 1))
+            );
+        }
     }
 
     #[test]
@@ -351,7 +393,12 @@ mod tests {
         assert_eq!(names(&device), [names::spare(7)]);
         assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), used_before: true });
         spares.proceed(true).unwrap();
-        assert_eq!(names(&device), [names::spare(7), names::spare(8)], "the number is not used again");
+        assert_eq!(names(&device), [names::spare(7), names::room(8)], "the number is not used again");
+        drop(spares);
+        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        assert_eq!(spares.count(), 2);
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), used_before: true });
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::room(8), used_before: true });
     }
 
     #[test]
@@ -363,6 +410,6 @@ mod tests {
         assert!(names(&device).is_empty());
         device.limit_space(None);
         spares.proceed(true).unwrap();
-        assert_eq!(spares.ready(), 1);
+        assert_eq!(spares.count(), 1);
     }
 }

@@ -28,6 +28,12 @@ pub trait LogDevice: Send + Sync + fmt::Debug {
     /// What the system says.
     fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()>;
 
+    /// Reads a file from its beginning on, a piece at a time.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn reader(&self, name: &str) -> io::Result<Box<dyn io::Read>>;
+
     /// The whole content of a file, in place where the device can and nobody else writes it.
     ///
     /// # Errors
@@ -85,6 +91,13 @@ pub trait NewFile: Send + fmt::Debug {
     /// # Errors
     /// What the system says.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Takes this many bytes of the device for the file, which is then as long and reads as zeros. Says whether the device
+    /// can do that.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn allocate(&mut self, bytes: u32) -> io::Result<bool>;
 
     /// Makes everything that was written so far durable.
     ///

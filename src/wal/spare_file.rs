@@ -1,0 +1,102 @@
+//! What is done to one spare segment: it is allocated, written, made of a segment that nothing needs any more, or removed.
+//!
+//! Promise: what was no spare before has a durable name when it has become one. A step that failed leaves what was there.
+
+use std::io;
+use std::sync::Arc;
+
+use super::names;
+use super::storage::{LogDevice, Segment};
+use crate::limits::SEGMENT_PAGE_BYTES;
+
+/// A segment that is ready to be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpareFile {
+    /// Its name.
+    pub name: String,
+    /// Whether it was a segment before.
+    pub used_before: bool,
+}
+
+impl SpareFile {
+    /// Whether it is more than allocated.
+    pub fn is_written(&self) -> bool {
+        names::spare_number(&self.name).is_some()
+    }
+}
+
+/// The spare that there is then, if any.
+pub type Outcome = io::Result<Option<SpareFile>>;
+
+/// A step.
+#[derive(Debug)]
+pub enum Task {
+    /// Allocates the spare of this number.
+    Make(u64),
+    /// Writes one that was only allocated.
+    Write(SpareFile),
+    /// Makes one of a segment.
+    Reuse { segment: String, spare: String, shared: Arc<dyn Segment> },
+    /// Removes a file; what is mapped of it goes first.
+    Remove(String, Option<Arc<dyn Segment>>),
+}
+
+impl Task {
+    /// The spare that it writes.
+    pub fn written(&self) -> Option<SpareFile> {
+        if let Task::Write(spare) = self { Some(spare.clone()) } else { None }
+    }
+
+    /// Does it; `bytes` is the size of a spare.
+    pub fn run(self, device: &dyn LogDevice, bytes: u32) -> Outcome {
+        match self {
+            Task::Make(number) => {
+                let being_made = names::being_made(&names::spare(number));
+                let name = make(device, &being_made, number, bytes).inspect_err(|_| {
+                    // A partial file would keep the space that is lacking; the error that led here says more
+                    // than one of the removal would.
+                    let _ = device.remove(&being_made);
+                })?;
+                Ok(Some(SpareFile { name, used_before: false }))
+            }
+            Task::Write(SpareFile { name, used_before }) => {
+                device.zero(&name, 0, bytes)?;
+                let number = names::room_number(&name).expect("only room is written");
+                let spare = names::spare(number);
+                // The name tells only that zeros are there already: nothing is lost if it does not last.
+                device.rename(&name, &spare)?;
+                Ok(Some(SpareFile { name: spare, used_before }))
+            }
+            Task::Reuse { segment, spare, shared } => {
+                drop(shared);
+                device.rename(&segment, &spare)?;
+                device.sync_names()?;
+                Ok(Some(SpareFile { name: spare, used_before: true }))
+            }
+            Task::Remove(segment, shared) => {
+                drop(shared);
+                device.remove(&segment).map(|()| None)
+            }
+        }
+    }
+}
+
+/// Allocates a spare; where that cannot be done, it is written. Returns its name.
+fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io::Result<String> {
+    let mut file = device.create(being_made)?;
+    let name = if file.allocate(bytes)? {
+        names::room(number)
+    } else {
+        // One page a write: with larger ones the page cache holds the file in large folios, and each sync of a small
+        // record then writes a megabyte.
+        let zeros = [0; SEGMENT_PAGE_BYTES];
+        for _ in 0..bytes as usize / SEGMENT_PAGE_BYTES {
+            file.append(&zeros)?;
+        }
+        names::spare(number)
+    };
+    file.sync()?;
+    device.rename(being_made, &name)?;
+    device.sync_names()?;
+    Ok(name)
+}
