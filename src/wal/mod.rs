@@ -14,6 +14,7 @@
 //! Room: segments are really allocated before they are used, and spares are made ahead. [`Wal::room_for_jobs`] refuses new
 //! jobs while what is left is kept for those that were accepted before.
 
+mod beside;
 mod dir;
 mod error;
 mod follow;

@@ -10,11 +10,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use super::WalError;
-use super::names;
 use super::snapshots::{
     BlockWriter, Covered, KEPT, KIND_SEGMENTS, SnapshotHeader, check_file, encode_covered,
 };
 use super::storage::{LogDevice, NewFile};
+use super::{beside, names};
 use crate::ids::Lsn;
 
 /// Blocks are handed to the system in pieces of about this size, and made durable now and then, so that a long
@@ -79,19 +79,17 @@ impl SnapshotWriter {
         let (done, outcomes) = mpsc::channel();
         let queued = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&queued);
-        let thread = std::thread::Builder::new()
-            .name(String::from("falcon-snapshot"))
-            .spawn(move || {
-                let outcome = Writing::begin(device, header).and_then(|mut writing| {
-                    writing.block(KIND_SEGMENTS, &segments)?;
-                    writing.carry_out(todo, &done, &taken)
-                });
-                if let Err(error) = outcome {
-                    // Nobody listens any more only if the daemon is stopping.
-                    let _ = done.send(Outcome::Failed(error));
-                }
-            })
-            .map_err(WalError::io("starting the snapshot thread"))?;
+        let thread = beside::spawn("falcon-snapshot", move || {
+            let outcome = Writing::begin(device, header).and_then(|mut writing| {
+                writing.block(KIND_SEGMENTS, &segments)?;
+                writing.carry_out(todo, &done, &taken)
+            });
+            if let Err(error) = outcome {
+                // Nobody listens any more only if the daemon is stopping.
+                let _ = done.send(Outcome::Failed(error));
+            }
+        })
+        .map_err(WalError::io("starting the snapshot thread"))?;
         let way = Way::Beside { steps: Some(steps), outcomes, queued, thread: Some(thread) };
         Ok(SnapshotWriter { lsn, way })
     }

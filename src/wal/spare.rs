@@ -13,10 +13,10 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::names;
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::spare_file::{Outcome, SpareFile, Task};
 use super::storage::{LogDevice, Segment};
+use super::{beside, names};
 
 /// The spares, and what is done about them.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Spares {
         let written = task.written();
         let (device, bytes) = (Arc::clone(&self.device), self.bytes);
         let run = move || task.run(&*device, bytes);
-        match std::thread::Builder::new().name(String::from("falcon-spare")).spawn(run) {
+        match beside::spawn("falcon-spare", run) {
             Ok(thread) => self.under_way = Some(UnderWay { thread, written }),
             Err(error) => {
                 self.ready.extend(written);
