@@ -41,8 +41,7 @@ fn codec(c: &mut Criterion) {
     group.bench_function("submit of 256 bytes, read and checked", |b| {
         b.iter(|| {
             let (header, body) = split_frame(black_box(&frame)).expect("a whole frame");
-            let request = Request::decode(header.kind, body).expect("a request");
-            request.check().expect("one within its bounds");
+            let request = Request::decode_checked(header.kind, body).expect("a request within its bounds");
             black_box(&request);
         });
     });

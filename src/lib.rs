@@ -72,6 +72,11 @@
 //! * "A segment that a later one continues" is not refused as such: the loop does not wait for the old segment's sync
 //!   before it begins the next, so after a power cut a hole may lie in front of a valid new segment though nothing
 //!   durable is lost. Whether something durable is lost is told by the durable LSNs, there as everywhere (`recover`).
+//! * A sync is also asked for when a group has reached 64 KiB, in the midst of a turn, too, if none is under way: with many open
+//!   requests the disk then works while the rest is read (1.2 times the cycles with 16 open requests or batches of 16 at 50+50,
+//!   1.4 times with payloads of 64 KiB, against a bound of 1 MiB that was looked at after each turn).
+//! * A payload of up to 4 KiB that was appended a moment ago is copied into its reply: one run of bytes costs the kernel less
+//!   than pieces do. Longer and older ones are sent from where they lie.
 //! * A sync is also asked for 5 ms after the first record of a group, quiet or not: clients that write nothing to the log
 //!   could otherwise keep the loop from falling quiet, and the answers of others waiting without end.
 //! * A snapshot is not fuzzy but exact: a job that is about to change is written first, as it is (copy on update). The replay goes

@@ -51,8 +51,9 @@ pub const REPLY_BYTES_WAITING_MAX: usize = 1 << 20;
 /// Bytes read from one connection in one turn, so that a busy one cannot starve the rest.
 pub const READ_BYTES_PER_TURN: usize = 64 << 10;
 
-/// Log bytes after which a sync is asked for even while more is ready to be read.
-pub const GROUP_BYTES_BOUND: usize = 1 << 20;
+/// Log bytes after which a sync is asked for even while more is ready to be read: more jobs share a sync with a larger
+/// one, but the disk is idle for longer.
+pub const GROUP_BYTES_BOUND: usize = 64 << 10;
 
 /// Time after which a sync is asked for even while more is ready to be read: requests that write nothing must not
 /// keep the answers of others waiting.

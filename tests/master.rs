@@ -377,6 +377,25 @@ fn a_sync_is_asked_for_in_time_although_others_never_fall_silent() {
 }
 
 #[test]
+fn enough_for_a_sync_does_not_wait_for_silence_but_for_the_sync_under_way() {
+    let mut hand = Hand::open(Config { segment_bytes: 1 << 20, ..config() }, MemoryDevice::default(), START);
+    let client = hand.connect();
+    let payload = vec![1; 40 << 10];
+    let large = [SubmitJob { payload: &payload, ..job("q") }];
+    let submit = Request::Submit(List::lent(&large));
+    hand.send(client, &submit);
+    assert!(!hand.master.is_group_full() && hand.master.sync_request(hand.now, false).is_none());
+    hand.send(client, &submit);
+    assert!(hand.master.is_group_full());
+    let request = hand.master.sync_request(hand.now, false).unwrap();
+    (0..2).for_each(|_| hand.send(client, &submit));
+    assert!(!hand.master.is_group_full(), "one sync at a time");
+    hand.master.synced(&request.run()).unwrap();
+    assert!(hand.master.is_group_full());
+    assert_eq!(hand.heard(client).len(), 2);
+}
+
+#[test]
 fn polls_alone_do_not_use_queues_up() {
     let mut hand = Hand::new();
     let client = hand.connect();

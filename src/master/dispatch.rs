@@ -2,7 +2,7 @@
 
 use super::Master;
 use super::waiters::Waiter;
-use crate::ids::{LeaseId, QueueId, SessionId};
+use crate::ids::{JobId, LeaseId, QueueId, SessionId};
 use crate::limits::{FRAME_BODY_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{Delivery, List, REPLY_BIT, Reply, frame, kind};
 use crate::queue::Event;
@@ -22,7 +22,7 @@ impl Master {
     /// Hands jobs to waiting polls until no queue has both.
     pub(super) fn serve_polls(&mut self, now: Timestamp) -> Result<(), WalError> {
         while let Some(queue) = self.to_serve.pop().or_else(|| self.queues.take_woken()) {
-            while self.queues.front(queue).is_some()
+            while self.queues.has_pending(queue)
                 && let Some(number) = self.waiters.first(queue)
             {
                 let mut queues = std::mem::take(&mut self.scratch.queues);
@@ -54,9 +54,9 @@ impl Master {
         bytes.extend_from_slice(&[0, 0]);
         let mut writing = Writing { start, count: 0, spliced_bytes: 0, body_bytes: 2 };
         for queue in queues {
-            while writing.count < waiter.jobs_max && self.deliver(*queue, waiter, held, &mut writing)? {
-                let front = self.queues.front(*queue).expect("it was just delivered");
-                let (job, attempt) = (front.id, front.attempts + 1);
+            while writing.count < waiter.jobs_max
+                && let Some((job, attempt)) = self.deliver(*queue, waiter, held, &mut writing)?
+            {
                 let event = Event::Dispatch { job, lease_ms: waiter.lease_ms, attempt, worker: &worker };
                 self.wal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
                 let lsn = self.record(now, &event, false)?;
@@ -74,43 +74,46 @@ impl Master {
         Ok(())
     }
 
-    /// Writes the job at the front of a queue into a reply, if there is one and it fits; its DISPATCH has to
-    /// be the next record.
+    /// Writes the job at the front of a queue into a reply, if there is one and it fits; says which job and which attempt
+    /// of it. Its DISPATCH has to be the next record.
     fn deliver(
         &mut self,
         queue: QueueId,
         waiter: &Waiter,
         held: bool,
         writing: &mut Writing,
-    ) -> Result<bool, WalError> {
-        let Some(job) = self.queues.front(queue) else { return Ok(false) };
+    ) -> Result<Option<(JobId, u16)>, WalError> {
+        let Some(job) = self.queues.front(queue) else { return Ok(None) };
         let payload_bytes = job.payload_bytes as usize;
         let delivery_bytes = Delivery::encoded_bytes(job.queue, job.key, payload_bytes);
         if writing.body_bytes + delivery_bytes > FRAME_BODY_BYTES_MAX {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(session) = self.sessions.session_mut(waiter.session) else { return Ok(false) };
+        let Some(session) = self.sessions.session_mut(waiter.session) else { return Ok(None) };
         let stream = session.outbox.stream(held);
+        let attempt = job.attempts + 1;
         let delivery = Delivery {
             job: job.id,
             lease: LeaseId(self.wal.next_lsn().0),
             queue: job.queue,
             key: job.key,
             priority: job.priority,
-            attempt: job.attempts + 1,
+            attempt,
             max_attempts: job.max_attempts,
             timeout_ms: u64::from(job.timeout_ms),
             lease_ms: waiter.lease_ms,
             payload: &[],
         };
         delivery.encode_head(job.payload_bytes, &mut stream.bytes);
-        if job.payload_bytes > 0 {
+        if let Some(payload) = self.wal.fresh_payload(job.payload_at, job.payload_bytes) {
+            stream.bytes.extend_from_slice(payload);
+        } else if job.payload_bytes > 0 {
             stream.splice(self.wal.payload(job.payload_at, job.payload_bytes)?);
+            writing.spliced_bytes += payload_bytes;
         }
         writing.count += 1;
-        writing.spliced_bytes += payload_bytes;
         writing.body_bytes += delivery_bytes;
-        Ok(true)
+        Ok(Some((job.id, attempt)))
     }
 
     /// Answers a waiting poll without a job.

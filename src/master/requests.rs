@@ -79,11 +79,10 @@ impl Master {
             let text = "the first request has to be Hello";
             return Err(Refusal::new(ErrorCode::HelloNeeded, text).into());
         }
-        let request = Request::decode(header.kind, body)?;
+        let request = Request::decode_checked(header.kind, body)?;
         if let Request::Hello(hello) = request {
             return self.hello(id, greeted, header.correlation, &hello);
         }
-        request.check()?;
         let correlation = header.correlation;
         match request {
             Request::Hello(_) => Ok(()),

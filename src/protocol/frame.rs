@@ -1,8 +1,6 @@
 //! Frames: the 16-byte header, the buffer that cuts a byte stream into frames, and the writer
 //! that puts a header before a body.
 
-use bytes::BufMut;
-
 use super::{ErrorCode, Refusal};
 use crate::codec::Reader;
 use crate::limits::FRAME_HEADER_BYTES;
@@ -66,10 +64,10 @@ impl Header {
 /// Begins a frame in `out`; `finish_frame` with the returned position completes it.
 pub fn begin_frame(out: &mut Vec<u8>, kind: u16, correlation: u64) -> usize {
     let start = out.len();
-    out.put_u32_le(0);
-    out.put_u16_le(kind);
-    out.put_u16_le(0);
-    out.put_u64_le(correlation);
+    let mut header = [0; FRAME_HEADER_BYTES];
+    header[4..6].copy_from_slice(&kind.to_le_bytes());
+    header[8..].copy_from_slice(&correlation.to_le_bytes());
+    out.extend_from_slice(&header);
     start
 }
 
@@ -96,6 +94,12 @@ pub struct FrameBuffer {
 const KEPT_BYTES: usize = 4096;
 
 impl FrameBuffer {
+    /// Whether nothing is kept here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Bytes that wait here for the rest of their frame.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
@@ -203,6 +207,8 @@ pub fn split_frame(bytes: &[u8]) -> Result<(Header, &[u8]), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
+
     use super::*;
 
     fn sample() -> Vec<u8> {

@@ -41,27 +41,40 @@ impl<'a, T: Item<'a>> List<'a, T> {
 
     /// Reads a count of two bytes and that many items.
     pub(super) fn decode16(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
+        Self::decode16_each(reader, field, |_| ())
+    }
+
+    /// Reads a count of two bytes and that many items, each of which is shown to `look`.
+    pub(super) fn decode16_each(
+        reader: &mut Reader<'a>,
+        field: &'static str,
+        look: impl FnMut(&T),
+    ) -> Result<Self, DecodeError> {
         let count = reader.u16(field)?;
-        Self::decode_items(reader, usize::from(count))
+        Self::decode_items(reader, usize::from(count), look)
     }
 
     /// Reads a count of one byte and that many items.
     pub(super) fn decode8(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
         let count = reader.u8(field)?;
-        Self::decode_items(reader, usize::from(count))
+        Self::decode_items(reader, usize::from(count), |_| ())
     }
 
     /// Reads a count of four bytes and that many items.
     pub(super) fn decode32(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
         let count = reader.u32(field)?;
         // Each item takes a byte at least, so that a count beyond the rest fails early.
-        Self::decode_items(reader, usize::try_from(count).unwrap_or(usize::MAX))
+        Self::decode_items(reader, usize::try_from(count).unwrap_or(usize::MAX), |_| ())
     }
 
-    fn decode_items(reader: &mut Reader<'a>, count: usize) -> Result<Self, DecodeError> {
+    fn decode_items(
+        reader: &mut Reader<'a>,
+        count: usize,
+        mut look: impl FnMut(&T),
+    ) -> Result<Self, DecodeError> {
         let before = reader.rest();
         for _ in 0..count {
-            T::decode(reader)?;
+            look(&T::decode(reader)?);
         }
         let encoded = &before[..before.len() - reader.rest().len()];
         Ok(List { count, items: Items::Encoded(encoded) })

@@ -198,6 +198,31 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
+    /// The same, and holds every value against its bounds, see [`Request::check`]; of a Hello only its form, since what it may
+    /// hold depends on its version. The jobs of a Submit are walked once for both.
+    ///
+    /// # Errors
+    /// Those of `decode`, and then those of `check`.
+    pub fn decode_checked(frame_kind: u16, body: &'a [u8]) -> Result<Self, Refusal> {
+        if frame_kind != kind::SUBMIT {
+            let request = Request::decode(frame_kind, body)?;
+            return match request {
+                Request::Hello(_) => Ok(request),
+                _ => request.check().map(|()| request),
+            };
+        }
+        let mut reader = Reader::new(body);
+        let mut checked = Ok(());
+        let jobs = List::decode16_each(&mut reader, "jobs", |job: &SubmitJob<'_>| {
+            if checked.is_ok() {
+                checked = job.check();
+            }
+        })?;
+        reader.finish()?;
+        check_count("jobs", jobs.len(), ITEMS_MAX)?;
+        checked.map(|()| Request::Submit(jobs))
+    }
+
     /// Writes the whole frame.
     pub fn encode(&self, correlation: u64, out: &mut Vec<u8>) {
         let start = frame::begin_frame(out, self.kind(), correlation);

@@ -226,6 +226,12 @@ impl Queues {
         Some(self.view(&self.table[slot]))
     }
 
+    /// Whether any job waits in this queue.
+    #[must_use]
+    pub fn has_pending(&self, queue: QueueId) -> bool {
+        self.queues[queue.0 as usize].ready.front().is_some()
+    }
+
     /// The live lease of this job.
     #[must_use]
     pub fn live_lease(&self, job: JobId) -> Option<LeaseView> {

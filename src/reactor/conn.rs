@@ -10,13 +10,13 @@ use mio::{Interest, Registry, Token};
 
 use crate::ids::SessionId;
 use crate::limits::READ_BYTES_PER_TURN;
-use crate::master::{Master, Outbox, WalError};
+use crate::master::{Intake, Master, Outbox, WalError};
 use crate::protocol::FrameBuffer;
 use crate::protocol::frame::{BadHeader, next_in};
 use crate::time::Timestamp;
 
 /// Pieces handed to the system in one call; Linux takes up to 1,024.
-const PIECES_PER_WRITE: usize = 64;
+const PIECES_PER_WRITE: usize = 16;
 
 /// A frame of which this much is missing after the first read is long.
 const LONG_BYTES: usize = 16 << 10;
@@ -126,17 +126,17 @@ impl Conn {
         }
         let mut budget = READ_BYTES_PER_TURN;
         loop {
-            if !self.take_waiting(master, now)? || master.is_closing(self.session) {
+            let Some(body_bytes_max) = self.take_waiting(master, now)? else {
                 self.end_waiting(master);
                 return Ok(Outcome::Idle);
-            }
+            };
             if budget == 0 {
                 return Ok(Outcome::More);
             }
             if !self.is_readable || self.input_ended {
                 return Ok(Outcome::Idle);
             }
-            match self.read_once(master, scratch, budget, now) {
+            match self.read_once(master, scratch, budget, body_bytes_max, now) {
                 Ok(Ok(0)) => {
                     self.input_ended = true;
                     master.input_ended(self.session);
@@ -161,9 +161,10 @@ impl Conn {
         master: &mut Master,
         scratch: &mut [u8],
         budget: usize,
+        body_bytes_max: usize,
         now: Timestamp,
     ) -> io::Result<Result<usize, WalError>> {
-        let missing = self.input.missing_bytes(master.body_bytes_max(self.session));
+        let missing = self.input.missing_bytes(body_bytes_max);
         if missing > 0 {
             let stream = &mut self.stream;
             let room = missing.min(budget);
@@ -175,12 +176,12 @@ impl Conn {
         let came = self.stream.read(&mut scratch[..room])?;
         self.note_came(came, room);
         let fresh = &scratch[..came];
-        if self.input.waiting_bytes() > 0 {
+        if !self.input.is_empty() {
             self.input.push(fresh);
             return Ok(Ok(came));
         }
         let taken = self.take_fresh(master, fresh, now);
-        self.is_sending_long = self.input.missing_bytes(master.body_bytes_max(self.session)) >= LONG_BYTES;
+        self.is_sending_long = self.input.missing_bytes(body_bytes_max) >= LONG_BYTES;
         Ok(taken.map(|()| came))
     }
 
@@ -195,8 +196,10 @@ impl Conn {
 
     /// Hands the frames in `fresh` to the master; the rest is kept.
     fn take_fresh(&mut self, master: &mut Master, mut fresh: &[u8], now: Timestamp) -> Result<(), WalError> {
-        while !master.is_closing(self.session) && !master.is_stalled(self.session) {
-            match next_in(fresh, master.body_bytes_max(self.session)) {
+        while !fresh.is_empty()
+            && let Intake::Open { body_bytes_max } = master.intake(self.session)
+        {
+            match next_in(fresh, body_bytes_max) {
                 Ok(Some((header, frame_bytes))) => {
                     let body = &fresh[frame_bytes - header.body_bytes..frame_bytes];
                     master.receive(self.session, &header, body, now)?;
@@ -215,18 +218,19 @@ impl Conn {
         Ok(())
     }
 
-    /// Hands frames that wait in the buffer to the master; says whether reading may go on.
-    fn take_waiting(&mut self, master: &mut Master, now: Timestamp) -> Result<bool, WalError> {
+    /// Hands frames that wait in the buffer to the master; if reading may go on, says how long a body may be.
+    fn take_waiting(&mut self, master: &mut Master, now: Timestamp) -> Result<Option<usize>, WalError> {
         loop {
-            if master.is_closing(self.session) || master.is_stalled(self.session) {
-                return Ok(false);
+            let Intake::Open { body_bytes_max } = master.intake(self.session) else { return Ok(None) };
+            if self.input.is_empty() {
+                return Ok(Some(body_bytes_max));
             }
-            match self.input.next_frame(master.body_bytes_max(self.session)) {
+            match self.input.next_frame(body_bytes_max) {
                 Ok(Some((header, body))) => master.receive(self.session, &header, body, now)?,
-                Ok(None) => return Ok(true),
+                Ok(None) => return Ok(Some(body_bytes_max)),
                 Err(bad) => {
                     self.refuse(master, &bad);
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
@@ -260,7 +264,11 @@ impl Conn {
         while self.is_writable && outbox.ready_bytes() > 0 {
             let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
             let count = outbox.fill(&mut pieces);
-            match self.stream.write_vectored(&pieces[..count]) {
+            let written = match &pieces[..count] {
+                [piece] => self.stream.write(piece),
+                pieces => self.stream.write_vectored(pieces),
+            };
+            match written {
                 Ok(sent) => outbox.consume(sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -333,6 +333,9 @@ impl Reactor {
                 Outcome::More => list(&mut self.to_read, conn),
                 Outcome::Gone => self.drop_connection(id, now),
             }
+            if self.master.is_group_full() {
+                self.sync(now, false)?;
+            }
         }
         Ok(())
     }

@@ -100,6 +100,10 @@ impl SegmentWriter for MappedWriter {
         Ok(())
     }
 
+    fn published(&self, offset: u32, length: u32) -> Option<&[u8]> {
+        Some(self.segment.slice(offset, length))
+    }
+
     fn shared(&self) -> Arc<dyn Segment> {
         Arc::clone(&self.segment) as Arc<dyn Segment>
     }

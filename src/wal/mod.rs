@@ -73,6 +73,12 @@ use storage::{Segment, SegmentWriter};
 /// Zeros after the newest record: as many as say that there is no record.
 const TERMINATOR_BYTES: u32 = 8;
 
+/// The part of the newest segment that is certainly still in memory: what was written last.
+const FRESH_BYTES: u32 = 1 << 20;
+
+/// The longest payload that is copied into a reply.
+const COPIED_BYTES_MAX: u32 = 4 << 10;
+
 /// The log.
 #[derive(Debug)]
 pub struct Wal {
@@ -285,6 +291,15 @@ impl Wal {
     pub fn payload(&self, at: Location, bytes: u32) -> Result<Payload, WalError> {
         let held = self.held(at.epoch).expect("a payload lies in a segment of this log");
         Arc::clone(&held.shared).payload(at.offset, bytes).map_err(WalError::io("reading a payload"))
+    }
+
+    /// A short payload that was appended a moment ago, in place. It is copied into the reply, which costs less than to send it
+    /// from where it lies. Older ones are not looked at here: their pages may have to be read again from the disk, and a
+    /// bad sector would be a signal.
+    #[must_use]
+    pub fn fresh_payload(&self, at: Location, bytes: u32) -> Option<&[u8]> {
+        let is_fresh = at.epoch == self.stamp.epoch && self.end - at.offset <= FRESH_BYTES;
+        if is_fresh && bytes <= COPIED_BYTES_MAX { self.writer.published(at.offset, bytes) } else { None }
     }
 
     /// Whether anything was appended that no sync has covered.

@@ -123,6 +123,11 @@ pub trait SegmentWriter: Send + fmt::Debug {
     /// What the system says.
     fn publish(&mut self, end: u32) -> io::Result<()>;
 
+    /// Published bytes in place, where a device has them there.
+    fn published(&self, _offset: u32, _length: u32) -> Option<&[u8]> {
+        None
+    }
+
     /// The side that others may have.
     fn shared(&self) -> Arc<dyn Segment>;
 }

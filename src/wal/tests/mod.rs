@@ -246,3 +246,25 @@ fn marks_take_no_lsn_and_the_log_goes_on_after_them() {
     assert_eq!((wal.next_lsn(), wal.stats().records), (Lsn(61), 60));
     assert!(!wal.wants_mark(), "what is on disk vouches already");
 }
+
+#[test]
+fn only_short_payloads_that_were_just_written_are_looked_at_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let device = Arc::new(DirDevice::open(dir.path(), SegmentIo::Map).unwrap());
+    let config = WalConfig { segment_bytes: 4 << 20, log_id: 7, beside: false };
+    let mut wal = Wal::open(device, config, &Progress::default(), &mut Vec::new()).unwrap();
+    let first = append(&mut wal, &[b"1payload"]).tail_at;
+    assert_eq!(wal.fresh_payload(first, 7), Some(&b"payload"[..]));
+    let long = append(&mut wal, &[&[7; 8 << 10]]).tail_at;
+    assert_eq!((wal.fresh_payload(long, 4 << 10).is_some(), wal.fresh_payload(long, 8000)), (true, None));
+    for _ in 0..2 {
+        append(&mut wal, &[&vec![0; 600 << 10]]);
+    }
+    assert_eq!(wal.fresh_payload(first, 7), None, "more than 1 MiB was written since");
+    let before = append(&mut wal, &[b"1payload"]).tail_at;
+    while wal.stats().segments == 1 {
+        append(&mut wal, &[&vec![0; 100 << 10]]);
+    }
+    assert_eq!(wal.fresh_payload(before, 7), None, "it lies in another segment");
+    assert_eq!(wal.payload(before, 7).unwrap().as_slice(), b"payload");
+}
