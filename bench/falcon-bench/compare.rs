@@ -127,7 +127,7 @@ impl Compare {
             return;
         }
         let outcome = match MODES.iter().find(|mode| mode.name == row.server) {
-            None => sync::run(&self.settings.base, DISK_SPAN),
+            None => sync::run(&self.settings.base, DISK_SPAN, scenario.per_s()),
             Some(mode) => Run { scenario, variant: row.variant, mode, settings: &self.settings }.run(),
         };
         let what = format!("{} {} {} round {round}", scenario.name, row.variant, row.server);

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         }
         Command::Echo { port } => echo::serve(port).map(|()| true).map_err(|error| error.to_string()),
         Command::Sync { dir, seconds } => {
-            sync::run(&dir, Duration::from_secs_f64(seconds)).map(|figures| printed(&figures))
+            sync::run(&dir, Duration::from_secs_f64(seconds), None).map(|figures| printed(&figures))
         }
     };
     match done {

@@ -143,6 +143,7 @@ const COLUMNS: &[&str] = &[
     "anonymous_bytes_before",
     "anonymous_bytes_after_drain",
     "sync_p50_us",
+    "paced_sync_p50_us",
 ];
 
 pub fn table(scenario: &Scenario, rows: &[Row]) -> String {

@@ -140,6 +140,14 @@ impl Scenario {
         }
     }
 
+    /// Jobs a second, where that is given.
+    pub fn per_s(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Latency { per_s, .. } => Some(per_s),
+            _ => None,
+        }
+    }
+
     /// Whether what a sync costs stands beside it.
     pub fn has_disk_ceiling(&self) -> bool {
         matches!(self.kind, Kind::Latency { .. } | Kind::Closed(_))

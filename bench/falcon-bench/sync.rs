@@ -10,8 +10,18 @@ use crate::load::{Figures, add_percentiles, histogram};
 const FILE_BYTES: u64 = 16 << 20;
 const WRITE: [u8; 512] = [b'x'; 512];
 
-/// Writes 512 bytes behind the last ones of a file whose blocks are all there, and syncs; again and again.
-pub fn run(base: &Path, span: Duration) -> Result<Figures, String> {
+/// Writes 512 bytes behind the last ones of a file whose blocks are all there, and syncs; again and again. With a pace as well
+/// so many times a second as `paced_sync`: a disk and a processor that were idle for a moment take longer.
+pub fn run(base: &Path, span: Duration, per_s: Option<f64>) -> Result<Figures, String> {
+    let mut figures = measure(base, span, "sync", Duration::ZERO)?;
+    if let Some(per_s) = per_s {
+        let pause = Duration::from_secs_f64(1.0 / per_s);
+        figures.append(&mut measure(base, 4 * span, "paced_sync", pause)?);
+    }
+    Ok(figures)
+}
+
+fn measure(base: &Path, span: Duration, name: &str, pause: Duration) -> Result<Figures, String> {
     let measure = || -> std::io::Result<Figures> {
         let dir = tempfile::tempdir_in(base)?;
         let file = File::create(dir.path().join("log"))?;
@@ -21,6 +31,9 @@ pub fn run(base: &Path, span: Duration) -> Result<Figures, String> {
         file.sync_all()?;
         let (mut latencies, begun, mut offset) = (histogram(), Instant::now(), 0);
         while begun.elapsed() < span {
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
             file.write_all_at(&WRITE, offset)?;
             offset = (offset + WRITE.len() as u64) % FILE_BYTES;
             let before = Instant::now();
@@ -29,8 +42,8 @@ pub fn run(base: &Path, span: Duration) -> Result<Figures, String> {
         }
         let mut figures = Figures::new();
         let per_s = latencies.len() as f64 / begun.elapsed().as_secs_f64();
-        figures.insert("syncs_per_s".into(), per_s);
-        add_percentiles(&mut figures, "sync", &latencies);
+        figures.insert(format!("{name}s_per_s"), per_s);
+        add_percentiles(&mut figures, name, &latencies);
         Ok(figures)
     };
     measure().map_err(|error| format!("the disk failed: {error}"))
