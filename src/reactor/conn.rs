@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 /// Pieces handed to the system in one call; Linux takes up to 1,024.
 const PIECES_PER_WRITE: usize = 16;
 
-/// A frame of which this much is missing after the first read is long.
+/// A frame of this length that was not read at once is long.
 const LONG_BYTES: usize = 16 << 10;
 
 /// How much of a frame is read first where a long one is expected: enough for its head, and little enough to be moved.
@@ -181,7 +181,9 @@ impl Conn {
             return Ok(Ok(came));
         }
         let taken = self.take_fresh(master, fresh, now);
-        self.is_sending_long = self.input.missing_bytes(body_bytes_max) >= LONG_BYTES;
+        // However little of it is missing: the next one of that length would be moved as a whole, too.
+        let missing = self.input.missing_bytes(body_bytes_max);
+        self.is_sending_long = missing > 0 && self.input.waiting_bytes() + missing >= LONG_BYTES;
         Ok(taken.map(|()| came))
     }
 
