@@ -17,7 +17,7 @@ use super::mmap::{map_segment, map_to_read};
 use super::names::LOCK;
 use super::pwrite::plain_segment;
 use super::storage::{LogDevice, NewFile, Payload, SegmentWriter};
-use crate::limits::SEGMENT_PAGE_BYTES;
+use crate::limits::{BESIDE_BYTES_PER_SYNC, SEGMENT_PAGE_BYTES};
 
 /// Reads `auto`, `map` or `pwrite`.
 impl FromStr for SegmentIo {
@@ -231,6 +231,9 @@ impl LogDevice for DirDevice {
             let bytes = room.min(to - at);
             file.write_all_at(&zeros[..bytes as usize], u64::from(at))?;
             at += bytes;
+            if at.is_multiple_of(BESIDE_BYTES_PER_SYNC as u32) {
+                file.sync_all()?;
+            }
         }
         file.set_len(u64::from(to))?;
         file.sync_all()

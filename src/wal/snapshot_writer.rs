@@ -16,10 +16,7 @@ use super::snapshots::{
 use super::storage::{LogDevice, NewFile};
 use super::{beside, names};
 use crate::ids::Lsn;
-
-/// Blocks are handed to the system in pieces of about this size, and made durable now and then, so that a long
-/// snapshot does not pile up in memory and burst out at its end.
-const SYNC_EVERY_BYTES: usize = 8 << 20;
+use crate::limits::BESIDE_BYTES_PER_SYNC;
 
 /// A snapshot that is being written.
 #[derive(Debug)]
@@ -245,7 +242,7 @@ impl Writing {
         self.file.append(bytes).map_err(WalError::io("writing a snapshot"))?;
         self.bytes += bytes.len() as u64;
         self.unsynced += bytes.len();
-        if self.unsynced >= SYNC_EVERY_BYTES {
+        if self.unsynced >= BESIDE_BYTES_PER_SYNC {
             self.file.sync().map_err(WalError::io("syncing a snapshot"))?;
             self.unsynced = 0;
         }

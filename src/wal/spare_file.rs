@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::names;
 use super::storage::{LogDevice, Segment};
-use crate::limits::SEGMENT_PAGE_BYTES;
+use crate::limits::{BESIDE_BYTES_PER_SYNC, SEGMENT_PAGE_BYTES};
 
 /// A segment that is ready to be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +90,11 @@ fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io
         // One page a write: with larger ones the page cache holds the file in large folios, and each sync of a small
         // record then writes a megabyte.
         let zeros = [0; SEGMENT_PAGE_BYTES];
-        for _ in 0..bytes as usize / SEGMENT_PAGE_BYTES {
+        for page in 1..=bytes as usize / SEGMENT_PAGE_BYTES {
             file.append(&zeros)?;
+            if (page * SEGMENT_PAGE_BYTES).is_multiple_of(BESIDE_BYTES_PER_SYNC) {
+                file.sync()?;
+            }
         }
         names::spare(number)
     };
