@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-5}
-command -v strace >/dev/null || { echo "syscalls.sh: strace is not installed" >&2; exit 69; }
+command -v strace >/dev/null || { echo "syscalls.sh: strace is missing; install it (Debian: apt-get install strace)" >&2; exit 69; }
 cargo build --locked --release --bin falcond --example falcon-bench
 
 dir=$(mktemp -d)
@@ -19,8 +19,9 @@ for _ in $(seq 100); do
     [ -z "$address" ] || break
     sleep 0.1
 done
+[ -n "$address" ] || { echo "syscalls.sh: falcond did not listen within 10 s; what it said stands above" >&2; exit 69; }
 
-strace -f -c -o "$dir/calls" -p "$falcond" 2>/dev/null &
+strace -qq -f -c -o "$dir/calls" -p "$falcond" &
 strace=$!
 sleep 1
 taskset -c 1 target/release/examples/falcon-bench load --address "$address" --seconds "$seconds" >"$dir/figures"

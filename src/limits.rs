@@ -148,7 +148,7 @@ pub const SEGMENT_BYTES_MAX: u32 = 256 << 20;
 pub const SEGMENT_PAGE_BYTES: usize = 4096;
 
 /// What is written beside the loop, spare segments and snapshots, is made durable each time it has grown by this. The
-/// sync that replies wait for goes behind all that the disk was given before: 64 MiB given at once held it up for 110 ms.
+/// sync that replies wait for goes behind all that the disk was given before: 64 MiB given at once held replies up for 0.2 s.
 pub const BESIDE_BYTES_PER_SYNC: usize = 256 << 10;
 
 /// Room kept back in the last segment when no further one can be made: Submit is refused,
