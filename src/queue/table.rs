@@ -1,7 +1,8 @@
 //! The table of jobs: entries in chunks that never move, and the way from a job id to its entry.
 //!
 //! Ids are dense, so the way is a paged array and not a hash map. Chunks and pages that hold nothing are
-//! given back, so that memory shrinks after a drain. Nothing is allocated per job.
+//! given back, so that memory shrinks after a drain. Nothing is allocated per job, and one empty chunk and page are kept, so
+//! that nothing is where as many jobs come as go.
 
 use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
@@ -27,6 +28,8 @@ pub struct Table {
     /// allocate each time.
     kept_empty: Option<u32>,
     pages: VecDeque<Option<Box<Page>>>,
+    /// The one empty page that is kept for the ids to come.
+    kept_page: Option<Box<Page>>,
     first_page: u64,
     count: usize,
 }
@@ -179,8 +182,11 @@ impl Table {
             self.drop_empty_pages();
             return self.page_made(page);
         }
-        self.pages[index]
-            .get_or_insert_with(|| Box::new(Page { slots: Block::filled(&NIL, PAGE_IDS as usize), used: 0 }))
+        let kept = &mut self.kept_page;
+        self.pages[index].get_or_insert_with(|| {
+            let fresh = || Box::new(Page { slots: Block::filled(&NIL, PAGE_IDS as usize), used: 0 });
+            kept.take().unwrap_or_else(fresh)
+        })
     }
 
     fn forget_id(&mut self, id: JobId) {
@@ -190,7 +196,7 @@ impl Table {
         page.used -= 1;
         // The newest page stays: the next job lands on it.
         if page.used == 0 && index + 1 < self.pages.len() {
-            self.pages[index] = None;
+            self.kept_page = self.pages[index].take();
         }
         self.drop_empty_pages();
     }
@@ -200,7 +206,9 @@ impl Table {
         while self.pages.len() > 1
             && self.pages.front().is_some_and(|page| page.as_ref().is_none_or(|page| page.used == 0))
         {
-            self.pages.pop_front();
+            if let Some(Some(empty)) = self.pages.pop_front() {
+                self.kept_page = Some(empty);
+            }
             self.first_page += 1;
         }
     }

@@ -322,10 +322,9 @@ impl Wal {
         }
         self.syncing = true;
         self.mark_unsynced = false;
-        let mut segments = std::mem::take(&mut self.unsynced);
-        segments.push(self.writer.shared());
+        let full = std::mem::take(&mut self.unsynced);
         let names = std::mem::take(&mut self.names_unsynced).then(|| Arc::clone(&self.device));
-        Some(SyncRequest { lsn: self.last_lsn(), segments, names })
+        Some(SyncRequest { lsn: self.last_lsn(), newest: self.writer.shared(), full, names })
     }
 
     /// Takes the outcome of the sync that was asked for.

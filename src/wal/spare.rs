@@ -61,10 +61,11 @@ impl Spares {
         let mut ready = Vec::new();
         let mut next_number = 1;
         for name in device.names()? {
-            match names::spare_number(&name).or_else(|| names::room_number(&name)) {
+            let written = names::spare_number(&name);
+            match written.or_else(|| names::room_number(&name)) {
                 Some(number) if device.bytes(&name)? == u64::from(bytes) => {
                     next_number = next_number.max(number + 1);
-                    ready.push(SpareFile { name, used_before: true });
+                    ready.push(SpareFile { name, is_written: written.is_some(), used_before: true });
                 }
                 Some(_) => device.remove(&name)?,
                 None if names::is_being_made(&name) => device.remove(&name)?,
@@ -178,7 +179,7 @@ impl Spares {
     }
 
     fn has_written(&self) -> bool {
-        self.ready.iter().any(SpareFile::is_written)
+        self.ready.iter().any(|spare| spare.is_written)
     }
 
     /// Takes a spare, one that is written if there is any; waits until there is one.
@@ -195,7 +196,7 @@ impl Spares {
                 self.run(task)?;
             }
         }
-        let written = self.ready.iter().position(SpareFile::is_written);
+        let written = self.ready.iter().position(|spare| spare.is_written);
         Ok(self.ready.remove(written.unwrap_or(0)))
     }
 
@@ -234,7 +235,7 @@ impl Spares {
                 Some(Task::Make(self.next_number - 1))
             }
             None if self.count() > self.kept_max() => {
-                let room = self.ready.iter().position(|spare| !spare.is_written());
+                let room = self.ready.iter().position(|spare| !spare.is_written);
                 let surplus = self.ready.remove(room.unwrap_or(0));
                 Some(Task::Remove(surplus.name, None))
             }
@@ -288,7 +289,10 @@ mod tests {
         }
         assert_eq!(names(&device.crash()), [names::room(1), names::room(2)]);
         assert_eq!(names(&device), [names::spare(1), names::room(2)], "one is written");
-        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(1), used_before: false });
+        assert_eq!(
+            spares.take().unwrap(),
+            SpareFile { name: names::spare(1), is_written: true, used_before: false }
+        );
         spares.proceed(false).unwrap();
         let now = names(&device);
         assert_eq!(now, [names::spare(1), names::spare(2)], "the next is written, also while there is time");
@@ -391,14 +395,23 @@ mod tests {
         of(&names::being_made(&names::spare(9)), 5);
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         assert_eq!(names(&device), [names::spare(7)]);
-        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), used_before: true });
+        assert_eq!(
+            spares.take().unwrap(),
+            SpareFile { name: names::spare(7), is_written: true, used_before: true }
+        );
         spares.proceed(true).unwrap();
         assert_eq!(names(&device), [names::spare(7), names::room(8)], "the number is not used again");
         drop(spares);
         let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
         assert_eq!(spares.count(), 2);
-        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), used_before: true });
-        assert_eq!(spares.take().unwrap(), SpareFile { name: names::room(8), used_before: true });
+        assert_eq!(
+            spares.take().unwrap(),
+            SpareFile { name: names::spare(7), is_written: true, used_before: true }
+        );
+        assert_eq!(
+            spares.take().unwrap(),
+            SpareFile { name: names::room(8), is_written: false, used_before: true }
+        );
     }
 
     #[test]

@@ -14,15 +14,10 @@ use crate::limits::{BESIDE_BYTES_PER_SYNC, SEGMENT_PAGE_BYTES};
 pub struct SpareFile {
     /// Its name.
     pub name: String,
+    /// Whether it is more than allocated; its name says so, too.
+    pub is_written: bool,
     /// Whether it was a segment before.
     pub used_before: bool,
-}
-
-impl SpareFile {
-    /// Whether it is more than allocated.
-    pub fn is_written(&self) -> bool {
-        names::spare_number(&self.name).is_some()
-    }
 }
 
 /// The spare that there is then, if any.
@@ -52,26 +47,27 @@ impl Task {
         match self {
             Task::Make(number) => {
                 let being_made = names::being_made(&names::spare(number));
-                let name = make(device, &being_made, number, bytes).inspect_err(|_| {
-                    // A partial file would keep the space that is lacking; the error that led here says more
-                    // than one of the removal would.
-                    let _ = device.remove(&being_made);
-                })?;
-                Ok(Some(SpareFile { name, used_before: false }))
+                make(device, &being_made, number, bytes)
+                    .inspect_err(|_| {
+                        // A partial file would keep the space that is lacking; the error that led here says more
+                        // than one of the removal would.
+                        let _ = device.remove(&being_made);
+                    })
+                    .map(Some)
             }
-            Task::Write(SpareFile { name, used_before }) => {
+            Task::Write(SpareFile { name, used_before, .. }) => {
                 device.zero(&name, 0, bytes)?;
                 let number = names::room_number(&name).expect("only room is written");
                 let spare = names::spare(number);
                 // The name tells only that zeros are there already: nothing is lost if it does not last.
                 device.rename(&name, &spare)?;
-                Ok(Some(SpareFile { name: spare, used_before }))
+                Ok(Some(SpareFile { name: spare, is_written: true, used_before }))
             }
             Task::Reuse { segment, spare, shared } => {
                 drop(shared);
                 device.rename(&segment, &spare)?;
                 device.sync_names()?;
-                Ok(Some(SpareFile { name: spare, used_before: true }))
+                Ok(Some(SpareFile { name: spare, is_written: true, used_before: true }))
             }
             Task::Remove(segment, shared) => {
                 drop(shared);
@@ -81,12 +77,11 @@ impl Task {
     }
 }
 
-/// Allocates a spare; where that cannot be done, it is written. Returns its name.
-fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io::Result<String> {
+/// Allocates a spare; where that cannot be done, it is written.
+fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io::Result<SpareFile> {
     let mut file = device.create(being_made)?;
-    let name = if file.allocate(bytes)? {
-        names::room(number)
-    } else {
+    let is_written = !file.allocate(bytes)?;
+    if is_written {
         // One page a write: with larger ones the page cache holds the file in large folios, and each sync of a small
         // record then writes a megabyte.
         let zeros = [0; SEGMENT_PAGE_BYTES];
@@ -96,10 +91,10 @@ fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io
                 file.sync()?;
             }
         }
-        names::spare(number)
-    };
+    }
     file.sync()?;
+    let name = if is_written { names::spare(number) } else { names::room(number) };
     device.rename(being_made, &name)?;
     device.sync_names()?;
-    Ok(name)
+    Ok(SpareFile { name, is_written, used_before: false })
 }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 
 use super::storage::{LogDevice, Segment};
@@ -16,7 +16,9 @@ use crate::planted::{Bug, is_planted};
 #[derive(Debug)]
 pub struct SyncRequest {
     pub(super) lsn: Lsn,
-    pub(super) segments: Vec<Arc<dyn Segment>>,
+    pub(super) newest: Arc<dyn Segment>,
+    /// Segments before it that no sync has covered.
+    pub(super) full: Vec<Arc<dyn Segment>>,
     /// Set when a segment was made since the last sync.
     pub(super) names: Option<Arc<dyn LogDevice>>,
 }
@@ -34,7 +36,7 @@ impl SyncRequest {
     /// Carries the request out.
     #[must_use]
     pub fn run(self) -> SyncOutcome {
-        let segments = self.segments.iter().try_for_each(|segment| segment.sync());
+        let segments = self.full.iter().chain([&self.newest]).try_for_each(|segment| segment.sync());
         let result = segments.and_then(|()| {
             let names = self.names.filter(|_| !is_planted(Bug::NamesNotSynced));
             names.map_or(Ok(()), |device| device.sync_names())
@@ -46,7 +48,7 @@ impl SyncRequest {
 /// The helper thread.
 #[derive(Debug)]
 pub struct SyncThread {
-    requests: Option<Sender<SyncRequest>>,
+    requests: Option<SyncSender<SyncRequest>>,
     outcomes: Receiver<SyncOutcome>,
     thread: Option<JoinHandle<()>>,
 }
@@ -57,8 +59,9 @@ impl SyncThread {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(wake: impl Fn() + Send + 'static) -> io::Result<SyncThread> {
-        let (requests, todo) = mpsc::channel::<SyncRequest>();
-        let (done, outcomes) = mpsc::channel();
+        // One sync is under way at a time. Channels of fixed room allocate nothing for it.
+        let (requests, todo) = mpsc::sync_channel::<SyncRequest>(1);
+        let (done, outcomes) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name(String::from("falcon-sync")).spawn(move || {
             for request in todo {
                 if done.send(request.run()).is_err() {

@@ -1,0 +1,123 @@
+//! What a job costs in memory management once the daemon has met as many at once: nothing. The log is a real one, on disk.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::master::{Config, Master, Progress};
+use falconqueue::protocol::frame::split_frame;
+use falconqueue::protocol::{AckItem, Hello, List, Poll, Reply, Request, SubmitJob, VERSION};
+use falconqueue::time::{Millis, Timestamp};
+use falconqueue::wal::{DirDevice, SegmentIo};
+
+/// As many as one request of the test carries at most.
+const JOBS_MAX: usize = 16;
+
+struct Loop {
+    master: Master,
+    now: Timestamp,
+    /// What was sent last, and what came back.
+    sent: Vec<u8>,
+    heard: Vec<u8>,
+}
+
+impl Loop {
+    fn connect(&mut self) -> SessionId {
+        let id = self.master.connected();
+        self.send(id, &Request::Hello(Hello { version: VERSION, name: "steady", token: b"" }));
+        self.turn();
+        self.hear(id);
+        id
+    }
+
+    fn send(&mut self, id: SessionId, request: &Request<'_>) {
+        self.sent.clear();
+        request.encode(1, &mut self.sent);
+        let (header, body) = split_frame(&self.sent).unwrap();
+        self.master.receive(id, &header, body, self.now).unwrap();
+    }
+
+    /// A turn, and the sync that it asks for.
+    fn turn(&mut self) {
+        self.now = self.now.plus(Millis(1));
+        self.master.begin_turn(self.now).unwrap();
+        self.master.finish_turn(self.now).unwrap();
+        if let Some(request) = self.master.sync_request(self.now, true) {
+            self.master.synced(&request.run()).unwrap();
+        }
+        while self.master.next_ready().is_some() {}
+    }
+
+    /// Takes all that may leave to this connection.
+    fn hear(&mut self, id: SessionId) {
+        self.heard.clear();
+        let outbox = self.master.outbox(id).unwrap();
+        while outbox.ready_bytes() > 0 {
+            let mut pieces = [IoSlice::new(&[]); 8];
+            let count = outbox.fill(&mut pieces);
+            let before = self.heard.len();
+            pieces[..count].iter().for_each(|piece| self.heard.extend_from_slice(piece));
+            outbox.consume(self.heard.len() - before);
+        }
+        assert!(!self.heard.is_empty(), "an answer");
+    }
+
+    /// `count` jobs are submitted in one request to a worker that waits; it acks them and asks for the next.
+    fn cycle(&mut self, producer: SessionId, worker: SessionId, count: usize) {
+        let queues = ["steady"];
+        let poll =
+            Poll { queues: List::lent(&queues), jobs_max: count as u16, wait_ms: 1000, lease_ms: 10_000 };
+        self.send(worker, &Request::Poll(poll));
+        self.turn();
+        let job = SubmitJob {
+            queue: "steady",
+            key: "",
+            priority: 128,
+            max_attempts: 3,
+            delay_ms: 0,
+            timeout_ms: 0,
+            payload: &[b'x'; 256],
+        };
+        let jobs = [job; JOBS_MAX];
+        self.send(producer, &Request::Submit(List::lent(&jobs[..count])));
+        self.turn();
+        self.hear(producer);
+        self.hear(worker);
+        let mut acks = [AckItem { job: JobId(0), lease: LeaseId(0), result: b"" }; JOBS_MAX];
+        let (header, body) = split_frame(&self.heard).unwrap();
+        let Reply::PollOk(got) = Reply::decode(header.kind, body).unwrap() else { panic!("no jobs") };
+        let mut came = 0;
+        for (ack, got) in acks.iter_mut().zip(got.iter()) {
+            (ack.job, ack.lease) = (got.job, got.lease);
+            came += 1;
+        }
+        assert_eq!(came, count);
+        self.send(worker, &Request::Ack(List::lent(&acks[..count])));
+        self.turn();
+        self.hear(worker);
+    }
+}
+
+#[test]
+fn a_job_allocates_nothing_in_the_steady_state() {
+    let home = tempfile::tempdir().unwrap();
+    let device = DirDevice::open(home.path(), SegmentIo::Map).unwrap();
+    let config = Config { beside: false, ..Config::default() };
+    let opened = Master::open(config, Arc::new(device), &Progress::default()).unwrap();
+    let now = Timestamp(1_000_000);
+    let mut steady = Loop { master: opened.master, now, sent: Vec::new(), heard: Vec::new() };
+    steady.master.start(now);
+    let (producer, worker) = (steady.connect(), steady.connect());
+    for count in [1, JOBS_MAX] {
+        for _ in 0..1000 {
+            steady.cycle(producer, worker, count);
+        }
+        let seen = measure(|| {
+            for _ in 0..1000 {
+                steady.cycle(producer, worker, count);
+            }
+        });
+        assert_eq!(seen.count_total, 0, "{seen:?} in 1,000 times {count} jobs");
+    }
+}
