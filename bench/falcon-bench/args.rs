@@ -28,6 +28,9 @@ pub enum Command {
     Echo {
         #[arg(long)]
         port: u16,
+        /// Write and sync what came to this file before it is sent back
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
     },
     /// Sync a file again and again, and print the figures as JSON
     Sync {

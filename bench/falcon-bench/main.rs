@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         Command::Load(args) => {
             args.load().and_then(|load| engine::run(&load)).map(|figures| printed(&figures))
         }
-        Command::Echo { port } => echo::serve(port).map(|()| true).map_err(|error| error.to_string()),
+        Command::Echo { port, log } => {
+            echo::serve(port, log.as_deref()).map(|()| true).map_err(|error| error.to_string())
+        }
         Command::Sync { dir, seconds } => {
             sync::run(&dir, Duration::from_secs_f64(seconds), None).map(|figures| printed(&figures))
         }

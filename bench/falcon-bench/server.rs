@@ -114,7 +114,20 @@ pub static MODES: &[Mode] = &[
         ..mode("beanstalkd-memory", "nothing on disk", WireKind::Beanstalk, Program::Beanstalkd, &[])
     },
     mode("nats-file", "files, no sync for a message", WireKind::Nats, Program::Nats, &[]),
-    Mode { keeps: false, ..mode("echo", "the ceiling: nothing is kept", WireKind::Echo, Program::Echo, &[]) },
+    Mode {
+        keeps: false,
+        ..mode("echo", "the ceiling: nothing is kept", WireKind::Echo, Program::Echo, &["echo"])
+    },
+    Mode {
+        keeps: false,
+        ..mode(
+            "echo-synced",
+            "the ceiling with a disk: written and synced before each reply",
+            WireKind::Echo,
+            Program::Echo,
+            &["echo", "--log", "log"],
+        )
+    },
 ];
 
 impl Mode {
@@ -290,7 +303,7 @@ fn spawn(
             .args(["--maxclients", "15000", "--protected-mode", "no"]),
         Program::Beanstalkd => command.args(["-l", "127.0.0.1", "-p", &port, "-z", "2097152"]),
         Program::Nats => command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd", "data"]),
-        Program::Echo => command.args(["echo", "--port", &port]),
+        Program::Echo => command.args(["--port", &port]),
     };
     let log = std::fs::File::create(dir.join("server.log")).map_err(|error| error.to_string())?;
     let log_too = log.try_clone().map_err(|error| error.to_string())?;

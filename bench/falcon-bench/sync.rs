@@ -21,14 +21,20 @@ pub fn run(base: &Path, span: Duration, per_s: Option<f64>) -> Result<Figures, S
     Ok(figures)
 }
 
+/// A file of zeros, written a page at a time, whose blocks are all there.
+pub fn written_file(path: &Path, bytes: u64) -> std::io::Result<File> {
+    let file = File::create(path)?;
+    for place in 0..bytes / 4096 {
+        file.write_all_at(&[0; 4096], place * 4096)?;
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
 fn measure(base: &Path, span: Duration, name: &str, pause: Duration) -> Result<Figures, String> {
     let measure = || -> std::io::Result<Figures> {
         let dir = tempfile::tempdir_in(base)?;
-        let file = File::create(dir.path().join("log"))?;
-        for place in 0..FILE_BYTES / 4096 {
-            file.write_all_at(&[0; 4096], place * 4096)?;
-        }
-        file.sync_all()?;
+        let file = written_file(&dir.path().join("log"), FILE_BYTES)?;
         let (mut latencies, begun, mut offset) = (histogram(), Instant::now(), 0);
         while begun.elapsed() < span {
             if !pause.is_zero() {

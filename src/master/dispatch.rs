@@ -46,7 +46,8 @@ impl Master {
     ) -> Result<(), WalError> {
         let Some(session) = self.sessions.session_mut(waiter.session) else { return Ok(()) };
         session.polls.retain(|poll| *poll != number);
-        let worker = std::sync::Arc::clone(&session.name);
+        // Lent to the records; an error is the log's last.
+        let worker = std::mem::take(&mut session.name);
         // Every reply here tells of a DISPATCH that is about to be written, so there is always something to wait for.
         let held = self.config.sync == super::SyncMode::Always;
         let bytes = &mut session.outbox.stream(held).bytes;
@@ -64,6 +65,7 @@ impl Master {
             }
         }
         if let Some(session) = self.sessions.session_mut(waiter.session) {
+            session.name = worker;
             let bytes = &mut session.outbox.stream(held).bytes;
             let count_at = writing.start + crate::limits::FRAME_HEADER_BYTES;
             bytes[count_at..count_at + 2].copy_from_slice(&writing.count.to_le_bytes());

@@ -1,7 +1,5 @@
 //! Sessions: what the master knows of each connection or local source.
 
-use std::sync::Arc;
-
 use slab::Slab;
 
 use super::outbox::Outbox;
@@ -17,7 +15,7 @@ pub struct Session {
     /// Its id; also tells which place it has.
     pub id: SessionId,
     /// What it called itself in Hello.
-    pub name: Arc<str>,
+    pub name: Box<str>,
     /// Whether Hello was answered with `HelloOk`.
     pub greeted: bool,
     /// Whether it is to be closed when everything was sent.

@@ -96,7 +96,10 @@ impl SegmentWriter for MappedWriter {
 
     fn publish(&mut self, end: u32) -> io::Result<()> {
         assert!(end as usize <= self.segment.map.len(), "the published end lies within the segment");
-        self.segment.published.fetch_max(end, Ordering::Release);
+        // There is one writer, so nobody else moves the end. A locked instruction would wait for all that was stored
+        // into the map before it.
+        let published = &self.segment.published;
+        published.store(end.max(published.load(Ordering::Relaxed)), Ordering::Release);
         Ok(())
     }
 
