@@ -159,7 +159,7 @@ impl PoolStopper {
     /// stopped and given back.
     pub fn stop(&self) {
         if self.shared.begin_stop() {
-            log::info!("stopping: {} jobs run", self.shared.held.counts().0);
+            log::info!("stopping; jobs that still run: {}", self.shared.held.counts().0);
         } else {
             self.shared.hurry(StopReason::Leaving);
         }
