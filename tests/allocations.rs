@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use falconqueue::ids::{JobId, LeaseId, SessionId};
-use falconqueue::master::{Config, Master, Progress};
+use falconqueue::master::{Config, Master, Progress, SyncThread};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::{AckItem, Hello, List, Poll, Reply, Request, SubmitJob, VERSION};
 use falconqueue::time::{Millis, Timestamp};
@@ -16,6 +16,7 @@ const JOBS_MAX: usize = 16;
 
 struct Loop {
     master: Master,
+    sync: SyncThread,
     now: Timestamp,
     /// What was sent last, and what came back.
     sent: Vec<u8>,
@@ -38,13 +39,14 @@ impl Loop {
         self.master.receive(id, &header, body, self.now).unwrap();
     }
 
-    /// A turn, and the sync that it asks for.
+    /// A turn, and the sync that it asks for, by the thread that makes it in the daemon.
     fn turn(&mut self) {
         self.now = self.now.plus(Millis(1));
         self.master.begin_turn(self.now).unwrap();
         self.master.finish_turn(self.now).unwrap();
         if let Some(request) = self.master.sync_request(self.now, true) {
-            self.master.synced(&request.run()).unwrap();
+            self.sync.submit(request);
+            self.master.synced(&self.sync.wait().unwrap()).unwrap();
         }
         while self.master.next_ready().is_some() {}
     }
@@ -106,7 +108,8 @@ fn a_job_allocates_nothing_in_the_steady_state() {
     let config = Config { beside: false, ..Config::default() };
     let opened = Master::open(config, Arc::new(device), &Progress::default()).unwrap();
     let now = Timestamp(1_000_000);
-    let mut steady = Loop { master: opened.master, now, sent: Vec::new(), heard: Vec::new() };
+    let sync = SyncThread::start(|| {}).unwrap();
+    let mut steady = Loop { master: opened.master, sync, now, sent: Vec::new(), heard: Vec::new() };
     steady.master.start(now);
     let (producer, worker) = (steady.connect(), steady.connect());
     for count in [1, JOBS_MAX] {

@@ -158,3 +158,37 @@ impl Conn {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn what_comes_back_is_in_the_log() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, port) = (home.path().join("log"), crate::server::free_port().unwrap());
+        let log = path.clone();
+        // It ends with the test's process.
+        std::thread::spawn(move || serve(port, Some(&log)));
+        let begun = Instant::now();
+        let mut stream = loop {
+            match std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(begun.elapsed() < Duration::from_mins(1), "no server: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut all = Vec::new();
+        for said in [&b"one"[..], b"two, longer"] {
+            stream.write_all(said).unwrap();
+            let mut back = vec![0; said.len()];
+            stream.read_exact(&mut back).unwrap();
+            assert_eq!(back, said);
+            all.extend_from_slice(said);
+            let mut logged = vec![0; all.len()];
+            File::open(&path).unwrap().read_exact_at(&mut logged, 0).unwrap();
+            assert_eq!(logged, all);
+        }
+    }
+}
