@@ -98,3 +98,28 @@ fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io
     device.sync_names()?;
     Ok(SpareFile { name, is_written, used_before: false })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::wal::MemoryDevice;
+
+    #[test]
+    fn where_nothing_can_be_allocated_no_sync_has_much_to_write() {
+        let device = MemoryDevice::default();
+        device.forget_to_allocate();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let watched = Arc::clone(&seen);
+        device.watch(move |device| watched.lock().unwrap().push(device.operation().verb));
+        let bytes = 4 * BESIDE_BYTES_PER_SYNC as u32;
+        let made = Task::Make(7).run(&device, bytes).unwrap();
+        assert_eq!(made, Some(SpareFile { name: names::spare(7), is_written: true, used_before: false }));
+        let verbs = seen.lock().unwrap();
+        let writes: Vec<_> = verbs.split(|verb| *verb != "write").map(<[_]>::len).collect();
+        let pages = BESIDE_BYTES_PER_SYNC / SEGMENT_PAGE_BYTES;
+        assert_eq!(writes.iter().filter(|count| **count > 0).collect::<Vec<_>>(), [&pages; 4]);
+        assert!(verbs.iter().filter(|verb| **verb == "sync").count() >= 4, "{verbs:?}");
+    }
+}
