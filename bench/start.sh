@@ -1,0 +1,27 @@
+# Sourced: what both counts of a running daemon begin with. `start_falcond COMMAND…` runs falcond behind COMMAND, if any,
+# on core 0 in a temporary directory; it sets $dir, $falcond (its process) and $address, and ends it at the exit.
+name=$(basename "$0")
+
+need() {
+    command -v "$1" >/dev/null || { echo "$name: $1 is missing; install it (Debian: apt-get install $1)" >&2; exit 69; }
+}
+
+start_falcond() {
+    cargo build --locked --release --bin falcond --example falcon-bench
+    dir=$(mktemp -d)
+    taskset -c 0 "$@" target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" &
+    falcond=$!
+    trap 'kill "$falcond" 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
+    for _ in $(seq 200); do
+        address=$(sed -n 's/^listening on //p' "$dir/out")
+        [ -z "$address" ] || return 0
+        sleep 0.1
+    done
+    echo "$name: falcond did not listen within 20 s; what it said stands above" >&2
+    exit 69
+}
+
+# The number of jobs in the figures of `falcon-bench load`.
+jobs_in_all() {
+    sed -n 's/.*"jobs_in_all": \([0-9]*\).*/\1/p' "$1"
+}
