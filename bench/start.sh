@@ -1,5 +1,6 @@
-# Sourced: what both counts of a running daemon begin with. `start_falcond COMMAND…` runs falcond behind COMMAND, if any,
-# on core 0 in a temporary directory; it sets $dir, $falcond (its process) and $address, and ends it at the exit.
+# Sourced: what the counts of a running daemon begin and end with. `start_falcond COMMAND…` runs falcond behind COMMAND, if
+# any, on core 0 in a temporary directory; it sets $dir, $falcond (its process) and $address. `stop_falcond` ends it and
+# waits; so does an exit.
 name=$(basename "$0")
 
 need() {
@@ -11,7 +12,7 @@ start_falcond() {
     dir=$(mktemp -d)
     taskset -c 0 "$@" target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" &
     falcond=$!
-    trap 'kill "$falcond" 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
+    trap 'stop_falcond; rm -rf "$dir"' EXIT
     for _ in $(seq 200); do
         address=$(sed -n 's/^listening on //p' "$dir/out")
         [ -z "$address" ] || return 0
@@ -19,6 +20,13 @@ start_falcond() {
     done
     echo "$name: falcond did not listen within 20 s; what it said stands above" >&2
     exit 69
+}
+
+stop_falcond() {
+    [ -n "$falcond" ] || return 0
+    kill "$falcond" 2>/dev/null || true
+    wait || true
+    falcond=
 }
 
 # The number of jobs in the figures of `falcon-bench load`.

@@ -122,4 +122,17 @@ mod tests {
         assert_eq!(writes.iter().filter(|count| **count > 0).collect::<Vec<_>>(), [&pages; 4]);
         assert!(verbs.iter().filter(|verb| **verb == "sync").count() >= 4, "{verbs:?}");
     }
+
+    #[test]
+    fn a_new_spare_is_whole_after_a_power_cut() {
+        for can_allocate in [true, false] {
+            let device = MemoryDevice::default();
+            if !can_allocate {
+                device.forget_to_allocate();
+            }
+            let bytes = (BESIDE_BYTES_PER_SYNC + SEGMENT_PAGE_BYTES) as u32;
+            let made = Task::Make(7).run(&device, bytes).unwrap().unwrap();
+            assert_eq!(device.crash().bytes(&made.name).unwrap(), u64::from(bytes));
+        }
+    }
 }
