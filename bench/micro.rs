@@ -11,12 +11,14 @@ use criterion::{BatchSize, Criterion, Throughput};
 use tempfile::TempDir;
 
 use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
+use falconqueue::job::Settings;
 use falconqueue::protocol::frame::split_frame;
-use falconqueue::protocol::{List, Reply, Request, SubmitJob, Submitted};
-use falconqueue::queue::{Enqueue, Event, Queues};
+use falconqueue::protocol::{List, Reply, Request, Submit, SubmitJob, SubmitOk, Submitted};
+use falconqueue::queue::events::{Ack, Dispatch, Enqueue};
+use falconqueue::queue::{Event, Queues};
 use falconqueue::rebuilt::Rebuilt;
 use falconqueue::time::Timestamp;
-use falconqueue::wal::{DirDevice, Entry, Progress, SegmentIo, Wal, WalConfig, record_bytes};
+use falconqueue::wal::{DirDevice, NewRecord, Progress, SegmentIo, Wal, WalConfig, record_bytes};
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
 const SEGMENT_BYTES: u32 = 4 << 20;
@@ -27,30 +29,22 @@ const GROUP: u64 = 40;
 
 fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
-    let job = SubmitJob {
-        queue: "mail",
-        key: "",
-        priority: 128,
-        max_attempts: 0,
-        delay_ms: 0,
-        timeout_ms: 0,
-        payload: &PAYLOAD,
-    };
+    let job = SubmitJob { queue: "mail", payload: &PAYLOAD, ..SubmitJob::default() };
     let mut frame = Vec::new();
-    Request::Submit(List::lent(&[job])).encode(1, &mut frame);
+    Request::from(Submit { jobs: List::lent(&[job]) }).encode(1, &mut frame);
     group.bench_function("submit of 256 bytes, read and checked", |b| {
         b.iter(|| {
             let (header, body) = split_frame(black_box(&frame)).expect("a whole frame");
-            let request = Request::decode_checked(header.kind, body).expect("a request within its bounds");
+            let request = Request::decode(header.kind, body).expect("a request within its bounds");
             black_box(&request);
         });
     });
-    let submitted = [Submitted { job: JobId(7), duplicate: false }];
+    let submitted = [Submitted { job: JobId(7), ..Submitted::default() }];
     let mut out = Vec::new();
     group.bench_function("its answer, written", |b| {
         b.iter(|| {
             out.clear();
-            Reply::SubmitOk(List::lent(black_box(&submitted))).encode(1, &mut out);
+            Reply::SubmitOk(SubmitOk { jobs: List::lent(black_box(&submitted)) }).encode(1, &mut out);
             black_box(&out);
         });
     });
@@ -68,16 +62,8 @@ fn queue(c: &mut Criterion) {
             LeaseId(lsn)
         };
         let enqueue = |job: u64, priority: u8| {
-            Event::Enqueue(Enqueue {
-                job: JobId(job),
-                queue: "mail",
-                key: "",
-                priority,
-                max_attempts: 5,
-                due_at: Timestamp(0),
-                timeout_ms: 0,
-                payload: &[],
-            })
+            let settings = Settings { priority, ..Settings::default() };
+            Enqueue { job: JobId(job), queue: "mail", settings, ..Enqueue::default() }.into()
         };
         for job in 1..=waiting {
             apply(&mut queues, enqueue(job, 200));
@@ -88,9 +74,9 @@ fn queue(c: &mut Criterion) {
                 last += 1;
                 apply(&mut queues, enqueue(last, 100));
                 let job = JobId(last);
-                let event = Event::Dispatch { job, lease_ms: 30_000, attempt: 1, worker: "worker" };
+                let event = Dispatch { job, lease_ms: 30_000, attempt: 1, worker: "worker" }.into();
                 let lease = apply(&mut queues, event);
-                apply(&mut queues, Event::Ack { job, lease, key_until: Timestamp(0), result: b"" });
+                apply(&mut queues, Ack { job, lease, ..Ack::default() }.into());
             });
         });
     }
@@ -106,7 +92,7 @@ fn log() -> (TempDir, Wal) {
 }
 
 fn append(wal: &mut Wal) {
-    let entry = Entry {
+    let entry = NewRecord {
         at: Timestamp(1000),
         kind: 1,
         head: b"about thirty bytes of a head..",

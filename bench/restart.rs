@@ -65,15 +65,7 @@ fn measure(jobs: usize) {
     let daemon = Daemon::start(dir.path());
     let mut client = daemon.client("fill");
     let begun = Instant::now();
-    let job = SubmitJob {
-        queue: "q",
-        key: "",
-        priority: 128,
-        max_attempts: 0,
-        delay_ms: 0,
-        timeout_ms: 0,
-        payload: &PAYLOAD,
-    };
+    let job = SubmitJob { queue: "q", payload: &PAYLOAD, ..SubmitJob::default() };
     for _ in 0..jobs / BATCH {
         client.submit(&vec![job; BATCH]).expect("the jobs are taken");
     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use falconqueue::ids::SessionId;
-use falconqueue::master::{Config, Master, Progress};
+use falconqueue::master::{Config, Master, Progress, Urgency};
 use falconqueue::protocol::frame::split_frame;
-use falconqueue::protocol::{Hello, List, Poll, Request, SubmitJob, VERSION};
+use falconqueue::protocol::{Hello, List, Poll, Request, Snapshot, Submit, SubmitJob};
 use falconqueue::time::Timestamp;
 use falconqueue::wal::{DirDevice, SegmentIo};
 
@@ -45,7 +45,7 @@ impl Driver {
         }
         self.master.finish_turn(now).expect("the log takes records");
         let span = begun.elapsed();
-        if let Some(request) = self.master.sync_request(now, true) {
+        if let Some(request) = self.master.sync_request(now, Urgency::Quiet) {
             self.master.synced(&request.run()).expect("the sync works");
         }
         while self.master.next_ready().is_some() {}
@@ -58,11 +58,11 @@ impl Driver {
     fn measure(&mut self, what: &str, snapshot: bool) {
         let before = self.master.snapshots();
         if snapshot {
-            self.send(&Request::Snapshot);
+            self.send(&Snapshot {}.into());
         }
         let mut spans = Vec::new();
         while spans.len() < 2000 || (snapshot && self.master.snapshots() == before) {
-            spans.push(self.turn(&[Request::Submit(List::lent(&[job()])), poll()]));
+            spans.push(self.turn(&[Submit { jobs: List::lent(&[job()]) }.into(), poll()]));
         }
         spans.sort();
         let of = |per_mille: usize| spans[(spans.len() - 1) * per_mille / 1000];
@@ -79,11 +79,11 @@ impl Driver {
 
 fn job() -> SubmitJob<'static> {
     let payload = &[b'x'; 256];
-    SubmitJob { queue: "q", key: "", priority: 128, max_attempts: 0, delay_ms: 0, timeout_ms: 0, payload }
+    SubmitJob { queue: "q", payload, ..SubmitJob::default() }
 }
 
 fn poll() -> Request<'static> {
-    Request::Poll(Poll { queues: List::lent(&["q"]), jobs_max: 1, wait_ms: 0, lease_ms: 3_600_000 })
+    Poll { queues: List::lent(&["q"]), jobs_max: 1, wait_ms: 0, lease_ms: 3_600_000 }.into()
 }
 
 fn main() {
@@ -93,11 +93,11 @@ fn main() {
     let opened = Master::open(Config::default(), Arc::new(device), &Progress::default()).expect("a log");
     let mut master = opened.master;
     master.start(Timestamp(1_000_000));
-    let client = master.connected();
+    let client = master.connected(None);
     let mut driver = Driver { master, client, begun: Instant::now(), correlation: 0 };
-    driver.send(&Request::Hello(Hello { version: VERSION, name: "bench", token: b"" }));
+    driver.send(&Hello::new("bench", b"").into());
     for _ in 0..jobs / 1000 {
-        driver.turn(&[Request::Submit(List::lent(&vec![job(); 1000]))]);
+        driver.turn(&[Submit { jobs: List::lent(&vec![job(); 1000]) }.into()]);
     }
     println!("{jobs} waiting jobs");
     for _ in 0..3 {

@@ -9,7 +9,7 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use falconqueue::client::{Client, ClientError, TcpLink};
-use falconqueue::protocol::{Reply, SubmitJob};
+use falconqueue::protocol::SubmitJob;
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
 
@@ -80,21 +80,9 @@ fn measure(connections: usize, jobs_each: usize) {
 }
 
 fn job() -> SubmitJob<'static> {
-    SubmitJob {
-        queue: "bench",
-        key: "",
-        priority: 128,
-        max_attempts: 0,
-        delay_ms: 0,
-        timeout_ms: 0,
-        payload: &PAYLOAD,
-    }
+    SubmitJob { queue: "bench", payload: &PAYLOAD, ..SubmitJob::default() }
 }
 
 fn syncs(address: &str) -> Result<u64, ClientError> {
-    let frame = Client::new(TcpLink::new(address, "bench", b"")).stats()?;
-    match Client::<TcpLink>::decode(&frame)? {
-        Reply::StatsOk(stats) => Ok(stats.syncs),
-        other => panic!("{other:?}"),
-    }
+    Ok(Client::new(TcpLink::new(address, "bench", b"")).stats()?.figure("syncs"))
 }

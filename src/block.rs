@@ -6,7 +6,7 @@
 //! It is not for small things: a block takes whole pages of the system, and one of its mappings (65,530 on Linux unless
 //! `vm.max_map_count` says otherwise) where no other block lies beside it.
 //!
-//! This file and `wal::mmap` are the only ones with `unsafe` in them.
+//! This file and `wal::device::mapped` are the only ones with `unsafe` in them.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;

@@ -202,8 +202,10 @@ fn open_log(config: Config, device: DirDevice, progress: &Progress) -> Result<Op
             | WalError::OtherName { .. }
             | WalError::Header { .. }
             | WalError::Missing { .. }
+            | WalError::Gone { .. }
             | WalError::Snapshot { .. }
-            | WalError::Replay { .. } => exit::DATA_DAMAGED,
+            | WalError::Replay { .. }
+            | WalError::Later { .. } => exit::DATA_DAMAGED,
             _ => exit::IO,
         };
         Failure::new(status, error)

@@ -12,7 +12,7 @@ pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 /// Not done in time.
 pub const TIMED_OUT: u8 = 4;
-/// The log is damaged.
+/// The log is damaged, or a later falcond wrote it.
 pub const DATA_DAMAGED: u8 = 65;
 /// The master cannot be reached, or cannot listen.
 pub const UNAVAILABLE: u8 = 69;

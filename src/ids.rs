@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::codec::newtype_field;
 use crate::limits::{CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX};
 
 macro_rules! define_id {
@@ -44,6 +45,13 @@ define_id!(
     QueueId,
     u32
 );
+
+newtype_field! {
+    JobId Number;
+    Lsn Number;
+    LeaseId Number;
+    SessionId Number;
+}
 
 impl Lsn {
     /// The LSN after this one.

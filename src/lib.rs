@@ -6,29 +6,31 @@
 //!
 //! # Promises
 //!
-//! Each names tests that show it. What each means, and where it ends, is told in `docs/guarantees.md`; `tests/kill9.rs` holds
-//! most of them against real processes that are killed, `tests/wal_crash.rs` against simulated power cuts at every
-//! storage operation.
+//! Each names tests that show it. What each means, and where it ends, is told in `docs/guarantees.md`;
+//! `tests/processes/kill9.rs` holds most of them against real processes that are killed, `tests/values/wal_crash.rs`
+//! against simulated power cuts at every storage operation.
 //!
 //! 1. A job whose Submit was answered OK is never lost: it stays until it is acked, dead or cancelled
-//!    (`tests/restart.rs`, `tests/model.rs`).
-//! 2. A job whose Ack was answered OK is never delivered again (`tests/model.rs`, `tests/failover.rs`).
+//!    (`tests/daemon/restart.rs`, `tests/values/model.rs`).
+//! 2. A job whose Ack was answered OK is never delivered again
+//!    (`tests/values/model.rs`, `tests/processes/failover.rs`).
 //! 3. At most one live lease per job. An ack, fail or release with another lease id is refused (`LeaseLost`) and
-//!    changes nothing (`tests/leases.rs`, `tests/model.rs`).
+//!    changes nothing (`tests/daemon/leases.rs`, `tests/values/model.rs`).
 //! 4. Delivery is at least once: an attempt whose worker went silent is repeated after its lease ran out
-//!    (`tests/failover.rs`).
+//!    (`tests/processes/failover.rs`).
 //! 5. First in, first out inside one queue and priority, for jobs that were never delayed, retried or released
-//!    (`tests/jobs.rs`, `tests/model.rs`).
-//! 6. No job runs more than `max_attempts` times; then it is dead, with its last error kept (`tests/leases.rs`).
-//! 7. A job is never delivered before its time (`tests/master.rs`, `tests/model.rs`).
+//!    (`tests/daemon/jobs.rs`, `tests/values/model.rs`).
+//! 6. No job runs more than `max_attempts` times; then it is dead, with its last error kept (`tests/daemon/leases.rs`).
+//! 7. A job is never delivered before its time (`tests/values/master.rs`, `tests/values/model.rs`).
 //! 8. Two Submits with one key, inside its window, give one job and the same id, also across a crash of the master
-//!    (`tests/restart.rs`, `tests/master.rs`).
+//!    (`tests/daemon/restart.rs`, `tests/values/master.rs`).
 //! 9. With `--sync always` the above hold across a power cut; with an interval, up to that interval is at risk; in
-//!    every mode they hold across `kill -9` of the master (`tests/master.rs`, `tests/model.rs`, `tests/restart.rs`).
+//!    every mode they hold across `kill -9` of the master
+//!    (`tests/values/master.rs`, `tests/values/model.rs`, `tests/daemon/restart.rs`).
 //! 10. The state rebuilt from disk equals the state before the crash, up to the last durable record
-//!     (`tests/model.rs`).
+//!     (`tests/values/model.rs`).
 //! 11. A worker that keeps its job through a master restart, and comes back within the lease, can ack it
-//!     (`tests/failover.rs`, `tests/master.rs`).
+//!     (`tests/processes/failover.rs`, `tests/values/master.rs`).
 //!
 //! # Invariants
 //!
@@ -114,6 +116,7 @@ pub mod codec;
 pub mod daemon;
 pub mod exit;
 pub mod ids;
+pub mod job;
 pub mod limits;
 pub mod master;
 pub mod planted;

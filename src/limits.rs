@@ -42,6 +42,22 @@ pub const TOKEN_BYTES_MAX: usize = 1024;
 /// Most queues of one master; each costs about 2 KiB of memory.
 pub const QUEUES_MAX: usize = 10_000;
 
+/// Most requests for a snapshot that wait.
+pub const SNAPSHOTS_ASKED_MAX: usize = 1024;
+
+/// Most names that polls name although no queue of that name has or had jobs. Others are passed over.
+pub const POLLED_NAMES_MAX: usize = 10_000;
+
+/// A queue without jobs, settings and waiting polls is forgotten after this time.
+pub const QUEUE_IDLE_MS: u64 = 60 * 60 * 1000;
+
+/// Attempts of a job that are remembered.
+pub const ATTEMPTS_REMEMBERED: usize = 10;
+
+/// The longest story of a job: its attempts, each with its worker's name, and an error.
+pub const STORY_BYTES_MAX: usize =
+    ATTEMPTS_REMEMBERED * (20 + CLIENT_NAME_BYTES_MAX) + ERROR_TEXT_BYTES_MAX + 16;
+
 /// Polls that may wait on one connection before the master stops reading from it.
 pub const WAITING_POLLS_MAX: usize = 1024;
 

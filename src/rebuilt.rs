@@ -1,5 +1,6 @@
 //! The state that a log comes to: what the master opens with, and what the commands of `falcon-cli wal` look at.
 
+use crate::codec::DecodeError;
 use crate::ids::{Location, Lsn};
 use crate::queue::{Event, Queues, Restoring};
 use crate::time::Timestamp;
@@ -21,23 +22,41 @@ impl Rebuilt {
     /// # Errors
     /// `Replay` when it does not fit what came before.
     pub fn event(&mut self, record: &Record<'_>, event: &Event<'_>) -> Result<(), WalError> {
-        let RecordHead { lsn, at, epoch, .. } = record.head;
+        let RecordHead { lsn, at, .. } = record.head;
         self.last_at = self.last_at.max(at);
-        let location = payload_location(epoch, record.body_at, record.body.len(), event);
-        self.queues.apply(lsn, at, event, location).map_err(|broken| replay(broken.to_string()))
+        self.queues.apply(lsn, at, event, tail_at(record, event)).map_err(|broken| replay(broken.to_string()))
     }
 
-    /// Holds the state against the segments that are there: every payload has to lie in one.
+    /// Holds the state against the segments that are there: every payload and story has to lie in one.
     ///
     /// # Errors
-    /// `Replay` when one is missing.
+    /// `Gone` when one is missing.
     pub fn check_segments(&self, has_segment: impl Fn(u32) -> bool) -> Result<(), WalError> {
         let Some(epoch) = self.queues.live_epochs().find(|epoch| !has_segment(*epoch)) else { return Ok(()) };
-        let jobs = self.queues.live_in(epoch).jobs;
-        Err(replay(format!(
-            "the segment of epoch {epoch} is missing, and with it the payloads of {jobs} jobs"
-        )))
+        let texts = self.queues.live_in(epoch).texts;
+        Err(WalError::Gone { epoch, texts })
     }
+}
+
+/// The event of a record.
+///
+/// # Errors
+/// `Later` when only a later falcond knows it, `Replay` when it cannot be read.
+pub fn event_of<'r>(record: &Record<'r>) -> Result<Event<'r>, WalError> {
+    let RecordHead { lsn, kind, .. } = record.head;
+    Event::decode(kind, record.body).map_err(|error| {
+        let what =
+            if error.is_unknown() { format!("an event of kind {kind}") } else { format!("record {lsn}") };
+        unread(&error, Some(lsn), what)
+    })
+}
+
+/// What cannot be read since it is unknown here, or since it is wrong.
+fn unread(error: &DecodeError, lsn: Option<Lsn>, what: String) -> WalError {
+    if error.is_unknown() {
+        return WalError::Later { file: None, lsn, what: format!("{what} ({error})") };
+    }
+    replay(format!("{what}: {error}"))
 }
 
 fn replay(why: String) -> WalError {
@@ -48,7 +67,7 @@ impl Restore for Rebuilt {
     fn block(&mut self, kind: u32, body: &[u8]) -> Result<(), WalError> {
         self.restoring
             .block(&mut self.queues, kind, body)
-            .map_err(|error| replay(format!("a snapshot's block of kind {kind}: {error}")))
+            .map_err(|error| unread(&error, None, format!("a snapshot's block of kind {kind}")))
     }
 
     fn loaded(&mut self, _lsn: Lsn, at: Timestamp) -> Result<(), WalError> {
@@ -58,15 +77,14 @@ impl Restore for Rebuilt {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), WalError> {
-        let event = Event::decode(record.head.kind, record.body)
-            .map_err(|error| replay(format!("record {}: {error}", record.head.lsn)))?;
-        self.event(record, &event)
+        self.event(record, &event_of(record)?)
     }
 }
 
-/// Where an event's payload lies, if its record holds one: it is the end of the record's body.
-fn payload_location(epoch: u32, body_at: u32, body_bytes: usize, event: &Event<'_>) -> Location {
-    let Some(payload) = event.payload() else { return Location::default() };
-    let head_bytes = u32::try_from(body_bytes - payload.len()).expect("a record is within its limit");
-    Location { epoch, offset: body_at + head_bytes }
+/// Where an event's tail lies: at the end of its record.
+#[must_use]
+pub fn tail_at(record: &Record<'_>, event: &Event<'_>) -> Location {
+    let head_bytes = record.body.len() - event.tail().len();
+    let offset = record.body_at + u32::try_from(head_bytes).expect("a record is within its limit");
+    Location { epoch: record.head.epoch, offset }
 }

@@ -26,9 +26,31 @@ impl Timestamp {
     }
 }
 
+crate::codec::newtype_field! {
+    Timestamp Moment;
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A moment in six bytes, for where many are kept: up to the year 10889.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackedTimestamp([u16; 3]);
+
+impl From<Timestamp> for PackedTimestamp {
+    fn from(at: Timestamp) -> Self {
+        let ms = at.0.min((1 << 48) - 1);
+        PackedTimestamp([ms as u16, (ms >> 16) as u16, (ms >> 32) as u16])
+    }
+}
+
+impl From<PackedTimestamp> for Timestamp {
+    fn from(packed: PackedTimestamp) -> Self {
+        let [low, middle, high] = packed.0.map(u64::from);
+        Timestamp(high << 32 | middle << 16 | low)
     }
 }
 
@@ -119,6 +141,14 @@ mod tests {
         ] {
             assert!(bad.parse::<Millis>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn moments_are_packed_and_come_back() {
+        for ms in [0, 1, 1_790_000_000_000, (1 << 48) - 1] {
+            assert_eq!(Timestamp::from(PackedTimestamp::from(Timestamp(ms))), Timestamp(ms));
+        }
+        assert_eq!(Timestamp::from(PackedTimestamp::from(Timestamp(u64::MAX))), Timestamp((1 << 48) - 1));
     }
 
     #[test]

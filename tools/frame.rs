@@ -24,7 +24,8 @@ use std::process::ExitCode;
 use falconqueue::ids::{JobId, LeaseId};
 use falconqueue::protocol::frame::next_in;
 use falconqueue::protocol::{
-    AckItem, FailItem, HeldLease, Hello, List, Poll, ReleaseItem, Reply, Request, SubmitJob, VERSION,
+    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, Hello, List, Poll, Release, ReleaseItem, Reply,
+    Request, Stage, Stats, Submit, SubmitJob,
 };
 
 fn main() -> ExitCode {
@@ -59,23 +60,21 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let (first, after_first) = rest.split_once(' ').unwrap_or((rest, ""));
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a number"));
-    let mut put = |request: &Request<'_>| {
+    let mut put = |request: Request<'_>| {
         request.encode(correlation, out);
         Ok(())
     };
     match word {
-        "hello" => put(&Request::Hello(Hello { version: VERSION, name: "frame", token: rest.as_bytes() })),
-        "stats" => put(&Request::Stats),
+        "hello" => put(Hello::new("frame", rest.as_bytes()).into()),
+        "stats" => put(Stats {}.into()),
         "submit" => {
             let (queue, payload) = (first, after_first.as_bytes());
-            let (key, priority, max_attempts, delay_ms, timeout_ms) = ("", 128, 0, 0, 0);
-            let job = SubmitJob { queue, key, priority, max_attempts, delay_ms, timeout_ms, payload };
-            put(&Request::Submit(List::lent(&[job])))
+            put(Submit { jobs: List::lent(&[SubmitJob { queue, payload, ..SubmitJob::default() }]) }.into())
         }
         "poll" => {
             let wait_ms = if after_first.is_empty() { 0 } else { number(after_first)? };
             let wait_ms = u32::try_from(wait_ms).map_err(|error| error.to_string())?;
-            put(&Request::Poll(Poll { queues: List::lent(&[first]), jobs_max: 1, wait_ms, lease_ms: 30_000 }))
+            put(Poll { queues: List::lent(&[first]), jobs_max: 1, wait_ms, lease_ms: 30_000 }.into())
         }
         _ => {
             let (lease, text) = after_first.split_once(' ').unwrap_or((after_first, ""));
@@ -86,12 +85,21 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
                 return Err(format!("{word:?} is not a request"));
             };
             match word {
-                "ack" => put(&Request::Ack(List::lent(&[AckItem { job, lease, result: text.as_bytes() }]))),
-                "fail" => {
-                    put(&Request::Fail(List::lent(&[FailItem { job, lease, for_good: false, error: text }])))
+                "ack" => {
+                    let item = AckItem { job, lease, result: text.as_bytes(), ..AckItem::default() };
+                    put(Ack { items: List::lent(&[item]) }.into())
                 }
-                "release" => put(&Request::Release(List::lent(&[ReleaseItem { job, lease, delay_ms: 0 }]))),
-                _ => put(&Request::Heartbeat(List::lent(&[HeldLease { job, lease }]))),
+                "fail" => {
+                    let item = FailItem { job, lease, for_good: false, error: text };
+                    put(Fail { items: List::lent(&[item]) }.into())
+                }
+                "release" => {
+                    put(Release { items: List::lent(&[ReleaseItem { job, lease, delay_ms: 0 }]) }.into())
+                }
+                _ => {
+                    let held = HeldLease { job, lease, stage: Stage::Begun };
+                    put(Heartbeat { leases: List::lent(&[held]) }.into())
+                }
             }
         }
     }

@@ -7,18 +7,18 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/planted" RUST_BACKTRACE=0
 
 # bug, then the test that catches it: where it is and what it is called
 cases="
-ack-before-sync         --test master        an_ok_leaves_only_when_it_is_durable
-names-not-synced        --test wal_crash     no_crash_before_any_operation_takes_back_what_was_told
-epoch-ignored           --lib                records_of_an_older_epoch_are_the_end_and_are_written_over
-sync-retried            --test master        a_failed_sync_is_the_end
-no-fence                --test model         the_master_does_what_the_lists_say
-replay-past-hole        --lib                unsynced_records_behind_a_hole_do_not_come_back
-group-torn              --lib                a_group_is_recovered_whole_or_not_at_all
-damage-cut              --lib                damage_to_what_was_durable_is_refused_with_its_place
-snapshot-early          --test corners       a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it
-snapshot-smeared        --test snapshot      a_snapshot_in_slices_is_the_state_when_it_was_begun
-segment-given-up-early  --test wal_crash     no_crash_before_any_operation_takes_back_what_was_told
-no-room-kept            --test wal_faults    a_full_disk_ends_nothing_and_loses_nothing
+ack-before-sync         --test values  master::an_ok_leaves_only_when_it_is_durable
+names-not-synced        --test values  wal_crash::no_crash_before_any_operation_takes_back_what_was_told
+epoch-ignored           --lib          records_of_an_older_epoch_are_the_end_and_are_written_over
+sync-retried            --test values  master::a_failed_sync_is_the_end
+no-fence                --test values  model::the_master_does_what_the_lists_say
+replay-past-hole        --lib          unsynced_records_behind_a_hole_do_not_come_back
+group-torn              --lib          a_group_is_recovered_whole_or_not_at_all
+damage-cut              --lib          damage_to_what_was_durable_is_refused_with_its_place
+snapshot-early          --test values  corners::a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it
+snapshot-smeared        --test values  snapshot::a_snapshot_in_slices_is_the_state_when_it_was_begun
+segment-given-up-early  --test values  wal_crash::no_crash_before_any_operation_takes_back_what_was_told
+no-room-kept            --test values  wal_faults::a_full_disk_ends_nothing_and_loses_nothing
 "
 
 run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::args::Common;
 use super::render::{Renderer, Row};
-use super::{Stop, connect, wal_verify};
+use super::wal::verify;
+use super::{Stop, connect};
 use crate::client::{BackupFile, Client, TcpLink};
 use crate::exit::{self, Failure};
 use crate::limits::{READ_BYTES_MAX, SEGMENT_PAGE_BYTES};
@@ -112,7 +113,7 @@ fn copy(client: &mut Client<TcpLink>, files: &[BackupFile], dir: &Path) -> Resul
         device.sync_names().map_err(writing)?;
     }
     bar.finish_and_clear();
-    let verified = wal_verify::look(&device)?;
+    let verified = verify::look(&device)?;
     if let Some(fault) = verified.faults.first() {
         let text = format!("the copy is not what the master has: {fault}");
         return Err(Failure::new(exit::REFUSED, text).into());

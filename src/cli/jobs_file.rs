@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
 use crate::ids::{check_key, check_queue_name};
+use crate::job::Settings;
 use crate::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
@@ -32,10 +33,17 @@ pub struct FileJob<'a> {
     pub delay_ms: u64,
     /// How long an attempt may run; without it there is no bound.
     #[serde(default, deserialize_with = "checked_timeout")]
-    pub timeout_ms: u64,
+    pub timeout_ms: u32,
     /// How many attempts the job gets; without it the master's default.
     #[serde(default, deserialize_with = "checked_attempts")]
     pub max_attempts: u16,
+}
+
+impl FileJob<'_> {
+    pub fn settings(&self) -> Settings {
+        let FileJob { priority, max_attempts, timeout_ms, .. } = *self;
+        Settings { timeout_ms, max_attempts, priority }
+    }
 }
 
 /// The text of a file's bytes, without a byte order mark.
@@ -119,8 +127,9 @@ fn checked_delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::E
     within("delay_ms", u64::deserialize(deserializer)?, 0, DELAY_MS_MAX)
 }
 
-fn checked_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    within("timeout_ms", u64::deserialize(deserializer)?, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)
+fn checked_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let timeout_ms = within("timeout_ms", u64::deserialize(deserializer)?, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
+    u32::try_from(timeout_ms).map_err(D::Error::custom)
 }
 
 fn checked_attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {

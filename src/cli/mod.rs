@@ -15,19 +15,14 @@ mod snapshot;
 mod stats;
 mod submit;
 mod wait;
-mod wal_dir;
-mod wal_dump;
-mod wal_repair;
-mod wal_salvage;
-mod wal_stats;
-mod wal_verify;
+mod wal;
 
 use std::io;
 
 use crate::client::ClientError;
 use crate::exit::{self, Failure};
 
-use args::{Args, Command, WalCommand};
+use args::{Args, Command};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -82,10 +77,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Wait(wait) => wait::run(&common, &wait),
-        Command::Wal(WalCommand::Dump(dump)) => wal_dump::run(&common, &dump),
-        Command::Wal(WalCommand::Verify { dir }) => wal_verify::run(&common, &dir),
-        Command::Wal(WalCommand::Repair(repair)) => wal_repair::run(&common, &repair),
-        Command::Wal(WalCommand::Stats { dir }) => wal_stats::run(&common, &dir),
+        Command::Wal(command) => wal::run(&common, &command),
     };
     match outcome {
         Ok(()) | Err(Stop::OutputClosed | Stop::Enough) => Ok(()),

@@ -1,100 +1,96 @@
 //! `falcon-cli stats`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::args::{Common, Output};
 use super::render::{Renderer, Row};
 use super::{Stop, connect};
-use crate::client::{Client, ClientError, Frame, TcpLink};
-use crate::protocol::{Counts, Reply, Stats};
+use crate::protocol::{Figure, List, StatsOk};
+
+/// The counts of jobs, as the master names them, and as a table does.
+const COUNTS: [(&str, &str); 6] = [
+    ("pending", "PENDING"),
+    ("delayed", "DELAYED"),
+    ("in_flight", "IN-FLIGHT"),
+    ("completed", "COMPLETED"),
+    ("dead", "DEAD"),
+    ("cancelled", "CANCELLED"),
+];
+
+/// Figures of the log, as the master names them, and as JSON does.
+const LOG: [(&str, &str); 6] = [
+    ("records", "records"),
+    ("syncs", "syncs"),
+    ("durable_lsn", "durable_lsn"),
+    ("segments", "segments"),
+    ("log_bytes", "bytes"),
+    ("live_bytes", "live_bytes"),
+];
 
 /// Shows the master's figures.
 pub fn run(common: &Common) -> Result<(), Stop> {
-    let frame = connect::client(common)?.stats()?;
-    let stats = decode(&frame)?;
+    let mut client = connect::client(common)?;
+    let stats = client.stats()?;
     let mut renderer = Renderer::new(common.output);
     match common.output {
         Output::Json => renderer.row(&Row { cells: &[], json: json(&stats), quiet: String::new() })?,
-        Output::Quiet => renderer.row(&Row { cells: &[], json: Value::Null, quiet: quiet(&stats.totals) })?,
+        Output::Quiet => {
+            let totals = COUNTS.map(|(name, _)| stats.figure(name).to_string());
+            renderer.row(&Row { cells: &[], json: Value::Null, quiet: totals.join(" ") })?;
+        }
         Output::Table => table(&mut renderer, &stats)?,
     }
     renderer.flush()?;
     Ok(())
 }
 
-/// Reads the reply to Stats.
-pub fn decode(frame: &Frame) -> Result<Stats<'_>, ClientError> {
-    match Client::<TcpLink>::decode(frame)? {
-        Reply::StatsOk(stats) => Ok(stats),
-        other => Err(ClientError::NotTheProtocol { why: format!("a reply of another kind: {other:?}") }),
-    }
+fn json(stats: &StatsOk<'_>) -> Value {
+    let mut all = all(&stats.figures);
+    let mut take = |names: &[(&str, &str)]| {
+        let figures = names.iter().map(|(name, shown)| {
+            let value = all.shift_remove(*name).unwrap_or_default();
+            ((*shown).to_owned(), value)
+        });
+        figures.collect::<Map<_, _>>()
+    };
+    let totals = take(&COUNTS.map(|(name, _)| (name, name)));
+    let wal = take(&LOG);
+    let queues =
+        stats.queues.iter().map(|queue| (queue.name.to_owned(), Value::Object(self::all(&queue.figures))));
+    let queues: Map<_, _> = queues.collect();
+    all.shift_remove("queues");
+    let mut json = json!({"totals": totals, "queues": queues, "wal": wal});
+    // Whatever else this master tells.
+    json.as_object_mut().into_iter().for_each(|json| json.extend(std::mem::take(&mut all)));
+    json
 }
 
-fn json(stats: &Stats<'_>) -> Value {
-    let queues: serde_json::Map<String, Value> =
-        stats.queues.iter().map(|queue| (queue.name.to_owned(), counts_json(&queue.counts))).collect();
-    json!({
-        "totals": counts_json(&stats.totals),
-        "queues": queues,
-        "wal": {
-            "records": stats.records,
-            "syncs": stats.syncs,
-            "durable_lsn": stats.durable_lsn,
-            "segments": stats.segments,
-            "bytes": stats.log_bytes,
-        },
-        "uptime_ms": stats.uptime_ms,
-        "connections": stats.connections,
-        "waiting_polls": stats.waiting_polls,
-    })
+fn all(figures: &List<'_, Figure<'_>>) -> Map<String, Value> {
+    figures.iter().map(|figure| (figure.name.to_owned(), figure.value.into())).collect()
 }
 
-fn counts_json(counts: &Counts) -> Value {
-    json!({
-        "pending": counts.pending,
-        "delayed": counts.delayed,
-        "in_flight": counts.in_flight,
-        "completed": counts.completed,
-        "dead": counts.dead,
-        "cancelled": counts.cancelled,
-    })
-}
-
-/// The totals alone: pending, delayed, in flight, completed, dead, cancelled.
-fn quiet(totals: &Counts) -> String {
-    let Counts { pending, delayed, in_flight, completed, dead, cancelled } = totals;
-    format!("{pending} {delayed} {in_flight} {completed} {dead} {cancelled}")
-}
-
-fn table(renderer: &mut Renderer, stats: &Stats<'_>) -> Result<(), Stop> {
+fn table(renderer: &mut Renderer, stats: &StatsOk<'_>) -> Result<(), Stop> {
     const NUMBER: usize = 9;
     let name_width = stats.queues.iter().map(|queue| queue.name.len()).max().unwrap_or(0).max(5);
-    renderer.heading(&[
-        ("QUEUE", name_width),
-        ("PENDING", NUMBER),
-        ("DELAYED", NUMBER),
-        ("IN-FLIGHT", NUMBER),
-        ("COMPLETED", NUMBER),
-        ("DEAD", NUMBER),
-        ("CANCELLED", NUMBER),
-    ])?;
-    let all = std::iter::once(("TOTAL", stats.totals));
-    for (name, counts) in stats.queues.iter().map(|queue| (queue.name, queue.counts)).chain(all) {
-        let Counts { pending, delayed, in_flight, completed, dead, cancelled } = counts;
-        let numbers = [pending, delayed, in_flight, completed, dead, cancelled];
+    let mut heading = vec![("QUEUE", name_width)];
+    heading.extend(COUNTS.map(|(_, shown)| (shown, NUMBER)));
+    renderer.heading(&heading)?;
+    let rows = stats.queues.iter().map(|queue| (queue.name, COUNTS.map(|(name, _)| queue.figure(name))));
+    let totals = std::iter::once(("TOTAL", COUNTS.map(|(name, _)| stats.figure(name))));
+    for (name, numbers) in rows.chain(totals) {
         let mut cells = vec![(name.to_owned(), name_width)];
         cells.extend(numbers.map(|number| (number.to_string(), NUMBER)));
         renderer.row(&Row { cells: &cells, json: Value::Null, quiet: String::new() })?;
     }
     let line = format!(
         "log: {} records, durable up to {}, {} syncs, {} segments of {} MiB in all; {} connections, {} polls wait",
-        stats.records,
-        stats.durable_lsn,
-        stats.syncs,
-        stats.segments,
-        stats.log_bytes >> 20,
-        stats.connections,
-        stats.waiting_polls
+        stats.figure("records"),
+        stats.figure("durable_lsn"),
+        stats.figure("syncs"),
+        stats.figure("segments"),
+        stats.figure("log_bytes") >> 20,
+        stats.figure("connections"),
+        stats.figure("waiting_polls"),
     );
     renderer.row(&Row { cells: &[(line, 0)], json: Value::Null, quiet: String::new() })?;
     Ok(())

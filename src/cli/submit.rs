@@ -12,6 +12,7 @@ use super::render::{Renderer, Row};
 use super::{Stop, connect};
 use crate::client::{Client, TcpLink};
 use crate::exit::{self, Failure};
+use crate::job::Settings;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::SubmitJob;
 
@@ -55,11 +56,14 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'
     SubmitJob {
         queue,
         key: submit.key.as_deref().unwrap_or_default(),
-        priority: submit.priority,
-        max_attempts: submit.max_attempts.unwrap_or(0),
+        settings: Settings {
+            priority: submit.priority,
+            max_attempts: submit.max_attempts.unwrap_or(0),
+            timeout_ms: submit.timeout.map_or(0, |timeout| u32::try_from(timeout.0).unwrap_or(u32::MAX)),
+        },
         delay_ms: submit.delay.0,
-        timeout_ms: submit.timeout.map_or(0, |timeout| timeout.0),
         payload,
+        ..SubmitJob::default()
     }
 }
 
@@ -94,11 +98,10 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
         .map(|job| SubmitJob {
             queue: job.queue.as_deref().unwrap_or(queue),
             key: &job.id,
-            priority: job.priority,
-            max_attempts: job.max_attempts,
+            settings: job.settings(),
             delay_ms: job.delay_ms,
-            timeout_ms: job.timeout_ms,
             payload: job.payload.get().as_bytes(),
+            ..SubmitJob::default()
         })
         .collect();
     let mut rest = &jobs[..];

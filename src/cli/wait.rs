@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{Common, Wait};
-use super::{Stop, connect, stats};
+use super::{Stop, connect};
 use crate::client::CALL_TIMEOUT;
 use crate::exit::{self, Failure};
-use crate::protocol::Counts;
+use crate::protocol::StatsOk;
 
 /// How often the master is asked.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -52,16 +52,15 @@ fn wait_for_none(common: &Common, deadline: Option<Instant>, bar: &ProgressBar) 
             let left = deadline.saturating_duration_since(Instant::now());
             client.set_timeout(left.min(CALL_TIMEOUT));
         }
-        let frame = client.stats()?;
-        let totals = stats::decode(&frame)?.totals;
-        let left = show(bar, &totals);
+        let stats = client.stats()?;
+        let left = show(bar, &stats);
         if bar.is_hidden() && told_at.is_none_or(|at| at.elapsed() >= PLAIN_INTERVAL) {
             told_at = Some(Instant::now());
             exit::say(&format!("{} of {} jobs have ended", bar.position(), bar.length().unwrap_or(0)));
         }
         if left == 0 {
             bar.finish();
-            let Counts { completed, dead, .. } = totals;
+            let (completed, dead) = (stats.figure("completed"), stats.figure("dead"));
             exit::say(&format!("no job is left to run: {completed} completed, {dead} dead"));
             return Ok(());
         }
@@ -75,10 +74,11 @@ fn style() -> ProgressStyle {
 }
 
 /// Shows how far it is; returns how many jobs are left.
-fn show(bar: &ProgressBar, totals: &Counts) -> u64 {
-    let Counts { pending, delayed, in_flight, completed, dead, cancelled } = *totals;
-    let left = pending + delayed + in_flight;
-    let ended = completed + dead + cancelled;
+fn show(bar: &ProgressBar, stats: &StatsOk<'_>) -> u64 {
+    let sum = |names: [&str; 3]| names.map(|name| stats.figure(name)).iter().sum::<u64>();
+    let left = sum(["pending", "delayed", "in_flight"]);
+    let ended = sum(["completed", "dead", "cancelled"]);
+    let (in_flight, dead) = (stats.figure("in_flight"), stats.figure("dead"));
     bar.set_length(left + ended);
     bar.set_position(ended);
     bar.set_message(format!("{in_flight} in flight, {dead} dead"));

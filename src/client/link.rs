@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ClientError;
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
-use crate::protocol::{ErrorCode, Header, Hello, Reply, Request, VERSION};
+use crate::protocol::{ErrorCode, Header, Hello, Reply, Request};
 
 /// How long making a connection, and the answer to Hello, may take at most.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 pub type Ender = Box<dyn Fn(Shutdown) + Send + Sync>;
 
 /// One frame of the master.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Frame {
     /// Its header.
     pub header: Header,
@@ -111,7 +111,7 @@ impl TcpLink {
 
     fn greet(&mut self, deadline: Instant) -> Result<(), ClientError> {
         let mut hello = Vec::new();
-        let request = Request::Hello(Hello { version: VERSION, name: &self.name, token: &self.token });
+        let request = Request::from(Hello::new(&self.name, &self.token));
         request.check().map_err(ClientError::Refused)?;
         request.encode(0, &mut hello);
         let deadline = deadline.min(Instant::now() + OPEN_TIMEOUT);

@@ -19,8 +19,9 @@ pub use token::read_token;
 
 use crate::ids::{JobId, LeaseId, Lsn};
 use crate::protocol::{
-    self, AckItem, Delivery, FailItem, Header, HeldLease, ItemStatus, LeaseStatus, List, Poll, ReadFile,
-    ReleaseItem, Reply, Request, SubmitJob, Submitted,
+    self, Ack, AckItem, Backup, Call, Delivery, Fail, FailItem, Header, Heartbeat, HeldLease, ItemStatus,
+    LeaseStatus, List, Poll, Read, Release, ReleaseItem, Reply, Reported, Request, Stats, StatsOk, Submit,
+    SubmitJob, Submitted,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -52,6 +53,8 @@ pub struct BackupFile {
 /// A client of one master.
 pub struct Client<L> {
     link: L,
+    /// The frame of the last answer, which the reply borrows from.
+    answer: Frame,
     last_correlation: u64,
     timeout: Duration,
     stop: Stopper,
@@ -89,10 +92,11 @@ impl From<Delivery<'_>> for Job {
             lease: delivery.lease,
             queue: delivery.queue.to_owned(),
             key: delivery.key.to_owned(),
-            priority: delivery.priority,
+            priority: delivery.settings.priority,
             attempt: delivery.attempt,
-            max_attempts: delivery.max_attempts,
-            timeout: (delivery.timeout_ms > 0).then(|| Duration::from_millis(delivery.timeout_ms)),
+            max_attempts: delivery.settings.max_attempts,
+            timeout: (delivery.settings.timeout_ms > 0)
+                .then(|| Duration::from_millis(u64::from(delivery.settings.timeout_ms))),
             lease_length: Duration::from_millis(u64::from(delivery.lease_ms)),
             payload: delivery.payload.to_owned(),
         }
@@ -138,7 +142,13 @@ impl Stopper {
 impl<L: Link> Client<L> {
     /// A client; its link is opened by the first call.
     pub fn new(link: L) -> Client<L> {
-        Client { link, last_correlation: 0, timeout: CALL_TIMEOUT, stop: Stopper::default() }
+        Client {
+            link,
+            answer: Frame::default(),
+            last_correlation: 0,
+            timeout: CALL_TIMEOUT,
+            stop: Stopper::default(),
+        }
     }
 
     /// From now on a call may take this long, connecting included, beyond what its request asks to wait.
@@ -151,16 +161,31 @@ impl<L: Link> Client<L> {
         self.stop.clone()
     }
 
+    /// Asks for anything; gives the reply of that request's type.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn call<'c, R: Call<'c>>(&'c mut self, request: R) -> Result<R::Reply, ClientError> {
+        self.call_waiting::<R>(request, Duration::ZERO)
+    }
+
+    /// The same, of a request that may be answered this much later than others.
+    fn call_waiting<'c, R: Call<'c>>(
+        &'c mut self,
+        request: R,
+        wait: Duration,
+    ) -> Result<R::Reply, ClientError> {
+        self.answer = self.exchange(&request.into(), wait)?;
+        let reply = decoded(&self.answer)?;
+        R::reply(&reply).ok_or_else(|| unexpected(&reply))
+    }
+
     /// Submits jobs, all or none.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, ClientError> {
-        let frame = self.exchange(&Request::Submit(List::lent(jobs)), Duration::ZERO)?;
-        match decoded(&frame)? {
-            Reply::SubmitOk(submitted) => Ok(submitted.iter().collect()),
-            other => Err(unexpected(&other)),
-        }
+        Ok(self.call(Submit { jobs: List::lent(jobs) })?.jobs.iter().collect())
     }
 
     /// Asks for up to `jobs_max` jobs of these queues, and waits for the first.
@@ -207,8 +232,8 @@ impl<L: Link> Client<L> {
             outcome => outcome?,
         };
         match decoded(&frame)? {
-            Reply::PollOk(jobs) if jobs.is_empty() && stopped => Err(ClientError::Stopped),
-            Reply::PollOk(jobs) => Ok(jobs.iter().map(Job::from).collect()),
+            Reply::PollOk(poll) if poll.jobs.is_empty() && stopped => Err(ClientError::Stopped),
+            Reply::PollOk(poll) => Ok(poll.jobs.iter().map(Job::from).collect()),
             other => Err(unexpected(&other)),
         }
     }
@@ -218,8 +243,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// See [`ClientError`].
     pub fn ack(&mut self, items: &[AckItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
-        let frame = self.exchange(&Request::Ack(List::lent(items)), Duration::ZERO)?;
-        statuses(decoded(&frame)?)
+        self.call(Ack { items: List::lent(items) }).map(statuses)
     }
 
     /// Reports attempts that did not.
@@ -227,8 +251,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// See [`ClientError`].
     pub fn fail(&mut self, items: &[FailItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
-        let frame = self.exchange(&Request::Fail(List::lent(items)), Duration::ZERO)?;
-        statuses(decoded(&frame)?)
+        self.call(Fail { items: List::lent(items) }).map(statuses)
     }
 
     /// Gives jobs back unharmed.
@@ -236,8 +259,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// See [`ClientError`].
     pub fn release(&mut self, items: &[ReleaseItem]) -> Result<Vec<ItemStatus>, ClientError> {
-        let frame = self.exchange(&Request::Release(List::lent(items)), Duration::ZERO)?;
-        statuses(decoded(&frame)?)
+        self.call(Release { items: List::lent(items) }).map(statuses)
     }
 
     /// Extends leases.
@@ -245,19 +267,15 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// See [`ClientError`].
     pub fn heartbeat(&mut self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
-        let frame = self.exchange(&Request::Heartbeat(List::lent(leases)), Duration::ZERO)?;
-        match decoded(&frame)? {
-            Reply::HeartbeatOk(leases) => Ok(leases.iter().collect()),
-            other => Err(unexpected(&other)),
-        }
+        Ok(self.call(Heartbeat { leases: List::lent(leases) })?.leases.iter().collect())
     }
 
-    /// The reply to Stats, to be read by [`Client::decode`].
+    /// The master's figures.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn stats(&mut self) -> Result<Frame, ClientError> {
-        self.exchange(&Request::Stats, Duration::ZERO)
+    pub fn stats(&mut self) -> Result<StatsOk<'_>, ClientError> {
+        self.call(Stats {})
     }
 
     /// Asks for a snapshot of the state, and waits until it is on the master's disk.
@@ -265,11 +283,8 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// See [`ClientError`].
     pub fn snapshot(&mut self) -> Result<Snapshot, ClientError> {
-        let frame = self.exchange(&Request::Snapshot, SNAPSHOT_WAIT)?;
-        match decoded(&frame)? {
-            Reply::SnapshotOk { lsn, bytes } => Ok(Snapshot { lsn: Lsn(lsn), bytes }),
-            other => Err(unexpected(&other)),
-        }
+        let made = self.call_waiting(protocol::Snapshot {}, SNAPSHOT_WAIT)?;
+        Ok(Snapshot { lsn: Lsn(made.lsn), bytes: made.bytes })
     }
 
     /// Begins a backup: the files that make up the log now. They can be read until this client's link breaks.
@@ -277,15 +292,11 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// See [`ClientError`].
     pub fn backup(&mut self) -> Result<Vec<BackupFile>, ClientError> {
-        let frame = self.exchange(&Request::Backup, Duration::ZERO)?;
         let owned = |file: protocol::BackupFile<'_>| {
             let protocol::BackupFile { name, bytes, size } = file;
             BackupFile { name: name.to_owned(), bytes, size }
         };
-        match decoded(&frame)? {
-            Reply::BackupOk(files) => Ok(files.iter().map(owned).collect()),
-            other => Err(unexpected(&other)),
-        }
+        Ok(self.call(Backup {})?.files.iter().map(owned).collect())
     }
 
     /// Reads a piece of a file of the backup: fewer bytes than asked for only at its end.
@@ -293,19 +304,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// `NotFound` when no backup was begun on this link, or it has no such file; see [`ClientError`].
     pub fn read(&mut self, file: u16, offset: u32, bytes: u32) -> Result<Vec<u8>, ClientError> {
-        let frame = self.exchange(&Request::Read(ReadFile { file, offset, bytes }), Duration::ZERO)?;
-        match decoded(&frame)? {
-            Reply::ReadOk(piece) => Ok(piece.to_owned()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Reads a reply.
-    ///
-    /// # Errors
-    /// `Refused`, or `NotTheProtocol`.
-    pub fn decode(frame: &Frame) -> Result<Reply<'_>, ClientError> {
-        decoded(frame)
+        Ok(self.call(Read { file, offset, bytes })?.piece.to_owned())
     }
 
     fn open(&mut self, deadline: Instant) -> Result<(), ClientError> {
@@ -349,11 +348,8 @@ fn decoded(frame: &Frame) -> Result<Reply<'_>, ClientError> {
     link::refusal_in(reply)
 }
 
-fn statuses(reply: Reply<'_>) -> Result<Vec<ItemStatus>, ClientError> {
-    match reply {
-        Reply::AckOk(items) | Reply::FailOk(items) | Reply::ReleaseOk(items) => Ok(items.iter().collect()),
-        other => Err(unexpected(&other)),
-    }
+fn statuses(reported: Reported<'_>) -> Vec<ItemStatus> {
+    reported.items.iter().collect()
 }
 
 fn unexpected(reply: &Reply<'_>) -> ClientError {
@@ -363,6 +359,7 @@ fn unexpected(reply: &Reply<'_>) -> ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Settings;
 
     #[test]
     fn a_client_that_was_stopped_takes_no_job() {
@@ -377,8 +374,8 @@ mod tests {
     #[test]
     fn a_value_out_of_bounds_is_refused_before_anything_is_sent() {
         let mut client = Client::new(TcpLink::new("127.0.0.1:1", "test", b""));
-        let (key, priority, max_attempts, delay_ms, timeout_ms) = ("", 0, 0, 0, 1);
-        let job = SubmitJob { queue: "q", key, priority, max_attempts, delay_ms, timeout_ms, payload: b"" };
+        let settings = Settings { timeout_ms: 1, ..Settings::default() };
+        let job = SubmitJob { queue: "q", settings, ..SubmitJob::default() };
         assert!(matches!(client.submit(&[job]), Err(ClientError::Refused(_))));
     }
 }

@@ -1,14 +1,27 @@
 //! The master as a value: frames, time and "durable up to" go in; replies and a deadline come out.
 //!
 //! Promises: state moves on at append, and a reply that tells of it leaves only when what it tells is durable (as
-//! `--sync` defines it); a job leaves `pending` in one function only, in `dispatch`, to answer a poll that waits.
+//! `--sync` defines it); a job leaves `pending` in one function only, in `door`, to answer a poll that waits.
 //! It does not: touch sockets, read clocks, start threads, or run a sync (it says what to sync and is told of the
 //! outcome). So a simulation drives it whole.
+//!
+//! Its parts own one thing each, and a request goes down through them once:
+//!
+//! | part | owns | knows nothing of |
+//! | --- | --- | --- |
+//! | `journal` | the log, the queues that its events made, and how far the promise reaches | sessions, frames |
+//! | `decisions` | one function a request: looks at the state, decides events, gives an answer | bytes, sockets |
+//! | `answers` | what an answer is, and the one place where it is written and gated | the state |
+//! | `sessions` | who is connected, what waits to be sent to whom | the state |
+//! | `parked` | requests that wait for something, and their deadlines | the log |
+//! | `dispatch` | which job goes to which poll | the wire |
+//! | `keeping` | snapshots, cleaning, backups | clients |
+//! | `initiative` | what is decided without a client | |
 //!
 //! A turn, as the reactor drives it:
 //!
 //! 1. [`Master::begin_turn`]: time passes; leases that ran out are ended.
-//! 2. [`Master::receive`] for each frame: decide, append events, apply them, write the reply behind its gate.
+//! 2. [`Master::take`] for what each session says: decide, append events, apply them, write the reply behind its gate.
 //! 3. [`Master::finish_turn`]: waiting polls get jobs, or are told that their wait is over.
 //! 4. [`Master::sync_request`], run elsewhere; [`Master::synced`] releases what it made durable.
 //! 5. [`Master::next_ready`] names the sessions that have something to send; see [`Outbox`].
@@ -17,40 +30,40 @@
 
 pub mod local;
 
+mod answers;
 mod backoff;
-mod backup;
-mod checkpoint;
-mod cleaning;
 mod config;
+mod decisions;
 mod dispatch;
-mod gate;
+mod door;
+mod initiative;
+mod journal;
+mod keeping;
 mod open;
 mod outbox;
-mod requests;
-mod room;
-mod session;
-#[cfg(test)]
-mod tests;
-mod views;
-mod waiters;
-
-use std::collections::VecDeque;
+mod parked;
+mod sessions;
 
 use backoff::Random;
-use checkpoint::Checkpoint;
-use cleaning::Cleaning;
-use session::{Session, Sessions};
-use waiters::{Waiter, Waiters};
+use decisions::Scratch;
+use dispatch::Dispatch;
+use journal::Journal;
+use keeping::Keeping;
+use parked::Parked;
+use sessions::Sessions;
 
-use crate::ids::{JobId, LeaseId, Lsn, QueueId, SessionId};
-use crate::protocol::{ErrorCode, ItemStatus, LeaseStatus, Refusal, Reply, Submitted, frame::BadHeader};
-use crate::queue::{Event, Queues};
+use crate::ids::{QueueId, SessionId};
+use crate::protocol::frame::BadHeader;
+use crate::protocol::{Header, Refusal, Reply};
+use crate::queue::Queues;
 use crate::time::{Millis, Timestamp};
-use crate::wal::{Entry, Wal};
+use crate::wal::Wal;
 
-pub use crate::wal::{Progress, SyncThread, WalError};
+pub use crate::wal::{Progress, SyncOutcome, SyncRequest, SyncThread, WalError};
 pub use config::{Config, ConfigError, SyncMode};
+pub use journal::Urgency;
 pub use outbox::Outbox;
+pub use sessions::Intake;
 
 /// Name and version that `HelloOk` carries.
 pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
@@ -62,64 +75,54 @@ const ROOM_LOOK: Millis = Millis(5);
 #[derive(Debug)]
 pub struct Master {
     config: Config,
-    queues: Queues,
-    wal: Wal,
-    checkpoint: Checkpoint,
-    cleaning: Cleaning,
-    /// Sessions that read a backup.
-    backups: Vec<SessionId>,
+    journal: Journal,
     sessions: Sessions,
-    waiters: Waiters,
+    parked: Parked,
+    dispatch: Dispatch,
+    keeping: Keeping,
     random: Random,
     started_at: Timestamp,
-    stopping: bool,
-    /// Bytes appended since the last sync was asked for, and since when.
-    group_bytes: usize,
-    unsynced_since: Option<Timestamp>,
     /// When the turn under way began.
     turn_at: Timestamp,
-    /// When the last sync ended.
-    synced_at: Timestamp,
-    /// Which sessions have replies that wait for which LSN, in the order of LSNs.
-    gates: VecDeque<(Lsn, SessionId)>,
-    /// Sessions with something to send or to be closed.
-    ready: Vec<SessionId>,
+    idle_look_at: Timestamp,
+    stopping: bool,
     /// Sessions that will send nothing more, since the last turn's end.
     ended: Vec<SessionId>,
-    /// Queues that may have both a job and a waiting poll.
-    to_serve: Vec<QueueId>,
     scratch: Scratch,
-}
-
-/// Memory that is used again at each request.
-#[derive(Debug, Default)]
-struct Scratch {
-    event: Vec<u8>,
-    queues: Vec<QueueId>,
-    submitted: Vec<Submitted>,
-    statuses: Vec<ItemStatus>,
-    held: Vec<LeaseStatus>,
+    /// Reused: the queues that a poll named, and requests whose wait is over.
+    named: Vec<QueueId>,
     due: Vec<u32>,
 }
 
-/// What may be taken from a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intake {
-    /// Frames.
-    Open {
-        /// The longest body.
-        body_bytes_max: usize,
-    },
-    /// Nothing before it was sent something.
-    Stalled,
-    /// Nothing that it sends counts any more.
-    Closed,
+/// What a session says, and what happens to it.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    Frame(&'a Header, &'a [u8]),
+    /// A header that cannot be followed: it is answered, and the session ends.
+    BadHeader(&'a BadHeader),
+    /// It has not said Hello in time.
+    NoHello,
+    /// It has begun to leave: its waiting polls are answered at the end of the turn, and it goes on to be read, to its last
+    /// request.
+    Ending,
+    /// It will send nothing more: at the end of the turn its polls that still wait are answered without jobs, and when
+    /// everything was sent it is done.
+    Ended,
+    /// It is gone. Its leases are cut to the grace, unless another session names them by then.
+    Gone,
+}
+
+/// What is left to be made durable before the daemon stops.
+#[derive(Debug)]
+pub enum LastSync {
+    Wanted(SyncRequest),
+    UnderWay,
+    Done,
 }
 
 /// A master with the newest moment that its log knows: time must not go back behind it.
 #[derive(Debug)]
 pub struct Opened {
-    /// The master.
     pub master: Master,
     /// Moment of the newest record.
     pub last_at: Timestamp,
@@ -128,271 +131,195 @@ pub struct Opened {
 impl Master {
     fn new(config: Config, queues: Queues, wal: Wal, random: Random) -> Master {
         Master {
+            journal: Journal::new(wal, queues, config.sync),
             config,
-            queues,
-            wal,
-            checkpoint: Checkpoint::default(),
-            cleaning: Cleaning::default(),
-            backups: Vec::new(),
             sessions: Sessions::default(),
-            waiters: Waiters::default(),
+            parked: Parked::default(),
+            dispatch: Dispatch::default(),
+            keeping: Keeping::default(),
             random,
             started_at: Timestamp(0),
-            stopping: false,
-            group_bytes: 0,
-            unsynced_since: None,
             turn_at: Timestamp(0),
-            synced_at: Timestamp(0),
-            gates: VecDeque::new(),
-            ready: Vec::new(),
+            idle_look_at: Timestamp(0),
+            stopping: false,
             ended: Vec::new(),
-            to_serve: Vec::new(),
             scratch: Scratch::default(),
+            named: Vec::new(),
+            due: Vec::new(),
         }
     }
 
     /// Begins to serve: every lease gets its full length from `now`.
     pub fn start(&mut self, now: Timestamp) {
         self.started_at = now;
-        self.synced_at = now;
-        self.queues.advance(now);
-        self.queues.renew_leases(now);
+        self.journal.start(now);
     }
 
-    /// Adds a connection or local source.
-    pub fn connected(&mut self) -> SessionId {
-        self.sessions.open()
-    }
-
-    /// Adds a source in the same process, which needs no Hello.
-    pub fn connected_locally(&mut self, name: &str) -> SessionId {
-        let id = self.sessions.open();
-        if let Some(session) = self.sessions.session_mut(id) {
-            session.greeted = true;
-            session.name = name.into();
-        }
-        id
-    }
-
-    /// Whether this session has said Hello.
-    #[must_use]
-    pub fn is_greeted(&self, id: SessionId) -> bool {
-        self.sessions.session(id).is_some_and(|session| session.greeted)
-    }
-
-    /// How many segments the log has; each takes a file descriptor.
-    #[must_use]
-    pub fn segments(&self) -> usize {
-        self.wal.stats().segments as usize
+    /// Adds a session: a connection, or a source within the process, which has a name and needs no Hello.
+    pub fn connected(&mut self, local_name: Option<&str>) -> SessionId {
+        self.sessions.open(local_name)
     }
 
     /// What may be taken from this session now.
     #[must_use]
     pub fn intake(&self, id: SessionId) -> Intake {
-        match self.sessions.session(id) {
-            Some(session) if !session.closing => {
-                if session.is_stalled() {
-                    Intake::Stalled
-                } else {
-                    Intake::Open { body_bytes_max: session.body_bytes_max() }
-                }
-            }
-            _ => Intake::Closed,
-        }
-    }
-
-    /// The longest body that this session may send now.
-    #[must_use]
-    pub fn body_bytes_max(&self, id: SessionId) -> usize {
-        self.sessions.session(id).map_or(0, Session::body_bytes_max)
-    }
-
-    /// Whether nothing that this session sends counts any more.
-    #[must_use]
-    pub fn is_closing(&self, id: SessionId) -> bool {
-        self.sessions.session(id).is_none_or(|session| session.closing)
-    }
-
-    /// Whether nothing more is to be read from this session before it was sent something.
-    #[must_use]
-    pub fn is_stalled(&self, id: SessionId) -> bool {
-        self.sessions.session(id).is_some_and(Session::is_stalled)
+        self.sessions.session(id).map_or(Intake::Closed, sessions::Session::intake)
     }
 
     /// Whether the session is over: it is closing, and all was sent to it.
     #[must_use]
     pub fn is_done(&self, id: SessionId) -> bool {
-        self.sessions.session(id).is_none_or(Session::is_done)
+        self.sessions.is_done(id)
     }
 
     /// What waits to be sent to this session.
     pub fn outbox(&mut self, id: SessionId) -> Option<&mut Outbox> {
-        self.sessions.session_mut(id).map(|session| &mut session.outbox)
+        self.sessions.outbox(id)
     }
 
-    /// Time passes: leases that have run out by `now` are ended, and a log that has fallen silent gets its mark.
+    /// Takes the next session that may have something to send or is done.
+    pub fn next_ready(&mut self) -> Option<SessionId> {
+        self.sessions.next_ready()
+    }
+
+    /// How many segments the log has; each takes a file descriptor.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.journal.wal.stats().segments as usize
+    }
+
+    /// The state, to be looked at; see [`Queues::describe`].
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        &self.journal.queues
+    }
+
+    /// How many snapshots were taken since the log was opened.
+    #[must_use]
+    pub fn snapshots(&self) -> u64 {
+        self.keeping.snapshots_taken()
+    }
+
+    /// A turn begins: time passes.
     ///
     /// # Errors
     /// When the log takes no more records.
     pub fn begin_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
         self.turn_at = now;
-        self.queues.advance(now);
-        if self.mark_at().is_some_and(|at| at <= now) {
-            self.vouch(now)?;
-        }
-        for job in self.queues.take_run_out(now) {
-            self.end_lease(job, now)?;
-        }
-        Ok(())
+        self.journal.queues.advance(now);
+        self.decide_at_begin(now)
     }
 
-    /// Answers a header that cannot be followed, and ends the session.
-    pub fn refuse_header(&mut self, id: SessionId, bad: &BadHeader) {
-        self.refuse(id, bad.correlation, bad.refusal.clone());
-    }
-
-    /// Ends a session that has not said Hello in time.
-    pub fn refuse_silence(&mut self, id: SessionId) {
-        self.refuse(id, 0, Refusal::new(ErrorCode::HelloNeeded, "no Hello came in time"));
-    }
-
-    /// The session will send nothing more: at the end of the turn its polls that still wait are answered without
-    /// jobs, and when everything was sent it is done.
-    pub fn input_ended(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.session_mut(id) {
-            session.closing = true;
-            self.ended.push(id);
-        }
-    }
-
-    /// The session has begun to leave: its waiting polls are answered at the end of the turn, and it goes on to be read,
-    /// to its last request.
-    pub fn input_ending(&mut self, id: SessionId) {
-        if self.sessions.session(id).is_some_and(|session| !session.polls.is_empty()) {
-            self.ended.push(id);
-        }
-    }
-
-    /// The session is gone. Its leases are cut to the grace, unless another session names them by then.
-    pub fn disconnected(&mut self, id: SessionId, now: Timestamp) {
-        let Some(mut session) = self.sessions.close(id) else { return };
-        for number in session.polls.drain(..) {
-            self.take_waiter(number);
-        }
-        let deadline = now.plus(self.config.grace);
-        for (job, lease) in session.take_leases() {
-            self.queues.cut(job, lease, id, deadline);
-        }
-    }
-
-    /// Waiting polls get the jobs that are there, or are told that their wait is over.
+    /// A turn ends: waiting polls get the jobs that are there, or are told that their wait is over.
     ///
     /// # Errors
     /// When the log takes no more records.
     pub fn finish_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
-        self.serve_polls(now)?;
+        self.decide_at_end(now)?;
         while let Some(id) = self.ended.pop() {
-            let polls = self.sessions.session_mut(id).map(|session| std::mem::take(&mut session.polls));
-            polls.into_iter().flatten().for_each(|number| self.answer_empty(number));
-            self.list_ready(id);
+            let parked = self.sessions.session(id).map(|session| session.parked.clone());
+            for number in parked.into_iter().flatten() {
+                if self.parked.ends_with_input(number) {
+                    self.answer_empty(number);
+                }
+            }
+            self.sessions.list_ready(id);
         }
-        let mut due = std::mem::take(&mut self.scratch.due);
-        self.waiters.run_out(now, &mut due);
+        let mut due = std::mem::take(&mut self.due);
+        self.parked.run_out(now, &mut due);
         for number in due.drain(..) {
             self.answer_empty(number);
         }
-        self.scratch.due = due;
-        self.work_on_snapshot(now)?;
-        self.clean(now)
+        self.due = due;
+        Ok(())
     }
 
     /// The next moment at which a turn is due, or one before it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let sync_at = match (self.config.sync, self.unsynced_since) {
-            (SyncMode::Every(interval), Some(since)) if !self.wal.is_syncing() => Some(since.plus(interval)),
-            _ => None,
-        };
-        let keeping = self.checkpoint.next_deadline(self.turn_at, self.wal.durable()).into_iter();
-        let keeping = keeping.chain(self.cleaning.next_deadline(self.turn_at));
-        let room = self.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
-        let queues = self.queues.next_deadline().into_iter().chain(keeping).chain(room);
-        queues.chain(self.waiters.next_deadline()).chain(sync_at).chain(self.mark_at()).min()
+        let journal = &self.journal;
+        let wanted = self.parked.snapshots() > 0;
+        let keeping = self.keeping.next_deadline(self.turn_at, journal.wal.durable(), wanted);
+        let room = journal.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
+        let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room);
+        queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 
-    /// Takes the next session that may have something to send or is done.
-    pub fn next_ready(&mut self) -> Option<SessionId> {
-        let id = self.ready.pop()?;
-        if let Some(session) = self.sessions.session_mut(id) {
-            session.listed = false;
-        }
-        Some(id)
-    }
-
-    /// Everything in the log's and the queues' keeping that can be compared, see [`Queues::describe`].
+    /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
     #[must_use]
-    pub fn queues(&self) -> &Queues {
-        &self.queues
+    pub fn wants_sync(&self) -> bool {
+        self.journal.wants_sync(self.keeping.wants_sync())
     }
 
-    /// Appends an event of the group that was begun, and applies it.
-    fn record(&mut self, now: Timestamp, event: &Event<'_>, more: bool) -> Result<Lsn, WalError> {
-        self.scratch.event.clear();
-        let tail = event.encode_head(&mut self.scratch.event);
-        let entry = Entry { at: now, kind: event.kind(), head: &self.scratch.event, tail, more };
-        let appended = self.wal.append(&entry)?;
-        self.group_bytes += entry.head.len() + tail.len();
-        self.unsynced_since.get_or_insert(now);
-        self.queues
-            .apply(appended.lsn, now, event, appended.tail_at)
-            .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
-        Ok(appended.lsn)
+    /// Whether enough was written for a sync in the midst of a turn, and none is under way.
+    #[must_use]
+    pub fn is_group_full(&self) -> bool {
+        self.journal.is_group_full()
+    }
+
+    /// What to make durable now, if anything; one sync is under way at a time.
+    pub fn sync_request(&mut self, now: Timestamp, urgency: Urgency) -> Option<SyncRequest> {
+        let urgency = if self.keeping.wants_sync() { Urgency::Now } else { urgency };
+        self.journal.sync_request(now, urgency)
+    }
+
+    /// Takes the outcome of a sync and releases the replies that waited for it.
+    ///
+    /// # Errors
+    /// When it failed: nothing more may be sent.
+    pub fn synced(&mut self, outcome: &SyncOutcome) -> Result<(), WalError> {
+        self.journal.synced(outcome, self.turn_at)?;
+        self.sessions.release(self.journal.reached());
+        Ok(())
+    }
+
+    /// Takes no more jobs and polls: those that wait are refused, so that their clients come back later.
+    pub fn begin_stop(&mut self) {
+        self.stopping = true;
+        while let Some(number) = self.parked.any() {
+            let (caller, _) = self.unpark(number);
+            let reply = Reply::Error(decisions::stopping());
+            self.sessions.write(caller.session, caller.correlation, None, &reply);
+        }
+    }
+
+    /// The last sync before the daemon stops, or the next of them: a mark is made durable, too. Nothing once all is, and
+    /// none is under way.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn last_sync(&mut self, now: Timestamp) -> Result<LastSync, WalError> {
+        if self.journal.wal.is_syncing() {
+            return Ok(LastSync::UnderWay);
+        }
+        if !self.journal.wal.has_unsynced() && !self.journal.mark(now)? {
+            return Ok(LastSync::Done);
+        }
+        Ok(self.journal.sync_request(now, Urgency::Now).map_or(LastSync::Done, LastSync::Wanted))
+    }
+
+    fn disconnected(&mut self, id: SessionId, now: Timestamp) {
+        let Some(mut session) = self.sessions.close(id) else { return };
+        self.keeping.backups.end(id);
+        for number in session.parked.drain(..) {
+            self.unpark(number);
+        }
+        let deadline = now.plus(self.config.grace);
+        for (job, lease) in session.take_leases() {
+            self.journal.queues.cut(job, lease, id, deadline);
+        }
     }
 
     fn refuse(&mut self, id: SessionId, correlation: u64, refusal: Refusal) {
         let closes = refusal.code.closes();
-        self.reply_at_once(id, correlation, &Reply::Error(refusal));
+        self.sessions.write(id, correlation, None, &Reply::Error(refusal));
+        if !closes {
+            return;
+        }
         let Some(session) = self.sessions.session_mut(id) else { return };
-        if closes {
-            session.closing = true;
-            for number in std::mem::take(&mut session.polls) {
-                self.take_waiter(number);
-            }
-        }
-    }
-
-    /// Takes a poll out of its lines without a job; a queue that nobody uses any more is forgotten.
-    fn take_waiter(&mut self, number: u32) -> Waiter {
-        let mut queues = std::mem::take(&mut self.scratch.queues);
-        let waiter = self.waiters.take(number, &mut queues);
-        for queue in queues.drain(..) {
-            self.forget_if_idle(queue);
-        }
-        self.scratch.queues = queues;
-        waiter
-    }
-
-    /// Forgets a queue that has no waiting poll and never had a job.
-    fn forget_if_idle(&mut self, queue: QueueId) {
-        if self.waiters.first(queue).is_none() {
-            self.queues.forget_if_unused(queue);
-        }
-    }
-
-    fn list_ready(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.session_mut(id)
-            && !session.listed
-        {
-            session.listed = true;
-            self.ready.push(id);
-        }
-    }
-
-    /// Notes that a session holds a lease from now on.
-    fn hold(&mut self, id: SessionId, job: JobId, lease: LeaseId) {
-        self.queues.hold(job, lease, id);
-        if let Some(session) = self.sessions.session_mut(id) {
-            session.holds(job, lease, &self.queues);
+        session.closing = true;
+        for number in std::mem::take(&mut session.parked) {
+            self.unpark(number);
         }
     }
 }

@@ -20,8 +20,8 @@ impl Master {
         rebuilt.check_segments(|epoch| wal.has_segment(epoch))?;
         let Rebuilt { queues, last_at, .. } = rebuilt;
         let mut master = Master::new(config, queues, wal, random);
-        let reserved = master.reserved_bytes(0);
-        master.wal.fill_room(reserved)?;
+        let reserved = master.journal.reserved_bytes(0);
+        master.journal.wal.fill_room(reserved)?;
         Ok(Opened { master, last_at })
     }
 }

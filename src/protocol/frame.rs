@@ -13,7 +13,7 @@ use crate::limits::FRAME_HEADER_BYTES;
 /// | 4 | 2 | `kind` |
 /// | 6 | 2 | `flags`, 0 |
 /// | 8 | 8 | `correlation` |
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Length of the body.
     pub body_bytes: usize,

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use super::deadlines::NIL;
-use super::job::{Entry, State};
-use super::{End, Enqueue, Event, Queues};
-use crate::ids::{JobId, LeaseId, Location, Lsn};
+use super::entry::{Entry, Past, Text};
+use super::events::{Ack, Dispatch, Enqueue, Move, Part};
+use super::leases::Granted;
+use super::{End, Event, Queues};
+use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
+use crate::job::{Ending, Standing, StoryText};
 use crate::limits::JOB_ID_END;
 use crate::time::Timestamp;
 
@@ -15,22 +18,27 @@ use crate::time::Timestamp;
 pub struct Broken {
     lsn: Lsn,
     event: &'static str,
-    job: JobId,
+    job: Option<JobId>,
     why: &'static str,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Broken { lsn, event, job, why } = self;
-        write!(f, "record {lsn}, {event} of job {job}, does not fit what came before it: {why}")
+        write!(f, "record {lsn}, {event}")?;
+        if let Some(job) = job {
+            write!(f, " of job {job},")?;
+        }
+        write!(f, " does not fit what came before it: {why}")
     }
 }
 
 impl std::error::Error for Broken {}
 
+type Applied<T> = Result<T, &'static str>;
+
 impl Queues {
-    /// Carries out one event: `lsn` and `at` are those of its record; `payload_at` is where the payload of an ENQUEUE or
-    /// MOVE lies (ignored for the others).
+    /// Carries out one event: `lsn` and `at` are those of its record; `tail_at` is where its tail lies in the log.
     ///
     /// # Errors
     /// When the event does not fit the state; the state is then unchanged.
@@ -39,147 +47,175 @@ impl Queues {
         lsn: Lsn,
         at: Timestamp,
         event: &Event<'_>,
-        payload_at: Location,
+        tail_at: Location,
     ) -> Result<(), Broken> {
         self.advance(at);
-        let outcome = match *event {
-            Event::Enqueue(ref job) => self.apply_enqueue(job, payload_at),
-            Event::Dispatch { job, lease_ms, attempt, .. } => {
-                self.apply_dispatch(lsn, at, job, lease_ms, attempt)
-            }
-            Event::Ack { job, lease, key_until, .. } => self.apply_ack(job, lease, key_until),
-            Event::Retry { job, lease, retry_at, error } => self.end_attempt(job, lease).map(|slot| {
-                self.errors.insert(job, error.into());
-                self.enter_waiting(slot, retry_at, End::Back);
-            }),
-            Event::Timeout { job, lease, retry_at } => {
-                self.end_attempt(job, lease).map(|slot| self.enter_waiting(slot, retry_at, End::Back))
-            }
-            Event::Dead { job, lease, error, .. } => self.end_attempt(job, lease).map(|slot| {
-                self.errors.insert(job, error.into());
-                self.enter_state(slot, State::Dead);
-            }),
-            Event::Release { job, lease, due_at } => self.end_attempt(job, lease).map(|slot| {
+        let outcome = match event {
+            Event::Enqueue(job) => self.apply_enqueue(job, at, tail_at),
+            Event::Dispatch(dispatch) => self.apply_dispatch(lsn, at, dispatch),
+            Event::Ack(ack) => self.apply_ack(ack),
+            Event::Retry(retry) => self
+                .fail_attempt(retry.job, retry.lease, at, Ending::Failed, retry.story, tail_at)
+                .map(|slot| self.enter_waiting(slot, retry.retry_at, End::Back)),
+            Event::Timeout(timeout) => self
+                .fail_attempt(timeout.job, timeout.lease, at, Ending::LeaseRanOut, timeout.story, tail_at)
+                .map(|slot| self.enter_waiting(slot, timeout.retry_at, End::Back)),
+            Event::Dead(dead) => self
+                .fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, tail_at)
+                .map(|slot| self.enter_state(slot, Standing::Dead)),
+            Event::Release(release) => self.end_attempt(release.job, release.lease).map(|slot| {
                 self.table[slot].attempts -= 1;
-                self.enter_waiting(slot, due_at, End::Front);
+                self.enter_waiting(slot, release.due_at, End::Front);
             }),
-            Event::Move { job, payload } => self.apply_move(job, payload.len(), payload_at),
+            Event::Move(moved) => self.apply_move(moved, tail_at),
+            Event::Forget(forget) => self.registry.forget(forget.queue),
         };
         outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
     }
 
-    fn apply_enqueue(&mut self, job: &Enqueue<'_>, payload_at: Location) -> Result<(), &'static str> {
+    fn apply_enqueue(&mut self, job: &Enqueue<'_>, at: Timestamp, payload_at: Location) -> Applied<()> {
         if job.job < self.next_job || job.job.0 >= JOB_ID_END {
             return Err("its id is not above all ids before it");
         }
         if !job.key.is_empty() && self.keys.job(job.key).is_some() {
             return Err("its key is still remembered for another job");
         }
-        let payload_bytes = u32::try_from(job.payload.len()).map_err(|_| "its payload is too long")?;
-        // An empty payload lies nowhere.
-        let payload_at = if payload_bytes == 0 { Location::default() } else { payload_at };
-        let queue = self.queue_made(job.queue).map_err(|_| "there are too many queues")?;
+        let payload = text(payload_at, job.payload)?;
+        let queue = self.registry.used(job.queue).map_err(|_| "there are too many queues")?;
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {
             self.keys.remember(job.key, job.job);
         }
         let slot = self.table.insert(Entry {
             id: job.job,
-            payload_at,
-            payload_bytes,
+            payload,
             queue,
-            timeout_ms: job.timeout_ms,
-            max_attempts: job.max_attempts,
-            priority: job.priority,
+            settings: job.settings,
+            submitted_at: at.into(),
             ..Entry::vacant()
         });
-        self.usage.add(payload_at, payload_bytes);
+        self.usage.add(payload);
         self.enter_waiting(slot, job.due_at, End::Back);
         Ok(())
     }
 
-    fn apply_move(
-        &mut self,
-        job: JobId,
-        payload_bytes: usize,
-        payload_at: Location,
-    ) -> Result<(), &'static str> {
-        let slot = self.table.slot(job).ok_or("there is no such job")?;
-        let entry = &self.table[slot];
-        if entry.payload_bytes as usize != payload_bytes {
-            return Err("its payload has another length");
+    fn apply_move(&mut self, moved: &Move<'_>, tail_at: Location) -> Applied<()> {
+        let slot = self.table.slot(moved.job).ok_or("there is no such job")?;
+        let after = text(tail_at, moved.bytes)?;
+        let before = self.part(slot, moved.part).ok_or("the job has no such part")?;
+        if before.bytes != after.bytes {
+            return Err("its bytes are another number");
         }
         self.preserve(slot);
-        let entry = &mut self.table[slot];
-        let before = std::mem::replace(&mut entry.payload_at, payload_at);
-        let payload_bytes = entry.payload_bytes;
-        self.usage.remove(before, payload_bytes);
-        self.usage.add(payload_at, payload_bytes);
+        self.usage.remove(before);
+        self.usage.add(after);
+        match moved.part {
+            Part::Payload => self.table[slot].payload = after,
+            Part::Story => self.pasts[self.table[slot].past as usize].story = after,
+        }
         Ok(())
     }
 
-    fn apply_dispatch(
-        &mut self,
-        lsn: Lsn,
-        at: Timestamp,
-        job: JobId,
-        lease_ms: u32,
-        attempt: u16,
-    ) -> Result<(), &'static str> {
+    fn apply_dispatch(&mut self, lsn: Lsn, at: Timestamp, dispatch: &Dispatch<'_>) -> Applied<()> {
+        let Dispatch { job, lease_ms, attempt, worker } = *dispatch;
         let slot = self.table.slot(job).ok_or("there is no such job")?;
         let entry = &self.table[slot];
-        if entry.state != State::Pending {
+        if entry.standing != Standing::Pending {
             return Err("the job is not pending");
         }
-        if entry.attempts + 1 != attempt || attempt > entry.max_attempts {
+        if entry.attempts + 1 != attempt || attempt > entry.settings.max_attempts {
             return Err("it is not the job's next attempt");
         }
-        let timeout_ms = entry.timeout_ms;
+        let timeout_ms = entry.settings.timeout_ms;
         self.leave_state(slot);
-        let lease = self.leases.grant(LeaseId(lsn.0), job, lease_ms, timeout_ms, at);
+        let worker = self.names.take(worker);
+        let granted = Granted { id: LeaseId(lsn.0), job, lease_ms, worker, begun_at: at };
+        let lease = self.leases.grant(granted, timeout_ms);
         let entry = &mut self.table[slot];
         entry.attempts = attempt;
-        entry.lease = lease;
-        self.enter_state(slot, State::InFlight);
+        entry.set_lease(lease);
+        self.enter_state(slot, Standing::InFlight);
         Ok(())
     }
 
-    fn apply_ack(&mut self, job: JobId, lease: LeaseId, key_until: Timestamp) -> Result<(), &'static str> {
-        let slot = self.end_attempt(job, lease)?;
-        if !self.errors.is_empty() {
-            self.errors.remove(&job);
-        }
-        self.keys.ended(job, key_until);
-        let Entry { queue, payload_at, payload_bytes, .. } = self.table[slot];
-        self.queues[queue.0 as usize].counters.completed += 1;
-        self.usage.remove(payload_at, payload_bytes);
-        self.table.remove(slot);
+    fn apply_ack(&mut self, ack: &Ack<'_>) -> Applied<()> {
+        let slot = self.end_attempt(ack.job, ack.lease)?;
+        self.keys.ended(ack.job, ack.key_until);
+        let queue = self.remove_job(slot);
+        self.registry.queue_mut(queue).counters.completed += 1;
         Ok(())
     }
 
     /// Ends the attempt of this lease; the job is then in no state, and the caller puts it into one.
-    fn end_attempt(&mut self, job: JobId, lease: LeaseId) -> Result<u32, &'static str> {
+    fn end_attempt(&mut self, job: JobId, lease: LeaseId) -> Applied<u32> {
         let slot = self.table.slot(job).ok_or("there is no such job")?;
         let index = self.lease_index(job, lease).ok_or("the lease is not the job's live lease")?;
         self.leave_state(slot);
-        self.leases.end(index);
-        self.table[slot].lease = NIL;
+        self.end_lease(index);
         Ok(slot)
+    }
+
+    /// The same for an attempt that counts: it is remembered how it ended. With no story the one before stays.
+    fn fail_attempt(
+        &mut self,
+        job: JobId,
+        lease: LeaseId,
+        ended_at: Timestamp,
+        ending: Ending,
+        story: StoryText<'_>,
+        story_at: Location,
+    ) -> Applied<u32> {
+        let story = text(story_at, story.0)?;
+        let slot = self.end_attempt(job, lease)?;
+        let entry = &mut self.table[slot];
+        if entry.past == NIL {
+            let past = self.pasts.insert(Past { ended_at, ending, story });
+            entry.past = u32::try_from(past).expect("fewer than jobs");
+            self.usage.add(story);
+            return Ok(slot);
+        }
+        let past = &mut self.pasts[entry.past as usize];
+        (past.ended_at, past.ending) = (ended_at, ending);
+        if story.bytes > 0 {
+            self.usage.remove(std::mem::replace(&mut past.story, story));
+            self.usage.add(story);
+        }
+        Ok(slot)
+    }
+
+    pub(super) fn end_lease(&mut self, index: u32) {
+        let worker = self.leases.end(index);
+        self.names.put_back(worker);
+    }
+
+    /// Takes a job that is in no state out of the table; gives its queue.
+    pub(super) fn remove_job(&mut self, slot: u32) -> QueueId {
+        let Entry { queue, payload, past, .. } = self.table[slot];
+        self.usage.remove(payload);
+        if past != NIL {
+            self.usage.remove(self.pasts.remove(past as usize).story);
+            if self.pasts.is_empty() {
+                // What a drained crowd of failed jobs took goes back to the system.
+                self.pasts.shrink_to_fit();
+            }
+        }
+        self.table.remove(slot);
+        queue
     }
 
     /// Makes a job pending, or delayed if its time is not yet reached.
     pub(super) fn enter_waiting(&mut self, slot: u32, due_at: Timestamp, end: End) {
         if due_at > self.now {
-            self.table[slot].due_at = due_at;
+            self.table[slot].set_due_at(due_at);
             self.delayed.insert(&mut self.table, slot);
-            self.enter_state(slot, State::Delayed);
+            self.enter_state(slot, Standing::Delayed);
         } else {
             self.enter_pending(slot, end);
         }
     }
 
     pub(super) fn enter_pending(&mut self, slot: u32, end: End) {
-        self.table[slot].order = match end {
+        let order = match end {
             End::Front => {
                 self.front -= 1;
                 self.front
@@ -189,46 +225,50 @@ impl Queues {
                 self.back
             }
         };
+        self.table[slot].set_order(order);
         self.line_up(slot, end);
     }
 
     /// Puts a job that has its place in line there.
     pub(super) fn line_up(&mut self, slot: u32, end: End) {
         let id = self.table[slot].queue;
-        let queue = &mut self.queues[id.0 as usize];
+        let lines = &mut self.registry.queue_mut(id).lines;
         match end {
-            End::Front => queue.ready.push_front(&mut self.table, slot),
-            End::Back => queue.ready.push_back(&mut self.table, slot),
+            End::Front => lines.push_front(&mut self.table, slot),
+            End::Back => lines.push_back(&mut self.table, slot),
         }
-        if !queue.woken {
-            queue.woken = true;
-            self.woken.push(id);
-        }
-        self.enter_state(slot, State::Pending);
+        self.registry.wake(id);
+        self.enter_state(slot, Standing::Pending);
     }
 
-    pub(super) fn enter_state(&mut self, slot: u32, state: State) {
-        self.dead += usize::from(state == State::Dead);
+    pub(super) fn enter_state(&mut self, slot: u32, standing: Standing) {
+        self.dead += usize::from(standing == Standing::Dead);
         let entry = &mut self.table[slot];
-        entry.state = state;
-        *self.queues[entry.queue.0 as usize].counters.of(state) += 1;
+        entry.standing = standing;
+        let queue = self.registry.queue_mut(entry.queue);
+        queue.used_at = self.now;
+        *queue.counters.of(standing) += 1;
     }
 
     /// Takes a job out of its state: out of its line or of the wheel, if `advance` has not done that.
     pub(super) fn leave_state(&mut self, slot: u32) {
         self.preserve(slot);
         let entry = &self.table[slot];
-        let (state, queue) = (entry.state, entry.queue);
-        let queue = &mut self.queues[queue.0 as usize];
-        *queue.counters.of(state) -= 1;
-        match state {
-            State::Pending => queue.ready.remove(&mut self.table, slot),
-            State::Delayed => {
-                self.delayed.remove(&mut self.table, slot);
-                self.table[slot].due_at = Timestamp(0);
-            }
-            State::InFlight => {}
-            State::Dead => self.dead -= 1,
+        let (standing, queue) = (entry.standing, entry.queue);
+        let queue = self.registry.queue_mut(queue);
+        queue.used_at = self.now;
+        *queue.counters.of(standing) -= 1;
+        match standing {
+            Standing::Pending => queue.lines.remove(&mut self.table, slot),
+            Standing::Delayed => self.delayed.remove(&mut self.table, slot),
+            Standing::InFlight => {}
+            Standing::Dead => self.dead -= 1,
         }
     }
+}
+
+/// The place of bytes that lie in the log; none at all lie nowhere.
+fn text(at: Location, bytes: &[u8]) -> Applied<Text> {
+    let length = u32::try_from(bytes.len()).map_err(|_| "its bytes are too many")?;
+    Ok(if length == 0 { Text::default() } else { Text { at, bytes: length } })
 }

@@ -1,33 +1,33 @@
 //! How many jobs stand where, per queue and in total.
 
-use super::job::State;
+use crate::job::Standing;
 
-/// Jobs by state.
+/// Jobs by where they stand, and those that are gone since the log began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Waiting for a poll.
     pub pending: u64,
-    /// Waiting for their time.
     pub delayed: u64,
-    /// With a worker.
     pub in_flight: u64,
-    /// Acked since the log began.
-    pub completed: u64,
-    /// Out of attempts, or failed for good.
     pub dead: u64,
-    /// Cancelled since the log began.
+    pub completed: u64,
     pub cancelled: u64,
 }
 
 impl Counters {
-    /// The count of jobs in this state.
-    pub fn of(&mut self, state: State) -> &mut u64 {
-        match state {
-            State::Pending => &mut self.pending,
-            State::Delayed => &mut self.delayed,
-            State::InFlight => &mut self.in_flight,
-            State::Dead => &mut self.dead,
+    /// The count of jobs that stand there.
+    pub fn of(&mut self, standing: Standing) -> &mut u64 {
+        match standing {
+            Standing::Pending => &mut self.pending,
+            Standing::Delayed => &mut self.delayed,
+            Standing::InFlight => &mut self.in_flight,
+            Standing::Dead => &mut self.dead,
         }
+    }
+
+    /// Jobs that are there.
+    #[must_use]
+    pub fn jobs(&self) -> u64 {
+        self.pending + self.delayed + self.in_flight + self.dead
     }
 
     /// Adds the jobs of another queue.
@@ -35,8 +35,21 @@ impl Counters {
         self.pending += other.pending;
         self.delayed += other.delayed;
         self.in_flight += other.in_flight;
-        self.completed += other.completed;
         self.dead += other.dead;
+        self.completed += other.completed;
         self.cancelled += other.cancelled;
+    }
+
+    /// Each count with its name.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, u64); 6] {
+        [
+            ("pending", self.pending),
+            ("delayed", self.delayed),
+            ("in_flight", self.in_flight),
+            ("completed", self.completed),
+            ("dead", self.dead),
+            ("cancelled", self.cancelled),
+        ]
     }
 }

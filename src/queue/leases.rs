@@ -10,15 +10,24 @@ use crate::ids::{JobId, LeaseId, SessionId};
 use crate::limits::TIMEOUT_GRACE_MS;
 use crate::time::{Millis, Timestamp};
 
-/// One lease.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    /// Its id: the LSN of the DISPATCH.
+/// What a DISPATCH granted.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted {
+    /// The LSN of the DISPATCH.
     pub id: LeaseId,
-    /// The job.
     pub job: JobId,
     /// Full length.
     pub lease_ms: u32,
+    /// The number of the worker's name.
+    pub worker: u32,
+    /// When.
+    pub begun_at: Timestamp,
+}
+
+/// One lease.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub granted: Granted,
     /// Who holds it; 0 is nobody (after a restart).
     pub holder: SessionId,
     /// When it runs out.
@@ -65,44 +74,37 @@ impl Leases {
         self.wheel.next_deadline()
     }
 
-    /// Grants a lease from `at`; returns its number.
-    pub fn grant(&mut self, id: LeaseId, job: JobId, lease_ms: u32, timeout_ms: u32, at: Timestamp) -> u32 {
+    /// Grants a lease; returns its number.
+    pub fn grant(&mut self, granted: Granted, timeout_ms: u32) -> u32 {
         let last_deadline = match timeout_ms {
             0 => Timestamp(u64::MAX),
-            ms => at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS)),
+            ms => granted.begun_at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS)),
         };
-        self.grant_until(id, job, lease_ms, last_deadline, at)
+        self.grant_until(granted, last_deadline, granted.begun_at)
     }
 
     /// Grants a lease from `at` that does not last past `last_deadline`; returns its number.
-    pub fn grant_until(
-        &mut self,
-        id: LeaseId,
-        job: JobId,
-        lease_ms: u32,
-        last_deadline: Timestamp,
-        at: Timestamp,
-    ) -> u32 {
-        let deadline = at.plus(Millis(u64::from(lease_ms))).min(last_deadline);
+    pub fn grant_until(&mut self, granted: Granted, last_deadline: Timestamp, at: Timestamp) -> u32 {
+        let deadline = at.plus(Millis(u64::from(granted.lease_ms))).min(last_deadline);
         let holder = SessionId(0);
         let (prev, next, cell) = (NIL, NIL, NO_CELL);
-        let lease = Lease { id, job, lease_ms, holder, deadline, last_deadline, prev, next, cell };
+        let lease = Lease { granted, holder, deadline, last_deadline, prev, next, cell };
         let index = u32::try_from(self.leases.insert(lease)).expect("fewer leases than jobs");
         self.wheel.insert(&mut self.leases, index);
         index
     }
 
-    /// Ends a lease.
-    pub fn end(&mut self, index: u32) {
+    /// Ends a lease; returns the number of its worker's name.
+    pub fn end(&mut self, index: u32) -> u32 {
         self.wheel.remove(&mut self.leases, index);
-        self.leases.remove(index as usize);
+        self.leases.remove(index as usize).granted.worker
     }
 
     /// Extends a lease to its full length from `now`, held by `holder`; returns what is left of it.
     pub fn extend(&mut self, index: u32, holder: SessionId, now: Timestamp) -> Millis {
         let lease = &mut self.leases[index as usize];
         lease.holder = holder;
-        let full = now.plus(Millis(u64::from(lease.lease_ms)));
+        let full = now.plus(Millis(u64::from(lease.granted.lease_ms)));
         let deadline = full.min(lease.last_deadline);
         self.move_to(index, deadline);
         deadline.since(now)
@@ -126,7 +128,7 @@ impl Leases {
         for index in indexes {
             let lease = &mut self.leases[index];
             lease.holder = SessionId(0);
-            let full = now.plus(Millis(u64::from(lease.lease_ms)));
+            let full = now.plus(Millis(u64::from(lease.granted.lease_ms)));
             lease.last_deadline = lease.last_deadline.max(full);
             self.move_to(u32::try_from(index).expect("fewer leases than jobs"), full);
         }
@@ -139,9 +141,9 @@ impl Leases {
         self.wheel.advance(&mut self.leases, now, &mut due);
         due.sort_unstable_by_key(|index| {
             let lease = &self.leases[*index as usize];
-            (lease.deadline, lease.id)
+            (lease.deadline, lease.granted.id)
         });
-        due.into_iter().map(|index| self.leases[index as usize].job).collect()
+        due.into_iter().map(|index| self.leases[index as usize].granted.job).collect()
     }
 
     /// Puts a lease that has run out back, to run out again at `until`.
@@ -167,8 +169,12 @@ mod tests {
 
     fn granted(timeout_ms: u32) -> (Leases, u32) {
         let mut leases = Leases::default();
-        let index = leases.grant(LeaseId(9), JobId(1), 1000, timeout_ms, Timestamp(0));
+        let index = leases.grant(lease(9, 1000), timeout_ms);
         (leases, index)
+    }
+
+    fn lease(id: u64, lease_ms: u32) -> Granted {
+        Granted { id: LeaseId(id), job: JobId(id - 8), lease_ms, worker: 0, begun_at: Timestamp(0) }
     }
 
     #[test]
@@ -192,7 +198,7 @@ mod tests {
     #[test]
     fn no_lease_lasts_past_its_jobs_time() {
         let (mut leases, index) = granted(2000);
-        let long = leases.grant(LeaseId(10), JobId(2), 60_000, 2000, Timestamp(0));
+        let long = leases.grant(lease(10, 60_000), 2000);
         assert_eq!(leases.lease(long).deadline, Timestamp(7000));
         assert_eq!(leases.extend(index, SessionId(3), Timestamp(6500)), Millis(500));
     }

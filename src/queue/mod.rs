@@ -12,59 +12,61 @@
 
 pub mod counters;
 pub mod deadlines;
-pub mod event;
+pub mod events;
 
 mod apply;
 mod check;
-mod job;
+mod entry;
 mod keys;
 mod leases;
-mod ready;
+mod lines;
+mod names;
+mod registry;
 mod restore;
 mod snapshot;
 mod survey;
 mod table;
 mod usage;
+mod views;
 
-use std::collections::HashMap;
+use slab::Slab;
 
-use counters::Counters;
-use deadlines::Wheel;
-use job::{Entry, State};
+use deadlines::{NIL, Wheel};
+use entry::{Past, Text};
 use keys::Keys;
 use leases::Leases;
-use ready::Ready;
+use names::Names;
+use registry::Registry;
 use snapshot::Taking;
 use table::Table;
 use usage::Usage;
 
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
-use crate::limits::QUEUES_MAX;
+use crate::job::Standing;
 use crate::planted::{Bug, is_planted};
 use crate::time::{Millis, Timestamp};
 
 pub use apply::Broken;
-pub use event::{DeathReason, Enqueue, Event};
+pub use events::{Event, Part};
+pub use registry::TooManyQueues;
 pub use restore::Restoring;
 pub use snapshot::Slice;
-pub use survey::PayloadAt;
+pub use survey::TextAt;
 pub use usage::{SegmentUse, live_bytes};
+pub use views::{JobFacts, JobView, LeaseView, PastView};
 
 /// All queues and their jobs.
 #[derive(Debug)]
 pub struct Queues {
     table: Table,
-    queues: Vec<QueueState>,
-    by_name: HashMap<Box<str>, QueueId>,
-    /// The queue that was named last: most often it is named again.
-    recent: Option<QueueId>,
-    /// Ids of queues that were forgotten.
-    free_queues: Vec<QueueId>,
+    registry: Registry,
     delayed: Wheel,
     leases: Leases,
+    /// Names of the workers that hold leases.
+    names: Names,
     keys: Keys,
-    /// The last error of jobs that failed and are not completed.
-    errors: HashMap<JobId, Box<str>>,
+    /// What jobs went through that ended an attempt and are still there.
+    pasts: Slab<Past>,
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
@@ -77,8 +79,6 @@ pub struct Queues {
     usage: Usage,
     /// The snapshot that is being taken.
     taking: Option<Box<Taking>>,
-    /// Queues that got pending jobs since they were last asked for.
-    woken: Vec<QueueId>,
     /// Reused by `advance`.
     due: Vec<u32>,
 }
@@ -86,68 +86,16 @@ pub struct Queues {
 /// Places in line are given from here to both sides, and never come to an end.
 const LINE_MIDDLE: u64 = 1 << 63;
 
-#[derive(Debug)]
-struct QueueState {
-    name: Box<str>,
-    ready: Ready,
-    counters: Counters,
-    woken: bool,
-}
-
-/// As many queues as there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyQueues;
-
-/// What a worker is told of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobView<'a> {
-    /// Its id.
-    pub id: JobId,
-    /// Its queue's name.
-    pub queue: &'a str,
-    /// Its key, or empty.
-    pub key: &'a str,
-    /// Its priority.
-    pub priority: u8,
-    /// Attempts so far.
-    pub attempts: u16,
-    /// Attempts that it gets.
-    pub max_attempts: u16,
-    /// An attempt may run this long; 0 for no bound.
-    pub timeout_ms: u32,
-    /// Where its payload lies.
-    pub payload_at: Location,
-    /// Length of its payload.
-    pub payload_bytes: u32,
-}
-
-/// What the master needs to know of a live lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseView {
-    /// Its id.
-    pub id: LeaseId,
-    /// Who holds it.
-    pub holder: SessionId,
-    /// Whether its job has a key.
-    pub has_key: bool,
-    /// Attempts of its job so far, this one counted.
-    pub attempts: u16,
-    /// Attempts that its job gets.
-    pub max_attempts: u16,
-}
-
 impl Default for Queues {
     fn default() -> Self {
         Queues {
             table: Table::default(),
-            queues: Vec::new(),
-            by_name: HashMap::new(),
-            recent: None,
-            free_queues: Vec::new(),
+            registry: Registry::default(),
             delayed: Wheel::default(),
             leases: Leases::default(),
+            names: Names::default(),
             keys: Keys::default(),
-            errors: HashMap::new(),
+            pasts: Slab::new(),
             now: Timestamp(0),
             next_job: JobId(1),
             back: LINE_MIDDLE,
@@ -155,162 +103,12 @@ impl Default for Queues {
             dead: 0,
             usage: Usage::default(),
             taking: None,
-            woken: Vec::new(),
             due: Vec::new(),
         }
     }
 }
 
 impl Queues {
-    /// The id that the next job gets.
-    #[must_use]
-    pub fn next_job(&self) -> JobId {
-        self.next_job
-    }
-
-    /// The queue of this name, if it was ever used in this run.
-    #[must_use]
-    pub fn queue(&self, name: &str) -> Option<QueueId> {
-        self.by_name.get(name).copied()
-    }
-
-    /// The queue of this name, made if it is not there: submitting to it and polling it are uses.
-    ///
-    /// # Errors
-    /// When there are as many queues as there may be.
-    pub fn queue_made(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
-        if let Some(queue) = self.recent
-            && *self.queues[queue.0 as usize].name == *name
-        {
-            return Ok(queue);
-        }
-        if let Some(queue) = self.queue(name) {
-            self.recent = Some(queue);
-            return Ok(queue);
-        }
-        if self.by_name.len() >= QUEUES_MAX {
-            return Err(TooManyQueues);
-        }
-        let state = QueueState {
-            name: name.into(),
-            ready: Ready::default(),
-            counters: Counters::default(),
-            woken: false,
-        };
-        let queue = if let Some(queue) = self.free_queues.pop() {
-            self.queues[queue.0 as usize] = state;
-            queue
-        } else {
-            self.queues.push(state);
-            QueueId(u32::try_from(self.queues.len() - 1).map_err(|_| TooManyQueues)?)
-        };
-        self.by_name.insert(name.into(), queue);
-        Ok(queue)
-    }
-
-    /// Forgets a queue that never had a job.
-    pub fn forget_if_unused(&mut self, queue: QueueId) {
-        let state = &self.queues[queue.0 as usize];
-        let is_known = self.by_name.get(&state.name) == Some(&queue);
-        if is_known && state.counters == Counters::default() && !state.woken {
-            self.by_name.remove(&state.name);
-            self.recent = None;
-            self.free_queues.push(queue);
-        }
-    }
-
-    /// The job that would leave this queue next.
-    #[must_use]
-    pub fn front(&self, queue: QueueId) -> Option<JobView<'_>> {
-        let slot = self.queues[queue.0 as usize].ready.front()?;
-        Some(self.view(&self.table[slot]))
-    }
-
-    /// Whether any job waits in this queue.
-    #[must_use]
-    pub fn has_pending(&self, queue: QueueId) -> bool {
-        self.queues[queue.0 as usize].ready.front().is_some()
-    }
-
-    /// The live lease of this job.
-    #[must_use]
-    pub fn live_lease(&self, job: JobId) -> Option<LeaseView> {
-        let entry = &self.table[self.table.slot(job)?];
-        if entry.state != State::InFlight {
-            return None;
-        }
-        let lease = self.leases.lease(entry.lease);
-        Some(LeaseView {
-            id: lease.id,
-            holder: lease.holder,
-            has_key: self.keys.key(job).is_some(),
-            attempts: entry.attempts,
-            max_attempts: entry.max_attempts,
-        })
-    }
-
-    /// The remembered job of this key.
-    #[must_use]
-    pub fn job_of_key(&self, key: &str) -> Option<JobId> {
-        self.keys.job(key)
-    }
-
-    /// The last error of a job that failed.
-    #[must_use]
-    pub fn last_error(&self, job: JobId) -> Option<&str> {
-        self.errors.get(&job).map(AsRef::as_ref)
-    }
-
-    /// The jobs of every queue, in the order of names.
-    #[must_use]
-    pub fn counters(&self) -> Vec<(&str, Counters)> {
-        let mut all: Vec<_> =
-            self.by_name.iter().map(|(name, id)| (&**name, self.queues[id.0 as usize].counters)).collect();
-        all.sort_unstable_by_key(|(name, _)| *name);
-        all
-    }
-
-    /// All jobs by state.
-    #[must_use]
-    pub fn totals(&self) -> Counters {
-        let mut totals = Counters::default();
-        self.queues.iter().for_each(|queue| totals.add(&queue.counters));
-        totals
-    }
-
-    /// What lives in the segment of this epoch.
-    #[must_use]
-    pub fn live_in(&self, epoch: u32) -> SegmentUse {
-        self.usage.of(epoch)
-    }
-
-    /// Bytes that live in all segments.
-    #[must_use]
-    pub fn live_bytes(&self) -> u64 {
-        self.usage.total()
-    }
-
-    /// The epochs of the segments in which something lives, ascending.
-    pub fn live_epochs(&self) -> impl Iterator<Item = u32> {
-        self.usage.epochs()
-    }
-
-    /// Whether this job's payload lies there.
-    #[must_use]
-    pub fn lives_at(&self, job: JobId, at: Location) -> bool {
-        self.table.slot(job).is_some_and(|slot| {
-            let entry = &self.table[slot];
-            entry.payload_at == at && entry.payload_bytes > 0
-        })
-    }
-
-    /// How many jobs wait, delayed or not, and how many are in flight.
-    #[must_use]
-    pub fn unfinished(&self) -> (usize, usize) {
-        let in_flight = self.leases.len();
-        (self.table.len() - in_flight - self.dead, in_flight)
-    }
-
     /// Lets time pass: delayed jobs whose time has come become pending, in the order of their times and then
     /// of their ids, and keys whose window is over are forgotten. Time never goes back.
     pub fn advance(&mut self, now: Timestamp) {
@@ -321,7 +119,7 @@ impl Queues {
         self.keys.advance(now);
         let mut due = std::mem::take(&mut self.due);
         self.delayed.advance(&mut self.table, now, &mut due);
-        due.sort_unstable_by_key(|slot| (self.table[*slot].due_at, self.table[*slot].id));
+        due.sort_unstable_by_key(|slot| (self.table[*slot].due_at(), self.table[*slot].id));
         for slot in due.drain(..) {
             self.leave_state(slot);
             self.enter_pending(slot, End::Back);
@@ -381,32 +179,47 @@ impl Queues {
         self.leases.renew_all(now);
     }
 
+    /// The queue of this name for a poll, made if it is not there.
+    ///
+    /// # Errors
+    /// When as many names are polled as may be that have no jobs.
+    pub fn polled(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+        self.registry.polled(name)
+    }
+
+    /// Lets a queue go that was only polled.
+    pub fn drop_if_volatile(&mut self, queue: QueueId) {
+        self.registry.drop_if_volatile(queue);
+    }
+
     /// Takes the next of the queues that got pending jobs since they were last asked for.
     pub fn take_woken(&mut self) -> Option<QueueId> {
-        let queue = self.woken.pop()?;
-        self.queues[queue.0 as usize].woken = false;
-        Some(queue)
+        self.registry.take_woken()
     }
 
     fn lease_index(&self, job: JobId, lease: LeaseId) -> Option<u32> {
-        let entry = &self.table[self.table.slot(job)?];
-        let live = entry.state == State::InFlight
-            && (self.leases.lease(entry.lease).id == lease || is_planted(Bug::NoFence));
-        live.then_some(entry.lease)
+        let index = self.table[self.table.slot(job)?].lease()?;
+        let live = self.leases.lease(index).granted.id == lease || is_planted(Bug::NoFence);
+        live.then_some(index)
     }
 
-    fn view(&self, entry: &Entry) -> JobView<'_> {
-        JobView {
-            id: entry.id,
-            queue: &self.queues[entry.queue.0 as usize].name,
-            key: self.keys.key(entry.id).unwrap_or_default(),
-            priority: entry.priority,
-            attempts: entry.attempts,
-            max_attempts: entry.max_attempts,
-            timeout_ms: entry.timeout_ms,
-            payload_at: entry.payload_at,
-            payload_bytes: entry.payload_bytes,
-        }
+    /// Where a part of a job lies, if the job has it.
+    fn part(&self, slot: u32, part: Part) -> Option<Text> {
+        let entry = &self.table[slot];
+        let text = match part {
+            Part::Payload => entry.payload,
+            Part::Story if entry.past == NIL => Text::default(),
+            Part::Story => self.pasts[entry.past as usize].story,
+        };
+        (text.bytes > 0).then_some(text)
+    }
+
+    /// Which part of this job lies there, if one does.
+    #[must_use]
+    pub fn lives_at(&self, job: JobId, at: Location) -> Option<Part> {
+        let slot = self.table.slot(job)?;
+        let lies_there = |part: &&Part| self.part(slot, **part).is_some_and(|text| text.at == at);
+        Part::ALL.iter().find(lies_there).copied()
     }
 }
 

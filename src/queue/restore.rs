@@ -1,11 +1,17 @@
 //! A snapshot's blocks back to state; the format is told in `snapshot`.
 
-use super::job::{Entry, State};
-use super::snapshot::{Before, ERROR, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAYLOAD, SET, TRIED, sum};
+use super::counters::Counters;
+use super::entry::{Entry, Past, Text};
+use super::leases::Granted;
+use super::snapshot::{
+    Before, EndedKey, FLAGS_KNOWN, Head, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, QueueState,
+    SET, STANDING, TRIED, sum,
+};
 use super::{End, Queues};
-use crate::codec::{DecodeError, Fault, Reader};
+use crate::codec::{DecodeError, Fault, Field, Reader};
 use crate::ids::{JobId, LeaseId, Location, QueueId};
-use crate::limits::{ATTEMPTS_DEFAULT, JOB_ID_END, PRIORITY_DEFAULT};
+use crate::job::{Settings, Standing};
+use crate::limits::JOB_ID_END;
 use crate::time::Timestamp;
 
 /// Takes in a snapshot, block by block.
@@ -17,8 +23,8 @@ pub struct Restoring {
     lines: Vec<(u64, u64, u32)>,
 }
 
-const fn undefined(field: &'static str) -> DecodeError {
-    DecodeError { field, fault: Fault::Undefined }
+fn undefined(field: &'static str) -> DecodeError {
+    DecodeError::new(field, Fault::Undefined)
 }
 
 fn within<T: TryFrom<u64>>(reader: &mut Reader<'_>, field: &'static str) -> Result<T, DecodeError> {
@@ -29,7 +35,7 @@ impl Restoring {
     /// Takes the next block.
     ///
     /// # Errors
-    /// The field that cannot be.
+    /// The field that cannot be; one `is_unknown` if a later version may know the block or what is in it.
     pub fn block(&mut self, queues: &mut Queues, kind: u32, body: &[u8]) -> Result<(), DecodeError> {
         let mut reader = Reader::new(body);
         match kind {
@@ -42,7 +48,7 @@ impl Restoring {
                 Ok(())
             }
             KIND_KEYS => take_keys(queues, &mut reader),
-            _ => Err(undefined("kind")),
+            _ => Err(DecodeError::new("block", Fault::Unknown(u64::from(kind)))),
         }
     }
 
@@ -50,28 +56,34 @@ impl Restoring {
     pub fn finish(mut self, queues: &mut Queues) {
         self.lines.sort_unstable();
         for (_, order, slot) in self.lines {
-            queues.table[slot].order = order;
+            queues.table[slot].set_order(order);
+            let used_at = queues.registry.queue(queues.table[slot].queue).used_at;
             queues.line_up(slot, End::Back);
+            queues.registry.queue_mut(queues.table[slot].queue).used_at = used_at;
         }
     }
 
     fn take_queues(&mut self, queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let now = Timestamp(reader.u64("now")?);
-        queues.advance(now);
-        queues.next_job = JobId(reader.u64("next_job")?);
-        queues.back = reader.u64("back")?;
-        queues.front = reader.u64("front")?;
+        let head = Head::read(reader, "head")?;
+        queues.advance(head.now);
+        queues.next_job = head.next_job;
+        (queues.back, queues.front) = (head.back, head.front);
+        queues.registry.set_forgotten(Counters {
+            completed: head.forgotten_completed,
+            cancelled: head.forgotten_cancelled,
+            ..Counters::default()
+        });
         while !reader.rest().is_empty() {
-            let name = reader.text8("name")?;
-            let (completed, cancelled) = (reader.u64("completed")?, reader.u64("cancelled")?);
-            if name.is_empty() {
+            let state = QueueState::read(reader, "queue")?;
+            if state.name.is_empty() {
                 self.queues.push(None);
                 continue;
             }
-            let queue = queues.queue_made(name).map_err(|_| undefined("name"))?;
-            let counters = &mut queues.queues[queue.0 as usize].counters;
-            (counters.completed, counters.cancelled) = (completed, cancelled);
-            self.queues.push(Some(queue));
+            let id = queues.registry.used(state.name).map_err(|_| undefined("name"))?;
+            let queue = queues.registry.queue_mut(id);
+            (queue.counters.completed, queue.counters.cancelled) = (state.completed, state.cancelled);
+            queue.used_at = state.used_at;
+            self.queues.push(Some(id));
         }
         Ok(())
     }
@@ -82,40 +94,43 @@ impl Restoring {
         reader: &mut Reader<'_>,
         before: &mut Before,
     ) -> Result<(), DecodeError> {
-        let flags = reader.u8("flags")?;
+        let flags = reader.varint("flags")?;
+        if flags & !FLAGS_KNOWN != 0 {
+            return Err(DecodeError::new("flags", Fault::Unknown(flags)));
+        }
         let id = JobId(sum(&mut before.id, reader.varint("id")?));
         if id.0 == 0 || id >= queues.next_job || id.0 >= JOB_ID_END || queues.table.slot(id).is_some() {
             return Err(undefined("id"));
         }
         let queue: usize = within(reader, "queue")?;
-        let queue = self.queues.get(queue).copied().flatten().ok_or(undefined("queue"))?;
-        let mut entry = Entry { id, queue, max_attempts: ATTEMPTS_DEFAULT, ..Entry::vacant() };
-        entry.priority = PRIORITY_DEFAULT;
+        let queue = self.queues.get(queue).copied().flatten().ok_or_else(|| undefined("queue"))?;
+        let submitted_at = Timestamp(sum(&mut before.submitted_at, reader.varint("submitted_at")?)).into();
+        let mut entry = Entry { id, queue, submitted_at, ..Entry::vacant() };
         if flags & TRIED != 0 {
             entry.attempts = within(reader, "attempts")?;
         }
         if flags & SET != 0 {
-            entry.priority = reader.u8("priority")?;
-            entry.max_attempts = within(reader, "max_attempts")?;
-            entry.timeout_ms = within(reader, "timeout_ms")?;
+            let priority = reader.u8("priority")?;
+            let max_attempts = within(reader, "max_attempts")?;
+            entry.settings = Settings { priority, max_attempts, timeout_ms: within(reader, "timeout_ms")? };
         }
         if flags & PAYLOAD != 0 {
-            let epoch = sum(&mut before.epoch, reader.varint("epoch")?);
-            let offset = sum(&mut before.offset, reader.varint("offset")?);
-            let epoch = u32::try_from(epoch).map_err(|_| undefined("epoch"))?;
-            let offset = u32::try_from(offset).map_err(|_| undefined("offset"))?;
-            entry.payload_at = Location { epoch, offset };
-            entry.payload_bytes = within(reader, "bytes")?;
+            entry.payload = take_place(reader, &mut before.epoch, &mut before.offset)?;
         }
-        let (payload_at, payload_bytes) = (entry.payload_at, entry.payload_bytes);
+        let payload = entry.payload;
         let slot = queues.table.insert(entry);
-        queues.usage.add(payload_at, payload_bytes);
-        self.enter_state(queues, slot, flags, reader, before)?;
+        queues.usage.add(payload);
+        let code = (flags & STANDING) as u8;
+        let standing = Standing::from_code(code)
+            .ok_or_else(|| DecodeError::new("standing", Fault::Unknown(u64::from(code))))?;
+        let used_at = queues.registry.queue(queue).used_at;
+        self.enter_state(queues, slot, standing, reader, before)?;
+        queues.registry.queue_mut(queue).used_at = used_at;
         if flags & KEY != 0 {
-            queues.keys.remember(reader.text8("key")?, id);
+            queues.keys.remember(reader.text("key")?, id);
         }
-        if flags & ERROR != 0 {
-            queues.errors.insert(id, reader.text16("error")?.into());
+        if flags & PAST != 0 {
+            take_past(queues, slot, reader, before)?;
         }
         Ok(())
     }
@@ -124,47 +139,78 @@ impl Restoring {
         &mut self,
         queues: &mut Queues,
         slot: u32,
-        flags: u8,
+        standing: Standing,
         reader: &mut Reader<'_>,
         before: &mut Before,
     ) -> Result<(), DecodeError> {
-        match flags & 3 {
-            0 => {
+        match standing {
+            Standing::Pending => {
                 let order = sum(&mut before.order, reader.varint("order")?);
                 let entry = &queues.table[slot];
-                let line = u64::from(entry.queue.0) << 8 | u64::from(entry.priority);
+                let line = u64::from(entry.queue.0) << 8 | u64::from(entry.settings.priority);
                 self.lines.push((line, order, slot));
             }
-            1 => {
+            Standing::Delayed => {
                 let due_at = Timestamp(sum(&mut before.due_at, reader.varint("due_at")?));
                 if due_at <= queues.now {
                     return Err(undefined("due_at"));
                 }
                 queues.enter_waiting(slot, due_at, End::Back);
             }
-            2 => {
-                let lease = LeaseId(sum(&mut before.lease, reader.varint("lease")?));
-                let lease_ms = within(reader, "lease_ms")?;
-                let last_deadline = match reader.varint("last_deadline")? {
-                    0 => Timestamp(u64::MAX),
-                    at => Timestamp(at),
-                };
-                let (job, now) = (queues.table[slot].id, queues.now);
-                let number = queues.leases.grant_until(lease, job, lease_ms, last_deadline, now);
-                queues.table[slot].lease = number;
-                queues.enter_state(slot, State::InFlight);
-            }
-            _ => queues.enter_state(slot, State::Dead),
+            Standing::InFlight => take_lease(queues, slot, reader, before)?,
+            Standing::Dead => queues.enter_state(slot, Standing::Dead),
         }
         Ok(())
     }
 }
 
+fn take_lease(
+    queues: &mut Queues,
+    slot: u32,
+    reader: &mut Reader<'_>,
+    before: &mut Before,
+) -> Result<(), DecodeError> {
+    let id = LeaseId(sum(&mut before.lease, reader.varint("lease")?));
+    let lease_ms = within(reader, "lease_ms")?;
+    let last_deadline = match reader.varint("last_deadline")? {
+        0 => Timestamp(u64::MAX),
+        at => Timestamp(at),
+    };
+    let begun_at = Timestamp(sum(&mut before.begun_at, reader.varint("begun_at")?));
+    let worker = queues.names.take(reader.text("worker")?);
+    let granted = Granted { id, job: queues.table[slot].id, lease_ms, worker, begun_at };
+    let number = queues.leases.grant_until(granted, last_deadline, queues.now);
+    queues.table[slot].set_lease(number);
+    queues.enter_state(slot, Standing::InFlight);
+    Ok(())
+}
+
+fn take_past(
+    queues: &mut Queues,
+    slot: u32,
+    reader: &mut Reader<'_>,
+    before: &mut Before,
+) -> Result<(), DecodeError> {
+    let ended_at = Timestamp(sum(&mut before.ended_at, reader.varint("ended_at")?));
+    let ending = Field::read(reader, "ending")?;
+    let story = take_place(reader, &mut before.story_epoch, &mut before.story_offset)?;
+    let past = queues.pasts.insert(Past { ended_at, ending, story });
+    queues.table[slot].past = u32::try_from(past).map_err(|_| undefined("past"))?;
+    queues.usage.add(story);
+    Ok(())
+}
+
+fn take_place(reader: &mut Reader<'_>, epoch: &mut u64, offset: &mut u64) -> Result<Text, DecodeError> {
+    let epoch = sum(epoch, reader.varint("epoch")?);
+    let offset = sum(offset, reader.varint("offset")?);
+    let epoch = u32::try_from(epoch).map_err(|_| undefined("epoch"))?;
+    let offset = u32::try_from(offset).map_err(|_| undefined("offset"))?;
+    Ok(Text { at: Location { epoch, offset }, bytes: within(reader, "bytes")? })
+}
+
 fn take_keys(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     while !reader.rest().is_empty() {
-        let until = Timestamp(reader.u64("until")?);
-        let job = JobId(reader.u64("job")?);
-        let key = reader.text8("key")?;
+        let EndedKey { until, job, key } = EndedKey::read(reader, "key")?;
         // A job that has ended while the snapshot was taken is in it as it was before; the replay ends it again.
         if queues.table.slot(job).is_none() && queues.keys.job(key).is_none() {
             queues.keys.remember(key, job);

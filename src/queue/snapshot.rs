@@ -11,20 +11,21 @@
 //!
 //! | kind | block | body |
 //! | ---: | --- | --- |
-//! | 2 | queues | now u64, `next_job` u64, `back` u64, `front` u64, then for each queue: name text8 (empty: none), completed u64, cancelled u64 |
-//! | 3 | jobs | for each: flags u8, id d, queue v; if `TRIED` attempts v; if `SET` priority u8, `max_attempts` v, `timeout_ms` v; if `PAYLOAD` epoch d, offset d, bytes v; if pending its order d; if delayed `due_at` d; if in flight lease d, `lease_ms` v, `last_deadline` v (0: none); if `KEY` text8; if `ERROR` text16 |
-//! | 4 | keys | of ended jobs, for each: until u64, job u64, key text8 |
+//! | 2 | queues | [`Head`], then a [`QueueState`] for each id of a queue |
+//! | 3 | jobs | for each: flags v, id d, queue v (its place among the queues), submitted at d; then by the flags: attempts v; priority u8, `max_attempts` v, `timeout_ms` v; payload's epoch d, offset d, bytes v; by where it stands: order d, or `due_at` d, or lease d, `lease_ms` v, `last_deadline` v (0: none), begun at d, worker text; key text; past: ended at d, ending u8, story's epoch d, offset d, bytes v |
+//! | 4 | keys | a [`EndedKey`] for each key of an ended job |
 //!
-//! Flags: bits 0 and 1 the state (0 pending, 1 delayed, 2 in flight, 3 dead), 4 `TRIED`, 8 `SET`, 16 `PAYLOAD`, 32 `KEY`, 64 `ERROR`.
+//! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`. A bit or a kind that is not
+//! here is of a later version, and refused.
 
 use bytes::BufMut;
 
 use super::Queues;
-use super::counters::Counters;
-use super::job::{Entry, State};
-use crate::codec::PutExt;
+use super::entry::{Entry, Text};
+use crate::codec::message;
+use crate::codec::{Field, PutExt};
 use crate::ids::JobId;
-use crate::limits::{ATTEMPTS_DEFAULT, PRIORITY_DEFAULT};
+use crate::job::{Settings, Standing};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
@@ -32,11 +33,45 @@ pub(super) const KIND_QUEUES: u32 = 2;
 pub(super) const KIND_JOBS: u32 = 3;
 pub(super) const KIND_KEYS: u32 = 4;
 
-pub(super) const TRIED: u8 = 4;
-pub(super) const SET: u8 = 8;
-pub(super) const PAYLOAD: u8 = 16;
-pub(super) const KEY: u8 = 32;
-pub(super) const ERROR: u8 = 64;
+pub(super) const STANDING: u64 = 7;
+pub(super) const TRIED: u64 = 8;
+pub(super) const SET: u64 = 16;
+pub(super) const PAYLOAD: u64 = 32;
+pub(super) const KEY: u64 = 64;
+pub(super) const PAST: u64 = 128;
+pub(super) const FLAGS_KNOWN: u64 = STANDING | TRIED | SET | PAYLOAD | KEY | PAST;
+
+message! {
+    /// What belongs to no queue.
+    Head {
+        now: Timestamp;
+        next_job: JobId;
+        back: u64;
+        front: u64;
+        /// Jobs that ended in queues that were forgotten.
+        forgotten_completed: u64;
+        forgotten_cancelled: u64;
+    }
+}
+
+message! {
+    /// A queue that has or had jobs, or no name for an id that none such has.
+    QueueState<'a> {
+        name: &'a str;
+        completed: u64;
+        cancelled: u64;
+        used_at: Timestamp;
+    }
+}
+
+message! {
+    /// The key of a job that has ended.
+    EndedKey<'a> {
+        until: Timestamp;
+        job: JobId;
+        key: &'a str;
+    }
+}
 
 /// Bytes after which a block of jobs is handed out.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -72,11 +107,16 @@ pub struct Taking {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     pub(super) id: u64,
+    pub(super) submitted_at: u64,
     pub(super) epoch: u64,
     pub(super) offset: u64,
     pub(super) order: u64,
     pub(super) due_at: u64,
     pub(super) lease: u64,
+    pub(super) begun_at: u64,
+    pub(super) ended_at: u64,
+    pub(super) story_epoch: u64,
+    pub(super) story_offset: u64,
 }
 
 /// `now`, and remembers it as `before`; returns what is written.
@@ -118,16 +158,24 @@ impl Queues {
             before: Before::default(),
         }));
         let mut body = Vec::new();
-        for number in [self.now.0, self.next_job.0, self.back, self.front] {
-            body.put_u64_le(number);
-        }
-        for (index, queue) in (0u32..).zip(&self.queues) {
-            let is_known = self.by_name.get(&queue.name).is_some_and(|id| id.0 == index);
-            // One that was only polled is volatile: no job names it.
-            let is_used = is_known && queue.counters != Counters::default();
-            body.put_text8(if is_used { &queue.name } else { "" });
-            body.put_u64_le(queue.counters.completed);
-            body.put_u64_le(queue.counters.cancelled);
+        let forgotten = self.registry.forgotten();
+        let head = Head {
+            now: self.now,
+            next_job: self.next_job,
+            back: self.back,
+            front: self.front,
+            forgotten_completed: forgotten.completed,
+            forgotten_cancelled: forgotten.cancelled,
+        };
+        head.write(&mut body);
+        for queue in self.registry.by_id() {
+            let state = queue.map_or(QueueState::default(), |queue| QueueState {
+                name: &queue.name,
+                completed: queue.counters.completed,
+                cancelled: queue.counters.cancelled,
+                used_at: queue.used_at,
+            });
+            state.write(&mut body);
         }
         Slice::Block(KIND_QUEUES, body)
     }
@@ -171,9 +219,7 @@ impl Queues {
             taking.keys_from = (until, JobId(job.0 + 1));
             // The key of a job that came later, or has ended since, is told by the replay.
             if job < taking.next_job {
-                body.put_u64_le(until.0);
-                body.put_u64_le(job.0);
-                body.put_text8(key);
+                EndedKey { until, job, key }.write(&mut body);
             }
         }
         if !body.is_empty() {
@@ -197,59 +243,63 @@ impl Queues {
 
     fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
         let key = self.keys.key(entry.id);
-        let error = self.errors.get(&entry.id);
-        let plain = (PRIORITY_DEFAULT, ATTEMPTS_DEFAULT, 0);
-        let is_plain = (entry.priority, entry.max_attempts, entry.timeout_ms) == plain;
-        let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
-        out.put_u8(
-            state_code(entry.state)
+        let past = self.past(entry.id);
+        let is_plain = entry.settings == Settings::default();
+        let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
+        out.put_varint(
+            u64::from(entry.standing.code())
                 | flag(TRIED, entry.attempts > 0)
                 | flag(SET, !is_plain)
-                | flag(PAYLOAD, entry.payload_bytes > 0)
+                | flag(PAYLOAD, entry.payload.bytes > 0)
                 | flag(KEY, key.is_some())
-                | flag(ERROR, error.is_some()),
+                | flag(PAST, past.is_some()),
         );
         out.put_varint(difference(&mut before.id, entry.id.0));
         out.put_varint(u64::from(entry.queue.0));
+        out.put_varint(difference(&mut before.submitted_at, Timestamp::from(entry.submitted_at).0));
         if entry.attempts > 0 {
             out.put_varint(u64::from(entry.attempts));
         }
         if !is_plain {
-            out.put_u8(entry.priority);
-            out.put_varint(u64::from(entry.max_attempts));
-            out.put_varint(u64::from(entry.timeout_ms));
+            out.put_u8(entry.settings.priority);
+            out.put_varint(u64::from(entry.settings.max_attempts));
+            out.put_varint(u64::from(entry.settings.timeout_ms));
         }
-        if entry.payload_bytes > 0 {
-            out.put_varint(difference(&mut before.epoch, u64::from(entry.payload_at.epoch)));
-            out.put_varint(difference(&mut before.offset, u64::from(entry.payload_at.offset)));
-            out.put_varint(u64::from(entry.payload_bytes));
+        if entry.payload.bytes > 0 {
+            put_place(entry.payload, &mut before.epoch, &mut before.offset, out);
         }
-        match entry.state {
-            State::Pending => out.put_varint(difference(&mut before.order, entry.order)),
-            State::Delayed => out.put_varint(difference(&mut before.due_at, entry.due_at.0)),
-            State::InFlight => {
-                let lease = self.leases.lease(entry.lease);
-                out.put_varint(difference(&mut before.lease, lease.id.0));
-                out.put_varint(u64::from(lease.lease_ms));
+        self.encode_standing(entry, before, out);
+        if let Some(key) = key {
+            out.put_text(key);
+        }
+        if let Some(past) = past {
+            out.put_varint(difference(&mut before.ended_at, past.ended_at.0));
+            past.ending.write(out);
+            let story = Text { at: past.story_at, bytes: past.story_bytes };
+            put_place(story, &mut before.story_epoch, &mut before.story_offset, out);
+        }
+    }
+
+    fn encode_standing(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
+        match entry.standing {
+            Standing::Pending => out.put_varint(difference(&mut before.order, entry.order())),
+            Standing::Delayed => out.put_varint(difference(&mut before.due_at, entry.due_at().0)),
+            Standing::InFlight => {
+                let lease = self.leases.lease(entry.lease().expect("it is in flight"));
+                out.put_varint(difference(&mut before.lease, lease.granted.id.0));
+                out.put_varint(u64::from(lease.granted.lease_ms));
                 let has_end = lease.last_deadline < Timestamp(u64::MAX);
                 out.put_varint(if has_end { lease.last_deadline.0 } else { 0 });
+                out.put_varint(difference(&mut before.begun_at, lease.granted.begun_at.0));
+                out.put_text(self.names.text(lease.granted.worker));
             }
-            State::Dead => {}
-        }
-        if let Some(key) = key {
-            out.put_text8(key);
-        }
-        if let Some(error) = error {
-            out.put_text16(error);
+            Standing::Dead => {}
         }
     }
 }
 
-fn state_code(state: State) -> u8 {
-    match state {
-        State::Pending => 0,
-        State::Delayed => 1,
-        State::InFlight => 2,
-        State::Dead => 3,
-    }
+fn put_place(text: Text, epoch: &mut u64, offset: &mut u64, out: &mut Vec<u8>) {
+    out.put_varint(difference(epoch, u64::from(text.at.epoch)));
+    out.put_varint(difference(offset, u64::from(text.at.offset)));
+    out.put_varint(u64::from(text.bytes));
 }

@@ -1,30 +1,29 @@
 //! Looking at all jobs at once, and taking jobs out of a state that was rebuilt across damage: for commands, not for the
 //! running master, which changes what is durable by `apply` alone.
 
-use super::deadlines::NIL;
-use super::{Queues, State};
+use super::events::Part;
+use super::{Queues, Standing};
 use crate::ids::{JobId, Location, QueueId};
 use crate::time::Timestamp;
 
-/// A payload in the log.
+/// Bytes of a job in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PayloadAt {
-    /// Its job.
+pub struct TextAt {
     pub job: JobId,
-    /// Where it lies.
+    pub part: Part,
     pub at: Location,
-    /// Its length.
     pub bytes: u32,
 }
 
 impl Queues {
-    /// The payloads of all jobs that have one.
-    pub fn payloads(&self) -> impl Iterator<Item = PayloadAt> {
-        let entries = self.table.slots().map(|slot| &self.table[slot]);
-        entries.filter(|entry| entry.payload_bytes > 0).map(|entry| PayloadAt {
-            job: entry.id,
-            at: entry.payload_at,
-            bytes: entry.payload_bytes,
+    /// Everything that lies in the log, of all jobs.
+    pub fn texts(&self) -> impl Iterator<Item = TextAt> {
+        self.table.slots().flat_map(move |slot| {
+            let job = self.table[slot].id;
+            Part::ALL.iter().filter_map(move |part| {
+                let text = self.part(slot, *part)?;
+                Some(TextAt { job, part: *part, at: text.at, bytes: text.bytes })
+            })
         })
     }
 
@@ -43,13 +42,13 @@ impl Queues {
     /// The jobs in flight, in no order that means anything.
     pub fn in_flight(&self) -> impl Iterator<Item = JobId> {
         let entries = self.table.slots().map(|slot| &self.table[slot]);
-        entries.filter(|entry| entry.state == State::InFlight).map(|entry| entry.id)
+        entries.filter(|entry| entry.standing == Standing::InFlight).map(|entry| entry.id)
     }
 
     /// The dead jobs, in no order that means anything.
     pub fn dead(&self) -> impl Iterator<Item = JobId> {
         let entries = self.table.slots().map(|slot| &self.table[slot]);
-        entries.filter(|entry| entry.state == State::Dead).map(|entry| entry.id)
+        entries.filter(|entry| entry.standing == Standing::Dead).map(|entry| entry.id)
     }
 
     /// Takes out a job that is lost, and its key: a submit with that makes a job again.
@@ -63,7 +62,7 @@ impl Queues {
     /// Takes out a job that is known to be completed, whatever state it seems to be in.
     pub fn complete(&mut self, job: JobId, key_until: Timestamp) {
         if let Some(queue) = self.take_out(job) {
-            self.queues[queue.0 as usize].counters.completed += 1;
+            self.registry.queue_mut(queue).counters.completed += 1;
             self.keys.ended(job, key_until);
             self.keys.advance(self.now);
         }
@@ -74,19 +73,23 @@ impl Queues {
         self.next_job = self.next_job.max(below);
     }
 
+    /// Takes away what is remembered of a job's attempts: it is lost.
+    pub fn lose_story(&mut self, job: JobId) {
+        let Some(slot) = self.table.slot(job) else { return };
+        if let Some(text) = self.part(slot, Part::Story) {
+            self.usage.remove(text);
+            self.pasts[self.table[slot].past as usize].story = Default::default();
+        }
+    }
+
     fn take_out(&mut self, job: JobId) -> Option<QueueId> {
         let slot = self.table.slot(job)?;
-        let lease = self.table[slot].lease;
+        let lease = self.table[slot].lease();
         self.leave_state(slot);
-        if lease != NIL {
-            self.leases.end(lease);
+        if let Some(lease) = lease {
+            self.end_lease(lease);
         }
-        self.errors.remove(&job);
-        let entry = &self.table[slot];
-        let queue = entry.queue;
-        self.usage.remove(entry.payload_at, entry.payload_bytes);
-        self.table.remove(slot);
-        Some(queue)
+        Some(self.remove_job(slot))
     }
 }
 
@@ -94,26 +97,25 @@ impl Queues {
 mod tests {
     use super::*;
     use crate::ids::Lsn;
-    use crate::queue::{Enqueue, Event};
+    use crate::queue::Event;
+    use crate::queue::events::{Dispatch, Enqueue};
 
     fn with_jobs() -> Queues {
         let mut queues = Queues::default();
         for id in 1..=4 {
             let key = format!("key {id}");
-            let event = Event::Enqueue(Enqueue {
+            let event = Event::from(Enqueue {
                 job: JobId(id),
                 queue: "q",
                 key: &key,
-                priority: 0,
-                max_attempts: 5,
                 due_at: Timestamp(if id == 4 { 1000 } else { 0 }),
-                timeout_ms: 0,
                 payload: b"payload",
+                ..Enqueue::default()
             });
             let at = Location { epoch: 1, offset: 100 * u32::try_from(id).unwrap() };
             queues.apply(Lsn(id), Timestamp(10), &event, at).unwrap();
         }
-        let event = Event::Dispatch { job: JobId(1), lease_ms: 1000, attempt: 1, worker: "w" };
+        let event = Dispatch { job: JobId(1), lease_ms: 1000, attempt: 1, worker: "w" }.into();
         queues.apply(Lsn(5), Timestamp(10), &event, Location::default()).unwrap();
         queues
     }
@@ -127,8 +129,8 @@ mod tests {
             assert!(!queues.has(job) && queues.job_of_key(&format!("key {job}")).is_none());
         }
         queues.forget(JobId(1));
-        assert_eq!(queues.payloads().map(|payload| payload.job).collect::<Vec<_>>(), [JobId(3)]);
-        assert_eq!((queues.count(), queues.totals().pending, queues.live_in(1).jobs), (1, 1, 1));
+        assert_eq!(queues.texts().map(|text| text.job).collect::<Vec<_>>(), [JobId(3)]);
+        assert_eq!((queues.count(), queues.totals().pending, queues.live_in(1).texts), (1, 1, 1));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 
 use super::deadlines::{NIL, Node, Nodes};
-use super::job::Entry;
+use super::entry::Entry;
 use crate::block::Block;
 use crate::ids::JobId;
 
@@ -218,7 +218,7 @@ impl Table {
 impl Nodes for Table {
     fn node(&self, index: u32) -> Node {
         let entry = &self[index];
-        Node { at: entry.due_at, prev: entry.prev, next: entry.next, cell: entry.cell }
+        Node { at: entry.due_at(), prev: entry.prev, next: entry.next, cell: entry.cell }
     }
 
     fn set_links(&mut self, index: u32, prev: u32, next: u32, cell: u16) {

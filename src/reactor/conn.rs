@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::ids::SessionId;
 use crate::limits::READ_BYTES_PER_TURN;
-use crate::master::{Intake, Master, Outbox, WalError};
+use crate::master::{Input, Intake, Master, Outbox, WalError};
 use crate::protocol::FrameBuffer;
 use crate::protocol::frame::{BadHeader, next_in};
 use crate::time::Timestamp;
@@ -90,20 +90,24 @@ impl Conn {
     }
 
     /// Notes what an event said; says whether the connection is gone.
-    pub fn note(&mut self, event: &Event, master: &mut Master) -> bool {
+    ///
+    /// # Errors
+    /// The master's, which are the last.
+    pub fn note(&mut self, event: &Event, master: &mut Master, now: Timestamp) -> Result<bool, WalError> {
         self.is_readable |= event.is_readable() || event.is_read_closed();
         self.is_writable |= event.is_writable();
         self.is_read_closed |= event.is_read_closed();
-        self.end_waiting(master);
-        event.is_error() || (event.is_write_closed() && !self.is_lingering)
+        self.end_waiting(master, now)?;
+        Ok(event.is_error() || (event.is_write_closed() && !self.is_lingering))
     }
 
     /// Polls that wait may be what stalls the session; once the other side has ended its sending, nobody waits for
     /// their jobs any more.
-    fn end_waiting(&self, master: &mut Master) {
-        if self.is_read_closed && master.is_stalled(self.session) {
-            master.input_ending(self.session);
+    fn end_waiting(&self, master: &mut Master, now: Timestamp) -> Result<(), WalError> {
+        if self.is_read_closed && master.intake(self.session) == Intake::Stalled {
+            master.take(self.session, Input::Ending, now)?;
         }
+        Ok(())
     }
 
     /// Whether there may be something to read or to take without a further event.
@@ -127,7 +131,7 @@ impl Conn {
         let mut budget = READ_BYTES_PER_TURN;
         loop {
             let Some(body_bytes_max) = self.take_waiting(master, now)? else {
-                self.end_waiting(master);
+                self.end_waiting(master, now)?;
                 return Ok(Outcome::Idle);
             };
             if budget == 0 {
@@ -139,7 +143,7 @@ impl Conn {
             match self.read_once(master, scratch, budget, body_bytes_max, now) {
                 Ok(Ok(0)) => {
                     self.input_ended = true;
-                    master.input_ended(self.session);
+                    master.take(self.session, Input::Ended, now)?;
                     return Ok(Outcome::Idle);
                 }
                 Ok(Ok(came)) => budget = budget.saturating_sub(came),
@@ -204,13 +208,12 @@ impl Conn {
             match next_in(fresh, body_bytes_max) {
                 Ok(Some((header, frame_bytes))) => {
                     let body = &fresh[frame_bytes - header.body_bytes..frame_bytes];
-                    master.receive(self.session, &header, body, now)?;
+                    master.take(self.session, Input::Frame(&header, body), now)?;
                     fresh = &fresh[frame_bytes..];
                 }
                 Ok(None) => break,
                 Err(bad) => {
-                    self.refuse(master, &bad);
-                    return Ok(());
+                    return self.refuse(master, &bad, now);
                 }
             }
         }
@@ -228,19 +231,21 @@ impl Conn {
                 return Ok(Some(body_bytes_max));
             }
             match self.input.next_frame(body_bytes_max) {
-                Ok(Some((header, body))) => master.receive(self.session, &header, body, now)?,
+                Ok(Some((header, body))) => {
+                    master.take(self.session, Input::Frame(&header, body), now)?;
+                }
                 Ok(None) => return Ok(Some(body_bytes_max)),
                 Err(bad) => {
-                    self.refuse(master, &bad);
+                    self.refuse(master, &bad, now)?;
                     return Ok(None);
                 }
             }
         }
     }
 
-    fn refuse(&mut self, master: &mut Master, bad: &BadHeader) {
-        master.refuse_header(self.session, bad);
+    fn refuse(&mut self, master: &mut Master, bad: &BadHeader, now: Timestamp) -> Result<(), WalError> {
         self.input = FrameBuffer::default();
+        master.take(self.session, Input::BadHeader(bad), now)
     }
 
     /// Reads and drops, so that the last words are not lost to a reset by unread data.

@@ -5,8 +5,9 @@ use std::io::IoSlice;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use crate::ids::SessionId;
+use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::master::local::{LocalEvent, LocalMessage};
-use crate::master::{Master, WalError};
+use crate::master::{Input, Intake, Master, WalError};
 use crate::protocol::frame::next_in;
 use crate::time::Timestamp;
 
@@ -43,7 +44,7 @@ impl Locals {
             };
             any = true;
             if let LocalEvent::Open { name, replies } = what {
-                let id = master.connected_locally(&name);
+                let id = master.connected(Some(&name));
                 self.sessions.insert(source, id);
                 self.replies.insert(id, replies);
                 continue;
@@ -52,11 +53,11 @@ impl Locals {
             match what {
                 LocalEvent::Open { .. } => {}
                 LocalEvent::Frames(frames) => receive(master, id, &frames, now)?,
-                LocalEvent::EndOfInput => master.input_ended(id),
+                LocalEvent::EndOfInput => master.take(id, Input::Ended, now)?,
                 LocalEvent::Closed => {
                     self.sessions.remove(&source);
                     self.replies.remove(&id);
-                    master.disconnected(id, now);
+                    master.take(id, Input::Gone, now)?;
                 }
             }
         }
@@ -87,16 +88,17 @@ impl Locals {
 }
 
 fn receive(master: &mut Master, id: SessionId, mut frames: &[u8], now: Timestamp) -> Result<(), WalError> {
-    while !master.is_closing(id) {
-        match next_in(frames, master.body_bytes_max(id)) {
+    // What a source within the process sends is taken also while replies to it pile up: it takes them soon.
+    while !matches!(master.intake(id), Intake::Closed) {
+        match next_in(frames, FRAME_BODY_BYTES_MAX) {
             Ok(Some((header, frame_bytes))) => {
                 let body = &frames[frame_bytes - header.body_bytes..frame_bytes];
-                master.receive(id, &header, body, now)?;
+                master.take(id, Input::Frame(&header, body), now)?;
                 frames = &frames[frame_bytes..];
             }
             Ok(None) => break,
             Err(bad) => {
-                master.refuse_header(id, &bad);
+                master.take(id, Input::BadHeader(&bad), now)?;
                 break;
             }
         }

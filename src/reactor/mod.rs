@@ -28,7 +28,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::ids::SessionId;
 use crate::limits::{CONNECTIONS_MAX, HELLO_MS_MAX, READ_BYTES_PER_TURN};
 use crate::master::local::{LocalDoor, LocalMessage};
-use crate::master::{Master, Opened, SyncThread, WalError};
+use crate::master::{Input, LastSync, Master, Opened, SyncThread, Urgency, WalError};
 use crate::protocol::{ErrorCode, Refusal, Reply};
 use crate::time::{Millis, Timestamp};
 
@@ -204,15 +204,15 @@ impl Reactor {
             self.master.begin_turn(now)?;
             let mut quiet = events.is_empty() && self.to_read.is_empty();
             for event in &events {
-                self.note(event, &mut on_stop);
+                self.note(event, now, &mut on_stop)?;
             }
-            self.accept();
+            self.accept(now)?;
             self.read_ready(now)?;
             quiet &= !self.locals.read(&self.messages, &mut self.master, now)?;
             self.master.finish_turn(now)?;
-            self.sync(now, quiet)?;
-            self.drop_late(now);
-            self.write_ready(now);
+            self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
+            self.drop_late(now)?;
+            self.write_ready(now)?;
             let is_over = self.stop_at.is_some_and(|at| at <= now);
             if self.stop != Stop::No && (self.locals.are_closed() || is_over) {
                 self.stop = Stop::Now;
@@ -245,7 +245,7 @@ impl Reactor {
         Some(deadline.since(self.clock.now()).into())
     }
 
-    fn note(&mut self, event: &Event, on_stop: &mut impl FnMut()) {
+    fn note(&mut self, event: &Event, now: Timestamp, on_stop: &mut impl FnMut()) -> Result<(), WalError> {
         match event.token() {
             LISTENER => {
                 if let Some(listener) = &mut self.listener {
@@ -256,21 +256,21 @@ impl Reactor {
             SIGNALS => self.take_signals(on_stop),
             Token(session) => {
                 let id = SessionId(session as u64);
-                let Some(conn) = conn_of(&mut self.conns, id) else { return };
+                let Some(conn) = conn_of(&mut self.conns, id) else { return Ok(()) };
                 let was_full = !conn.is_writable();
-                if conn.note(event, &mut self.master) {
-                    self.drop_connection(id, self.clock.now());
-                    return;
+                if conn.note(event, &mut self.master, now)? {
+                    return self.drop_connection(id, now);
                 }
                 if conn.has_unread() {
                     list(&mut self.to_read, conn);
                 }
                 // Each event says whether the socket takes bytes, also where there never was a doubt.
                 if was_full && conn.is_writable() {
-                    self.write_one(id, self.clock.now());
+                    self.write_one(id, now)?;
                 }
             }
         }
+        Ok(())
     }
 
     fn take_signals(&mut self, on_stop: &mut impl FnMut()) {
@@ -289,21 +289,27 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self) {
-        let Some(mut listener) = self.listener.take() else { return };
+    fn accept(&mut self, now: Timestamp) -> Result<(), WalError> {
+        let Some(mut listener) = self.listener.take() else { return Ok(()) };
+        let mut outcome = Ok(());
         if listener.is_ready {
-            listener.accept_some(|stream| self.take_connection(stream));
+            listener.accept_some(|stream| {
+                if outcome.is_ok() {
+                    outcome = self.take_connection(stream, now);
+                }
+            });
         }
         self.listener = Some(listener);
+        outcome
     }
 
-    fn take_connection(&mut self, stream: TcpStream) {
+    fn take_connection(&mut self, stream: TcpStream, now: Timestamp) -> Result<(), WalError> {
         let conns_max = self.descriptors_max.saturating_sub(self.master.segments()).clamp(1, CONNECTIONS_MAX);
         if self.conns_open >= conns_max {
             refuse_connection(stream, conns_max);
-            return;
+            return Ok(());
         }
-        let id = self.master.connected();
+        let id = self.master.connected(None);
         match Conn::new(stream, id, self.poll.registry()) {
             Ok(mut conn) => {
                 list(&mut self.to_read, &mut conn);
@@ -313,11 +319,12 @@ impl Reactor {
                 }
                 self.conns[place] = Some(conn);
                 self.conns_open += 1;
-                self.greeting.push_back((self.clock.now().plus(Millis(HELLO_MS_MAX)), id));
+                self.greeting.push_back((now.plus(Millis(HELLO_MS_MAX)), id));
+                Ok(())
             }
             Err(error) => {
                 log::warn!("a connection could not be taken: {error}");
-                self.master.disconnected(id, self.clock.now());
+                self.master.take(id, Input::Gone, now)
             }
         }
     }
@@ -331,73 +338,74 @@ impl Reactor {
             match conn.read(&mut self.master, &mut self.scratch, now)? {
                 Outcome::Idle => {}
                 Outcome::More => list(&mut self.to_read, conn),
-                Outcome::Gone => self.drop_connection(id, now),
+                Outcome::Gone => self.drop_connection(id, now)?,
             }
             if self.master.is_group_full() {
-                self.sync(now, false)?;
+                self.sync(now, Urgency::Full)?;
             }
         }
         Ok(())
     }
 
     /// Takes the outcome of the sync under way, and asks for the next when it is time.
-    fn sync(&mut self, now: Timestamp, quiet: bool) -> Result<(), WalError> {
+    fn sync(&mut self, now: Timestamp, urgency: Urgency) -> Result<(), WalError> {
         if let Some(outcome) = self.sync.outcome() {
             self.master.synced(&outcome)?;
         }
-        if let Some(request) = self.master.sync_request(now, quiet) {
+        if let Some(request) = self.master.sync_request(now, urgency) {
             self.sync.submit(request);
         }
         Ok(())
     }
 
-    fn write_ready(&mut self, now: Timestamp) {
+    fn write_ready(&mut self, now: Timestamp) -> Result<(), WalError> {
         while let Some(id) = self.master.next_ready() {
             if !self.locals.write(id, &mut self.master) {
-                self.write_one(id, now);
+                self.write_one(id, now)?;
             }
         }
+        Ok(())
     }
 
     /// Sends what may leave; closes a connection that is done; goes on reading from one that was stalled.
-    fn write_one(&mut self, id: SessionId, now: Timestamp) {
-        let Some(conn) = conn_of(&mut self.conns, id) else { return };
-        let Some(outbox) = self.master.outbox(id) else { return };
+    fn write_one(&mut self, id: SessionId, now: Timestamp) -> Result<(), WalError> {
+        let Some(conn) = conn_of(&mut self.conns, id) else { return Ok(()) };
+        let Some(outbox) = self.master.outbox(id) else { return Ok(()) };
         let mut outcome = conn.write(outbox);
         if outcome != Outcome::Gone && self.master.is_done(id) && !conn.is_lingering {
             outcome = conn.finish();
             self.lingering.push_back((now.plus(LINGER), id));
         }
         match outcome {
-            Outcome::Gone => self.drop_connection(id, now),
+            Outcome::Gone => self.drop_connection(id, now)?,
             Outcome::More => list(&mut self.to_read, conn),
             // It may have been stalled, with frames or bytes that no event will tell of.
             Outcome::Idle if conn.has_unread() => list(&mut self.to_read, conn),
             Outcome::Idle => {}
         }
+        Ok(())
     }
 
     /// Ends connections that have not said Hello in time, and drops those that have not read the last words in time.
-    fn drop_late(&mut self, now: Timestamp) {
+    fn drop_late(&mut self, now: Timestamp) -> Result<(), WalError> {
         while let Some((until, id)) = self.greeting.front().copied()
             && until <= now
         {
             self.greeting.pop_front();
-            if !self.master.is_greeted(id) && !self.master.is_closing(id) {
-                self.master.refuse_silence(id);
-            }
+            self.master.take(id, Input::NoHello, now)?;
         }
         while let Some((until, id)) = self.lingering.front().copied()
             && until <= now
         {
             self.lingering.pop_front();
-            self.drop_connection(id, now);
+            self.drop_connection(id, now)?;
         }
+        Ok(())
     }
 
-    fn drop_connection(&mut self, id: SessionId, now: Timestamp) {
+    fn drop_connection(&mut self, id: SessionId, now: Timestamp) -> Result<(), WalError> {
         if conn_of(&mut self.conns, id).is_none() {
-            return;
+            return Ok(());
         }
         if let Some(mut conn) = self.conns[id.place()].take() {
             conn.deregister(self.poll.registry());
@@ -407,36 +415,34 @@ impl Reactor {
                 listener.is_ready = true;
             }
         }
-        self.master.disconnected(id, now);
+        self.master.take(id, Input::Gone, now)
     }
 
     /// Makes the log durable, sends what that releases, and ends.
     fn finish(&mut self) -> Result<(), ReactorError> {
         self.master.begin_stop();
         loop {
-            if let Some(request) = self.master.sync_all() {
-                self.sync.submit(request);
-            } else if !self.master.is_syncing() {
-                if self.master.vouch(self.clock.now())? {
-                    continue;
-                }
-                break;
+            match self.master.last_sync(self.clock.now())? {
+                LastSync::Wanted(request) => self.sync.submit(request),
+                LastSync::UnderWay => {}
+                LastSync::Done => break,
             }
             let outcome = self.sync.wait().map_err(system("waiting for the last sync"))?;
             self.master.synced(&outcome)?;
         }
         let until = Instant::now() + LAST_WRITES;
         let mut events = Events::with_capacity(1024);
-        self.write_ready(self.clock.now());
+        self.write_ready(self.clock.now())?;
         while self.has_unsent() && Instant::now() < until {
             self.wait(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
             for event in &events {
                 let id = SessionId(event.token().0 as u64);
                 let Some(conn) = conn_of(&mut self.conns, id) else { continue };
-                if conn.note(event, &mut self.master) {
-                    self.drop_connection(id, self.clock.now());
+                let now = self.clock.now();
+                if conn.note(event, &mut self.master, now)? {
+                    self.drop_connection(id, now)?;
                 } else {
-                    self.write_one(id, self.clock.now());
+                    self.write_one(id, now)?;
                 }
             }
         }

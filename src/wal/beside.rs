@@ -1,24 +1,20 @@
 //! Threads for work beside the loop that nobody waits for in the usual course: spare segments and snapshots.
 //!
-//! They are nice (10, which on Linux is a thread's own): on a full core the loop gets nine tenths of it and they the rest.
-//! With a fair share for them the slowest of 1,000 submits took 1.6 to 1.8 times as long while snapshots were written, and so
-//! it takes 0.95 to 1.2 times.
+//! They run at niceness 10, which on Linux is a thread's own. On a full core the loop gets nine tenths of it. With
+//! equal shares the slowest of 1,000 submits took 1.6 to 1.8 times as long while a snapshot was written; so it takes
+//! 0.95 to 1.2 times.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
 const NICENESS: i32 = 10;
 
-/// Starts one.
-///
-/// # Errors
-/// What the system says when there is no thread to be had.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(move || {
-        // Nobody is refused less than they have; and if so, work is done at the usual priority.
+        // This is never refused in practice; if it is, the work is done at the usual priority.
         let _ = rustix::process::nice(NICENESS);
         run()
     })

@@ -12,11 +12,11 @@ use std::str::FromStr;
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, fstatfs};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::WalError;
-use super::mmap::{map_segment, map_to_read};
+use super::device::mapped::{map_segment, map_to_read};
+use super::device::pwrite::plain_segment;
+use super::device::{LogDevice, NewFile, Payload, SegmentWriter};
+use super::error::WalError;
 use super::names::LOCK;
-use super::pwrite::plain_segment;
-use super::storage::{LogDevice, NewFile, Payload, SegmentWriter};
 use crate::limits::{BESIDE_BYTES_PER_SYNC, SEGMENT_PAGE_BYTES};
 
 /// Reads `auto`, `map` or `pwrite`.
@@ -33,8 +33,8 @@ impl FromStr for SegmentIo {
     }
 }
 
-/// File systems that write in place, or keep the pages of an allocated file: a store into a map of one always finds
-/// its place. The numbers are those of `linux/magic.h`: ext2 to ext4, XFS, tmpfs.
+/// File systems that write in place, or keep the pages of an allocated file. A store into a map always finds its
+/// place there. The numbers are those of `linux/magic.h`: ext2 to ext4, XFS, tmpfs.
 const SAFE_TO_MAP: [u64; 3] = [0xEF53, 0x5846_5342, 0x0102_1994];
 
 /// The largest page that Linux uses on any machine.
@@ -46,9 +46,7 @@ pub enum SegmentIo {
     /// Through a map where that is safe on a full disk, else by `pwrite`.
     #[default]
     Auto,
-    /// Through a map.
     Map,
-    /// By `pwrite`.
     Pwrite,
 }
 
@@ -93,7 +91,6 @@ impl DirLock {
     }
 }
 
-/// A directory that holds a log.
 #[derive(Debug)]
 pub struct DirDevice {
     path: PathBuf,
@@ -104,7 +101,7 @@ pub struct DirDevice {
 }
 
 impl DirDevice {
-    /// Opens a directory.
+    /// Opens one that is there.
     ///
     /// # Errors
     /// What the system says.
@@ -124,30 +121,18 @@ impl DirDevice {
         Ok(DirDevice { path: path.to_owned(), dir, mapped, is_locked: false })
     }
 
-    /// The same, where this process is the one that may write: files can be looked at in place.
+    /// The same, in the hands of the one process that may write: files can be looked at in place.
     #[must_use]
     pub fn locked(self, _lock: &DirLock) -> DirDevice {
         DirDevice { is_locked: true, ..self }
     }
 
-    /// Whether segments are written through a map.
-    #[must_use]
     pub fn is_mapped(&self) -> bool {
         self.mapped
     }
 
-    /// Up to `bytes` of a file from `offset` on; fewer only at its end.
-    pub(super) fn read_piece(&self, name: &str, offset: u32, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.path_of(name))?;
-        file.seek(SeekFrom::Start(u64::from(offset)))?;
-        let mut piece = Vec::with_capacity(bytes);
-        file.take(bytes as u64).read_to_end(&mut piece)?;
-        Ok(piece)
-    }
-
-    /// Opens a file such that what is read of it does not come into the page cache in large folios by read-ahead: a folio is
-    /// dirty as a whole, and each sync of a small record in a segment that is written on, or used again, would write all
-    /// of it.
+    /// Opens a file without read-ahead, which would bring it into the page cache in large folios. A folio is dirty as
+    /// a whole, so each sync of a small record would write all of it, once the segment is written on or used again.
     fn open_to_read(&self, name: &str) -> io::Result<File> {
         let file = File::open(self.path_of(name))?;
         fadvise(&file, 0, None, Advice::Random)?;
@@ -178,8 +163,12 @@ impl LogDevice for DirDevice {
         Ok(())
     }
 
-    fn reader(&self, name: &str) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(File::open(self.path_of(name))?))
+    fn read_piece(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut file = self.open_to_read(name)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut piece = Vec::with_capacity(bytes);
+        file.take(bytes as u64).read_to_end(&mut piece)?;
+        Ok(piece)
     }
 
     fn view(&self, name: &str) -> io::Result<Payload> {
@@ -196,7 +185,8 @@ impl LogDevice for DirDevice {
 
     fn distrust(&self, name: &str, from: u32) -> io::Result<()> {
         let file = File::open(self.path_of(name))?;
-        // Pages that are still to be written would stay: they are written first. So would one that is given up in part.
+        // Pages that are not written yet would stay, so they are written first. A page that is given up in part would
+        // stay too.
         file.sync_data()?;
         let page_start = from - from % SYSTEM_PAGE_BYTES_MAX;
         fadvise(&file, u64::from(page_start), None, Advice::DontNeed)?;

@@ -1,24 +1,24 @@
-//! Following a log that a daemon writes: what was appended since the last look, across new segments, segments that were
-//! given up, and a daemon that was started again. Only files are read, piece by piece, and nothing is changed.
+//! Following a log that a daemon writes: what was appended since the last look, across new segments, segments that
+//! were given up, and a daemon that was started again. Only files are read, piece by piece, and nothing is changed.
 //!
 //! A record that is half written fails its checksum and is looked at again the next time.
 
 use std::io;
 
+use super::device::LogDevice;
 use super::dir::DirDevice;
+use super::error::WalError;
 use super::names;
-use super::reader::scan_from;
-use super::record::{Record, Stamp};
-use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::storage::LogDevice;
-use super::{TERMINATOR_BYTES, WalError};
+use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::segment::reader::scan_from;
+use super::segment::record::{Record, Stamp, TERMINATOR_BYTES};
 use crate::ids::Lsn;
 use crate::limits::GROUP_BYTES_MAX;
 
 /// Bytes that are read at once, unless a group is longer.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// How often a segment is looked at that has a name but no header: a daemon writes that right after the name.
+/// How often a segment without a header is looked at. A daemon writes the header right after it has named the file.
 const HEADER_LOOKS_MAX: u32 = 50;
 
 /// Where a reader stands in a log.
@@ -27,12 +27,12 @@ pub struct Follower<'d> {
     device: &'d DirDevice,
     /// The next record that is wanted.
     from: Lsn,
-    place: Option<Place>,
+    place: Option<Reached>,
     header_looks: u32,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Reached {
     first: Lsn,
     stamp: Stamp,
     at: u32,
@@ -42,13 +42,12 @@ struct Place {
 
 impl<'d> Follower<'d> {
     /// Of the log in this directory, from this LSN on.
-    #[must_use]
     pub fn new(device: &'d DirDevice, from: Lsn) -> Follower<'d> {
         Follower { device, from, place: None, header_looks: 0 }
     }
 
-    /// Visits every whole group that is there by now, in order. A record's place is not that in its segment. Returns the
-    /// runs of records, first and last, that are no longer there.
+    /// Visits every whole group that is there by now, in order. Where a record says its body lies is no place in the
+    /// segment here. Returns the runs of records, first and last, that are no longer there.
     ///
     /// # Errors
     /// `Io`, `Header` or `Segment`; the visitor's as it is.
@@ -58,7 +57,7 @@ impl<'d> Follower<'d> {
     ) -> Result<Vec<(Lsn, Lsn)>, E> {
         let mut given_up = Vec::new();
         loop {
-            // Listed before the segment is read on: when a later one is there by then, this one is complete.
+            // Listed before the segment is read on: if a later one is there, this one is complete.
             let Some(first) = self.next_segment()? else {
                 self.read_on(&mut visit)?;
                 return Ok(given_up);
@@ -69,7 +68,7 @@ impl<'d> Follower<'d> {
                 given_up.push((self.from, Lsn(first.0 - 1)));
                 self.from = first;
             }
-            self.place = Some(Place { first, stamp, at: SEGMENT_HEADER_BYTES as u32, next: first });
+            self.place = Some(Reached { first, stamp, at: SEGMENT_HEADER_BYTES as u32, next: first });
         }
     }
 
@@ -93,7 +92,7 @@ impl<'d> Follower<'d> {
         let name = names::segment(place.first);
         let mut bytes = PIECE_BYTES;
         loop {
-            let piece = match self.device.read_piece(&name, place.at, bytes) {
+            let piece = match self.device.read_piece(&name, u64::from(place.at), bytes) {
                 // It was given up after all of it was dead.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 piece => piece.map_err(WalError::io(format!("reading segment {name}")))?,
@@ -101,7 +100,8 @@ impl<'d> Follower<'d> {
             let from = self.from;
             let end = scan_from(&piece, 0, place.stamp, place.next, &mut |record| {
                 if record.head.lsn >= from { visit(record) } else { Ok(()) }
-            })?;
+            })?
+            .known(place.first)?;
             place.at += end.offset;
             place.next = end.next_lsn;
             self.from = self.from.max(place.next);
@@ -131,7 +131,8 @@ impl<'d> Follower<'d> {
                 let why = "its header names another LSN than its name".to_owned();
                 WalError::Segment { segment: first, why }
             }
-            Err(fault) => WalError::Header { segment: first, fault },
+            Err(fault) if fault.is_later() => return Err(WalError::header(first, fault)),
+            Err(fault) => WalError::header(first, fault),
         };
         self.header_looks += 1;
         if self.header_looks > HEADER_LOOKS_MAX { Err(error) } else { Ok(None) }

@@ -21,65 +21,51 @@ const ROOM: &str = ".room";
 const BEING_MADE: &str = ".tmp";
 
 /// The name of the segment that begins with this LSN.
-#[must_use]
 pub fn segment(first: Lsn) -> String {
     format!("{first:020}{SEGMENT}")
 }
 
 /// The name of the snapshot that ends with this LSN.
-#[must_use]
 pub fn snapshot(lsn: Lsn) -> String {
     format!("{lsn:020}{SNAPSHOT}")
 }
 
-/// The name of a spare.
-#[must_use]
 pub fn spare(number: u64) -> String {
     format!("{number:08}{SPARE}")
 }
 
 /// The name of a spare that is allocated and not written yet.
-#[must_use]
 pub fn room(number: u64) -> String {
     format!("{number:08}{ROOM}")
 }
 
 /// The name of a file while it is being made.
-#[must_use]
 pub fn being_made(name: &str) -> String {
     format!("{name}{BEING_MADE}")
 }
 
 /// The LSNs of the segments among these names, ascending.
-#[must_use]
 pub fn segments(names: &[String]) -> Vec<Lsn> {
     lsns(names, SEGMENT)
 }
 
 /// The LSNs of the snapshots among these names, ascending.
-#[must_use]
 pub fn snapshots(names: &[String]) -> Vec<Lsn> {
     lsns(names, SNAPSHOT)
 }
 
 /// Whether a daemon that is gone was making this, so that nothing in it counts.
-#[must_use]
 pub fn is_being_made(name: &str) -> bool {
     name.ends_with(BEING_MADE)
 }
 
-/// The number of a spare.
-#[must_use]
 pub fn spare_number(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SPARE)?;
-    digits.parse().ok().filter(|number| spare(*number) == name)
+    name.strip_suffix(SPARE)?.parse().ok().filter(|number| spare(*number) == name)
 }
 
 /// The number of a spare that is allocated and not written yet.
-#[must_use]
 pub fn room_number(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(ROOM)?;
-    digits.parse().ok().filter(|number| room(*number) == name)
+    name.strip_suffix(ROOM)?.parse().ok().filter(|number| room(*number) == name)
 }
 
 fn lsns(names: &[String], suffix: &str) -> Vec<Lsn> {

@@ -1,107 +1,24 @@
-//! Opening a log: the newest snapshot is taken in, the rest is replayed, the end is mended, and what a killed daemon had
-//! not synced is made durable before it is told.
+//! Opening a log. The newest snapshot is taken in, the rest is replayed, and the end is mended. What a killed daemon
+//! had not synced is made durable before it is told.
 
 use std::sync::Arc;
 
-use super::error::ADVICE;
-use super::mend::mend;
+use super::append::{HeldSegment, Wal, WalConfig, begin_segment};
+use super::device::LogDevice;
+use super::error::WalError;
 use super::names;
-use super::record::{Record, Stamp};
-use super::recover::{Examined, FoundSegment, Progress, examine};
-use super::snapshots::{self, Covered, Loaded};
-use super::spare::Spares;
-use super::storage::{LogDevice, SegmentWriter};
-use super::sync::SyncRequest;
-use super::{HeldSegment, Wal, WalError};
+use super::recovery::found::{Examined, FoundSegment};
+use super::recovery::mend::mend;
+use super::recovery::replay::{Inspected, inspect};
+use super::recovery::salvage::Salvage;
+use super::recovery::{Progress, Restore};
+use super::segment::Covered;
+use super::segment::header::SegmentHeader;
+use super::segment::spares::Spares;
+use super::segment::writer::RecordWriter;
 use crate::ids::Lsn;
+use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES};
 use crate::time::Timestamp;
-
-/// Settings of a log.
-#[derive(Clone, Copy, Debug)]
-pub struct WalConfig {
-    /// Size of the segments to come; one that is there may have another.
-    pub segment_bytes: u32,
-    /// Id of a log that is begun.
-    pub log_id: u128,
-    /// Whether spares and snapshots are made by threads beside the loop, or each step at once.
-    pub beside: bool,
-}
-
-/// What is rebuilt from a log.
-pub trait Restore {
-    /// Takes a block of the snapshot, in the order in which they were written.
-    ///
-    /// # Errors
-    /// `Replay` when it cannot be understood.
-    fn block(&mut self, kind: u32, body: &[u8]) -> Result<(), WalError>;
-
-    /// The snapshot is complete: it was begun at this moment, and holds everything up to this LSN.
-    ///
-    /// # Errors
-    /// `Replay` when it does not fit together.
-    fn loaded(&mut self, lsn: Lsn, at: Timestamp) -> Result<(), WalError>;
-
-    /// Takes the next record.
-    ///
-    /// # Errors
-    /// `Replay` when it does not fit what came before.
-    fn record(&mut self, record: &Record<'_>) -> Result<(), WalError>;
-}
-
-/// What a directory holds, read and judged; nothing was changed.
-#[derive(Debug)]
-pub(super) struct Inspected {
-    pub(super) examined: Examined,
-    pub(super) snapshot: Option<Lsn>,
-    pub(super) damaged_snapshots: Vec<WalError>,
-}
-
-/// Reads everything and rebuilds the state; nothing is changed.
-pub(super) fn inspect(
-    device: &dyn LogDevice,
-    progress: &Progress,
-    restore: &mut dyn Restore,
-) -> Result<Inspected, WalError> {
-    expect_all(device, progress)?;
-    let (snapshot, mut damaged_snapshots) = snapshots::newest(device)?;
-    let examined = match examine(device, snapshot.as_ref(), progress, restore) {
-        // Without its snapshot the log has no beginning: the snapshot is what has to be mended.
-        Err(WalError::Missing { .. }) if snapshot.is_none() && !damaged_snapshots.is_empty() => {
-            let mut newest = damaged_snapshots.swap_remove(0);
-            if let WalError::Snapshot { why, .. } = &mut newest {
-                *why = format!("{why}, and nothing else here can stand in for it. {ADVICE}");
-            }
-            return Err(newest);
-        }
-        outcome => outcome?,
-    };
-    Ok(Inspected { examined, snapshot: snapshot.map(|loaded| loaded.lsn), damaged_snapshots })
-}
-
-/// Counts what will be read.
-fn expect_all(device: &dyn LogDevice, progress: &Progress) -> Result<(), WalError> {
-    let listed = device.names().map_err(WalError::io("listing the data directory"))?;
-    let segments = names::segments(&listed).into_iter().map(names::segment);
-    let newest = names::snapshots(&listed).into_iter().rev().take(1).map(names::snapshot);
-    for name in segments.chain(newest) {
-        progress.expect(device.bytes(&name).map_err(WalError::io(format!("looking at {name}")))?);
-    }
-    Ok(())
-}
-
-/// Hands a snapshot's blocks over.
-pub(super) fn take_in(
-    snapshot: Option<&Loaded>,
-    progress: &Progress,
-    restore: &mut dyn Restore,
-) -> Result<(), WalError> {
-    let Some(snapshot) = snapshot else { return Ok(()) };
-    for (kind, body) in snapshot.blocks() {
-        restore.block(kind, body)?;
-        progress.read(body.len());
-    }
-    restore.loaded(snapshot.lsn, snapshot.at)
-}
 
 impl Wal {
     /// Opens a log, rebuilds the state, and makes the log ready to append. A log that is not there is begun.
@@ -133,48 +50,24 @@ impl Wal {
         Wal::go_on(device, config, &examined)
     }
 
+    /// Goes on behind the newest record that was found.
     fn go_on(device: Arc<dyn LogDevice>, config: WalConfig, found: &Examined) -> Result<Wal, WalError> {
-        let mut segments = Vec::new();
-        let mut writer = None;
-        for FoundSegment { header, end, crc, next_lsn } in &found.segments {
-            let name = names::segment(header.first_lsn);
-            let opened = device.open(&name, *end).map_err(WalError::io(format!("opening segment {name}")))?;
-            // What a killed daemon had written but not synced is told from now on, so it is made durable first.
-            if *next_lsn > found.durable {
-                opened.shared().sync().map_err(WalError::io("syncing the recovered log"))?;
-            }
-            let covered = Covered {
-                epoch: header.epoch,
-                first: header.first_lsn,
-                next: *next_lsn,
-                end: *end,
-                crc: *crc,
-            };
-            segments.push(HeldSegment { covered, shared: opened.shared(), dead_at: None });
-            writer = Some(opened);
-        }
-        device.sync_names().map_err(WalError::io("syncing the data directory"))?;
-        let listed = device.names().map_err(WalError::io("listing the snapshots"))?;
-        let snapshots = names::snapshots(&listed);
+        let last = found.segments.last().expect("at least one segment was found");
+        let (segments, newest) = open_segments(&*device, found)?;
+        let (snapshots, snapshot_bytes) = list_snapshots(&*device)?;
         let base = snapshots.last().copied().unwrap_or_default();
-        let snapshot_bytes = snapshots.last().map_or(Ok(0), |lsn| device.bytes(&names::snapshot(*lsn)));
-        let snapshot_bytes = snapshot_bytes.map_err(WalError::io("looking at the newest snapshot"))?;
         let behind = found.segments.iter().filter(|segment| segment.next_lsn.0 - 1 > base.0);
         let written_bytes = behind.map(|segment| u64::from(segment.end)).sum();
-        let last = found.segments.last().expect("at least one segment was found");
-        let writer = writer.expect("at least one segment was found");
-        let empty = Wal::empty(device, config, writer)?;
-        // A spare may have been the next segment for a while, until a power cut took that name back: the epoch that it
-        // got then, which nothing else tells of, is not given again.
+        let spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside)
+            .map_err(WalError::io("looking for spare segments"))?;
+        // A spare may have been the next segment for a while, until a power cut took that name back. Nothing else
+        // tells of the epoch that it had then.
         let last_epoch =
-            empty.spares.last_epoch(found.last_epoch).map_err(WalError::io("looking at a spare segment"))?;
+            spares.last_epoch(found.last_epoch).map_err(WalError::io("looking at a spare segment"))?;
         let mut wal = Wal {
             log_id: last.header.log_id,
-            stamp: last.header.stamp(),
             last_epoch,
             segments,
-            end: last.end,
-            last_crc: last.crc,
             next_lsn: found.next_lsn,
             durable: Lsn(found.next_lsn.0 - 1),
             vouched: found.durable,
@@ -182,7 +75,7 @@ impl Wal {
             snapshots,
             snapshot_bytes,
             written_bytes,
-            ..empty
+            ..Wal::empty(device, config, newest, spares)
         };
         if found.mending.cuts() {
             wal.go_on_after_cut()?;
@@ -190,7 +83,8 @@ impl Wal {
         Ok(wal)
     }
 
-    /// After a cut the log goes on in a fresh segment, if there is space for one; the cut one is clean to its end, too.
+    /// After a cut the log goes on in a fresh segment, if there is space for one. Else it goes on in the cut one,
+    /// which is clean to its end.
     fn go_on_after_cut(&mut self) -> Result<(), WalError> {
         match self.roll() {
             Err(WalError::Full) => {
@@ -199,16 +93,12 @@ impl Wal {
             }
             outcome => {
                 outcome?;
-                let sync = self.sync_request().map(SyncRequest::run);
-                sync.map_or(Ok(()), |outcome| self.synced(&outcome))
+                self.sync_now()
             }
         }
     }
 
     /// Begins a log whose first record gets the LSN `first`.
-    ///
-    /// # Errors
-    /// `Io`.
     pub(super) fn begin(
         device: Arc<dyn LogDevice>,
         config: WalConfig,
@@ -218,48 +108,44 @@ impl Wal {
         let making = || WalError::io("making the first log segment");
         let mut spares =
             Spares::new(Arc::clone(&device), config.segment_bytes, config.beside).map_err(making())?;
-        let last_epoch = spares.last_epoch(last_epoch).map_err(making())?;
+        let epoch = spares.last_epoch(last_epoch).map_err(making())? + 1;
         let spare = spares.take().map_err(making())?;
-        let name = names::segment(first);
-        device.rename(&spare.name, &name).map_err(WalError::io("naming the first log segment"))?;
-        let writer = device.open(&name, 0).map_err(WalError::io("opening the first log segment"))?;
+        let durable = Lsn(first.0 - 1);
+        let header = SegmentHeader {
+            log_id: config.log_id,
+            epoch,
+            segment_bytes: config.segment_bytes,
+            first_lsn: first,
+            durable,
+            before_end: 0,
+            before_crc: 0,
+            used_before: spare.used_before,
+        };
+        let newest = begin_segment(&*device, &spare, &header)?;
         let mut wal = Wal {
             log_id: config.log_id,
-            stamp: Stamp::new(config.log_id, last_epoch),
-            last_epoch,
+            last_epoch: epoch,
+            segments: vec![HeldSegment::begun(&newest, first)],
             next_lsn: first,
-            durable: Lsn(first.0 - 1),
-            spares,
-            ..Wal::empty(device, config, writer)?
+            durable,
+            vouched: durable,
+            mark_unsynced: true,
+            ..Wal::empty(device, config, newest, spares)
         };
-        wal.write_header(spare.used_before)?;
-        wal.mark_unsynced = true;
-        let sync = wal.sync_request().map(SyncRequest::run);
-        if let Some(outcome) = sync {
-            wal.synced(&outcome)?;
-        }
+        wal.sync_now()?;
         Ok(wal)
     }
 
-    fn empty(
-        device: Arc<dyn LogDevice>,
-        config: WalConfig,
-        writer: Box<dyn SegmentWriter>,
-    ) -> Result<Wal, WalError> {
-        let spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside)
-            .map_err(WalError::io("looking for spare segments"))?;
-        Ok(Wal {
+    fn empty(device: Arc<dyn LogDevice>, config: WalConfig, newest: RecordWriter, spares: Spares) -> Wal {
+        Wal {
             spares,
             room_ahead: u64::from(config.segment_bytes) / 2,
             device,
             config,
             log_id: 0,
-            stamp: Stamp::new(0, 0),
             last_epoch: 0,
             segments: Vec::new(),
-            writer,
-            end: 0,
-            last_crc: 0,
+            newest,
             next_lsn: Lsn(1),
             durable: Lsn(0),
             unsynced: Vec::new(),
@@ -272,7 +158,50 @@ impl Wal {
             snapshots: Vec::new(),
             snapshot_bytes: 0,
             written_bytes: 0,
-            scratch: Vec::new(),
-        })
+        }
     }
+}
+
+/// Opens the segments that were found, and the newest one to be written.
+fn open_segments(
+    device: &dyn LogDevice,
+    found: &Examined,
+) -> Result<(Vec<HeldSegment>, RecordWriter), WalError> {
+    let mut segments = Vec::new();
+    let mut newest = None;
+    for FoundSegment { header, end, crc, next_lsn } in &found.segments {
+        let name = names::segment(header.first_lsn);
+        let opened = device.open(&name, *end).map_err(WalError::io(format!("opening segment {name}")))?;
+        // What a killed daemon had not synced will be told from now on.
+        if *next_lsn > found.durable {
+            opened.shared().sync().map_err(WalError::io("syncing the recovered log"))?;
+        }
+        let (epoch, first) = (header.epoch, header.first_lsn);
+        let covered = Covered { epoch, first, next: *next_lsn, end: *end, crc: *crc };
+        segments.push(HeldSegment { covered, shared: opened.shared(), dead_at: None });
+        newest = Some(RecordWriter::go_on(opened, header.stamp(), *end, *crc));
+    }
+    device.sync_names().map_err(WalError::io("syncing the data directory"))?;
+    Ok((segments, newest.expect("at least one segment was found")))
+}
+
+/// The snapshots that are kept, and the size of the newest.
+fn list_snapshots(device: &dyn LogDevice) -> Result<(Vec<Lsn>, u64), WalError> {
+    let snapshots = names::snapshots(&device.names().map_err(WalError::io("listing the snapshots"))?);
+    let bytes = snapshots.last().map_or(Ok(0), |lsn| device.bytes(&names::snapshot(*lsn)));
+    Ok((snapshots, bytes.map_err(WalError::io("looking at the newest snapshot"))?))
+}
+
+/// Begins a log in an empty directory that goes on behind another. Its LSNs and epochs are above all that were ever
+/// in use there.
+///
+/// # Errors
+/// `Io`.
+pub fn begin_behind(device: Arc<dyn LogDevice>, salvage: &Salvage) -> Result<Wal, WalError> {
+    let fits = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&salvage.segment_bytes)
+        && (salvage.segment_bytes as usize).is_multiple_of(SEGMENT_PAGE_BYTES);
+    let segment_bytes = if fits { salvage.segment_bytes } else { SEGMENT_BYTES_DEFAULT };
+    let config = WalConfig { segment_bytes, log_id: salvage.log_id, beside: false };
+    let first = Lsn(salvage.last_read.0 + salvage.unread_records + 1);
+    Wal::begin(device, config, first, salvage.last_epoch)
 }

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::segment::SEGMENT_HEADER_BYTES;
-use super::{Wal, WalError};
+use super::append::Wal;
+use super::error::WalError;
+use super::segment::header::SEGMENT_HEADER_BYTES;
 use crate::limits::RESERVE_BYTES;
 use crate::time::{Millis, Timestamp};
 
@@ -11,7 +12,7 @@ use crate::time::{Millis, Timestamp};
 pub(super) const SPARE_RETRY: Millis = Millis(500);
 
 impl Wal {
-    /// Whether `bytes` of new jobs may be accepted, such that `reserved` bytes are left for what happens to accepted
+    /// Whether `bytes` of new jobs may be accepted. `reserved` bytes have to be left for what happens to accepted
     /// jobs, these among them, and a fixed reserve for what cannot be foreseen.
     ///
     /// # Errors
@@ -25,8 +26,8 @@ impl Wal {
         Ok(())
     }
 
-    /// Makes as many spares as it takes to keep this many bytes, or as there is space for: before the daemon serves, so that
-    /// nobody has to wait for them.
+    /// Makes as many spares as it takes to keep this many bytes, or as there is space for. To be called before the
+    /// daemon serves: then nobody has to wait for them.
     ///
     /// # Errors
     /// `Io`, but for a lack of space.
@@ -41,7 +42,7 @@ impl Wal {
         Ok(())
     }
 
-    /// Says how many bytes are to be kept, so that as many spares are made, or removed.
+    /// Says how many bytes are to be kept. Spares are made, or removed, as it takes.
     pub fn want_room(&mut self, reserved: u64) {
         let kept = reserved + self.fixed_reserve();
         // Made ahead of need: jobs come faster than segments.
@@ -62,18 +63,12 @@ impl Wal {
         Ok(())
     }
 
-    /// Whether a spare could not be made for want of space.
-    pub(super) fn is_short_of_space(&self) -> bool {
-        self.spare_retry_at > Timestamp(0)
-    }
-
     /// Whether there is anything for [`Wal::proceed`] to do, other than to try again what failed.
-    #[must_use]
     pub fn is_making_room(&self) -> bool {
         self.spares.is_busy(self.is_spare_urgent()) && self.spare_retry_at == Timestamp(0)
     }
 
-    /// Whether the next spare is made now: what is left of the newest segment is no longer enough to be ahead of need.
+    /// Whether the next spare is made now: too little is left of the newest segment.
     fn is_spare_urgent(&self) -> bool {
         !self.has_room(0, self.room_ahead)
     }
@@ -104,7 +99,7 @@ impl Wal {
         u64::from(RESERVE_BYTES.min(self.config.segment_bytes / 4))
     }
 
-    /// Bytes of a fresh segment that can be counted on: a group that does not fit at its end leaves some unused.
+    /// Bytes of a fresh segment that can be counted on. A group that does not fit at its end leaves some unused.
     fn usable_bytes(&self) -> u64 {
         u64::from(self.config.segment_bytes) * 15 / 16 - SEGMENT_HEADER_BYTES as u64
     }
@@ -115,14 +110,14 @@ impl Wal {
 
     pub(super) fn has_room(&self, bytes: u64, kept: u64) -> bool {
         let ready = self.spares.count() as u64 * self.usable_bytes();
-        let free = self.free_bytes() as u64;
+        let free = self.newest.free_bytes() as u64;
         // What does not fit into the newest segment leaves its end unused.
         let left = if bytes <= free { free + ready } else { ready };
         bytes + kept <= left
     }
 
-    /// Waits for a spare that is nearly there in the usual course; but once one could not be made, tries again
-    /// beside the loop, and says no until it is there.
+    /// Waits for a spare: it is usually there in a moment. Once one could not be made, that is tried again beside the
+    /// loop, and the answer is no until it is there.
     fn wait_for_spare(&mut self, wanted: usize, now: Timestamp) -> Result<(), WalError> {
         if self.spare_retry_at == Timestamp(0) {
             self.spares.want(wanted.max(self.spares.count() + 1));

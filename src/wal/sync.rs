@@ -1,5 +1,5 @@
-//! Making the log durable beside the loop: a request says what to sync and which LSN is durable then; a helper
-//! thread carries requests out one at a time and touches nothing else.
+//! Making the log durable beside the loop. A request says what to sync, and which LSN is durable then. A helper
+//! thread carries out one request at a time, and touches nothing else.
 //!
 //! The first sync that fails is the last: its outcome goes to the master, which stops.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 
-use super::storage::{LogDevice, Segment};
+use super::device::{LogDevice, SharedFile};
 use crate::ids::Lsn;
 use crate::planted::{Bug, is_planted};
 
@@ -16,9 +16,9 @@ use crate::planted::{Bug, is_planted};
 #[derive(Debug)]
 pub struct SyncRequest {
     pub(super) lsn: Lsn,
-    pub(super) newest: Arc<dyn Segment>,
+    pub(super) newest: Arc<dyn SharedFile>,
     /// Segments before it that no sync has covered.
-    pub(super) full: Vec<Arc<dyn Segment>>,
+    pub(super) full: Vec<Arc<dyn SharedFile>>,
     /// Set when a segment was made since the last sync.
     pub(super) names: Option<Arc<dyn LogDevice>>,
 }
@@ -28,12 +28,10 @@ pub struct SyncRequest {
 pub struct SyncOutcome {
     /// Everything up to this is durable, if it worked.
     pub lsn: Lsn,
-    /// Whether it worked.
     pub result: io::Result<()>,
 }
 
 impl SyncRequest {
-    /// Carries the request out.
     #[must_use]
     pub fn run(self) -> SyncOutcome {
         let segments = self.full.iter().chain([&self.newest]).try_for_each(|segment| segment.sync());
@@ -59,7 +57,7 @@ impl SyncThread {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(wake: impl Fn() + Send + 'static) -> io::Result<SyncThread> {
-        // One sync is under way at a time. Channels of fixed room allocate nothing for it.
+        // One sync is under way at a time, so channels of fixed room are enough, and nothing is allocated.
         let (requests, todo) = mpsc::sync_channel::<SyncRequest>(1);
         let (done, outcomes) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name(String::from("falcon-sync")).spawn(move || {
@@ -73,14 +71,12 @@ impl SyncThread {
         Ok(SyncThread { requests: Some(requests), outcomes, thread: Some(thread) })
     }
 
-    /// Hands a request over.
     pub fn submit(&self, request: SyncRequest) {
         let sent = self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
         assert!(sent, "the sync thread lives as long as this");
     }
 
     /// The outcome of the request, if it is there.
-    #[must_use]
     pub fn outcome(&self) -> Option<SyncOutcome> {
         self.outcomes.try_recv().ok()
     }

@@ -15,7 +15,7 @@ use super::source::JobSource;
 use crate::client::{ClientError, Job};
 use crate::ids::LeaseId;
 use crate::limits::{HEARTBEAT_MS, ITEMS_MAX};
-use crate::protocol::{HeldLease, LeaseStatus};
+use crate::protocol::{HeldLease, LeaseStatus, Stage};
 
 /// Pause after a heartbeat that was not answered.
 const RETRY: Duration = Duration::from_millis(200);
@@ -51,7 +51,7 @@ impl Held {
     pub fn keep(&self, job: &Job, cancel: Arc<Cancel>) {
         let interval = Duration::from_millis(HEARTBEAT_MS).min(job.lease_length / 3);
         let held = HeldJob {
-            held: HeldLease { job: job.id, lease: job.lease },
+            held: HeldLease { job: job.id, lease: job.lease, stage: Stage::Begun },
             interval,
             next_beat: Instant::now() + interval,
             cancel,
@@ -125,7 +125,7 @@ impl Held {
         for (status, named) in statuses.iter().zip(named) {
             let Some(held) = state.leases.get_mut(&named.lease) else { continue };
             held.next_beat = sent_at + held.interval;
-            if !status.stop {
+            if !status.is_stop() {
                 held.cancel.extend_to(sent_at + Duration::from_millis(u64::from(status.remaining_ms)));
             } else if !held.reporting && held.cancel.reason().is_none() {
                 log::warn!("job {}: its lease {} is lost", named.job, named.lease);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::handler::Outcome;
 use super::source::JobSource;
 use crate::client::{ClientError, Job};
-use crate::protocol::{AckItem, ErrorCode, FailItem, ReleaseItem};
+use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, ReleaseItem};
 
 /// Pause after a first call that did not get through; doubled with each further one.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -24,7 +24,7 @@ pub fn send(
 ) -> Result<Option<ErrorCode>, ClientError> {
     let (id, lease) = (job.id, job.lease);
     let statuses = match outcome {
-        Outcome::Done(result) => source.ack(AckItem { job: id, lease, result }),
+        Outcome::Done(result) => source.ack(AckItem { job: id, lease, result, ..AckItem::default() }),
         Outcome::Failed { for_good, error } => {
             source.fail(FailItem { job: id, lease, for_good: *for_good, error })
         }
@@ -33,5 +33,5 @@ pub fn send(
             source.release(ReleaseItem { job: id, lease, delay_ms: NOT_BEGUN_DELAY_MS })
         }
     }?;
-    Ok(statuses.first().and_then(|status| status.refused))
+    Ok(statuses.first().and_then(ItemStatus::refused))
 }

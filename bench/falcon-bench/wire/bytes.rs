@@ -31,9 +31,14 @@ impl<'b> Fields<'b> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    pub fn text8(&mut self) -> Result<&'b [u8], String> {
-        let count = self.u8()?;
+    pub fn text(&mut self) -> Result<&'b [u8], String> {
+        let count = self.u16()?;
         self.bytes(count.into())
+    }
+
+    /// FalconQueue's mark that no extras follow.
+    pub fn no_extras(&mut self) -> Result<(), String> {
+        if self.u8()? == 0 { Ok(()) } else { Err("there are extras that nobody asked for".into()) }
     }
 
     pub fn end(&self) -> Result<(), String> {

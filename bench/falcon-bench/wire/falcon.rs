@@ -15,8 +15,10 @@ const HEADER_BYTES: usize = 16;
 const LEASE_MS: u32 = 600_000;
 const PRIORITY: u8 = 128;
 /// Bytes of a Job beside its queue and payload.
-const JOB_BYTES: usize = 1 + 1 + 1 + 2 + 8 + 8 + 4;
-const ACK_ITEM_BYTES: usize = 8 + 8 + 4;
+const JOB_BYTES: usize = 2 + 2 + 1 + 2 + 4 + 8 + 1 + 4;
+const ACK_ITEM_BYTES: usize = 8 + 8 + 1 + 4;
+/// No extras follow.
+const NO_EXTRAS: u8 = 0;
 
 pub struct Falcon {
     queue: &'static str,
@@ -43,6 +45,7 @@ impl Falcon {
                     if fields.u8()? != 0 {
                         return Err("a submit without a key was taken for a duplicate".into());
                     }
+                    fields.no_extras()?;
                 }
                 seen.submits += 1;
             }
@@ -55,6 +58,7 @@ impl Falcon {
             ACK => {
                 for _ in 0..fields.u16()? {
                     let (job, status) = (fields.u64()?, fields.u16()?);
+                    fields.no_extras()?;
                     if status != 0 {
                         return Err(format!("the ack of job {job} has status {status}"));
                     }
@@ -63,19 +67,23 @@ impl Falcon {
             }
             _ => return Err(format!("reply of kind {kind:#06x}: {}", shown(body))),
         }
+        fields.no_extras()?;
         fields.end()
     }
 
     fn delivery(&mut self, fields: &mut Fields<'_>, seen: &mut Seen) -> Result<(), String> {
         self.held.push((fields.u64()?, fields.u64()?));
-        fields.text8()?;
-        fields.text8()?;
-        fields.u8()?;
+        fields.text()?;
+        fields.text()?;
+        // The settings: priority, attempts, time-out.
+        fields.bytes(1 + 2 + 4)?;
         let attempt = fields.u16()?;
         if attempt != 1 {
             return Err(format!("a job came for the time number {attempt}"));
         }
-        fields.bytes(2 + 8 + 4)?;
+        // How long the lease is, and how long the poll waited.
+        fields.bytes(4 + 4)?;
+        fields.no_extras()?;
         let payload_bytes = fields.u32()?;
         seen.deliver(fields.bytes(payload_bytes as usize)?)
     }
@@ -88,11 +96,17 @@ fn header(body_bytes: usize, kind: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&u64::from(kind).to_le_bytes());
 }
 
-/// Hello and a request without a body.
+fn put_text(text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text);
+}
+
+/// Hello and a request without fields.
 pub fn request(kind: u16) -> Vec<u8> {
     let mut out = Vec::new();
     Falcon::new("", 1).greet(&mut out);
-    header(0, kind, &mut out);
+    header(1, kind, &mut out);
+    out.push(NO_EXTRAS);
     out
 }
 
@@ -103,10 +117,17 @@ pub fn stats() -> (Vec<u8>, fn(&[u8]) -> Result<Option<(u64, u64)>, String>) {
         while let Some(frame) = whole_frame(input)? {
             let mut fields = Fields(frame.body);
             if frame.kind == STATS | REPLY_BIT {
-                fields.bytes(8 + 4 + 4 + 8)?;
-                let syncs = fields.u64()?;
-                fields.bytes(8 + 4 + 8)?;
-                return Ok(Some((fields.u64()? + fields.u64()? + fields.u64()?, syncs)));
+                let (mut waiting, mut syncs) = (0, 0);
+                for _ in 0..fields.u16()? {
+                    let (name, value) = (fields.text()?, fields.u64()?);
+                    fields.no_extras()?;
+                    match name {
+                        b"pending" | b"delayed" | b"in_flight" => waiting += value,
+                        b"syncs" => syncs = value,
+                        _ => {}
+                    }
+                }
+                return Ok(Some((waiting, syncs)));
             }
             input = &input[frame.bytes..];
         }
@@ -137,47 +158,54 @@ fn whole_frame(input: &[u8]) -> Result<Option<Frame<'_>>, String> {
 impl Wire for Falcon {
     fn greet(&mut self, out: &mut Vec<u8>) {
         let name = b"bench";
-        header(4 + 2 + 1 + name.len() + 2, HELLO, out);
-        out.extend_from_slice(b"FLCN\x01\x00");
-        out.push(name.len() as u8);
-        out.extend_from_slice(name);
-        out.extend_from_slice(&[0, 0]);
+        header(4 + 2 + 2 + 2 + name.len() + 4 + 8 + 1, HELLO, out);
+        out.extend_from_slice(b"FLCN\x01\x00\x01\x00");
+        put_text(name, out);
+        // No token, no instance.
+        out.extend_from_slice(&[0; 4 + 8]);
+        out.push(NO_EXTRAS);
     }
 
     fn submit(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         let job_bytes = JOB_BYTES + self.queue.len() + batch.payload_bytes;
-        header(2 + batch.count as usize * job_bytes, SUBMIT, out);
+        header(2 + batch.count as usize * job_bytes + 1, SUBMIT, out);
         out.extend_from_slice(&(batch.count as u16).to_le_bytes());
         for number in batch.numbers() {
-            out.push(self.queue.len() as u8);
-            out.extend_from_slice(self.queue.as_bytes());
-            out.extend_from_slice(&[0, PRIORITY]);
-            out.extend_from_slice(&[0; 2 + 8 + 8]);
+            put_text(self.queue.as_bytes(), out);
+            put_text(b"", out);
+            out.push(PRIORITY);
+            // Attempts, time-out and delay.
+            out.extend_from_slice(&[0; 2 + 4 + 8]);
+            out.push(NO_EXTRAS);
             out.extend_from_slice(&(batch.payload_bytes as u32).to_le_bytes());
             batch.put(number, out);
         }
+        out.push(NO_EXTRAS);
     }
 
     fn poll(&mut self, out: &mut Vec<u8>) {
-        header(1 + 1 + self.queue.len() + 2 + 4 + 4, POLL, out);
-        out.extend_from_slice(&[1, self.queue.len() as u8]);
-        out.extend_from_slice(self.queue.as_bytes());
+        header(2 + 2 + self.queue.len() + 2 + 4 + 4 + 1, POLL, out);
+        out.extend_from_slice(&[1, 0]);
+        put_text(self.queue.as_bytes(), out);
         out.extend_from_slice(&self.jobs_max.to_le_bytes());
         out.extend_from_slice(&POLL_WAIT_MS.to_le_bytes());
         out.extend_from_slice(&LEASE_MS.to_le_bytes());
+        out.push(NO_EXTRAS);
     }
 
     fn ack(&mut self, out: &mut Vec<u8>) {
         if self.held.is_empty() {
             return;
         }
-        header(2 + self.held.len() * ACK_ITEM_BYTES, ACK, out);
+        header(2 + self.held.len() * ACK_ITEM_BYTES + 1, ACK, out);
         out.extend_from_slice(&(self.held.len() as u16).to_le_bytes());
         for (job, lease) in self.held.drain(..) {
             out.extend_from_slice(&job.to_le_bytes());
             out.extend_from_slice(&lease.to_le_bytes());
+            out.push(NO_EXTRAS);
             out.extend_from_slice(&[0; 4]);
         }
+        out.push(NO_EXTRAS);
     }
 
     fn decode(&mut self, input: &[u8], seen: &mut Seen, _out: &mut Vec<u8>) -> Result<usize, String> {
@@ -193,8 +221,11 @@ impl Wire for Falcon {
 #[cfg(test)]
 mod tests {
     use falconqueue::ids::{JobId, LeaseId};
+    use falconqueue::job::Settings;
     use falconqueue::protocol::frame::split_frame;
-    use falconqueue::protocol::{AckItem, List, Poll, Request, SubmitJob};
+    use falconqueue::protocol::{
+        Ack, AckItem, Figure, List, Poll, Reply, Request, StatsOk, Submit, SubmitJob,
+    };
 
     use super::super::Delivered;
     use super::super::testing::decoded;
@@ -216,31 +247,24 @@ mod tests {
         for (payload, number) in payloads.iter_mut().zip(batch.numbers()) {
             batch.put(number, payload);
         }
+        let settings = Settings { max_attempts: 0, ..Settings::default() };
         let jobs: Vec<_> = payloads
             .iter()
-            .map(|payload| SubmitJob {
-                queue: "mail",
-                key: "",
-                priority: 128,
-                max_attempts: 0,
-                delay_ms: 0,
-                timeout_ms: 0,
-                payload,
-            })
+            .map(|payload| SubmitJob { queue: "mail", settings, payload, ..SubmitJob::default() })
             .collect();
-        assert_eq!(out, encoded(&Request::Submit(List::lent(&jobs))));
+        assert_eq!(out, encoded(&Submit { jobs: List::lent(&jobs) }.into()));
 
         out.clear();
         wire.poll(&mut out);
         let poll =
             Poll { queues: List::lent(&["mail"]), jobs_max: 7, wait_ms: POLL_WAIT_MS, lease_ms: LEASE_MS };
-        assert_eq!(out, encoded(&Request::Poll(poll)));
+        assert_eq!(out, encoded(&poll.into()));
 
         out.clear();
         wire.held.push((3, 4));
         wire.ack(&mut out);
-        let item = AckItem { job: JobId(3), lease: LeaseId(4), result: b"" };
-        assert_eq!(out, encoded(&Request::Ack(List::lent(&[item]))));
+        let item = AckItem { job: JobId(3), lease: LeaseId(4), ..AckItem::default() };
+        assert_eq!(out, encoded(&Ack { items: List::lent(&[item]) }.into()));
 
         let mut hello = Vec::new();
         wire.greet(&mut hello);
@@ -249,11 +273,12 @@ mod tests {
     }
 
     fn poll_ok(attempt: u8) -> Vec<u8> {
-        let mut body =
-            vec![1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, b'q', 0, 128, attempt, 0, 5, 0];
-        body.extend_from_slice(&[0; 8 + 4]);
+        let mut body = vec![1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, b'q', 0, 0];
+        body.extend_from_slice(&[128, 5, 0, 0, 0, 0, 0, attempt, 0]);
+        body.extend_from_slice(&[0; 4 + 4 + 1]);
         body.extend_from_slice(&[17, 0, 0, 0]);
         Batch { first: 11, count: 1, stamp_ns: 12, payload_bytes: 17 }.put(11, &mut body);
+        body.push(NO_EXTRAS);
         let mut out = Vec::new();
         header(body.len(), POLL | REPLY_BIT, &mut out);
         out.extend_from_slice(&body);
@@ -265,11 +290,11 @@ mod tests {
         let mut bytes = Vec::new();
         header(2, HELLO | REPLY_BIT, &mut bytes);
         bytes.extend_from_slice(&[1, 0]);
-        header(2 + 9, SUBMIT | REPLY_BIT, &mut bytes);
-        bytes.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+        header(2 + 10 + 1, SUBMIT | REPLY_BIT, &mut bytes);
+        bytes.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         bytes.extend_from_slice(&poll_ok(1));
-        header(2 + 10, ACK | REPLY_BIT, &mut bytes);
-        bytes.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        header(2 + 11 + 1, ACK | REPLY_BIT, &mut bytes);
+        bytes.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let (seen, _) = decoded(|| Box::new(Falcon::new("q", 1)), &bytes);
         let delivered = vec![Delivered { number: 11, stamp_ns: 12, payload_bytes: 17 }];
         assert_eq!(seen, Seen { ready: true, submits: 1, polls: 1, acks: 1, delivered });
@@ -283,8 +308,8 @@ mod tests {
                 .expect_err("it is refused")
         };
         let mut lost = Vec::new();
-        header(2 + 10, ACK | REPLY_BIT, &mut lost);
-        lost.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 10, 0]);
+        header(2 + 11 + 1, ACK | REPLY_BIT, &mut lost);
+        lost.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0]);
         assert!(decode(&lost).contains("status 10"));
         assert!(decode(&poll_ok(2)).contains("number 2"));
         let mut error = Vec::new();
@@ -294,16 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn stats_are_those_of_the_page() {
+    fn stats_are_read_by_name() {
         let (_, read) = stats();
+        let named = [("pending", 1), ("syncs", 12), ("later", 99), ("delayed", 2), ("in_flight", 3)];
+        let figures = named.map(|(name, value)| Figure { name, value });
         let mut bytes = Vec::new();
-        header(52 + 24, STATS | REPLY_BIT, &mut bytes);
-        bytes.extend_from_slice(&[0; 24]);
-        bytes.extend_from_slice(&12u64.to_le_bytes());
-        bytes.extend_from_slice(&[0; 20]);
-        for count in [1u64, 2, 3] {
-            bytes.extend_from_slice(&count.to_le_bytes());
-        }
+        let stats = StatsOk { figures: List::lent(&figures), ..StatsOk::default() };
+        Reply::StatsOk(stats).encode(8, &mut bytes);
         assert_eq!(read(&bytes), Ok(Some((6, 12))));
         assert_eq!(read(&bytes[..30]), Ok(None));
     }

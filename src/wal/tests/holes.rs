@@ -215,7 +215,7 @@ fn a_last_segment_of_an_unknown_version_is_refused() {
     let device = unsynced_segments();
     device.damage(Lsn(5), |content| content[8] = 2);
     let error = open(&device).unwrap_err().to_string();
-    assert!(error.contains("version 2"), "{error}");
+    assert!(error.contains("written by a later falcond: it has format version 2"), "{error}");
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_torn_first_record_behind_a_mark_does_not_keep_the_log_from_going_on() {
     wal.roll().unwrap();
     wal.write_record(
         wal.last_lsn(),
-        &Entry { at: Timestamp(1), kind: KIND_MARK, head: &[], tail: &[], more: false },
+        &NewRecord { at: Timestamp(1), kind: KIND_MARK, head: &[], tail: &[], more: false },
     )
     .unwrap();
     append(&mut wal, &[b"torn"]);

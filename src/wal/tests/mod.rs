@@ -1,9 +1,17 @@
 //! The log on a device in memory: what is appended, synced, marked, and found again.
 
 mod holes;
+mod later;
 
+use std::sync::Arc;
+
+use super::device::memory::MemoryDevice;
+use super::error::WalError;
+use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::segment::record::{KIND_MARK, Stamp, encode_start};
 use super::*;
-use crate::time::Millis;
+use crate::ids::Lsn;
+use crate::time::{Millis, Timestamp};
 
 const SEGMENT: u32 = 8192;
 
@@ -41,8 +49,9 @@ fn append(wal: &mut Wal, bodies: &[&[u8]]) -> Appended {
     wal.begin_group(bodies.iter().map(|body| record_bytes(body.len())).sum()).unwrap();
     let mut last = None;
     for (left, body) in (0..bodies.len()).rev().zip(bodies) {
-        let entry = Entry { at: Timestamp(5), kind: 1, head: &body[..1], tail: &body[1..], more: left > 0 };
-        last = Some(wal.append(&entry).unwrap());
+        let record =
+            NewRecord { at: Timestamp(5), kind: 1, head: &body[..1], tail: &body[1..], more: left > 0 };
+        last = Some(wal.append(&record).unwrap());
     }
     last.unwrap()
 }

@@ -1,0 +1,147 @@
+//! `falcon-cli wal dump`: every record, oldest first. It reads the files alone, so it works on a live or a stopped
+//! master's directory.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::dir;
+use crate::cli::Stop;
+use crate::cli::args::{Common, Dump};
+use crate::cli::render::{Renderer, Row, put_bytes, shown};
+use crate::codec;
+use crate::exit;
+use crate::ids::Lsn;
+use crate::queue::Event;
+use crate::rebuilt::event_of;
+use crate::wal::{DirDevice, Follower, Record, RecordHead, visit_all};
+
+/// How often a log that is followed is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub fn run(common: &Common, args: &Dump) -> Result<(), Stop> {
+    let (device, firsts) = dir::open(&args.dir)?;
+    let mut dumping = Dumping { args, renderer: Renderer::new(common.output), left: args.limit };
+    let outcome = if args.follow {
+        follow(&device, &mut dumping)
+    } else {
+        let from = Lsn(args.from.max(1));
+        visit_all(&device, from, |record| dumping.record(record)).map(|visited| {
+            let before = firsts.first().filter(|first| **first > from).map(|first| (from, Lsn(first.0 - 1)));
+            before.into_iter().chain(visited.given_up).for_each(tell_given_up);
+            if let Some(note) = visited.note {
+                exit::say(&format!(
+                    "falcon-cli: {note}; if a master is writing this log now, that is its newest record"
+                ));
+            }
+        })
+    };
+    dumping.renderer.flush()?;
+    outcome
+}
+
+/// Goes on as records are appended.
+fn follow(device: &DirDevice, dumping: &mut Dumping<'_>) -> Result<(), Stop> {
+    let mut follower = Follower::new(device, Lsn(dumping.args.from.max(1)));
+    loop {
+        follower.proceed(|record| dumping.record(record))?.into_iter().for_each(tell_given_up);
+        dumping.renderer.flush()?;
+        if dumping.renderer.is_closed_within(LOOK_EVERY)? {
+            return Err(Stop::OutputClosed);
+        }
+    }
+}
+
+fn tell_given_up((first, last): (Lsn, Lsn)) {
+    exit::say(&format!("falcon-cli: records {first} to {last} were given up, nothing in them was needed"));
+}
+
+/// A dump under way.
+struct Dumping<'a> {
+    args: &'a Dump,
+    renderer: Renderer,
+    /// How many records may still be written.
+    left: Option<u64>,
+}
+
+impl Dumping<'_> {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Stop> {
+        let head = &record.head;
+        let event = event_of(record)?;
+        let Dump { jobs, events, .. } = self.args;
+        let of_job = jobs.is_empty() || event.job().is_some_and(|job| jobs.contains(&job.0));
+        let of_event = events.is_empty() || events.iter().any(|name| name.eq_ignore_ascii_case(event.name()));
+        if !of_job || !of_event {
+            return Ok(());
+        }
+        if self.left != Some(0) {
+            write(&mut self.renderer, head, &event)?;
+        }
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        if self.left == Some(0) { Err(Stop::Enough) } else { Ok(()) }
+    }
+}
+
+fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>) -> Result<(), Stop> {
+    let mut json = Map::new();
+    json.insert("lsn".to_owned(), head.lsn.0.into());
+    json.insert("term".to_owned(), head.term.into());
+    json.insert("at_ms".to_owned(), head.at.0.into());
+    json.insert("event".to_owned(), event.name().into());
+    let mut fields = Fields { json, subject: String::new(), details: String::new() };
+    event.show(&mut |name, value| {
+        fields.add(name, value);
+        // The lease that a DISPATCH grants has its record's number.
+        if (name, event.name()) == ("job", "DISPATCH") {
+            fields.add("lease", codec::Value::Number(head.lsn.0));
+        }
+    });
+    let cells = [
+        (head.lsn.to_string(), 8),
+        (head.at.to_string(), 13),
+        (event.name().to_owned(), 8),
+        (fields.subject, 8),
+        (fields.details, 0),
+    ];
+    let quiet = head.lsn.to_string();
+    Ok(renderer.row(&Row { cells: &cells, json: Value::Object(fields.json), quiet })?)
+}
+
+/// A record's fields, in both ways.
+struct Fields {
+    json: Map<String, Value>,
+    /// The first field, which says what it is about.
+    subject: String,
+    details: String,
+}
+
+impl Fields {
+    fn add(&mut self, name: &str, value: codec::Value<'_>) {
+        let (name, text, value) = match value {
+            codec::Value::Number(number) => (name.to_owned(), number.to_string(), number.into()),
+            codec::Value::Flag(flag) => (name.to_owned(), flag.to_string(), flag.into()),
+            codec::Value::Moment(0) => return self.add_json(&format!("{name}_ms"), Value::Null),
+            codec::Value::Moment(at) => (format!("{name}_ms"), at.to_string(), at.into()),
+            // What is empty is not there; but an error that says nothing is an error.
+            codec::Value::Text("") if name != "error" => return self.add_json(name, Value::Null),
+            codec::Value::Text(text) => (name.to_owned(), shown(text.as_bytes()), text.into()),
+            codec::Value::Bytes(bytes) => {
+                self.json.insert(format!("{name}_bytes"), bytes.len().into());
+                put_bytes(&mut self.json, name, bytes);
+                return self.add_text(name, &shown(bytes));
+            }
+        };
+        self.add_text(&name, &text);
+        self.add_json(&name, value);
+    }
+
+    fn add_json(&mut self, name: &str, value: Value) {
+        self.json.insert(name.to_owned(), value);
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) {
+        let to = if self.subject.is_empty() { &mut self.subject } else { &mut self.details };
+        let space = if to.is_empty() { "" } else { " " };
+        to.push_str(&format!("{space}{name}={text}"));
+    }
+}

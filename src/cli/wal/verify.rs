@@ -1,0 +1,73 @@
+//! `falcon-cli wal verify`: reads everything in a log and tells what is damaged. Nothing is changed, and a master may
+//! be writing.
+
+use std::path::Path;
+use std::thread;
+
+use serde_json::json;
+
+use super::dir::{self, LOOKS_MAX, PAUSE};
+use crate::cli::Stop;
+use crate::cli::args::Common;
+use crate::cli::render::{Renderer, Row};
+use crate::exit::{self, Failure};
+use crate::rebuilt::Rebuilt;
+use crate::wal::{DirDevice, Verified, WalError, verify};
+
+pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
+    let (device, _) = dir::open(dir)?;
+    let found = look(&device)?;
+    let mut renderer = Renderer::new(common.output);
+    for fault in &found.faults {
+        let (file, offset) = fault.place();
+        let place = [file.clone(), offset.map(|offset| offset.to_string())];
+        renderer.row(&Row {
+            cells: &[(fault.to_string(), 0)],
+            json: json!({"file": file, "offset": offset, "fault": fault.to_string()}),
+            quiet: place.into_iter().flatten().collect::<Vec<_>>().join(":"),
+        })?;
+    }
+    for torn in &found.torn {
+        exit::say(&format!(
+            "falcon-cli: {torn}; if a master is writing this log now, that is its newest record"
+        ));
+    }
+    let shown = dir.display();
+    if !found.faults.is_empty() {
+        renderer.flush()?;
+        let text = format!("{} faults in {shown}", found.faults.len());
+        return Err(Failure::new(exit::REFUSED, text).into());
+    }
+    let Verified { segments, records, snapshots, bytes, torn, .. } = &found;
+    renderer.row(&Row {
+        cells: &[(
+            format!("{shown} is whole: {segments} segments, {records} records, {snapshots} snapshots, {bytes} bytes"),
+            0,
+        )],
+        json: json!({"segments": segments, "records": records, "snapshots": snapshots, "bytes": bytes, "torn": torn}),
+        quiet: format!("{segments} {records} {snapshots} {bytes}"),
+    })?;
+    Ok(renderer.flush()?)
+}
+
+/// Verifies once, or while there are faults until two looks agree: what a master does between two reads can pass for
+/// a fault.
+pub fn look(device: &DirDevice) -> Result<Verified, WalError> {
+    let mut before = None;
+    for _ in 1..LOOKS_MAX {
+        let found = look_once(device)?;
+        let places: Vec<_> = found.faults.iter().map(WalError::place).collect();
+        if places.is_empty() || before.as_ref() == Some(&places) {
+            return Ok(found);
+        }
+        before = Some(places);
+        thread::sleep(PAUSE);
+    }
+    look_once(device)
+}
+
+fn look_once(device: &DirDevice) -> Result<Verified, WalError> {
+    verify(device, &mut Rebuilt::default(), |state: &Rebuilt, epochs| {
+        state.check_segments(|epoch| epochs.binary_search(&epoch).is_ok())
+    })
+}

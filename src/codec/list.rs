@@ -1,0 +1,105 @@
+//! A list of items, read lazily from a frame or lent as a slice. Decoding walks it once to see that
+//! every item is well formed; no item is ever copied into a vector.
+
+use std::fmt;
+
+use bytes::BufMut;
+
+use super::{DecodeError, Field, Reader, Value};
+
+/// A list of `T`.
+#[derive(Clone, Copy)]
+pub struct List<'a, T> {
+    count: usize,
+    items: Items<'a, T>,
+}
+
+#[derive(Clone, Copy)]
+enum Items<'a, T> {
+    Encoded(&'a [u8]),
+    Lent(&'a [T]),
+}
+
+impl<T> Default for List<'_, T> {
+    fn default() -> Self {
+        List { count: 0, items: Items::Lent(&[]) }
+    }
+}
+
+impl<'a, T: Field<'a>> List<'a, T> {
+    /// A list of the items of a slice.
+    #[must_use]
+    pub fn lent(items: &'a [T]) -> Self {
+        List { count: items.len(), items: Items::Lent(items) }
+    }
+
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The items in order.
+    pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
+        let (mut reader, lent) = match self.items {
+            Items::Encoded(bytes) => (Reader::new(bytes), None),
+            Items::Lent(items) => (Reader::new(&[]), Some(items)),
+        };
+        (0..self.count).map(move |index| match lent {
+            Some(items) => items[index],
+            None => T::read(&mut reader, "item").expect("the list was decoded before"),
+        })
+    }
+}
+
+/// A count of two bytes, then the items.
+impl<'a, T: Field<'a>> Field<'a> for List<'a, T> {
+    fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
+        let count = usize::from(reader.u16(name)?);
+        let before = reader.rest();
+        for _ in 0..count {
+            T::read(reader, name)?;
+        }
+        let encoded = &before[..before.len() - reader.rest().len()];
+        Ok(List { count, items: Items::Encoded(encoded) })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.put_u16_le(u16::try_from(self.count).expect("a list holds at most 65,535 items"));
+        match self.items {
+            Items::Encoded(bytes) => out.put_slice(bytes),
+            Items::Lent(items) => items.iter().for_each(|item| item.write(out)),
+        }
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        self.iter().try_for_each(|item| item.check())
+    }
+
+    fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+        see(name, Value::Number(self.count as u64));
+    }
+
+    fn sample(number: &mut u64) -> Self {
+        List::lent(vec![T::sample(number), T::sample(number)].leak())
+    }
+}
+
+impl<'a, T: Field<'a> + fmt::Debug> fmt::Debug for List<'a, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Lists are equal when their items are, however they are held.
+impl<'a, T: Field<'a> + PartialEq> PartialEq for List<'a, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.count == other.count && self.iter().eq(other.iter())
+    }
+}

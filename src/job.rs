@@ -1,0 +1,141 @@
+//! What a job is made of wherever it stands: the same value in a frame, in an event and in the table.
+
+use crate::codec::{DecodeError, Fault, Field, Reader, Tail, Value};
+use crate::codec::{coded, message};
+use crate::limits::{ATTEMPTS_DEFAULT, PRIORITY_DEFAULT};
+use crate::time::Timestamp;
+
+/// The settings of a job that its producer chooses and that last as long as it does. A later one that most jobs do not
+/// have is an extra of the frame and of the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// An attempt may run this long; 0 for no bound.
+    pub timeout_ms: u32,
+    /// How many attempts it gets; 0 in a frame stands for the master's default.
+    pub max_attempts: u16,
+    /// 0 is the most urgent.
+    pub priority: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { timeout_ms: 0, max_attempts: ATTEMPTS_DEFAULT, priority: PRIORITY_DEFAULT }
+    }
+}
+
+impl<'a> Field<'a> for Settings {
+    fn read(reader: &mut Reader<'a>, _name: &'static str) -> Result<Self, DecodeError> {
+        Ok(Settings {
+            priority: reader.u8("priority")?,
+            max_attempts: reader.u16("max_attempts")?,
+            timeout_ms: reader.u32("timeout_ms")?,
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.priority.write(out);
+        self.max_attempts.write(out);
+        self.timeout_ms.write(out);
+    }
+
+    fn show(&self, _name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+        self.priority.show("priority", see);
+        self.max_attempts.show("max_attempts", see);
+        self.timeout_ms.show("timeout_ms", see);
+    }
+
+    fn sample(number: &mut u64) -> Self {
+        let timeout_ms = 1000 * u32::sample(number);
+        Settings { timeout_ms, max_attempts: Field::sample(number), priority: Field::sample(number) }
+    }
+}
+
+coded! {
+    /// Where a job stands. A completed or cancelled one is no longer there.
+    Standing {
+        /// Waits for a poll.
+        Pending = 0 "pending";
+        /// Waits for its time.
+        Delayed = 1 "delayed";
+        /// A worker has it.
+        InFlight = 2 "in-flight";
+        /// Out of attempts, or failed for good.
+        Dead = 3 "dead";
+    }
+}
+
+coded! {
+    /// How an attempt ended.
+    Ending {
+        /// It failed, and another attempt followed, or none was left.
+        Failed = 1 "failed";
+        /// It failed, and the worker said that further attempts are pointless.
+        ForGood = 2 "for_good";
+        /// Its lease ran out.
+        LeaseRanOut = 3 "lease_ran_out";
+    }
+}
+
+message! {
+    /// One attempt that has ended.
+    Attempt<'a> {
+        begun_at: Timestamp;
+        ended_at: Timestamp;
+        ending: Ending;
+        worker: &'a str;
+    }
+}
+
+message! {
+    /// What is remembered of a job's attempts: the last ten, oldest first, and why the last one ended.
+    Story<'a> {
+        attempts: crate::codec::List<'a, Attempt<'a>>;
+        error: &'a str;
+    }
+}
+
+/// A story as it lies in the log. Empty where there is none, or where there was no room to write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoryText<'a>(pub &'a [u8]);
+
+impl<'a> StoryText<'a> {
+    /// # Errors
+    /// When it is not a story.
+    pub fn read(self) -> Result<Story<'a>, DecodeError> {
+        if self.0.is_empty() {
+            return Ok(Story::default());
+        }
+        let mut reader = Reader::new(self.0);
+        let story = Story::read(&mut reader, "story")?;
+        reader.finish().map(|()| story)
+    }
+}
+
+impl<'a> Tail<'a> for StoryText<'a> {
+    fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    fn of(_name: &'static str, bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let text = StoryText(bytes);
+        match text.read() {
+            Err(error) if error.is_unknown() => Err(error),
+            Err(_) => Err(DecodeError::new("story", Fault::Undefined)),
+            Ok(_) => Ok(text),
+        }
+    }
+
+    fn show(&self, _name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+        let story = self.read().unwrap_or_default();
+        if let Some(last) = story.attempts.iter().last() {
+            see("worker", Value::Text(last.worker));
+        }
+        see("error", Value::Text(story.error));
+    }
+
+    fn sample(number: &mut u64) -> Self {
+        let mut out = Vec::new();
+        Story::sample(number).write(&mut out);
+        StoryText(out.leak())
+    }
+}

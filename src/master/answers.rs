@@ -1,0 +1,65 @@
+//! Answers: what a request's function gives back, and the one place where it is written and gated.
+
+use crate::codec::Field;
+use crate::ids::{Lsn, SessionId};
+use crate::protocol::{Call, REPLY_BIT, Refusal, Reply};
+use crate::wal::{Payload, WalError};
+
+use super::sessions::Sessions;
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Answer<'s> {
+    /// It tells nothing of the state, and leaves at once.
+    AtOnce(Reply<'s>),
+    /// The same, with bytes of a file behind a length of four bytes.
+    Piece(u16, Option<Payload>),
+    /// It leaves when everything that happened so far is durable.
+    Told(Reply<'s>),
+    /// The same, written already, because it borrows from the state: a reply of this kind.
+    ToldWritten(u16, &'s [u8]),
+    /// It comes later: the request waits for something to happen.
+    Parked,
+}
+
+/// Why a request has no answer of its own kind: it was refused, which is an answer; or the log fails, which is the end.
+#[derive(Debug)]
+pub enum Unanswered {
+    Refused(Refusal),
+    Fatal(WalError),
+}
+
+impl From<WalError> for Unanswered {
+    fn from(error: WalError) -> Self {
+        Unanswered::Fatal(error)
+    }
+}
+
+impl From<Refusal> for Unanswered {
+    fn from(refusal: Refusal) -> Self {
+        Unanswered::Refused(refusal)
+    }
+}
+
+/// What a request's function comes to.
+pub type Decided<'s> = Result<Answer<'s>, Unanswered>;
+
+impl<'s> Answer<'s> {
+    /// A reply that borrows from the state, and tells of it.
+    pub fn told<'r, R: Call<'r>>(reply: &R::Reply, written: &'s mut Vec<u8>) -> Answer<'s> {
+        written.clear();
+        reply.write(written);
+        Answer::ToldWritten(REPLY_BIT | R::KIND, written)
+    }
+
+    /// Writes it to the session that asked; `gate` is what has to be durable for what is told.
+    pub fn write(self, sessions: &mut Sessions, id: SessionId, correlation: u64, gate: Option<Lsn>) {
+        match self {
+            Answer::AtOnce(reply) => sessions.write(id, correlation, None, &reply),
+            Answer::Told(reply) => sessions.write(id, correlation, gate, &reply),
+            Answer::Piece(kind, piece) => sessions.write_piece(id, correlation, kind, piece),
+            Answer::ToldWritten(kind, body) => sessions.write_body(id, correlation, gate, kind, body),
+            Answer::Parked => {}
+        }
+    }
+}

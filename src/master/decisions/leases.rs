@@ -1,0 +1,52 @@
+//! Heartbeat: leases are extended, and belong to the session that named them last.
+
+use super::super::answers::Answer;
+use super::super::journal::Journal;
+use super::super::sessions::Sessions;
+use crate::ids::{JobId, LeaseId, SessionId};
+use crate::protocol::{Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List, Reply};
+use crate::time::Timestamp;
+
+/// Extends leases; one that names none is a sign of life.
+pub(super) fn heartbeat<'s>(
+    journal: &mut Journal,
+    sessions: &mut Sessions,
+    id: SessionId,
+    heartbeat: &Heartbeat<'_>,
+    now: Timestamp,
+    statuses: &'s mut Vec<LeaseStatus>,
+) -> Answer<'s> {
+    statuses.clear();
+    let mut lost = false;
+    for HeldLease { job, lease, .. } in heartbeat.leases.iter() {
+        let held_before = journal.queues.live_lease(job).is_some_and(|live| live.holder == id);
+        let remaining = journal.queues.extend(job, lease, id, now);
+        if remaining.is_some() && !held_before {
+            hold(journal, sessions, id, job, lease);
+        }
+        lost |= remaining.is_none();
+        let want = if remaining.is_none() { LeaseStatus::STOP } else { LeaseStatus::GO_ON };
+        let remaining_ms = remaining.map_or(0, |rest| u32::try_from(rest.0).unwrap_or(u32::MAX));
+        statuses.push(LeaseStatus { job, want, remaining_ms });
+    }
+    let reply = Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(statuses) });
+    // That a lease is lost is told of the state; that one was extended is not in the log at all.
+    if lost { Answer::Told(reply) } else { Answer::AtOnce(reply) }
+}
+
+/// Notes that a session holds a lease from now on.
+pub(in super::super) fn hold(
+    journal: &mut Journal,
+    sessions: &mut Sessions,
+    id: SessionId,
+    job: JobId,
+    lease: LeaseId,
+) {
+    let queues = &mut journal.queues;
+    queues.hold(job, lease, id);
+    if let Some(session) = sessions.session_mut(id) {
+        session.holds(job, lease, |job, lease| {
+            queues.live_lease(job).is_some_and(|live| live.id == lease && live.holder == id)
+        });
+    }
+}

@@ -1,0 +1,165 @@
+//! Decisions: one function a request. It looks at the state, decides events, and gives an answer back; it knows no bytes
+//! and no sockets. Each takes the parts of the master that it needs, and no others.
+
+mod hello;
+mod leases;
+mod looks;
+mod poll;
+mod reports;
+mod stories;
+mod submit;
+mod upkeep;
+
+pub(super) use leases::hold;
+pub(super) use stories::{story_bytes_max, write_story};
+pub(super) use submit::forget_idle;
+
+use super::answers::{Answer, Decided, Unanswered};
+use super::sessions::Session;
+use super::{Input, Master};
+use crate::ids::{JobId, SessionId};
+use crate::protocol::{ErrorCode, Header, ItemStatus, LeaseStatus, Refusal, Reply, Request, Submitted};
+use crate::time::Timestamp;
+use crate::wal::WalError;
+
+/// Memory of answers and events, used again at each request.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    submitted: Vec<Submitted>,
+    jobs: Vec<JobId>,
+    statuses: Vec<ItemStatus>,
+    leases: Vec<LeaseStatus>,
+    /// Stories, the ones that are read and the ones that are written.
+    pub(super) story_before: Vec<u8>,
+    pub(super) story: Vec<u8>,
+    /// A reply that borrows from the state, written.
+    written: Vec<u8>,
+}
+
+impl Master {
+    /// Takes what a session says.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn take(&mut self, id: SessionId, input: Input<'_>, now: Timestamp) -> Result<(), WalError> {
+        match input {
+            Input::Frame(header, body) => return self.receive(id, header, body, now),
+            Input::BadHeader(bad) => self.refuse(id, bad.correlation, bad.refusal.clone()),
+            Input::NoHello => {
+                let is_silent = |session: &Session| !session.greeted && !session.closing;
+                if self.sessions.session(id).is_some_and(is_silent) {
+                    self.refuse(id, 0, Refusal::new(ErrorCode::HelloNeeded, "no Hello came in time"));
+                }
+            }
+            Input::Ending => {
+                if self.sessions.session(id).is_some_and(|session| !session.parked.is_empty()) {
+                    self.ended.push(id);
+                }
+            }
+            Input::Ended => {
+                if let Some(session) = self.sessions.session_mut(id) {
+                    session.closing = true;
+                    self.ended.push(id);
+                }
+            }
+            Input::Gone => self.disconnected(id, now),
+        }
+        Ok(())
+    }
+
+    /// Takes one frame of a session.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn receive(
+        &mut self,
+        id: SessionId,
+        header: &Header,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), WalError> {
+        let Some(session) = self.sessions.session(id) else { return Ok(()) };
+        if session.closing {
+            return Ok(());
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let decided = self.decide(id, header, body, now, &mut scratch);
+        let outcome = match decided {
+            Ok(answer) => {
+                answer.write(&mut self.sessions, id, header.correlation, self.journal.gate());
+                Ok(())
+            }
+            Err(Unanswered::Refused(refusal)) => {
+                log::debug!("session {id}: refused: {refusal}");
+                self.refuse(id, header.correlation, refusal);
+                Ok(())
+            }
+            Err(Unanswered::Fatal(error)) => Err(error),
+        };
+        self.scratch = scratch;
+        outcome
+    }
+
+    fn decide<'s>(
+        &mut self,
+        id: SessionId,
+        header: &Header,
+        body: &[u8],
+        now: Timestamp,
+        scratch: &'s mut Scratch,
+    ) -> Decided<'s> {
+        let request = hello::first_look(&self.config, &self.sessions, id, header.kind, body)?;
+        let journal = &mut self.journal;
+        match request {
+            Request::Hello(hello) => hello::hello(&mut self.sessions, id, &hello),
+            Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
+            Request::Submit(submit) => {
+                submit::make_room_for_names(journal, &self.parked, &submit, now)?;
+                submit::submit(journal, &submit, now, &mut scratch.submitted)
+            }
+            Request::Poll(poll) => {
+                let lines = (&mut self.parked, &mut self.dispatch);
+                let number = poll::poll(journal, lines, id, header, &poll, now, &mut self.named);
+                Ok(self.park(id, number))
+            }
+            Request::Ack(ack) => {
+                let reported = self.reporting(now).report(ack.items, scratch)?;
+                Ok(Answer::Told(Reply::AckOk(reported)))
+            }
+            Request::Fail(fail) => {
+                let reported = self.reporting(now).report(fail.items, scratch)?;
+                Ok(Answer::Told(Reply::FailOk(reported)))
+            }
+            Request::Release(release) => {
+                let reported = self.reporting(now).report(release.items, scratch)?;
+                Ok(Answer::Told(Reply::ReleaseOk(reported)))
+            }
+            Request::Heartbeat(heartbeat) => {
+                Ok(leases::heartbeat(journal, &mut self.sessions, id, &heartbeat, now, &mut scratch.leases))
+            }
+            Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
+            Request::Snapshot(_) => {
+                let number = upkeep::snapshot(journal, &mut self.parked, &mut self.keeping, id, header, now)?;
+                Ok(self.park(id, number))
+            }
+            Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
+            Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
+        }
+    }
+
+    fn park(&mut self, id: SessionId, number: u32) -> Answer<'static> {
+        if let Some(session) = self.sessions.session_mut(id) {
+            session.parked.push(number);
+        }
+        Answer::Parked
+    }
+
+    fn reporting(&mut self, now: Timestamp) -> reports::Reporting<'_> {
+        let key_window = self.config.key_window;
+        reports::Reporting { journal: &mut self.journal, random: &mut self.random, key_window, now }
+    }
+}
+
+pub(super) fn stopping() -> Refusal {
+    Refusal::new(ErrorCode::ShuttingDown, "the master is stopping; try again soon")
+}

@@ -1,0 +1,33 @@
+//! Poll: the request waits in the lines of its queues. It is answered at the end of the turn at the earliest, so that
+//! polls which came before it are answered before it.
+
+use super::super::dispatch::Dispatch;
+use super::super::journal::Journal;
+use super::super::parked::{Caller, Parked, Wish};
+use crate::ids::{QueueId, SessionId};
+use crate::protocol::{Header, Poll};
+use crate::time::{Millis, Timestamp};
+
+/// Parks a poll; gives its number. Where more names are polled than may be, it waits for those that are there.
+pub(super) fn poll(
+    journal: &mut Journal,
+    (parked, dispatch): (&mut Parked, &mut Dispatch),
+    session: SessionId,
+    header: &Header,
+    poll: &Poll<'_>,
+    now: Timestamp,
+    named: &mut Vec<QueueId>,
+) -> u32 {
+    named.clear();
+    named.extend(poll.queues.iter().filter_map(|name| journal.queues.polled(name).ok()));
+    let caller = Caller {
+        session,
+        correlation: header.correlation,
+        since: now,
+        deadline: now.plus(Millis(u64::from(poll.wait_ms))),
+    };
+    let wish = Wish::Jobs { jobs_max: poll.jobs_max, lease_ms: poll.lease_ms };
+    let number = parked.park(caller, wish, named);
+    dispatch.parked(named);
+    number
+}

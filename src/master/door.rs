@@ -1,0 +1,176 @@
+//! The one door: the only place where a job leaves `pending` for `in-flight`, and only to answer a poll that waits.
+
+use bytes::BufMut;
+
+use super::decisions::hold;
+use super::dispatch::Dispatch;
+use super::journal::Journal;
+use super::outbox::Stream;
+use super::parked::{Caller, Wish};
+use super::{Master, Timestamp};
+use crate::ids::{LeaseId, QueueId};
+use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX};
+use crate::protocol::{Call, Delivery, ErrorCode, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
+use crate::queue::JobView;
+use crate::queue::events;
+use crate::wal::WalError;
+
+/// A reply to a poll that is being written: a `PollOk`, job by job.
+struct Writing {
+    /// Where its frame begins in the stream.
+    start: usize,
+    count: u16,
+    spliced_bytes: usize,
+}
+
+impl Writing {
+    fn begin(stream: &mut Stream, correlation: u64) -> Writing {
+        let start = frame::begin_frame(&mut stream.bytes, REPLY_BIT | Poll::KIND, correlation);
+        stream.bytes.put_u16_le(0);
+        Writing { start, count: 0, spliced_bytes: 0 }
+    }
+
+    /// Writes a delivery; says whether it fitted.
+    fn add(
+        &mut self,
+        stream: &mut Stream,
+        delivery: &Delivery<'_>,
+        job: &JobView<'_>,
+        journal: &Journal,
+    ) -> Result<bool, WalError> {
+        let before = stream.bytes.len();
+        delivery.write_up_to_payload(job.payload_bytes, &mut stream.bytes);
+        let payload_bytes = job.payload_bytes as usize;
+        // The extras of the whole reply come last.
+        let body_bytes = stream.bytes.len() - self.start - FRAME_HEADER_BYTES + self.spliced_bytes + 1;
+        if body_bytes + payload_bytes > FRAME_BODY_BYTES_MAX {
+            stream.bytes.truncate(before);
+            return Ok(false);
+        }
+        if let Some(payload) = journal.wal.fresh_payload(job.payload_at, job.payload_bytes) {
+            stream.bytes.extend_from_slice(payload);
+        } else if job.payload_bytes > 0 {
+            stream.splice(journal.wal.payload(job.payload_at, job.payload_bytes)?);
+            self.spliced_bytes += payload_bytes;
+        }
+        self.count += 1;
+        Ok(true)
+    }
+
+    fn finish(self, stream: &mut Stream) {
+        stream.bytes.put_u8(0);
+        let count_at = self.start + FRAME_HEADER_BYTES;
+        stream.bytes[count_at..count_at + 2].copy_from_slice(&self.count.to_le_bytes());
+        frame::finish_frame(&mut stream.bytes, self.start, self.spliced_bytes);
+    }
+}
+
+impl Master {
+    /// Hands jobs to waiting polls until no queue has both.
+    pub(super) fn serve_polls(&mut self, now: Timestamp) -> Result<(), WalError> {
+        let mut named = std::mem::take(&mut self.named);
+        while let Some(number) = self.dispatch.next(&mut self.journal.queues, &self.parked) {
+            let (caller, wish) = self.parked.take(number, &mut named);
+            if let Some(session) = self.sessions.session_mut(caller.session) {
+                session.parked.retain(|parked| *parked != number);
+            }
+            if let Wish::Jobs { jobs_max, lease_ms } = wish {
+                self.deliver(&caller, jobs_max, lease_ms, &named, now)?;
+            }
+            self.drop_unpolled(&named);
+        }
+        self.named = named;
+        Ok(())
+    }
+
+    /// Answers a poll with jobs of these queues, each by a DISPATCH.
+    fn deliver(
+        &mut self,
+        caller: &Caller,
+        jobs_max: u16,
+        lease_ms: u32,
+        named: &[QueueId],
+        now: Timestamp,
+    ) -> Result<(), WalError> {
+        let Some(session) = self.sessions.session_mut(caller.session) else { return Ok(()) };
+        // Lent to the records; an error is the log's last.
+        let worker = std::mem::take(&mut session.name);
+        // Every reply here tells of a DISPATCH that is about to be written.
+        let held = self.journal.will_gate();
+        let Some(stream) = self.sessions.stream(caller.session, held) else { return Ok(()) };
+        let mut writing = Writing::begin(stream, caller.correlation);
+        let waited_ms = u32::try_from(now.since(caller.since).0).unwrap_or(u32::MAX);
+        while writing.count < jobs_max
+            && let Some(job) = Dispatch::pick(&self.journal.queues, named)
+            && let Some(stream) = self.sessions.stream(caller.session, held)
+        {
+            let lease = LeaseId(self.journal.wal.next_lsn().0);
+            let delivery = delivery(&job, lease, lease_ms, waited_ms);
+            if !writing.add(stream, &delivery, &job, &self.journal)? {
+                break;
+            }
+            let (job, attempt) = (job.id, delivery.attempt);
+            let event = events::Dispatch { job, attempt, lease_ms, worker: &worker };
+            self.journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
+            self.journal.record(now, &event.into(), false)?;
+            hold(&mut self.journal, &mut self.sessions, caller.session, job, lease);
+        }
+        if let Some(stream) = self.sessions.stream(caller.session, held) {
+            writing.finish(stream);
+        }
+        if let Some(session) = self.sessions.session_mut(caller.session) {
+            session.name = worker;
+        }
+        let gate = held.then(|| self.journal.wal.last_lsn());
+        self.sessions.close_gate(gate, caller.session);
+        Ok(())
+    }
+
+    /// Ends the wait of a parked request without what it waited for.
+    pub(super) fn answer_empty(&mut self, number: u32) {
+        let (caller, wish) = self.unpark(number);
+        let reply = match wish {
+            Wish::Jobs { .. } => Reply::PollOk(PollOk::default()),
+            Wish::Snapshot(_) => Reply::Error(Refusal::new(
+                ErrorCode::Unavailable,
+                "no snapshot was made in time; try again later",
+            )),
+        };
+        self.sessions.write(caller.session, caller.correlation, None, &reply);
+    }
+
+    /// Takes a request out of all lines; a queue that nobody uses any more is let go.
+    pub(super) fn unpark(&mut self, number: u32) -> (Caller, Wish) {
+        let mut named = std::mem::take(&mut self.named);
+        let (caller, wish) = self.parked.take(number, &mut named);
+        self.drop_unpolled(&named);
+        self.named = named;
+        if let Some(session) = self.sessions.session_mut(caller.session) {
+            session.parked.retain(|parked| *parked != number);
+        }
+        (caller, wish)
+    }
+
+    /// Lets those of these queues go that were only polled, and are no more.
+    pub(super) fn drop_unpolled(&mut self, named: &[QueueId]) {
+        for queue in named {
+            if self.parked.first(*queue).is_none() {
+                self.journal.queues.drop_if_volatile(*queue);
+            }
+        }
+    }
+}
+
+fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited_ms: u32) -> Delivery<'j> {
+    Delivery {
+        job: job.id,
+        lease,
+        queue: job.queue,
+        key: job.key,
+        settings: job.settings,
+        attempt: job.attempts + 1,
+        lease_ms,
+        waited_ms,
+        payload: &[],
+    }
+}

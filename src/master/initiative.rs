@@ -1,0 +1,104 @@
+//! What the master decides by itself, asked by no client: the ends of leases, marks, which poll is served, the ends of
+//! waits, snapshots, cleaning, queues that are forgotten.
+//!
+//! Everything of that kind is here, behind two functions that a turn calls. A master that only follows another one is a
+//! master that does not call them.
+
+use super::backoff::backoff;
+use super::decisions::{forget_idle, story_bytes_max, write_story};
+use super::keeping::Kept;
+use super::{Master, Timestamp};
+use crate::ids::JobId;
+use crate::job::{Ending, StoryText};
+use crate::limits::{QUEUE_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX};
+use crate::protocol::{ErrorCode, Refusal, Reply, SnapshotOk};
+use crate::queue::Event;
+use crate::queue::events::{Dead, DeathReason, Timeout};
+use crate::time::Millis;
+use crate::wal::WalError;
+
+/// How long what needs room on a full disk is put off.
+const FULL_RETRY: Millis = Millis(500);
+
+/// How often it is looked which queues have been idle for long.
+const IDLE_LOOK: Millis = Millis(60_000);
+
+/// Queues that are forgotten in one turn.
+const FORGOTTEN_PER_TURN: usize = 64;
+
+impl Master {
+    /// At the beginning of a turn: leases that have run out are ended, and a log that has fallen silent gets its mark.
+    pub(super) fn decide_at_begin(&mut self, now: Timestamp) -> Result<(), WalError> {
+        if self.journal.mark_at().is_some_and(|at| at <= now) {
+            self.journal.mark(now)?;
+        }
+        for job in self.journal.queues.take_run_out(now) {
+            self.end_lease(job, now)?;
+        }
+        Ok(())
+    }
+
+    /// At its end: waiting polls get the jobs that are there, and the log is kept.
+    pub(super) fn decide_at_end(&mut self, now: Timestamp) -> Result<(), WalError> {
+        self.serve_polls(now)?;
+        let wanted = self.parked.snapshots() > 0;
+        match self.keeping.work(&mut self.journal, wanted, now)? {
+            Kept::Nothing => {}
+            Kept::Snapshot { lsn, bytes } => {
+                let reply = Reply::SnapshotOk(SnapshotOk { lsn: lsn.0, bytes });
+                while let Some(number) = self.parked.first_for_snapshot(lsn) {
+                    self.answer_parked(number, &reply);
+                }
+            }
+            Kept::NoRoom(text) => {
+                let reply = Reply::Error(Refusal::new(ErrorCode::StorageFull, text));
+                while let Some(number) = self.parked.first_for_snapshot(self.journal.wal.last_lsn()) {
+                    self.answer_parked(number, &reply);
+                }
+            }
+        }
+        if now >= self.idle_look_at {
+            self.idle_look_at = now.plus(IDLE_LOOK);
+            let before = Timestamp(now.0.saturating_sub(QUEUE_IDLE_MS));
+            forget_idle(&mut self.journal, &self.parked, now, before, FORGOTTEN_PER_TURN, &|_| false)?;
+        }
+        Ok(())
+    }
+
+    fn answer_parked(&mut self, number: u32, reply: &Reply<'_>) {
+        let (caller, _) = self.unpark(number);
+        self.sessions.write(caller.session, caller.correlation, None, reply);
+    }
+
+    /// Ends the lease of a job that has run out. Without room to write down that the job waits again, it is put off; the
+    /// end of the last attempt is then written without its story.
+    fn end_lease(&mut self, job: JobId, now: Timestamp) -> Result<(), WalError> {
+        const ERROR: &str = "the lease of the last attempt ran out";
+        let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
+        let (lease, attempts) = (live.id, live.attempts);
+        let has_more = attempts < live.max_attempts;
+        let bytes = RECORD_OVERHEAD_BYTES_MAX + story_bytes_max(ERROR.len());
+        let has_room = self.journal.has_room(bytes, usize::from(has_more), now)?;
+        if has_more && !has_room {
+            self.journal.queues.postpone(job, lease, now.plus(FULL_RETRY));
+            return Ok(());
+        }
+        log::info!("the lease {lease} of job {job} ran out (attempt {attempts})");
+        let (before, out) = (&mut self.scratch.story_before, &mut self.scratch.story);
+        out.clear();
+        if has_room {
+            let error = if has_more { "the lease ran out" } else { ERROR };
+            write_story(&self.journal, job, (Ending::LeaseRanOut, error), now, before, out)?;
+        }
+        let story = StoryText(out);
+        let event: Event<'_> = if has_more {
+            let retry_at = now.plus(backoff(attempts, &mut self.random));
+            Timeout { job, lease, retry_at, story }.into()
+        } else {
+            Dead { job, lease, reason: DeathReason::Lease, story }.into()
+        };
+        self.journal.begin_group(if has_room { bytes } else { RECORD_OVERHEAD_BYTES_MAX })?;
+        self.journal.record(now, &event, false)?;
+        Ok(())
+    }
+}

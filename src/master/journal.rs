@@ -1,0 +1,210 @@
+//! The journal: the log, the queues that its events made, and how far the promise reaches.
+//!
+//! Promises: an event is appended and applied in one call, so that log and state never differ; [`Journal::reached`] is
+//! the only answer to how much of it may be told. What was accepted can always be delivered and ended, also on a full
+//! disk: what would take more of the log than was kept for it is refused.
+//! It does not: know who asked, or what is answered.
+
+use crate::ids::{Location, Lsn};
+use crate::limits::{
+    GROUP_BYTES_BOUND, MARK_IDLE_MS, RESERVE_BYTES_DISPATCH, RESERVE_BYTES_END, SYNC_WAIT_MS_MAX,
+};
+use crate::planted::{Bug, is_planted};
+use crate::queue::{Event, Queues};
+use crate::time::{Millis, Timestamp};
+use crate::wal::{NewRecord, SyncOutcome, SyncRequest, Wal, WalError};
+
+use super::SyncMode;
+
+/// The log and its queues.
+#[derive(Debug)]
+pub struct Journal {
+    pub wal: Wal,
+    /// What is durable of them changes by [`Journal::record`] alone; the rest (who holds a lease, and until when) by
+    /// whoever decides it.
+    pub queues: Queues,
+    sync: SyncMode,
+    /// Bytes appended since the last sync was asked for, and since when.
+    group_bytes: usize,
+    unsynced_since: Option<Timestamp>,
+    /// When the last sync ended.
+    synced_at: Timestamp,
+    scratch: Vec<u8>,
+}
+
+/// When a sync is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// If a group has grown to its bound, in bytes or in time.
+    Full,
+    /// As soon as one is under way no more: nothing else is ready to be read.
+    Quiet,
+    /// Whatever the settings say.
+    Now,
+}
+
+impl Journal {
+    pub fn new(wal: Wal, queues: Queues, sync: SyncMode) -> Journal {
+        let (synced_at, unsynced_since) = (Timestamp(0), None);
+        Journal { wal, queues, sync, group_bytes: 0, unsynced_since, synced_at, scratch: Vec::new() }
+    }
+
+    /// Begins to serve: every lease gets its full length from `now`.
+    pub fn start(&mut self, now: Timestamp) {
+        self.synced_at = now;
+        self.queues.advance(now);
+        self.queues.renew_leases(now);
+    }
+
+    /// Begins a group of records that are valid together, of at most this many bytes.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn begin_group(&mut self, bytes: usize) -> Result<(), WalError> {
+        self.wal.begin_group(bytes)
+    }
+
+    /// Appends an event of the group that was begun, and applies it. `more` says that the group goes on.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn record(&mut self, now: Timestamp, event: &Event<'_>, more: bool) -> Result<Lsn, WalError> {
+        self.scratch.clear();
+        let tail = event.encode_head(&mut self.scratch);
+        let entry = NewRecord { at: now, kind: event.kind(), head: &self.scratch, tail, more };
+        let appended = self.wal.append(&entry)?;
+        self.group_bytes += entry.head.len() + tail.len();
+        self.unsynced_since.get_or_insert(now);
+        self.queues
+            .apply(appended.lsn, now, event, appended.tail_at)
+            .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
+        Ok(appended.lsn)
+    }
+
+    /// Reads bytes of a job back from the log.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn read(&self, at: Location, bytes: u32, into: &mut Vec<u8>) -> Result<(), WalError> {
+        self.wal.read(at, bytes, into)
+    }
+
+    /// The newest LSN whose record may be told of.
+    #[must_use]
+    pub fn reached(&self) -> Lsn {
+        let waits = self.sync == SyncMode::Always && !is_planted(Bug::AckBeforeSync);
+        if waits { self.wal.durable() } else { self.wal.last_lsn() }
+    }
+
+    /// The LSN that what is told of the state now has to wait for, if it has to wait.
+    #[must_use]
+    pub fn gate(&self) -> Option<Lsn> {
+        let newest = self.wal.last_lsn();
+        (newest > self.reached()).then_some(newest)
+    }
+
+    /// Whether what is told of a record that is written next has to wait for it.
+    #[must_use]
+    pub fn will_gate(&self) -> bool {
+        self.sync == SyncMode::Always && !is_planted(Bug::AckBeforeSync)
+    }
+
+    /// Whether the log has room for `bytes`, and then still for a DISPATCH and an end of every job that waits, `more` among
+    /// them, and an end of every job in flight.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn has_room(&mut self, bytes: usize, more: usize, now: Timestamp) -> Result<bool, WalError> {
+        let reserved = self.reserved_bytes(more);
+        match self.wal.room_for_jobs(bytes, reserved, now) {
+            Ok(()) => Ok(true),
+            Err(WalError::Full) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Log bytes that are kept for the jobs that are there, and for `more` that wait.
+    #[must_use]
+    pub fn reserved_bytes(&self, more: usize) -> u64 {
+        if is_planted(Bug::NoRoomKept) {
+            return 0;
+        }
+        let (waiting, in_flight) = self.queues.unfinished();
+        let waiting = (waiting + more) as u64 * (RESERVE_BYTES_DISPATCH + RESERVE_BYTES_END);
+        waiting + in_flight as u64 * RESERVE_BYTES_END
+    }
+
+    /// When the log has been silent long enough for a mark, if it wants one.
+    #[must_use]
+    pub fn mark_at(&self) -> Option<Timestamp> {
+        self.wal.wants_mark().then(|| self.synced_at.plus(Millis(MARK_IDLE_MS)))
+    }
+
+    /// Writes a mark if the log wants one, to be made durable by the next sync; says whether it did.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn mark(&mut self, now: Timestamp) -> Result<bool, WalError> {
+        if !self.wal.wants_mark() {
+            return Ok(false);
+        }
+        self.wal.append_mark(now)?;
+        self.unsynced_since.get_or_insert(now);
+        Ok(true)
+    }
+
+    /// When a sync is due by its interval.
+    #[must_use]
+    pub fn sync_at(&self) -> Option<Timestamp> {
+        match (self.sync, self.unsynced_since) {
+            (SyncMode::Every(interval), Some(since)) if !self.wal.is_syncing() => Some(since.plus(interval)),
+            _ => None,
+        }
+    }
+
+    /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
+    #[must_use]
+    pub fn wants_sync(&self, always: bool) -> bool {
+        let wanted = always || self.sync == SyncMode::Always;
+        wanted && self.wal.has_unsynced() && !self.wal.is_syncing()
+    }
+
+    /// Whether enough was written for a sync, and none is under way.
+    #[must_use]
+    pub fn is_group_full(&self) -> bool {
+        self.group_bytes >= GROUP_BYTES_BOUND && !self.wal.is_syncing()
+    }
+
+    /// What to make durable now, if anything.
+    pub fn sync_request(&mut self, now: Timestamp, urgency: Urgency) -> Option<SyncRequest> {
+        let due = urgency == Urgency::Now
+            || match self.sync {
+                SyncMode::Always => {
+                    let waited = self.unsynced_since.map_or(0, |since| now.since(since).0);
+                    let is_full = self.group_bytes >= GROUP_BYTES_BOUND || waited >= SYNC_WAIT_MS_MAX;
+                    urgency == Urgency::Quiet || is_full
+                }
+                SyncMode::Never => false,
+                SyncMode::Every(interval) => {
+                    self.unsynced_since.is_some_and(|since| now >= since.plus(interval))
+                }
+            };
+        if !due {
+            return None;
+        }
+        let request = self.wal.sync_request()?;
+        self.group_bytes = 0;
+        self.unsynced_since = None;
+        Some(request)
+    }
+
+    /// Takes the outcome of a sync.
+    ///
+    /// # Errors
+    /// When it failed: nothing more may be told.
+    pub fn synced(&mut self, outcome: &SyncOutcome, at: Timestamp) -> Result<(), WalError> {
+        self.wal.synced(outcome)?;
+        self.synced_at = at;
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Keeping the log: snapshots, cleaning and backups, a slice each turn.
+//!
+//! It knows nothing of clients: that a snapshot is wanted is told to it, and that one was made it tells.
+
+mod backups;
+mod cleaning;
+mod snapshots;
+
+use super::journal::Journal;
+use crate::ids::Lsn;
+use crate::time::Timestamp;
+use crate::wal::WalError;
+
+use backups::Backups;
+use cleaning::Cleaning;
+use snapshots::Snapshots;
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Keeping {
+    snapshots: Snapshots,
+    cleaning: Cleaning,
+    pub backups: Backups,
+}
+
+/// What a turn's share of work came to.
+#[derive(Debug)]
+pub enum Kept {
+    Nothing,
+    /// A snapshot that holds everything up to this LSN is on disk.
+    Snapshot {
+        lsn: Lsn,
+        bytes: u64,
+    },
+    /// One that was wanted could not be written: a sentence for a person.
+    NoRoom(String),
+}
+
+impl Keeping {
+    /// The turn's share; `wanted` says that somebody waits for a snapshot.
+    ///
+    /// # Errors
+    /// When the disk fails, or a segment is damaged.
+    pub fn work(&mut self, journal: &mut Journal, wanted: bool, now: Timestamp) -> Result<Kept, WalError> {
+        let kept = self.snapshots.work(journal, wanted, now)?;
+        if let Kept::Snapshot { .. } = kept {
+            self.cleaning.look_again();
+        }
+        self.cleaning.work(journal, &mut self.backups, now)?;
+        Ok(kept)
+    }
+
+    /// A snapshot is asked for: one that failed is tried again at once.
+    pub fn snapshot_asked(&mut self) {
+        self.snapshots.asked();
+    }
+
+    /// Whether the log has to be made durable for a snapshot, whatever the settings say.
+    #[must_use]
+    pub fn wants_sync(&self) -> bool {
+        self.snapshots.wants_sync()
+    }
+
+    /// How many snapshots were taken since the log was opened.
+    #[must_use]
+    pub fn snapshots_taken(&self) -> u64 {
+        self.snapshots.taken()
+    }
+
+    /// When a turn is due for any of it.
+    #[must_use]
+    pub fn next_deadline(&self, turn_at: Timestamp, durable: Lsn, wanted: bool) -> Option<Timestamp> {
+        let snapshots = self.snapshots.next_deadline(turn_at, durable, wanted);
+        snapshots.into_iter().chain(self.cleaning.next_deadline(turn_at)).min()
+    }
+}

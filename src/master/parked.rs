@@ -1,0 +1,258 @@
+//! Requests that wait for something to happen: one structure, one set of deadlines.
+//!
+//! A poll has a place in the line of every queue that it names, in the order in which polls came; being answered takes it
+//! out of all of them. A request for a snapshot waits for one that holds all that happened before it. Later a client that
+//! waits for a job's end has its place here.
+//! Nothing is allocated per request once the tables have grown to the number of those that wait.
+
+use slab::Slab;
+
+use crate::ids::{Lsn, QueueId, SessionId};
+use crate::queue::deadlines::{NIL, NO_CELL, Node, Nodes, Wheel};
+use crate::time::Timestamp;
+
+/// Who waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub session: SessionId,
+    /// What its reply carries.
+    pub correlation: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is told that its wait is over.
+    pub deadline: Timestamp,
+}
+
+/// What it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Jobs of the queues that it named.
+    Jobs { jobs_max: u16, lease_ms: u32 },
+    /// A snapshot that holds at least this LSN.
+    Snapshot(Lsn),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    caller: Caller,
+    wish: Wish,
+    first_place: u32,
+    prev: u32,
+    next: u32,
+    cell: u16,
+}
+
+/// A waiting poll's place in the line of one queue.
+#[derive(Debug)]
+struct Place {
+    waiting: u32,
+    queue: QueueId,
+    prev: u32,
+    next: u32,
+    /// The same poll's place in the line of the next queue that it named.
+    sibling: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    head: u32,
+    tail: u32,
+}
+
+/// All requests that wait.
+#[derive(Debug, Default)]
+pub struct Parked {
+    waiting: Slab<Waiting>,
+    places: Slab<Place>,
+    /// By queue.
+    lines: Vec<Line>,
+    wheel: Wheel,
+    /// Requests for a snapshot, in the order in which they came.
+    snapshots: Vec<u32>,
+}
+
+impl Nodes for Slab<Waiting> {
+    fn node(&self, index: u32) -> Node {
+        let waiting = &self[index as usize];
+        Node { at: waiting.caller.deadline, prev: waiting.prev, next: waiting.next, cell: waiting.cell }
+    }
+
+    fn set_links(&mut self, index: u32, prev: u32, next: u32, cell: u16) {
+        let waiting = &mut self[index as usize];
+        (waiting.prev, waiting.next, waiting.cell) = (prev, next, cell);
+    }
+}
+
+impl Parked {
+    /// How many polls wait.
+    pub fn polls(&self) -> usize {
+        self.waiting.len() - self.snapshots.len()
+    }
+
+    /// A moment at or before the next time-out.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.wheel.next_deadline()
+    }
+
+    /// Puts a request at the end of the line of each of these queues, the preferred one first. Returns its number.
+    pub fn park(&mut self, caller: Caller, wish: Wish, queues: &[QueueId]) -> u32 {
+        let waiting = Waiting { caller, wish, first_place: NIL, prev: NIL, next: NIL, cell: NO_CELL };
+        let number = index(self.waiting.insert(waiting));
+        self.wheel.insert(&mut self.waiting, number);
+        let mut sibling = NIL;
+        for queue in queues.iter().rev() {
+            sibling = self.line_up(number, *queue, sibling);
+        }
+        self.waiting[number as usize].first_place = sibling;
+        if let Wish::Snapshot(_) = wish {
+            self.snapshots.push(number);
+        }
+        number
+    }
+
+    /// How many requests wait for a snapshot.
+    pub fn snapshots(&self) -> usize {
+        self.snapshots.len()
+    }
+
+    /// Any request that waits.
+    pub fn any(&self) -> Option<u32> {
+        self.waiting.iter().next().map(|(key, _)| index(key))
+    }
+
+    /// Whether a request's wait ends when its session sends nothing more: a poll's, whose jobs nobody would run.
+    pub fn ends_with_input(&self, number: u32) -> bool {
+        matches!(self.waiting[number as usize].wish, Wish::Jobs { .. })
+    }
+
+    /// The first request that waits for a snapshot which holds no more than `held`.
+    pub fn first_for_snapshot(&self, held: Lsn) -> Option<u32> {
+        let is_met = |number: &&u32| matches!(self.waiting[**number as usize].wish, Wish::Snapshot(wanted) if wanted <= held);
+        self.snapshots.iter().find(is_met).copied()
+    }
+
+    /// The poll that is first in this queue's line.
+    pub fn first(&self, queue: QueueId) -> Option<u32> {
+        let head = self.lines.get(queue.0 as usize)?.head;
+        (head != NIL).then(|| self.places[head as usize].waiting)
+    }
+
+    /// Takes a request out; the queues that it named are put into `queues`, the preferred one first.
+    pub fn take(&mut self, number: u32, queues: &mut Vec<QueueId>) -> (Caller, Wish) {
+        self.wheel.remove(&mut self.waiting, number);
+        let waiting = self.waiting.remove(number as usize);
+        if let Wish::Snapshot(_) = waiting.wish {
+            self.snapshots.retain(|waits| *waits != number);
+        }
+        queues.clear();
+        let mut place = waiting.first_place;
+        while place != NIL {
+            let Place { queue, prev, next, sibling, .. } = self.places.remove(place as usize);
+            queues.push(queue);
+            let line = &mut self.lines[queue.0 as usize];
+            if prev == NIL {
+                line.head = next;
+            } else {
+                self.places[prev as usize].next = next;
+            }
+            if next == NIL {
+                line.tail = prev;
+            } else {
+                self.places[next as usize].prev = prev;
+            }
+            place = sibling;
+        }
+        (waiting.caller, waiting.wish)
+    }
+
+    /// The requests whose wait is over by `now`, the one that has waited longest past its time first.
+    /// The caller takes each.
+    pub fn run_out(&mut self, now: Timestamp, due: &mut Vec<u32>) {
+        due.clear();
+        self.wheel.advance(&mut self.waiting, now, due);
+        due.sort_unstable_by_key(|number| {
+            let caller = &self.waiting[*number as usize].caller;
+            (caller.deadline, caller.session, caller.correlation)
+        });
+    }
+
+    fn line_up(&mut self, waiting: u32, queue: QueueId, sibling: u32) -> u32 {
+        let at = queue.0 as usize;
+        if self.lines.len() <= at {
+            self.lines.resize(at + 1, Line { head: NIL, tail: NIL });
+        }
+        let last = self.lines[at].tail;
+        let place = index(self.places.insert(Place { waiting, queue, prev: last, next: NIL, sibling }));
+        self.lines[at].tail = place;
+        if last == NIL {
+            self.lines[at].head = place;
+        } else {
+            self.places[last as usize].next = place;
+        }
+        place
+    }
+}
+
+fn index(key: usize) -> u32 {
+    u32::try_from(key).expect("fewer waiting polls than 2^32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(session: u64, deadline: u64) -> Caller {
+        let (session, deadline) = (SessionId(session), Timestamp(deadline));
+        Caller { session, correlation: 0, since: Timestamp(0), deadline }
+    }
+
+    const JOBS: Wish = Wish::Jobs { jobs_max: 1, lease_ms: 1000 };
+
+    #[test]
+    fn polls_are_first_in_the_order_in_which_they_came() {
+        let (a, b) = (QueueId(0), QueueId(3));
+        let mut parked = Parked::default();
+        let first = parked.park(caller(1, 10), JOBS, &[a, b]);
+        let second = parked.park(caller(2, 10), JOBS, &[b]);
+        let third = parked.park(caller(3, 10), JOBS, &[b, a]);
+        assert_eq!((parked.first(a), parked.first(b)), (Some(first), Some(first)));
+        let mut queues = Vec::new();
+        assert_eq!(parked.take(first, &mut queues).0.session, SessionId(1));
+        assert_eq!(queues, [a, b], "the preferred one first");
+        assert_eq!((parked.first(a), parked.first(b)), (Some(third), Some(second)));
+        parked.take(third, &mut queues);
+        assert_eq!((parked.first(a), parked.first(b)), (None, Some(second)));
+        parked.take(second, &mut queues);
+        assert_eq!((parked.polls(), parked.first(b), parked.places.len()), (0, None, 0));
+    }
+
+    #[test]
+    fn polls_run_out_at_their_deadline() {
+        let mut parked = Parked::default();
+        let late = parked.park(caller(1, 20), JOBS, &[QueueId(0)]);
+        let early = parked.park(caller(2, 10), JOBS, &[QueueId(0)]);
+        let mut due = Vec::new();
+        parked.run_out(Timestamp(9), &mut due);
+        assert!(due.is_empty());
+        parked.run_out(Timestamp(25), &mut due);
+        assert_eq!(due, [early, late]);
+        for number in due {
+            parked.take(number, &mut Vec::new());
+        }
+        assert_eq!((parked.polls(), parked.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn a_request_for_a_snapshot_is_met_by_one_that_holds_enough() {
+        let mut parked = Parked::default();
+        let early = parked.park(caller(1, 10), Wish::Snapshot(Lsn(5)), &[]);
+        let late = parked.park(caller(2, 10), Wish::Snapshot(Lsn(9)), &[]);
+        assert_eq!((parked.polls(), parked.first_for_snapshot(Lsn(4))), (0, None));
+        assert_eq!(parked.first_for_snapshot(Lsn(8)), Some(early));
+        parked.take(early, &mut Vec::new());
+        assert_eq!(
+            (parked.first_for_snapshot(Lsn(8)), parked.first_for_snapshot(Lsn(9))),
+            (None, Some(late))
+        );
+    }
+}

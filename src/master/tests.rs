@@ -1,1 +1,0 @@
-//! The master driven by hand.

@@ -1,0 +1,141 @@
+//! Stable error codes, and the refusal that carries one.
+
+use std::fmt;
+
+use crate::codec::{Bound, DecodeError, Fault};
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, retry $retry:literal, closes $closes:literal;)*) => {
+        /// What went wrong, as a number that keeps its meaning for ever.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name,)*
+            /// A code of a later version.
+            Other(u16),
+        }
+
+        impl ErrorCode {
+            /// Every code of this version, in order.
+            pub const ALL: &[ErrorCode] = &[$(ErrorCode::$name),*];
+
+            /// The number on the wire.
+            #[must_use]
+            pub fn code(self) -> u16 {
+                match self { $(ErrorCode::$name => $code,)* ErrorCode::Other(code) => code }
+            }
+
+            /// The code of a number on the wire.
+            #[must_use]
+            pub fn from_code(code: u16) -> Self {
+                match code { $($code => ErrorCode::$name,)* other => ErrorCode::Other(other) }
+            }
+
+            /// Whether the same request may succeed later.
+            #[must_use]
+            pub fn retry_may_help(self) -> bool {
+                match self { $(ErrorCode::$name => $retry,)* ErrorCode::Other(_) => false }
+            }
+
+            /// Whether the master closes the connection after it.
+            #[must_use]
+            pub fn closes(self) -> bool {
+                match self { $(ErrorCode::$name => $closes,)* ErrorCode::Other(_) => false }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The frame does not follow the protocol.
+    Malformed = 1, retry false, closes true;
+    /// The body would be longer than the limit.
+    FrameTooLarge = 2, retry false, closes true;
+    /// Hello named a version that the master does not speak.
+    VersionMismatch = 3, retry false, closes true;
+    /// A request came before Hello.
+    HelloNeeded = 4, retry false, closes true;
+    /// Wrong or missing token.
+    Unauthorized = 5, retry false, closes true;
+    /// A request kind that the master does not know.
+    UnknownRequest = 6, retry false, closes false;
+    /// A queue name out of its alphabet or length.
+    BadQueueName = 7, retry false, closes false;
+    /// A value out of its bounds.
+    BadValue = 8, retry false, closes false;
+    /// A payload over the limit.
+    PayloadTooLarge = 9, retry false, closes false;
+    /// The lease named is not the job's live lease.
+    LeaseLost = 10, retry false, closes false;
+    /// No such thing.
+    NotFound = 11, retry false, closes false;
+    /// No room in the log for more jobs.
+    StorageFull = 12, retry true, closes false;
+    /// The master has as many connections as it takes.
+    TooManyConnections = 13, retry true, closes true;
+    /// The master has as many queues as it takes.
+    TooManyQueues = 14, retry false, closes false;
+    /// The master is about to stop.
+    ShuttingDown = 15, retry true, closes false;
+    /// The master is still reading its log.
+    Starting = 16, retry true, closes true;
+    /// The master's system could not do what is needed; nothing changed.
+    Unavailable = 17, retry true, closes false;
+    /// The request holds something that must be understood, and that only a later version knows.
+    NotUnderstood = 18, retry false, closes false;
+}
+
+/// A request that was refused: a code for programs, a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// What was wrong and what to do.
+    pub text: String,
+}
+
+impl Refusal {
+    /// A refusal with this code and sentence.
+    pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+        Refusal { code, text: text.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.text, self.code)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        let code = match error.fault {
+            Fault::OutOfBounds(out) => {
+                let code = match out.bound {
+                    Bound::Value => ErrorCode::BadValue,
+                    Bound::QueueName => ErrorCode::BadQueueName,
+                    Bound::Payload => ErrorCode::PayloadTooLarge,
+                };
+                return Refusal::new(code, out.text);
+            }
+            Fault::Unknown(_) => ErrorCode::NotUnderstood,
+            _ => return Refusal::new(ErrorCode::Malformed, format!("malformed frame: {error}")),
+        };
+        Refusal::new(code, format!("{error}; a later version may know it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_dense_from_one_and_come_back() {
+        for (index, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(usize::from(code.code()), index + 1);
+            assert_eq!(ErrorCode::from_code(code.code()), *code);
+        }
+        assert_eq!(ErrorCode::from_code(999).code(), 999);
+    }
+}

@@ -1,0 +1,179 @@
+//! What a client asks: one message each, with its bounds. The table of all requests is in [`super::table`].
+
+use super::bounds::{
+    at_most, client_name, items, items_or_none, key_or_none, payload, queue_name, queues, settings, within,
+};
+use super::{MAGIC, VERSION};
+use crate::codec::{DecodeError, List, Reader};
+use crate::codec::{coded, message};
+use crate::ids::{JobId, LeaseId};
+use crate::job::Settings;
+use crate::limits::{
+    DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX,
+    RESULT_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
+};
+
+message! {
+    /// Who connects. The first three fields never change, so that any two versions understand each other so far.
+    Hello<'a> {
+        magic: u32;
+        version_min: u16;
+        version_max: u16;
+        name: &'a str => client_name;
+        token: &'a [u8] => at_most(TOKEN_BYTES_MAX);
+        /// The same for all connections of one worker, and another one for each worker; 0 for none.
+        instance: u64;
+    }
+}
+
+impl<'a> Hello<'a> {
+    /// A Hello of this version.
+    #[must_use]
+    pub fn new(name: &'a str, token: &'a [u8]) -> Hello<'a> {
+        Hello { magic: MAGIC, version_min: VERSION, version_max: VERSION, name, token, ..Hello::default() }
+    }
+
+    /// The magic, and the oldest and newest version that the client speaks, of a Hello of whatever version.
+    ///
+    /// # Errors
+    /// `TooShort`.
+    pub fn first_fields(body: &[u8]) -> Result<(u32, u16, u16), DecodeError> {
+        let mut reader = Reader::new(body);
+        Ok((reader.u32("magic")?, reader.u16("version_min")?, reader.u16("version_max")?))
+    }
+}
+
+message! {
+    /// Hands jobs in, all or none.
+    Submit<'a> {
+        jobs: List<'a, SubmitJob<'a>> => items;
+    }
+}
+
+message! {
+    /// A job to be.
+    SubmitJob<'a> {
+        queue: &'a str => queue_name;
+        /// Empty for none.
+        key: &'a str => key_or_none;
+        settings: Settings => settings;
+        /// Not delivered before this has passed.
+        delay_ms: u64 => within(0, DELAY_MS_MAX);
+    } tail payload: &'a [u8] => payload
+}
+
+message! {
+    /// Asks for jobs.
+    Poll<'a> {
+        /// The preferred one first.
+        queues: List<'a, &'a str> => queues;
+        jobs_max: u16 => within(1, ITEMS_MAX as u64);
+        /// How long to wait for the first.
+        wait_ms: u32 => within(0, WAIT_MS_MAX as u64);
+        /// Length of each job's lease.
+        lease_ms: u32 => within(LEASE_MS_MIN as u64, LEASE_MS_MAX as u64);
+    }
+}
+
+message! {
+    /// Reports attempts that did their work.
+    Ack<'a> {
+        items: List<'a, AckItem<'a>> => items;
+    }
+}
+
+message! {
+    AckItem<'a> {
+        job: JobId;
+        lease: LeaseId;
+    } extras {
+        /// The result may be dropped if there is no room for it.
+        1 text_optional: bool;
+    } tail result: &'a [u8] => at_most(RESULT_BYTES_MAX)
+}
+
+message! {
+    /// Reports attempts that did not work.
+    Fail<'a> {
+        items: List<'a, FailItem<'a>> => items;
+    }
+}
+
+message! {
+    FailItem<'a> {
+        job: JobId;
+        lease: LeaseId;
+        /// Whether further attempts are pointless.
+        for_good: bool;
+        error: &'a str => at_most(ERROR_TEXT_BYTES_MAX);
+    }
+}
+
+message! {
+    /// Gives jobs back unharmed.
+    Release<'a> {
+        items: List<'a, ReleaseItem> => items;
+    }
+}
+
+message! {
+    ReleaseItem {
+        job: JobId;
+        lease: LeaseId;
+        /// Not delivered again before this has passed.
+        delay_ms: u64 => within(0, DELAY_MS_MAX);
+    }
+}
+
+message! {
+    /// Extends leases. One that names none is a sign of life.
+    Heartbeat<'a> {
+        leases: List<'a, HeldLease> => items_or_none;
+    }
+}
+
+coded! {
+    /// How far a worker is with a job that it was handed.
+    Stage {
+        /// It has not started it.
+        Held = 0 "held";
+        /// It may have.
+        Begun = 1 "begun";
+    }
+}
+
+message! {
+    /// A lease that a worker still needs.
+    HeldLease {
+        job: JobId;
+        lease: LeaseId;
+        stage: Stage;
+    }
+}
+
+message! {
+    /// Asks for figures.
+    Stats {}
+}
+
+message! {
+    /// Asks for a snapshot of the state, to be on disk.
+    Snapshot {}
+}
+
+message! {
+    /// Begins a backup: which files make up the log.
+    Backup {}
+}
+
+message! {
+    /// Reads a piece of a file of the backup.
+    Read {
+        /// The file's number in the list, from 0.
+        file: u16;
+        /// Where the piece begins.
+        offset: u32;
+        /// How long it is at most.
+        bytes: u32 => within(1, READ_BYTES_MAX as u64);
+    }
+}

@@ -1,0 +1,96 @@
+//! The entry of one job in memory: everything that a plain job needs, in 64 bytes. Its payload stays in
+//! the log; its key, its lease and what it went through lie in side tables that cost memory only for jobs that have them.
+
+use super::deadlines::{NIL, NO_CELL};
+use crate::ids::{JobId, Location, QueueId};
+use crate::job::{Ending, Settings, Standing};
+use crate::time::{PackedTimestamp, Timestamp};
+
+/// Bytes in the log, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    pub at: Location,
+    pub bytes: u32,
+}
+
+/// What a job went through that ended an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// When its last attempt ended, and how.
+    pub ended_at: Timestamp,
+    pub ending: Ending,
+    /// Its attempts and why the last one failed.
+    pub story: Text,
+}
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: JobId,
+    /// By where it stands: its order in line, its time, or the number of its lease. These exclude each other.
+    pub(super) place: u64,
+    pub payload: Text,
+    pub queue: QueueId,
+    /// The entry before it in its line or cell.
+    pub prev: u32,
+    /// The entry after it in its line or cell.
+    pub next: u32,
+    /// The number of its [`Past`], or `NIL`.
+    pub past: u32,
+    pub settings: Settings,
+    pub submitted_at: PackedTimestamp,
+    /// Attempts so far.
+    pub attempts: u16,
+    /// Its cell in the wheel of delayed jobs.
+    pub cell: u16,
+    pub standing: Standing,
+}
+
+const _: () = assert!(size_of::<Entry>() <= 64, "a plain job costs one cache line");
+
+impl Entry {
+    /// An entry that no job has.
+    pub fn vacant() -> Self {
+        Entry {
+            id: JobId(0),
+            place: 0,
+            payload: Text::default(),
+            queue: QueueId(0),
+            prev: NIL,
+            next: NIL,
+            past: NIL,
+            settings: Settings::default(),
+            submitted_at: PackedTimestamp::default(),
+            attempts: 0,
+            cell: NO_CELL,
+            standing: Standing::Pending,
+        }
+    }
+
+    /// Its place in line, while it is pending: the lower it is, the sooner the job leaves. A snapshot needs it.
+    pub fn order(&self) -> u64 {
+        self.place
+    }
+
+    pub fn set_order(&mut self, order: u64) {
+        self.place = order;
+    }
+
+    /// When it is due, while it is delayed.
+    pub fn due_at(&self) -> Timestamp {
+        Timestamp(self.place)
+    }
+
+    pub fn set_due_at(&mut self, due_at: Timestamp) {
+        self.place = due_at.0;
+    }
+
+    /// Its lease, while it is in flight.
+    pub fn lease(&self) -> Option<u32> {
+        (self.standing == Standing::InFlight).then_some(self.place as u32)
+    }
+
+    pub fn set_lease(&mut self, lease: u32) {
+        self.place = u64::from(lease);
+    }
+}

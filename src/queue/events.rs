@@ -1,0 +1,280 @@
+//! Events: everything that changes a job, decided once by the master and written to the log.
+//!
+//! An event carries what was decided (ids, moments, the retry moment with its jitter already drawn),
+//! so that replay needs no policy, no clock and no randomness. Its body in the log is its fields, its extras and then its
+//! tail, to the end of the record (see [`crate::codec`]). The names are those of `falcon-cli wal dump`.
+//!
+//! Kinds 8 to 12 are kept for CANCEL, REQUEUE, PURGE, PAUSE and RESUME.
+
+use crate::codec::{DecodeError, Fault, Field, Message, Reader, Value};
+use crate::codec::{coded, message};
+use crate::ids::{JobId, LeaseId};
+use crate::job::{Ending, Settings, StoryText};
+use crate::time::Timestamp;
+
+coded! {
+    /// Why a job is dead.
+    DeathReason {
+        /// Its last attempt failed.
+        Attempts = 1 "attempts";
+        /// The worker said that further attempts are pointless.
+        ForGood = 2 "for_good";
+        /// The lease of its last attempt ran out.
+        Lease = 3 "lease";
+    }
+}
+
+impl DeathReason {
+    /// How the last attempt ended.
+    #[must_use]
+    pub fn ending(self) -> Ending {
+        match self {
+            DeathReason::Attempts => Ending::Failed,
+            DeathReason::ForGood => Ending::ForGood,
+            DeathReason::Lease => Ending::LeaseRanOut,
+        }
+    }
+}
+
+coded! {
+    /// Which bytes of a job lie in the log.
+    Part {
+        Payload = 1 "payload";
+        Story = 2 "story";
+    }
+}
+
+/// Declares the events: number, name in listings, and fields of each.
+macro_rules! events {
+    ($(
+        $(#[$doc:meta])*
+        $kind:literal $word:literal $name:ident $(<$life:lifetime>)? { $($fields:tt)* }
+        $(extras { $($extras:tt)* })? $(tail $tail:ident: $type:ty)?;
+    )*) => {
+        $(message! {
+            $(#[$doc])*
+            $name $(<$life>)? { $($fields)* } $(extras { $($extras)* })? $(tail $tail: $type)?
+        })*
+
+        /// Something that happened to a job or a queue.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub enum Event<'a> {
+            $($name($name $(<$life>)?),)*
+        }
+
+        $(impl<'a> From<$name $(<$life>)?> for Event<'a> {
+            fn from(event: $name $(<$life>)?) -> Self {
+                Event::$name(event)
+            }
+        })*
+
+        impl<'a> Event<'a> {
+            /// Every kind with its name.
+            pub const KINDS: &'static [(u8, &'static str)] = &[$(($kind, $word)),*];
+
+            /// The number of this event's kind in the log.
+            #[must_use]
+            pub fn kind(&self) -> u8 {
+                match self { $(Event::$name(_) => $kind),* }
+            }
+
+            /// The name of this event's kind.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Event::$name(_) => $word),* }
+            }
+
+            /// Its bytes that lie at the end of its record.
+            #[must_use]
+            pub fn tail(&self) -> &'a [u8] {
+                match self { $(Event::$name(event) => event.tail()),* }
+            }
+
+            /// Tells each field with its name.
+            pub fn show(&self, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+                match self { $(Event::$name(event) => event.show_fields(see)),* }
+            }
+
+            /// Writes the body up to its tail, and returns that: the log copies it straight to its place, so a payload
+            /// is copied once.
+            pub fn encode_head(&self, out: &mut Vec<u8>) -> &'a [u8] {
+                match self { $(Event::$name(event) => event.write_head(out)),* }
+                self.tail()
+            }
+
+            /// Reads the body of a record of this kind.
+            ///
+            /// # Errors
+            /// The field that was wrong; one `is_unknown` if a later version may know the kind or what is in it.
+            pub fn decode(kind: u8, body: &'a [u8]) -> Result<Self, DecodeError> {
+                let mut reader = Reader::new(body);
+                let event = match kind {
+                    $($kind => {
+                        let mut event = $name::read_head(&mut reader)?;
+                        if $name::TAIL.is_some() {
+                            let tail = reader.take_rest();
+                            event.set_tail(&reader, tail)?;
+                        }
+                        Event::$name(event)
+                    })*
+                    _ => return Err(DecodeError::new("event", Fault::Unknown(u64::from(kind)))),
+                };
+                reader.finish()?;
+                Ok(event)
+            }
+
+            /// One of each kind, for tests.
+            #[must_use]
+            pub fn samples(number: &mut u64) -> Vec<Self> {
+                vec![$(Event::$name(Field::sample(number))),*]
+            }
+        }
+    };
+}
+
+events! {
+    /// A job was accepted.
+    1 "ENQUEUE" Enqueue<'a> {
+        job: JobId;
+        queue: &'a str;
+        /// Empty for none.
+        key: &'a str;
+        settings: Settings;
+        /// Not delivered before this; 0 for at once.
+        due_at: Timestamp;
+    } tail payload: &'a [u8];
+
+    /// A job was handed to a worker's poll; its lease id is the LSN of this record.
+    2 "DISPATCH" Dispatch<'a> {
+        job: JobId;
+        /// 1 for the first delivery.
+        attempt: u16;
+        lease_ms: u32;
+        /// Who the worker said it is.
+        worker: &'a str;
+    };
+
+    /// The attempt did its work.
+    3 "ACK" Ack<'a> {
+        job: JobId;
+        lease: LeaseId;
+        /// Its key is remembered until then; 0 if it has none.
+        key_until: Timestamp;
+    } tail result: &'a [u8];
+
+    /// The attempt failed; there will be another.
+    4 "RETRY" Retry<'a> {
+        job: JobId;
+        lease: LeaseId;
+        retry_at: Timestamp;
+    } tail story: StoryText<'a>;
+
+    /// The lease ran out; there will be another attempt.
+    5 "TIMEOUT" Timeout<'a> {
+        job: JobId;
+        lease: LeaseId;
+        retry_at: Timestamp;
+    } tail story: StoryText<'a>;
+
+    /// There will be no further attempt.
+    6 "DEAD" Dead<'a> {
+        job: JobId;
+        /// The lease of the last attempt.
+        lease: LeaseId;
+        reason: DeathReason;
+    } tail story: StoryText<'a>;
+
+    /// The worker gave the job back; the attempt is not counted.
+    7 "RELEASE" Release {
+        job: JobId;
+        lease: LeaseId;
+        /// Not delivered again before this; 0 for at once.
+        due_at: Timestamp;
+    };
+
+    /// A part of the job lies in this record from now on; nothing else about it changed.
+    13 "MOVE" Move<'a> {
+        job: JobId;
+        part: Part;
+    } tail bytes: &'a [u8];
+
+    /// A queue without jobs is no longer known; what was counted in it stays in the totals.
+    14 "FORGET" Forget<'a> {
+        queue: &'a str;
+    };
+}
+
+impl Event<'_> {
+    /// Which part of its job lies in its record, if one does.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        match self {
+            Event::Enqueue(_) => Some(Part::Payload),
+            Event::Retry(_) | Event::Timeout(_) | Event::Dead(_) => Some(Part::Story),
+            Event::Move(moved) => Some(moved.part),
+            _ => None,
+        }
+    }
+
+    /// The job that it changes, if it is about one.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        let mut job = None;
+        self.show(&mut |name, value| {
+            if let ("job", Value::Number(id)) = (name, value) {
+                job = Some(JobId(id));
+            }
+        });
+        job
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(event: &Event<'_>) -> Vec<u8> {
+        let mut body = Vec::new();
+        let tail = event.encode_head(&mut body);
+        body.extend_from_slice(tail);
+        body
+    }
+
+    #[test]
+    fn every_event_comes_back_and_any_shorter_head_is_refused() {
+        for event in (0..4).flat_map(|seed| Event::samples(&mut { seed })) {
+            let body = body(&event);
+            assert_eq!(Event::decode(event.kind(), &body), Ok(event));
+            for end in 0..body.len() - event.tail().len() {
+                assert!(Event::decode(event.kind(), &body[..end]).is_err(), "{end} bytes of {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_and_names_are_each_there_once() {
+        for (index, (kind, name)) in Event::KINDS.iter().enumerate() {
+            let twice = Event::KINDS[..index].iter().any(|(other, word)| other == kind || word == name);
+            assert!(!twice, "{kind} {name}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_may_have_written_is_told_from_what_is_broken() {
+        assert!(Event::decode(99, &[]).unwrap_err().is_unknown());
+        let release = body(&Release { job: JobId(1), ..Release::default() }.into());
+        let (plain, none) = release.split_at(release.len() - 1);
+        assert_eq!(none, [0]);
+        let with_extra = |tag: u8| [plain, &[1, tag, 0, 0]].concat();
+        assert!(Event::decode(7, &with_extra(5)).is_ok(), "one that may be skipped");
+        assert!(Event::decode(7, &with_extra(130)).unwrap_err().is_unknown());
+        assert!(!Event::decode(7, plain).unwrap_err().is_unknown(), "cut off");
+    }
+
+    #[test]
+    fn only_forget_is_about_no_job() {
+        for event in Event::samples(&mut 0) {
+            assert_eq!(event.job().is_none(), event.name() == "FORGET");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The pending jobs of one queue: a line for each of 256 priorities, linked through the entries, and a
+//! bitmap that tells which lines have anyone. Everything here is O(1).
+
+use super::deadlines::NIL;
+use super::table::Table;
+
+/// A first and a last entry, or none.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    head: u32,
+    tail: u32,
+}
+
+/// The lines of one queue.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// By priority; none before the first job, since most queues of a crowd never have one.
+    lines: Box<[Line]>,
+    occupied: [u64; 4],
+}
+
+impl Lines {
+    /// The first entry of the most urgent line.
+    pub fn front(&self) -> Option<u32> {
+        let word = self.occupied.iter().position(|word| *word != 0)?;
+        let priority = word * 64 + self.occupied[word].trailing_zeros() as usize;
+        Some(self.lines[priority].head)
+    }
+
+    /// Puts an entry at the end of the line of its priority.
+    pub fn push_back(&mut self, table: &mut Table, slot: u32) {
+        let priority = table[slot].settings.priority;
+        let line = self.line_made(priority);
+        let last = line.tail;
+        (table[slot].prev, table[slot].next) = (last, NIL);
+        line.tail = slot;
+        if last == NIL {
+            line.head = slot;
+        } else {
+            table[last].next = slot;
+        }
+        self.mark(priority);
+    }
+
+    /// Puts an entry at the front of the line of its priority.
+    pub fn push_front(&mut self, table: &mut Table, slot: u32) {
+        let priority = table[slot].settings.priority;
+        let line = self.line_made(priority);
+        let first = line.head;
+        (table[slot].prev, table[slot].next) = (NIL, first);
+        line.head = slot;
+        if first == NIL {
+            line.tail = slot;
+        } else {
+            table[first].prev = slot;
+        }
+        self.mark(priority);
+    }
+
+    /// Takes an entry out of its line.
+    pub fn remove(&mut self, table: &mut Table, slot: u32) {
+        let (prev, next, priority) = (table[slot].prev, table[slot].next, table[slot].settings.priority);
+        let line = &mut self.lines[usize::from(priority)];
+        if prev == NIL {
+            line.head = next;
+        } else {
+            table[prev].next = next;
+        }
+        if next == NIL {
+            line.tail = prev;
+        } else {
+            table[next].prev = prev;
+        }
+        (table[slot].prev, table[slot].next) = (NIL, NIL);
+        self.mark(priority);
+    }
+
+    /// The entries in the order in which they would leave.
+    pub fn iter<'t>(&'t self, table: &'t Table) -> impl Iterator<Item = u32> + 't {
+        self.lines.iter().flat_map(move |line| {
+            let first = (line.head != NIL).then_some(line.head);
+            std::iter::successors(first, move |slot| Some(table[*slot].next).filter(|next| *next != NIL))
+        })
+    }
+
+    fn line_made(&mut self, priority: u8) -> &mut Line {
+        if self.lines.is_empty() {
+            self.lines = vec![Line { head: NIL, tail: NIL }; 256].into_boxed_slice();
+        }
+        &mut self.lines[usize::from(priority)]
+    }
+
+    fn mark(&mut self, priority: u8) {
+        let bit = 1u64 << (priority % 64);
+        let word = &mut self.occupied[usize::from(priority / 64)];
+        if self.lines[usize::from(priority)].head == NIL {
+            *word &= !bit;
+        } else {
+            *word |= bit;
+        }
+    }
+
+    /// Whether links and bitmap agree.
+    pub fn check(&self, table: &Table) {
+        for (priority, line) in self.lines.iter().enumerate() {
+            let marked = self.occupied[priority / 64] >> (priority % 64) & 1 == 1;
+            assert_eq!(marked, line.head != NIL, "bitmap of priority {priority}");
+            assert_eq!(line.head == NIL, line.tail == NIL, "both ends of priority {priority}");
+            let mut before = NIL;
+            let mut slot = line.head;
+            while slot != NIL {
+                assert_eq!(table[slot].prev, before, "back link of job {}", table[slot].id);
+                assert_eq!(
+                    usize::from(table[slot].settings.priority),
+                    priority,
+                    "line of job {}",
+                    table[slot].id
+                );
+                let is_later = before == NIL || table[before].order() < table[slot].order();
+                assert!(is_later, "order of job {}", table[slot].id);
+                before = slot;
+                slot = table[slot].next;
+            }
+            assert_eq!(line.tail, before, "tail of priority {priority}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JobId;
+    use crate::job::Settings;
+    use crate::queue::entry::Entry;
+
+    fn line_up(priorities: &[u8]) -> (Table, Lines, Vec<u32>) {
+        let (mut table, mut lines) = (Table::default(), Lines::default());
+        let mut slots = Vec::new();
+        for (id, priority) in (1..).zip(priorities) {
+            let settings = Settings { priority: *priority, ..Settings::default() };
+            let mut entry = Entry { id: JobId(id), settings, ..Entry::vacant() };
+            entry.set_order(id);
+            let slot = table.insert(entry);
+            lines.push_back(&mut table, slot);
+            slots.push(slot);
+        }
+        (table, lines, slots)
+    }
+
+    fn order(table: &Table, lines: &Lines) -> Vec<u64> {
+        lines.check(table);
+        lines.iter(table).map(|slot| table[slot].id.0).collect()
+    }
+
+    #[test]
+    fn the_most_urgent_leaves_first_and_equals_keep_their_order() {
+        let (table, lines, slots) = line_up(&[128, 255, 0, 128, 0]);
+        assert_eq!(order(&table, &lines), [3, 5, 1, 4, 2]);
+        assert_eq!(lines.front(), Some(slots[2]));
+    }
+
+    #[test]
+    fn entries_leave_from_anywhere() {
+        let (mut table, mut lines, slots) = line_up(&[1, 1, 1, 1]);
+        for (slot, left) in [(1, vec![1, 3, 4]), (0, vec![3, 4]), (3, vec![3]), (2, vec![])] {
+            lines.remove(&mut table, slots[slot]);
+            assert_eq!(order(&table, &lines), left);
+        }
+        assert_eq!(lines.front(), None);
+    }
+
+    #[test]
+    fn the_front_can_be_given_back() {
+        let (mut table, mut lines, slots) = line_up(&[1, 1]);
+        lines.remove(&mut table, slots[0]);
+        lines.push_front(&mut table, slots[0]);
+        assert_eq!(order(&table, &lines), [1, 2]);
+    }
+}

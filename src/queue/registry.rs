@@ -1,0 +1,260 @@
+//! The queues: their names, what is counted in each, and which of them are known for good.
+//!
+//! A queue that has or had jobs is durable: it stays until an event forgets it. One that was only polled is volatile: it
+//! goes with its last poll, and takes no place that a submit needs.
+
+use std::collections::HashMap;
+
+use super::counters::Counters;
+use super::lines::Lines;
+use crate::ids::QueueId;
+use crate::limits::{POLLED_NAMES_MAX, QUEUES_MAX};
+use crate::time::Timestamp;
+
+/// One queue.
+#[derive(Debug)]
+pub struct Queue {
+    pub name: Box<str>,
+    pub lines: Lines,
+    pub counters: Counters,
+    /// When a job in it changed last.
+    pub used_at: Timestamp,
+    durable: bool,
+    woken: bool,
+}
+
+/// All queues.
+#[derive(Debug, Default)]
+pub struct Registry {
+    queues: Vec<Queue>,
+    by_name: HashMap<Box<str>, QueueId>,
+    /// The queue that was named last: most often it is named again.
+    recent: Option<QueueId>,
+    /// Ids of queues that are gone.
+    free: Vec<QueueId>,
+    durable: usize,
+    /// What was counted in queues that were forgotten.
+    forgotten: Counters,
+    /// Queues that got pending jobs since they were last asked for.
+    woken: Vec<QueueId>,
+}
+
+/// There are as many queues as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyQueues;
+
+impl Registry {
+    pub fn find(&self, name: &str) -> Option<QueueId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub fn queue(&self, id: QueueId) -> &Queue {
+        &self.queues[id.0 as usize]
+    }
+
+    pub fn queue_mut(&mut self, id: QueueId) -> &mut Queue {
+        &mut self.queues[id.0 as usize]
+    }
+
+    /// How many durable queues there are.
+    pub fn durable(&self) -> usize {
+        self.durable
+    }
+
+    /// Whether this queue is there, and durable.
+    pub fn is_durable(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|id| self.queue(id).durable)
+    }
+
+    /// The queue of this name for a poll, made if it is not there.
+    ///
+    /// # Errors
+    /// When as many names are polled as may be that have no jobs.
+    pub fn polled(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+        if let Some(id) = self.named(name) {
+            return Ok(id);
+        }
+        if self.by_name.len() - self.durable >= POLLED_NAMES_MAX {
+            return Err(TooManyQueues);
+        }
+        Ok(self.make(name))
+    }
+
+    /// The queue of this name for a job, durable from now on.
+    ///
+    /// # Errors
+    /// When there are as many as there may be.
+    pub fn used(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+        let known = self.named(name);
+        if let Some(id) = known
+            && self.queue(id).durable
+        {
+            return Ok(id);
+        }
+        if self.durable >= QUEUES_MAX {
+            return Err(TooManyQueues);
+        }
+        let id = known.unwrap_or_else(|| self.make(name));
+        self.queue_mut(id).durable = true;
+        self.durable += 1;
+        Ok(id)
+    }
+
+    fn named(&mut self, name: &str) -> Option<QueueId> {
+        if let Some(id) = self.recent
+            && *self.queue(id).name == *name
+        {
+            return Some(id);
+        }
+        self.recent = self.find(name);
+        self.recent
+    }
+
+    fn make(&mut self, name: &str) -> QueueId {
+        let queue = Queue {
+            name: name.into(),
+            lines: Lines::default(),
+            counters: Counters::default(),
+            used_at: Timestamp(0),
+            durable: false,
+            woken: false,
+        };
+        let id = if let Some(id) = self.free.pop() {
+            self.queues[id.0 as usize] = queue;
+            id
+        } else {
+            self.queues.push(queue);
+            QueueId(u32::try_from(self.queues.len() - 1).expect("queues are bounded"))
+        };
+        self.by_name.insert(name.into(), id);
+        id
+    }
+
+    /// Lets a queue go that was only polled.
+    pub fn drop_if_volatile(&mut self, id: QueueId) {
+        let queue = self.queue(id);
+        if !queue.durable && self.find(&queue.name) == Some(id) {
+            self.remove(id);
+        }
+    }
+
+    /// Forgets a durable queue that has no jobs.
+    pub fn forget(&mut self, name: &str) -> Result<(), &'static str> {
+        let id = self.find(name).ok_or("there is no such queue")?;
+        let queue = self.queue(id);
+        if !queue.durable || queue.counters.jobs() > 0 {
+            return Err("the queue has jobs");
+        }
+        let counters = queue.counters;
+        self.forgotten.add(&counters);
+        self.durable -= 1;
+        self.remove(id);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: QueueId) {
+        let name = std::mem::take(&mut self.queue_mut(id).name);
+        self.by_name.remove(&name);
+        let queue = self.queue_mut(id);
+        (queue.durable, queue.counters, queue.lines) = (false, Counters::default(), Lines::default());
+        self.recent = None;
+        self.free.push(id);
+    }
+
+    /// Durable queues without jobs that were last used before `before`.
+    pub fn idle(&self, before: Timestamp) -> impl Iterator<Item = QueueId> {
+        let idle = move |queue: &Queue| queue.durable && queue.counters.jobs() == 0 && queue.used_at < before;
+        (0..).map(QueueId).zip(&self.queues).filter(move |(_, queue)| idle(queue)).map(|(id, _)| id)
+    }
+
+    /// Notes that a queue got a pending job.
+    pub fn wake(&mut self, id: QueueId) {
+        let queue = self.queue_mut(id);
+        if !queue.woken {
+            queue.woken = true;
+            self.woken.push(id);
+        }
+    }
+
+    /// Takes the next of the queues that got pending jobs since they were last asked for.
+    pub fn take_woken(&mut self) -> Option<QueueId> {
+        let id = self.woken.pop()?;
+        self.queue_mut(id).woken = false;
+        Some(id)
+    }
+
+    /// All durable queues by their ids, and nothing for ids that none has.
+    pub fn by_id(&self) -> impl Iterator<Item = Option<&Queue>> {
+        self.queues.iter().map(|queue| Some(queue).filter(|queue| queue.durable))
+    }
+
+    /// The counts of every durable queue, in the order of names.
+    pub fn counters(&self) -> Vec<(&str, Counters)> {
+        let queues = self.by_id().flatten();
+        let mut all: Vec<_> = queues.map(|queue| (&*queue.name, queue.counters)).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all
+    }
+
+    pub fn forgotten(&self) -> Counters {
+        self.forgotten
+    }
+
+    pub fn set_forgotten(&mut self, forgotten: Counters) {
+        self.forgotten = forgotten;
+    }
+
+    /// All jobs by where they stand, those that ended in forgotten queues among them.
+    pub fn totals(&self) -> Counters {
+        let mut totals = self.forgotten;
+        self.queues.iter().for_each(|queue| totals.add(&queue.counters));
+        totals
+    }
+
+    /// Whether the count of durable queues is right, and each name leads to its queue.
+    pub fn check(&self) {
+        assert_eq!(self.by_id().flatten().count(), self.durable, "durable queues");
+        for (name, id) in &self.by_name {
+            assert_eq!(self.queue(*id).name, *name, "name of a queue");
+        }
+        assert_eq!(self.by_name.len() + self.free.len(), self.queues.len(), "ids of queues");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polled_names_take_no_place_that_a_submit_needs() {
+        let mut registry = Registry::default();
+        for number in 0..POLLED_NAMES_MAX {
+            registry.polled(&format!("p{number}")).unwrap();
+        }
+        assert_eq!(registry.polled("one more"), Err(TooManyQueues));
+        for number in 0..QUEUES_MAX {
+            registry.used(&format!("u{number}")).unwrap();
+        }
+        assert_eq!(registry.used("one more"), Err(TooManyQueues));
+        assert!(registry.polled("u7").is_ok(), "a queue that is there can be polled");
+        assert_eq!(registry.used("p1"), Err(TooManyQueues));
+        registry.check();
+    }
+
+    #[test]
+    fn a_forgotten_queue_leaves_its_counts_and_frees_its_name() {
+        let mut registry = Registry::default();
+        let id = registry.used("a").unwrap();
+        registry.queue_mut(id).counters.completed = 7;
+        registry.queue_mut(id).counters.pending = 1;
+        assert!(registry.forget("a").is_err() && registry.forget("b").is_err());
+        registry.queue_mut(id).counters.pending = 0;
+        assert_eq!(registry.idle(Timestamp(1)).collect::<Vec<_>>(), [id]);
+        registry.forget("a").unwrap();
+        assert_eq!((registry.find("a"), registry.totals().completed, registry.durable()), (None, 7, 0));
+        let again = registry.polled("a").unwrap();
+        registry.drop_if_volatile(again);
+        assert_eq!(registry.find("a"), None);
+        registry.check();
+    }
+}

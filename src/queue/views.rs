@@ -1,0 +1,209 @@
+//! Views: what can be asked of the queues. Nothing changes here.
+
+use super::counters::Counters;
+use super::deadlines::NIL;
+use super::entry::{Entry, Text};
+use super::{Queues, SegmentUse};
+use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
+use crate::job::{Ending, Settings, Standing};
+use crate::time::Timestamp;
+
+/// What a worker is told of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobView<'a> {
+    pub id: JobId,
+    pub queue: &'a str,
+    /// Empty for none.
+    pub key: &'a str,
+    pub settings: Settings,
+    /// Attempts so far.
+    pub attempts: u16,
+    pub payload_at: Location,
+    pub payload_bytes: u32,
+}
+
+/// Everything that the state knows of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobFacts<'a> {
+    pub view: JobView<'a>,
+    pub standing: Standing,
+    pub submitted_at: Timestamp,
+    /// When it is due, while it is delayed.
+    pub due_at: Option<Timestamp>,
+    pub lease: Option<LeaseView<'a>>,
+    pub past: Option<PastView>,
+}
+
+/// How a job's last attempt ended that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastView {
+    pub ended_at: Timestamp,
+    pub ending: Ending,
+    pub story_at: Location,
+    /// 0 where there was no room for a story.
+    pub story_bytes: u32,
+}
+
+/// A live lease, and its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView<'a> {
+    pub id: LeaseId,
+    /// Who holds it.
+    pub holder: SessionId,
+    /// What the worker called itself.
+    pub worker: &'a str,
+    pub begun_at: Timestamp,
+    pub deadline: Timestamp,
+    /// Whether its job has a key.
+    pub has_key: bool,
+    /// Attempts of its job so far, this one counted.
+    pub attempts: u16,
+    /// Attempts that its job gets.
+    pub max_attempts: u16,
+}
+
+impl Queues {
+    /// The id that the next job gets.
+    #[must_use]
+    pub fn next_job(&self) -> JobId {
+        self.next_job
+    }
+
+    /// The queue of this name, if it is there.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Option<QueueId> {
+        self.registry.find(name)
+    }
+
+    /// Whether a job may be submitted to a queue of this name: it has or had jobs.
+    #[must_use]
+    pub fn is_durable(&self, name: &str) -> bool {
+        self.registry.is_durable(name)
+    }
+
+    /// How many queues there are that have or had jobs.
+    #[must_use]
+    pub fn durable_queues(&self) -> usize {
+        self.registry.durable()
+    }
+
+    /// Queues without jobs that were last used before `before`.
+    pub fn idle_queues(&self, before: Timestamp) -> impl Iterator<Item = QueueId> {
+        self.registry.idle(before)
+    }
+
+    #[must_use]
+    pub fn queue_name(&self, queue: QueueId) -> &str {
+        &self.registry.queue(queue).name
+    }
+
+    /// The job that would leave this queue next.
+    #[must_use]
+    pub fn front(&self, queue: QueueId) -> Option<JobView<'_>> {
+        let slot = self.registry.queue(queue).lines.front()?;
+        Some(self.view(&self.table[slot]))
+    }
+
+    /// Whether any job waits in this queue.
+    #[must_use]
+    pub fn has_pending(&self, queue: QueueId) -> bool {
+        self.registry.queue(queue).lines.front().is_some()
+    }
+
+    /// Everything that is known of this job.
+    #[must_use]
+    pub fn facts(&self, job: JobId) -> Option<JobFacts<'_>> {
+        let entry = &self.table[self.table.slot(job)?];
+        Some(JobFacts {
+            view: self.view(entry),
+            standing: entry.standing,
+            submitted_at: entry.submitted_at.into(),
+            due_at: (entry.standing == Standing::Delayed).then(|| entry.due_at()),
+            lease: self.live_lease(job),
+            past: self.past(job),
+        })
+    }
+
+    /// How the last attempt of this job ended that counts.
+    #[must_use]
+    pub fn past(&self, job: JobId) -> Option<PastView> {
+        let entry = &self.table[self.table.slot(job)?];
+        if entry.past == NIL {
+            return None;
+        }
+        let past = self.pasts[entry.past as usize];
+        let Text { at: story_at, bytes: story_bytes } = past.story;
+        Some(PastView { ended_at: past.ended_at, ending: past.ending, story_at, story_bytes })
+    }
+
+    /// The live lease of this job.
+    #[must_use]
+    pub fn live_lease(&self, job: JobId) -> Option<LeaseView<'_>> {
+        let entry = &self.table[self.table.slot(job)?];
+        let lease = self.leases.lease(entry.lease()?);
+        Some(LeaseView {
+            id: lease.granted.id,
+            holder: lease.holder,
+            worker: self.names.text(lease.granted.worker),
+            begun_at: lease.granted.begun_at,
+            deadline: lease.deadline,
+            has_key: self.keys.key(job).is_some(),
+            attempts: entry.attempts,
+            max_attempts: entry.settings.max_attempts,
+        })
+    }
+
+    /// The remembered job of this key.
+    #[must_use]
+    pub fn job_of_key(&self, key: &str) -> Option<JobId> {
+        self.keys.job(key)
+    }
+
+    /// The jobs of every queue, in the order of names.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(&str, Counters)> {
+        self.registry.counters()
+    }
+
+    /// All jobs by where they stand.
+    #[must_use]
+    pub fn totals(&self) -> Counters {
+        self.registry.totals()
+    }
+
+    /// What lives in the segment of this epoch.
+    #[must_use]
+    pub fn live_in(&self, epoch: u32) -> SegmentUse {
+        self.usage.of(epoch)
+    }
+
+    /// Bytes that live in all segments.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.usage.total()
+    }
+
+    /// The epochs of the segments in which something lives, ascending.
+    pub fn live_epochs(&self) -> impl Iterator<Item = u32> {
+        self.usage.epochs()
+    }
+
+    /// How many jobs wait, delayed or not, and how many are in flight.
+    #[must_use]
+    pub fn unfinished(&self) -> (usize, usize) {
+        let in_flight = self.leases.len();
+        (self.table.len() - in_flight - self.dead, in_flight)
+    }
+
+    fn view(&self, entry: &Entry) -> JobView<'_> {
+        JobView {
+            id: entry.id,
+            queue: self.queue_name(entry.queue),
+            key: self.keys.key(entry.id).unwrap_or_default(),
+            settings: entry.settings,
+            attempts: entry.attempts,
+            payload_at: entry.payload.at,
+            payload_bytes: entry.payload.bytes,
+        }
+    }
+}

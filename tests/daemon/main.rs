@@ -1,0 +1,21 @@
+//! One daemon a test, from outside: its command line, its wire, its jobs and leases, and what it leaves on disk.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+#[path = "../harness/logs.rs"]
+mod logs;
+
+mod backup;
+mod cli;
+mod jobs;
+mod jobs_file;
+mod leases;
+mod repair;
+mod restart;
+mod serving;
+mod starting;
+mod tools;
+mod wal_cli;
+mod wal_verify;
+mod wire;
+mod worker;

@@ -1,0 +1,190 @@
+//! The frames of `protocol.md` as plain values, written from that page alone. A reply that does not
+//! follow the page fails the test.
+
+// Each crate of tests speaks the part of the page that it needs.
+#![allow(dead_code)]
+
+mod replies;
+
+pub use replies::*;
+
+pub const MALFORMED: u16 = 1;
+pub const FRAME_TOO_LARGE: u16 = 2;
+pub const VERSION_MISMATCH: u16 = 3;
+pub const HELLO_NEEDED: u16 = 4;
+pub const UNAUTHORIZED: u16 = 5;
+pub const UNKNOWN_REQUEST: u16 = 6;
+pub const BAD_QUEUE_NAME: u16 = 7;
+pub const BAD_VALUE: u16 = 8;
+pub const PAYLOAD_TOO_LARGE: u16 = 9;
+pub const LEASE_LOST: u16 = 10;
+pub const STORAGE_FULL: u16 = 12;
+pub const TOO_MANY_CONNECTIONS: u16 = 13;
+pub const TOO_MANY_QUEUES: u16 = 14;
+pub const SHUTTING_DOWN: u16 = 15;
+pub const STARTING: u16 = 16;
+pub const NOT_UNDERSTOOD: u16 = 18;
+
+pub const ACK_OK: u16 = 0x8004;
+pub const FAIL_OK: u16 = 0x8005;
+pub const RELEASE_OK: u16 = 0x8006;
+
+pub const BODY_BYTES_MAX: usize = 8_388_608;
+pub const PAYLOAD_BYTES_MAX: usize = 1_048_576;
+
+/// A body in the making.
+#[derive(Clone, Default)]
+pub struct Body(pub Vec<u8>);
+
+impl Body {
+    pub fn bytes(mut self, bytes: &[u8]) -> Body {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub fn u8(self, n: u8) -> Body {
+        self.bytes(&[n])
+    }
+
+    pub fn u16(self, n: u16) -> Body {
+        self.bytes(&n.to_le_bytes())
+    }
+
+    pub fn u32(self, n: u32) -> Body {
+        self.bytes(&n.to_le_bytes())
+    }
+
+    pub fn u64(self, n: u64) -> Body {
+        self.bytes(&n.to_le_bytes())
+    }
+
+    /// A u16 from a length; every length that a test makes fits.
+    pub fn len16(self, n: usize) -> Body {
+        self.u16(u16::try_from(n).expect("a length below 2^16"))
+    }
+
+    pub fn text(self, text: &str) -> Body {
+        self.len16(text.len()).bytes(text.as_bytes())
+    }
+
+    /// The mark that no extras follow.
+    pub fn plain(self) -> Body {
+        self.u8(0)
+    }
+
+    pub fn bytes32(self, bytes: &[u8]) -> Body {
+        self.u32(u32::try_from(bytes.len()).expect("a length below 2^32")).bytes(bytes)
+    }
+}
+
+/// A header, right or wrong.
+pub fn header(body_bytes: usize, kind: u16, flags: u16, correlation: u64) -> Vec<u8> {
+    let body_bytes = u32::try_from(body_bytes).expect("a length below 2^32");
+    Body::default().u32(body_bytes).u16(kind).u16(flags).u64(correlation).0
+}
+
+/// A request without its correlation.
+#[derive(Clone)]
+pub struct Request {
+    pub kind: u16,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn new(kind: u16, body: Body) -> Request {
+        Request { kind, body: body.0 }
+    }
+
+    pub fn frame(&self, correlation: u64) -> Vec<u8> {
+        [&header(self.body.len(), self.kind, 0, correlation)[..], &self.body].concat()
+    }
+}
+
+pub fn hello_with(magic: u32, versions: (u16, u16), token: &[u8]) -> Request {
+    let body = Body::default().u32(magic).u16(versions.0).u16(versions.1);
+    Request::new(1, body.text("a test").bytes32(token).u64(0).plain())
+}
+
+pub fn hello(token: &[u8]) -> Request {
+    hello_with(0x4E43_4C46, (1, 1), token)
+}
+
+#[derive(Clone)]
+pub struct Job {
+    pub queue: String,
+    pub key: String,
+    pub priority: u8,
+    pub max_attempts: u16,
+    pub delay_ms: u64,
+    pub timeout_ms: u32,
+    pub payload: Vec<u8>,
+}
+
+/// A plain job; other settings by `Job { priority: 0, ..job("q", "x") }`.
+pub fn job(queue: &str, payload: impl AsRef<[u8]>) -> Job {
+    Job {
+        queue: queue.to_string(),
+        key: String::new(),
+        priority: 128,
+        max_attempts: 0,
+        delay_ms: 0,
+        timeout_ms: 0,
+        payload: payload.as_ref().to_vec(),
+    }
+}
+
+/// A plain job with a key.
+pub fn keyed(key: &str, queue: &str) -> Job {
+    Job { key: key.to_string(), ..job(queue, key) }
+}
+
+pub fn submit(jobs: &[Job]) -> Request {
+    let body = jobs.iter().fold(Body::default().len16(jobs.len()), |body, job| {
+        let body = body.text(&job.queue).text(&job.key).u8(job.priority).u16(job.max_attempts);
+        body.u32(job.timeout_ms).u64(job.delay_ms).plain().bytes32(&job.payload)
+    });
+    Request::new(2, body.plain())
+}
+
+pub fn poll(queues: &[&str], jobs_max: u16, wait_ms: u32, lease_ms: u32) -> Request {
+    let body = Body::default().len16(queues.len());
+    let body = queues.iter().fold(body, |body, queue| body.text(queue));
+    Request::new(3, body.u16(jobs_max).u32(wait_ms).u32(lease_ms).plain())
+}
+
+pub fn ack(items: &[(u64, u64, &[u8])]) -> Request {
+    let body = items.iter().fold(Body::default().len16(items.len()), |body, (job, lease, result)| {
+        body.u64(*job).u64(*lease).plain().bytes32(result)
+    });
+    Request::new(4, body.plain())
+}
+
+pub fn fail(items: &[(u64, u64, bool, &str)]) -> Request {
+    let body = Body::default().len16(items.len());
+    let body = items.iter().fold(body, |body, (job, lease, for_good, error)| {
+        body.u64(*job).u64(*lease).u8(u8::from(*for_good)).text(error).plain()
+    });
+    Request::new(5, body.plain())
+}
+
+pub fn release(job: u64, lease: u64, delay_ms: u64) -> Request {
+    release_all(&[(job, lease, delay_ms)])
+}
+
+pub fn release_all(items: &[(u64, u64, u64)]) -> Request {
+    let body = Body::default().len16(items.len());
+    let body = items
+        .iter()
+        .fold(body, |body, (job, lease, delay_ms)| body.u64(*job).u64(*lease).u64(*delay_ms).plain());
+    Request::new(6, body.plain())
+}
+
+pub fn heartbeat(leases: &[(u64, u64)]) -> Request {
+    let body = Body::default().len16(leases.len());
+    let body = leases.iter().fold(body, |body, (job, lease)| body.u64(*job).u64(*lease).u8(1).plain());
+    Request::new(7, body.plain())
+}
+
+pub fn stats() -> Request {
+    Request::new(8, Body::default().plain())
+}

@@ -1,0 +1,20 @@
+//! Processes that are killed, disks that fail or fill, masters that hang, and load: what holds when things go wrong.
+
+#[path = "../harness/dice.rs"]
+mod dice;
+#[path = "../harness/faults.rs"]
+mod faults;
+#[path = "../harness/mod.rs"]
+mod harness;
+#[path = "../harness/history/mod.rs"]
+mod history;
+mod load;
+
+mod bytes_per_sync;
+mod disk_full;
+mod failover;
+mod kill9;
+mod one_daemon;
+mod sync_fails;
+mod trouble;
+mod turns;

@@ -1,0 +1,26 @@
+//! All that drives the library as values, in this process: the model, the simulated disk, crash images, snapshots, the
+//! judge of histories on histories that are made up, and the page of the protocol. No daemon, no socket.
+
+#[path = "../harness/dice.rs"]
+mod dice;
+#[path = "../harness/frames/mod.rs"]
+mod frames;
+mod hand;
+#[path = "../harness/history/mod.rs"]
+mod history;
+mod session;
+mod sim;
+
+mod allocations;
+mod bounds;
+mod checker;
+mod corners;
+mod master;
+mod model;
+mod protocol_doc;
+mod snapshot;
+mod wal_crash;
+mod wal_damage;
+mod wal_faults;
+mod wal_fixtures;
+mod wal_size;

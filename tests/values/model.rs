@@ -1,0 +1,371 @@
+//! Random operations against a naive model: every answer of the master is predicted by lists that a reader can
+//! check by eye, every invariant of the indexes is held after every step, and what a crash leaves is what was.
+
+use std::collections::BTreeMap;
+
+use crate::hand::*;
+use falconqueue::ids::SessionId;
+use falconqueue::job::Settings;
+use falconqueue::master::Input;
+use falconqueue::protocol::SubmitJob;
+use falconqueue::queue::Event;
+use falconqueue::time::{Millis, Timestamp};
+use proptest::prelude::*;
+
+const QUEUES: [&str; 2] = ["a", "b"];
+const KEYS: [&str; 4] = ["", "k1", "k2", "k3"];
+const KEY_WINDOW_MS: u64 = 3_600_000;
+const LEASE_MS: u64 = 10_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Submit { queue: usize, key: usize, priority: u8, delay_ms: u64, max_attempts: u16 },
+    Poll { client: usize, first: usize, both: bool, jobs_max: u16 },
+    Ack { pick: usize, stale: bool },
+    Fail { pick: usize, for_good: bool, stale: bool },
+    Release { pick: usize, delay_ms: u64, stale: bool },
+    Heartbeat { client: usize, pick: usize },
+    Pass(u64),
+    Disconnect { client: usize },
+    Snapshot,
+    Kill,
+    PowerCut,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let any_pick = 0usize..1000;
+    let delay = prop_oneof![4 => Just(0u64), 1 => 1u64..20_000];
+    let span = prop_oneof![5 => 0u64..500, 3 => 500u64..12_000, 1 => 12_000u64..5_000_000];
+    prop_oneof![
+        8 => (0usize..2, 0usize..4, 0u8..3, delay.clone(), 1u16..4).prop_map(
+            |(queue, key, priority, delay_ms, max_attempts)| {
+                Step::Submit { queue, key, priority, delay_ms, max_attempts }
+            }
+        ),
+        8 => (0usize..2, 0usize..2, any::<bool>(), 1u16..4)
+            .prop_map(|(client, first, both, jobs_max)| Step::Poll { client, first, both, jobs_max }),
+        4 => (any_pick.clone(), prop::bool::weighted(0.2)).prop_map(|(pick, stale)| Step::Ack { pick, stale }),
+        3 => (any_pick.clone(), any::<bool>(), prop::bool::weighted(0.2))
+            .prop_map(|(pick, for_good, stale)| Step::Fail { pick, for_good, stale }),
+        2 => (any_pick.clone(), delay, prop::bool::weighted(0.2))
+            .prop_map(|(pick, delay_ms, stale)| Step::Release { pick, delay_ms, stale }),
+        2 => (0usize..2, any_pick).prop_map(|(client, pick)| Step::Heartbeat { client, pick }),
+        5 => span.prop_map(Step::Pass),
+        1 => (0usize..2).prop_map(|client| Step::Disconnect { client }),
+        2 => Just(Step::Snapshot),
+        1 => Just(Step::Kill),
+        1 => Just(Step::PowerCut),
+    ]
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    Pending,
+    Delayed(Timestamp),
+    InFlight { lease: u64, until: Timestamp, holder: usize },
+    Dead,
+    Completed { key_until: Timestamp },
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    queue: usize,
+    key: usize,
+    priority: u8,
+    attempts: u16,
+    max_attempts: u16,
+    state: State,
+}
+
+/// Nobody holds a lease after a restart.
+const NOBODY: usize = 99;
+
+struct Model {
+    now: Timestamp,
+    jobs: BTreeMap<u64, Job>,
+    /// Pending jobs of each queue in line, whatever their priority.
+    lines: [Vec<u64>; 2],
+}
+
+impl Model {
+    /// Lets time pass: first delays, then leases, as the master does at a turn's begin.
+    fn advance(&mut self, now: Timestamp, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
+        self.now = now;
+        let mut due: Vec<(Timestamp, u64)> = Vec::new();
+        for (id, job) in &self.jobs {
+            match job.state {
+                State::Delayed(at) if at <= now => due.push((at, *id)),
+                _ => {}
+            }
+        }
+        due.sort();
+        for (_, id) in due {
+            self.wait(id, None, false);
+        }
+        let run_out: Vec<u64> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| matches!(job.state, State::InFlight { until, .. } if until <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in run_out {
+            self.end_badly(id, false, retry_at);
+        }
+    }
+
+    fn wait(&mut self, id: u64, due_at: Option<Timestamp>, front: bool) {
+        let now = self.now;
+        let job = self.jobs.get_mut(&id).unwrap();
+        match due_at {
+            Some(at) if at > now => job.state = State::Delayed(at),
+            _ => {
+                job.state = State::Pending;
+                let line = &mut self.lines[job.queue];
+                if front { line.insert(0, id) } else { line.push(id) }
+            }
+        }
+    }
+
+    fn end_badly(&mut self, id: u64, for_good: bool, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
+        let now = self.now;
+        let job = self.jobs.get_mut(&id).unwrap();
+        if for_good || job.attempts == job.max_attempts {
+            job.state = State::Dead;
+            return;
+        }
+        let whole = 1000u64 << (job.attempts - 1);
+        let at = retry_at(id).expect("the log says when the job is tried again");
+        let backoff = at.since(now).0;
+        assert!((whole / 2..=whole).contains(&backoff), "backoff {backoff} of attempt {}", job.attempts);
+        self.wait(id, Some(at), false);
+    }
+
+    /// What a poll of these queues must be given.
+    fn next(&self, queues: &[usize], jobs_max: u16) -> Vec<u64> {
+        let mut all = Vec::new();
+        for queue in queues {
+            let mut line = self.lines[*queue].clone();
+            line.sort_by_key(|id| self.jobs[id].priority);
+            all.extend(line);
+        }
+        all.truncate(usize::from(jobs_max));
+        all
+    }
+
+    fn remembered(&self, key: usize) -> Option<u64> {
+        let keeps = |job: &Job| match job.state {
+            State::Completed { key_until } => key_until > self.now,
+            _ => true,
+        };
+        self.jobs.iter().find(|(_, job)| key != 0 && job.key == key && keeps(job)).map(|(id, _)| *id)
+    }
+
+    fn in_flight(&self) -> Vec<(u64, u64)> {
+        let lease = |job: &Job| match job.state {
+            State::InFlight { lease, .. } => Some(lease),
+            _ => None,
+        };
+        self.jobs.iter().filter_map(|(id, job)| lease(job).map(|lease| (*id, lease))).collect()
+    }
+}
+
+/// The newest retry moment of a job, from the log.
+fn retry_at(hand: &Hand, id: u64) -> Option<Timestamp> {
+    let all = hand.events(|event| match event {
+        Event::Retry(retry) if retry.job.0 == id => Some(retry.retry_at),
+        Event::Timeout(timeout) if timeout.job.0 == id => Some(timeout.retry_at),
+        _ => None,
+    });
+    all.into_iter().flatten().next_back()
+}
+
+struct Run {
+    hand: Hand,
+    clients: [SessionId; 2],
+    model: Model,
+}
+
+impl Run {
+    fn new() -> Run {
+        let mut hand = Hand::new();
+        let clients = [hand.connect(), hand.connect()];
+        let model = Model { now: START, jobs: BTreeMap::new(), lines: [Vec::new(), Vec::new()] };
+        Run { hand, clients, model }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Submit { queue, key, priority, delay_ms, max_attempts } => {
+                self.submit(queue, key, priority, delay_ms, max_attempts);
+            }
+            Step::Poll { client, first, both, jobs_max } => self.poll(client, first, both, jobs_max),
+            Step::Ack { pick, stale } => self.end(pick, stale, Run::ack),
+            Step::Fail { pick, for_good, stale } => {
+                self.end(pick, stale, |run, id, lease, client| run.fail(id, lease, client, for_good));
+            }
+            Step::Release { pick, delay_ms, stale } => {
+                self.end(pick, stale, |run, id, lease, client| run.release(id, lease, client, delay_ms));
+            }
+            Step::Heartbeat { client, pick } => self.heartbeat(client, pick),
+            Step::Pass(span) => {
+                self.hand.pass(span);
+                let hand = &self.hand;
+                self.model.advance(hand.now, &mut |id| retry_at(hand, id));
+                self.hand.sync();
+            }
+            Step::Disconnect { client } => self.disconnect(client),
+            Step::Snapshot => {
+                self.hand.snapshot(self.clients[0]);
+            }
+            Step::Kill => self.restart(false),
+            Step::PowerCut => self.restart(true),
+        }
+        self.compare();
+    }
+
+    fn submit(&mut self, queue: usize, key: usize, priority: u8, delay_ms: u64, max_attempts: u16) {
+        let job = SubmitJob {
+            queue: QUEUES[queue],
+            key: KEYS[key],
+            settings: Settings { priority, max_attempts, timeout_ms: 0 },
+            delay_ms,
+            payload: KEYS[key].as_bytes(),
+            ..SubmitJob::default()
+        };
+        let expected = self.model.remembered(key);
+        let answer = self.hand.submit(self.clients[0], &[job]).remove(0);
+        assert_eq!(answer.duplicate == 1, expected.is_some());
+        if let Some(first) = expected {
+            assert_eq!(answer.job, first);
+            return;
+        }
+        let id = answer.job;
+        assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
+        let state = State::Pending;
+        self.model.jobs.insert(id, Job { queue, key, priority, attempts: 0, max_attempts, state });
+        self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), false);
+    }
+
+    fn poll(&mut self, client: usize, first: usize, both: bool, jobs_max: u16) {
+        let wanted: Vec<usize> = if both { vec![first, 1 - first] } else { vec![first] };
+        let names: Vec<&str> = wanted.iter().map(|queue| QUEUES[*queue]).collect();
+        let expected = self.model.next(&wanted, jobs_max);
+        let got = self.hand.poll(self.clients[client], &names, jobs_max);
+        assert_eq!(got.iter().map(|got| got.job).collect::<Vec<_>>(), expected);
+        for got in got {
+            let job = self.model.jobs.get_mut(&got.job).unwrap();
+            job.attempts += 1;
+            assert_eq!((got.attempt, got.key.as_str()), (job.attempts, KEYS[job.key]));
+            assert_eq!(got.payload, KEYS[job.key].as_bytes());
+            let until = self.hand.now.plus(Millis(LEASE_MS));
+            job.state = State::InFlight { lease: got.lease, until, holder: client };
+            self.model.lines[job.queue].retain(|id| *id != got.job);
+        }
+    }
+
+    /// Picks a job in flight, or names a lease that is none, and ends its attempt.
+    fn end(&mut self, pick: usize, stale: bool, act: impl FnOnce(&mut Run, u64, u64, SessionId) -> bool) {
+        let held = self.model.in_flight();
+        let Some((id, lease)) = held.get(pick % held.len().max(1)).copied() else { return };
+        let lease = if stale { lease + 1 } else { lease };
+        let client = self.clients[pick % 2];
+        assert_eq!(act(self, id, lease, client), !stale, "only the live lease counts");
+    }
+
+    fn ack(&mut self, id: u64, lease: u64, client: SessionId) -> bool {
+        let done = self.hand.ack(client, id, lease);
+        if done {
+            let key_until = self.hand.now.plus(Millis(KEY_WINDOW_MS));
+            self.model.jobs.get_mut(&id).unwrap().state = State::Completed { key_until };
+        }
+        done
+    }
+
+    fn fail(&mut self, id: u64, lease: u64, client: SessionId, for_good: bool) -> bool {
+        let done = self.hand.fail(client, id, lease, for_good);
+        if done {
+            let hand = &self.hand;
+            self.model.end_badly(id, for_good, &mut |id| retry_at(hand, id));
+        }
+        done
+    }
+
+    fn release(&mut self, id: u64, lease: u64, client: SessionId, delay_ms: u64) -> bool {
+        let done = self.hand.release(client, id, lease, delay_ms);
+        if done {
+            let due_at = (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms)));
+            self.model.jobs.get_mut(&id).unwrap().attempts -= 1;
+            self.model.wait(id, due_at, true);
+        }
+        done
+    }
+
+    fn heartbeat(&mut self, client: usize, pick: usize) {
+        let held = self.model.in_flight();
+        let Some((id, lease)) = held.get(pick % held.len().max(1)).copied() else { return };
+        assert_eq!(self.hand.heartbeat(self.clients[client], id, lease), Some(LEASE_MS as u32));
+        assert_eq!(self.hand.heartbeat(self.clients[client], id, 0), None);
+        let until = self.hand.now.plus(Millis(LEASE_MS));
+        self.model.jobs.get_mut(&id).unwrap().state = State::InFlight { lease, until, holder: client };
+    }
+
+    fn disconnect(&mut self, client: usize) {
+        self.hand.master.take(self.clients[client], Input::Gone, self.hand.now).unwrap();
+        self.clients[client] = self.hand.connect();
+        let grace = self.hand.now.plus(Millis(2000));
+        for job in self.model.jobs.values_mut() {
+            if let State::InFlight { until, holder, .. } = &mut job.state
+                && *holder == client
+            {
+                *until = (*until).min(grace);
+            }
+        }
+    }
+
+    fn restart(&mut self, power_cut: bool) {
+        let before = self.hand.master.queues().describe();
+        self.hand = self.hand.restart(power_cut);
+        assert_eq!(self.hand.master.queues().describe(), before, "the state from disk is the state before");
+        self.clients = [self.hand.connect(), self.hand.connect()];
+        for job in self.model.jobs.values_mut() {
+            if let State::InFlight { until, holder, .. } = &mut job.state {
+                (*until, *holder) = (self.hand.now.plus(Millis(LEASE_MS)), NOBODY);
+            }
+        }
+    }
+
+    fn compare(&self) {
+        self.hand.master.queues().check();
+        let totals = self.hand.master.queues().totals();
+        let count = |wanted: fn(&State) -> bool| {
+            self.model.jobs.values().filter(|job| wanted(&job.state)).count() as u64
+        };
+        assert_eq!(totals.pending, count(|state| *state == State::Pending));
+        assert_eq!(totals.delayed, count(|state| matches!(state, State::Delayed(_))));
+        assert_eq!(totals.in_flight, count(|state| matches!(state, State::InFlight { .. })));
+        assert_eq!(totals.dead, count(|state| *state == State::Dead));
+        assert_eq!(totals.completed, count(|state| matches!(state, State::Completed { .. })));
+        let next = self.hand.master.next_deadline();
+        let earliest = self.model.jobs.values().filter_map(|job| match job.state {
+            State::Delayed(at) | State::InFlight { until: at, .. } => Some(at),
+            _ => None,
+        });
+        if let Some(earliest) = earliest.min() {
+            assert!(next.is_some_and(|next| next <= earliest), "{next:?} comes before {earliest}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_master_does_what_the_lists_say(steps in prop::collection::vec(step(), 1..120)) {
+        let mut run = Run::new();
+        for step in &steps {
+            run.step(step);
+        }
+        run.restart(false);
+        run.compare();
+    }
+}

@@ -1,0 +1,197 @@
+//! Each hex dump of `protocol.md` is decoded, and is what the code writes for the values that its caption names.
+
+use std::fmt::Write;
+
+use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::job::Settings;
+use falconqueue::protocol::frame::split_frame;
+use falconqueue::protocol::*;
+
+const JOB: JobId = JobId(7);
+const LEASE: LeaseId = LeaseId(9);
+const SETTINGS: Settings = Settings { timeout_ms: 30_000, max_attempts: 3, priority: 128 };
+
+/// Calls `take` with the name and the bytes of every request that the page shows.
+fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
+    let jobs =
+        [SubmitJob { queue: "mail", key: "order-5", settings: SETTINGS, delay_ms: 1500, payload: b"hello" }];
+    let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
+    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route" }];
+    let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
+    let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
+    let queues = ["mail", "bulk"];
+    let all: Vec<Request<'_>> = vec![
+        Hello { instance: 0x0123_4567_89AB_CDEF, ..Hello::new("nc", b"secret") }.into(),
+        Submit { jobs: List::lent(&jobs) }.into(),
+        Poll { queues: List::lent(&queues), jobs_max: 1, wait_ms: 30_000, lease_ms: 10_000 }.into(),
+        Ack { items: List::lent(&ack) }.into(),
+        Fail { items: List::lent(&fail) }.into(),
+        Release { items: List::lent(&release) }.into(),
+        Heartbeat { leases: List::lent(&held) }.into(),
+        Stats {}.into(),
+        Snapshot {}.into(),
+        Backup {}.into(),
+        Read { file: 1, offset: 1 << 20, bytes: 1 << 20 }.into(),
+    ];
+    assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
+    for (request, (_, name)) in all.into_iter().zip(Request::KINDS) {
+        let mut bytes = Vec::new();
+        request.encode(u64::from(request.kind()), &mut bytes);
+        let (header, body) = split_frame(&bytes).unwrap();
+        assert_eq!(Request::decode(header.kind, body).unwrap(), request);
+        take(name, bytes);
+    }
+}
+
+const HELLO_OK: HelloOk<'_> = HelloOk {
+    version: VERSION,
+    session: SessionId(1 << 20),
+    software: "falcond 0.1.0",
+    body_bytes_max: 8 << 20,
+    payload_bytes_max: 1 << 20,
+    items_max: 1024,
+};
+
+const DELIVERY: Delivery<'_> = Delivery {
+    job: JOB,
+    lease: LEASE,
+    queue: "mail",
+    key: "order-5",
+    settings: SETTINGS,
+    attempt: 1,
+    lease_ms: 10_000,
+    waited_ms: 1250,
+    payload: b"hello",
+};
+
+const FILES: [BackupFile<'_>; 2] = [
+    BackupFile { name: "00000000000000000030.snap", bytes: 260, size: 260 },
+    BackupFile { name: "00000000000000000001.wal", bytes: 3000, size: 64 << 20 },
+];
+
+/// Calls `take` with the name and the bytes of every reply that the page shows.
+fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
+    let submitted = [Submitted { job: JOB, duplicate: false }];
+    let done = [ItemStatus { job: JOB, status: 0 }];
+    let lost = [ItemStatus { job: JOB, status: ErrorCode::LeaseLost.code() }];
+    let leases = [LeaseStatus { job: JOB, want: LeaseStatus::GO_ON, remaining_ms: 10_000 }];
+    let figures = [("pending", 1), ("syncs", 12)].map(|(name, value)| Figure { name, value });
+    let queues = [QueueFigures { name: "mail", figures: List::lent(&figures[..1]) }];
+    let deliveries = [DELIVERY];
+    let reported = |items| Reported { items: List::lent(items) };
+    let all = [
+        ("HelloOk", Reply::HelloOk(HELLO_OK)),
+        ("SubmitOk", Reply::SubmitOk(SubmitOk { jobs: List::lent(&submitted) })),
+        ("PollOk", Reply::PollOk(PollOk { jobs: List::lent(&deliveries) })),
+        ("AckOk", Reply::AckOk(reported(&done))),
+        ("FailOk", Reply::FailOk(reported(&lost))),
+        ("ReleaseOk", Reply::ReleaseOk(reported(&done))),
+        ("HeartbeatOk", Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&leases) })),
+        ("StatsOk", Reply::StatsOk(StatsOk { figures: List::lent(&figures), queues: List::lent(&queues) })),
+        ("SnapshotOk", Reply::SnapshotOk(SnapshotOk { lsn: 30, bytes: 260 })),
+        ("BackupOk", Reply::BackupOk(BackupOk { files: List::lent(&FILES) })),
+        ("ReadOk", Reply::ReadOk(ReadOk { piece: b"FALCNWAL" })),
+        ("Error", Reply::Error(Refusal::new(ErrorCode::StorageFull, "no room"))),
+        ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
+    ];
+    for (name, reply) in all {
+        let mut bytes = Vec::new();
+        // Starting is said before any request was read.
+        let correlation = if name == "Starting" { 0 } else { u64::from(reply.kind() & 0xff) };
+        reply.encode(correlation, &mut bytes);
+        let (header, body) = split_frame(&bytes).unwrap();
+        assert_eq!(Reply::decode(header.kind, body).unwrap(), reply);
+        take(name, bytes);
+    }
+}
+
+fn page() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/protocol.md")).unwrap()
+}
+
+/// The bytes of the page's dump under this caption.
+fn dump_in(page: &str, name: &str) -> Option<Vec<u8>> {
+    let (_, after) = page.split_once(&format!("\n**{name}**"))?;
+    let (_, block) = after.split_once("```text\n")?;
+    let (block, _) = block.split_once("```")?;
+    let digits: String = block.lines().flat_map(|line| line[10..59.min(line.len())].chars()).collect();
+    let digits: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// The bytes as the page shows them.
+fn hex_dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (line, chunk) in bytes.chunks(16).enumerate() {
+        let digits: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (left, right) = digits.split_at(digits.len().min(8));
+        let shown: String =
+            chunk.iter().map(|byte| if byte.is_ascii_graphic() { *byte as char } else { '.' }).collect();
+        let _ =
+            writeln!(text, "{:08x}  {:<23}  {:<23}  |{shown}|", line * 16, left.join(" "), right.join(" "));
+    }
+    text
+}
+
+#[test]
+fn the_page_shows_every_frame_as_the_code_writes_it() {
+    let page = page();
+    let mut wrong = String::new();
+    let mut compare = |name: &str, bytes: Vec<u8>| {
+        if dump_in(&page, name).as_ref() != Some(&bytes) {
+            let _ = write!(wrong, "\n**{name}**\n\n```text\n{}```\n", hex_dump(&bytes));
+        }
+    };
+    for_each_request(&mut compare);
+    for_each_reply(&mut compare);
+    assert!(wrong.is_empty(), "the page should show:\n{wrong}");
+}
+
+#[test]
+fn the_page_lists_every_error_code_with_its_manners() {
+    let page = page();
+    for code in ErrorCode::ALL {
+        let word = |yes: bool| if yes { "yes" } else { "no" };
+        let row = format!(
+            "| {} | `{code:?}` | {} | {} |",
+            code.code(),
+            word(code.retry_may_help()),
+            word(code.closes())
+        );
+        assert!(page.contains(&row), "protocol.md lacks the row {row}");
+    }
+}
+
+#[test]
+fn the_page_names_the_bounds_of_the_code() {
+    use falconqueue::limits::*;
+    let page = page();
+    let grouped = |number: u64| {
+        let digits = number.to_string();
+        let from_end = digits.len();
+        let with_commas = digits.char_indices().map(|(at, digit)| {
+            let comma = at > 0 && (from_end - at).is_multiple_of(3);
+            if comma { format!(",{digit}") } else { digit.to_string() }
+        });
+        with_commas.collect::<String>()
+    };
+    for (name, bound) in [
+        ("frame body", FRAME_BODY_BYTES_MAX as u64),
+        ("body before Hello", HELLO_BODY_BYTES_MAX as u64),
+        ("payload", PAYLOAD_BYTES_MAX as u64),
+        ("result", RESULT_BYTES_MAX as u64),
+        ("error text", ERROR_TEXT_BYTES_MAX as u64),
+        ("items", ITEMS_MAX as u64),
+        ("waiting polls", WAITING_POLLS_MAX as u64),
+        ("delay", DELAY_MS_MAX),
+        ("timeout", TIMEOUT_MS_MAX),
+        ("wait", u64::from(WAIT_MS_MAX)),
+        ("lease", u64::from(LEASE_MS_MAX)),
+        ("attempts", u64::from(ATTEMPTS_MAX)),
+        ("queues", QUEUES_MAX as u64),
+        ("piece of a file", u64::from(READ_BYTES_MAX)),
+    ] {
+        assert!(page.contains(&grouped(bound)), "protocol.md lacks the bound of {name}, {}", grouped(bound));
+    }
+}

@@ -1,0 +1,50 @@
+//! How a request gets into a master that a test drives, and how replies come out: as bytes both ways. The replies are
+//! read by the codec that was written from the page alone.
+
+use std::io::IoSlice;
+
+use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::master::{Master, WalError};
+use falconqueue::protocol::frame::split_frame;
+use falconqueue::protocol::{AckItem, List, Poll, Request};
+use falconqueue::time::Timestamp;
+
+use crate::frames::{Delivery, Reply, decode_all};
+
+/// Hands a request to the master; nothing else happens.
+pub fn tell(
+    master: &mut Master,
+    session: SessionId,
+    correlation: u64,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<(), WalError> {
+    let mut bytes = Vec::new();
+    request.encode(correlation, &mut bytes);
+    let (header, body) = split_frame(&bytes).expect("a frame");
+    master.receive(session, &header, body, now)
+}
+
+/// All that may leave to a client now, with the correlations.
+pub fn heard(master: &mut Master, session: SessionId) -> Vec<(u64, Reply)> {
+    while master.next_ready().is_some() {}
+    let Some(outbox) = master.outbox(session) else { return Vec::new() };
+    let mut bytes = Vec::new();
+    while outbox.ready_bytes() > 0 {
+        let mut pieces = [IoSlice::new(&[]); 8];
+        let count = outbox.fill(&mut pieces);
+        let before = bytes.len();
+        pieces[..count].iter().for_each(|piece| bytes.extend_from_slice(piece));
+        outbox.consume(bytes.len() - before);
+    }
+    decode_all(&bytes)
+}
+
+pub fn poll<'a>(queues: &'a [&'a str], jobs_max: u16, wait_ms: u32) -> Request<'a> {
+    Request::Poll(Poll { queues: List::lent(queues), jobs_max, wait_ms, lease_ms: 10_000 })
+}
+
+/// An ack of a delivery.
+pub fn ack_of<'a>(got: &Delivery, result: &'a [u8]) -> AckItem<'a> {
+    AckItem { job: JobId(got.job), lease: LeaseId(got.lease), result, ..AckItem::default() }
+}

@@ -1,0 +1,227 @@
+//! Opening what a crash has left, and holding it against what was told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use falconqueue::ids::{JobId, SessionId};
+use falconqueue::master::{Config, Master, Progress, Urgency, WalError};
+use falconqueue::protocol::{Ack, List, Request, Stats, Submit};
+use falconqueue::queue::Queues;
+use falconqueue::time::{Millis, Timestamp};
+use falconqueue::wal::MemoryDevice;
+
+use crate::frames::{Delivery, Reply, delivered, submitted};
+use crate::session::{ack_of, heard, poll, tell};
+
+use super::load::QUEUES;
+use super::told::{Submission, Told};
+use super::{Image, Place, Sim, config};
+
+/// Which of the crash images are worked on to the end.
+const DEEP_EVERY: u64 = 20;
+
+/// A master on what a crash has left.
+pub struct Recovered {
+    pub master: Master,
+    pub device: MemoryDevice,
+    pub now: Timestamp,
+    /// Newest LSN that was recovered.
+    pub last: u64,
+    session: SessionId,
+    correlation: u64,
+}
+
+/// The jobs of a description, with the rest of their lines.
+pub fn jobs_of(queues: &Queues) -> BTreeMap<JobId, String> {
+    let lines = queues.describe();
+    let jobs = lines.iter().filter_map(|line| line.strip_prefix("job ")?.split_once(' '));
+    jobs.map(|(id, rest)| (JobId(id.parse().expect("a number")), rest.to_owned())).collect()
+}
+
+impl Recovered {
+    /// Opens; the state is handed to `look` as it was rebuilt, with the newest LSN and moment.
+    pub fn open(
+        device: &MemoryDevice,
+        config: Config,
+        now: Timestamp,
+        look: impl FnOnce(u64, Timestamp, &Queues),
+    ) -> Result<Recovered, WalError> {
+        let opened = Master::open(config, Arc::new(device.clone()), &Progress::default())?;
+        let mut master = opened.master;
+        let session = master.connected(Some("crash"));
+        let mut recovered =
+            Recovered { master, device: device.clone(), now, last: 0, session, correlation: 0 };
+        recovered.last = match recovered.send(&Request::Stats(Stats {})).pop() {
+            Some(Reply::StatsOk(stats)) => stats.records,
+            other => panic!("{other:?}"),
+        };
+        look(recovered.last, opened.last_at, recovered.master.queues());
+        recovered.master.start(now.max(opened.last_at));
+        recovered.master.queues().check();
+        Ok(recovered)
+    }
+
+    fn send(&mut self, request: &Request<'_>) -> Vec<Reply> {
+        self.correlation += 1;
+        let told = tell(&mut self.master, self.session, self.correlation, request, self.now);
+        told.expect("the log takes records");
+        self.heard()
+    }
+
+    fn heard(&mut self) -> Vec<Reply> {
+        heard(&mut self.master, self.session).into_iter().map(|(_, reply)| reply).collect()
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn ask(&mut self, request: &Request<'_>) -> Reply {
+        let mut all = self.send(request);
+        self.turn(0);
+        all.extend(self.heard());
+        assert_eq!(all.len(), 1, "one answer: {all:?}");
+        all.remove(0)
+    }
+
+    pub fn turn(&mut self, span: u64) {
+        self.now = self.now.plus(Millis(span));
+        self.master.begin_turn(self.now).expect("the log takes records");
+        self.master.finish_turn(self.now).expect("the log takes records");
+        if let Some(request) = self.master.sync_request(self.now, Urgency::Quiet) {
+            self.master.synced(&request.run()).expect("the sync works");
+        }
+    }
+
+    /// All jobs that are pending, by one poll.
+    pub fn poll_all(&mut self) -> Vec<Delivery> {
+        delivered(self.ask(&poll(&QUEUES, 1000, 0)))
+    }
+
+    pub fn ack(&mut self, jobs: &[Delivery]) {
+        let items: Vec<_> = jobs.iter().map(|got| ack_of(got, b"")).collect();
+        if !items.is_empty() {
+            match self.ask(&Request::Ack(Ack { items: List::lent(&items) })) {
+                Reply::Done(_, items) => assert!(items.iter().all(|(_, status)| *status == 0)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Holds the state against what was told up to `now`.
+    pub fn holds(&self, told: &Told) {
+        let queues = self.master.queues();
+        assert!(queues.next_job().0 > told.last_job, "job {} would be given again", told.last_job);
+        assert!(self.last >= told.last_lease, "lease {} would be given again", told.last_lease);
+        let jobs = jobs_of(queues);
+        for (id, fact) in &told.jobs {
+            assert!(fact.endings > 0 || jobs.contains_key(id), "job {id} was accepted and is gone");
+        }
+        for id in jobs.keys() {
+            assert!(!told.acked.contains(id), "job {id} was acked and is there: {}", jobs[id]);
+        }
+        for (key, id) in told.bound_keys(self.now) {
+            assert_eq!(queues.job_of_key(key), Some(id), "key {key}");
+        }
+    }
+
+    /// Polls what is pending and holds it against what was told.
+    pub fn holds_deliveries(&mut self, told: &Told) -> Vec<Delivery> {
+        let pending = self.master.queues().totals().pending;
+        let jobs = self.poll_all();
+        assert_eq!(jobs.len() as u64, pending, "a poll gets all that is pending");
+        for got in &jobs {
+            assert!(got.lease > told.last_lease, "lease {} was given before", got.lease);
+            told.holds_payload(got);
+        }
+        jobs
+    }
+
+    /// As [`Self::holds_deliveries`], where the end of what was told may have been cut off: payloads are right.
+    pub fn holds_deliveries_of_damaged(&mut self, told: &Told) {
+        for got in self.poll_all() {
+            told.holds_payload(&got);
+        }
+    }
+
+    /// Ends every job that was told, wherever it stands, and checks each payload.
+    pub fn drain(&mut self, told: &Told) {
+        let mut left = jobs_of(self.master.queues());
+        left.retain(|_, line| !line.starts_with("Dead"));
+        for _ in 0..40 {
+            let jobs = self.holds_deliveries(told);
+            for got in &jobs {
+                left.remove(&JobId(got.job));
+            }
+            self.ack(&jobs);
+            if self.master.queues().unfinished() == (0, 0) {
+                break;
+            }
+            self.turn(300_000);
+        }
+        assert_eq!(self.master.queues().unfinished(), (0, 0), "every job comes to an end");
+        let dead = jobs_of(self.master.queues());
+        left.retain(|id, _| !dead.contains_key(id));
+        assert!(left.is_empty(), "jobs that were not delivered: {left:?}");
+    }
+
+    /// What was opened goes on working, also after another crash.
+    pub fn goes_on(mut self, told: &Told, config: &Config) {
+        let job = Submission {
+            queue: QUEUES[0],
+            key: String::new(),
+            priority: 0,
+            max_attempts: 3,
+            delay_ms: 0,
+            payload: super::told::payload(self.now.0, 300),
+        };
+        let lent = [job.lent()];
+        let id = submitted(self.ask(&Request::Submit(Submit { jobs: List::lent(&lent) })))[0].job;
+        assert!(id > told.last_job);
+        self.drain(told);
+        let again = self.device.crash();
+        let last = self.last;
+        let mut after = Recovered::open(&again, config.clone(), self.now, |now_last, _, _| {
+            assert!(now_last > last);
+        })
+        .expect("it opens once more");
+        assert_eq!(after.master.queues().unfinished(), (0, 0), "what was acked stays acked");
+        assert_eq!(after.poll_all().len(), 0);
+    }
+}
+
+impl Image {
+    /// Says at a failure before which operation the crash was.
+    pub fn place(&self) -> Place {
+        let Image { number, operation, .. } = self;
+        Place(format!("the crash was before operation {number}: {} {}", operation.verb, operation.name))
+    }
+}
+
+impl Sim {
+    /// Opens a crash image and holds it against everything that is known; `deep` is to go on with it, too.
+    pub fn holds_image(&self, image: &MemoryDevice, deep: bool) {
+        let config = config(self.config.seed);
+        let mut recovered = Recovered::open(image, config.clone(), self.now, |last, at, queues| {
+            self.history.holds_recovered((last, at), self.now, queues);
+        })
+        .unwrap_or_else(|error| panic!("a crash image is refused: {error}"));
+        recovered.holds(&self.told);
+        if deep {
+            recovered.goes_on(&self.told, &config);
+        } else {
+            recovered.holds_deliveries(&self.told);
+        }
+    }
+
+    /// The crash images that were taken and not looked at.
+    pub fn take_images(&self) -> Vec<Image> {
+        std::mem::take(&mut *self.images.lock().expect("one thread"))
+    }
+
+    /// Looks at all crash images that were taken, some deeply.
+    pub fn hold_images(&mut self) {
+        for image in self.take_images() {
+            let _place = image.place();
+            self.looked_at += 1;
+            self.holds_image(&image.device, self.looked_at.is_multiple_of(DEEP_EVERY));
+        }
+    }
+}

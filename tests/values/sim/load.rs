@@ -1,0 +1,190 @@
+//! A mixed load, drawn from the seed.
+
+use falconqueue::ids::SessionId;
+use falconqueue::job::Settings;
+use falconqueue::master::WalError;
+use falconqueue::protocol::{
+    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, List, Release, ReleaseItem, Request, Stage, SubmitJob,
+};
+
+use crate::session::poll;
+
+use super::client::What;
+use super::told::{Submission, payload};
+use super::{Held, Sim};
+
+pub const QUEUES: [&str; 3] = ["a", "b", "c"];
+
+/// What the load aims at.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// No more is submitted while this many jobs are unfinished.
+    pub jobs_max: usize,
+    /// The longest payload.
+    pub payload_max: u64,
+    /// The longest result and error.
+    pub text_max: u64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Load { jobs_max: 100, payload_max: 3072, text_max: 300 }
+    }
+}
+
+impl Submission {
+    pub fn lent(&self) -> SubmitJob<'_> {
+        SubmitJob {
+            queue: self.queue,
+            key: &self.key,
+            settings: Settings { priority: self.priority, max_attempts: self.max_attempts, timeout_ms: 0 },
+            delay_ms: self.delay_ms,
+            payload: &self.payload,
+            ..SubmitJob::default()
+        }
+    }
+}
+
+impl Sim {
+    /// A job as the load draws it.
+    pub fn drawn_job(&mut self) -> Submission {
+        let random = &mut self.random;
+        let bytes = match random.below(10) {
+            0 => 0,
+            1..=3 => random.below(64),
+            4..=7 => random.below(1024),
+            _ => random.below(self.load.payload_max + 1),
+        };
+        let delay_ms = match random.below(20) {
+            0..=2 => 1 + random.below(3000),
+            3 => 20_000 + random.below(120_000),
+            _ => 0,
+        };
+        let key = if random.below(100) < 15 { format!("key-{}", random.below(150)) } else { String::new() };
+        Submission {
+            queue: QUEUES[random.index(3)],
+            key,
+            priority: [0, 128, 128, 200][random.index(4)],
+            max_attempts: [1, 2, 3, 5][random.index(4)],
+            delay_ms,
+            payload: payload(random.draw(), bytes as usize),
+        }
+    }
+
+    /// A turn of the load: time passes, clients send, the disk goes on.
+    pub fn step(&mut self) -> Result<(), WalError> {
+        let span = match self.random.below(1000) {
+            0..=699 => self.random.below(20),
+            700..=929 => 100 + self.random.below(900),
+            930..=989 => 1000 + self.random.below(4000),
+            990..=997 => 10_000 + self.random.below(10_000),
+            _ => 70_000,
+        };
+        self.now = self.now.plus(falconqueue::time::Millis(span));
+        self.begin_turn()?;
+        for _ in 0..self.random.below(5) {
+            self.act()?;
+        }
+        self.finish_turn()?;
+        for _ in 0..self.random.below(4) {
+            self.go_on_syncing()?;
+        }
+        self.hear();
+        Ok(())
+    }
+
+    fn act(&mut self) -> Result<(), WalError> {
+        let (waiting, in_flight) = self.master.queues().unfinished();
+        let worker = self.workers[self.random.index(2)];
+        match self.random.below(100) {
+            0..=34 if waiting + in_flight < self.load.jobs_max => {
+                let count = 1 + self.random.below(5);
+                let jobs: Vec<Submission> = (0..count).map(|_| self.drawn_job()).collect();
+                self.send_submit(jobs)?;
+            }
+            0..=54 => {
+                let wait_ms = if self.random.one_in(3) { 1500 } else { 0 };
+                let jobs_max = 1 + self.random.below(6) as u16;
+                self.send(worker, &poll(&QUEUES, jobs_max, wait_ms), What::Poll)?;
+            }
+            55..=84 => self.send_ack(worker)?,
+            85..=91 => self.send_fail(worker)?,
+            92..=96 => self.send_release(worker)?,
+            97..=98 => self.send_heartbeat(worker)?,
+            _ if self.random.one_in(4) => self.disconnect(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn draw_held(&mut self, most: u64) -> Vec<Held> {
+        let count = (1 + self.random.below(most)).min(self.held.len() as u64);
+        (0..count)
+            .map(|_| {
+                let index = self.random.index(self.held.len());
+                self.held.swap_remove(index)
+            })
+            .collect()
+    }
+
+    pub fn send_ack(&mut self, worker: SessionId) -> Result<(), WalError> {
+        let held = self.draw_held(4);
+        if held.is_empty() {
+            return Ok(());
+        }
+        let bytes = if self.random.one_in(2) { 0 } else { self.random.below(self.load.text_max + 1) };
+        let result = payload(1, bytes as usize);
+        let items: Vec<AckItem<'_>> = held
+            .iter()
+            .map(|held| AckItem { job: held.job, lease: held.lease, result: &result, ..AckItem::default() })
+            .collect();
+        for held in &held {
+            self.told.ending(held.job, self.now);
+        }
+        self.send(worker, &Request::Ack(Ack { items: List::lent(&items) }), What::Ack(held.clone()))?;
+        Ok(())
+    }
+
+    fn send_fail(&mut self, worker: SessionId) -> Result<(), WalError> {
+        let held = self.draw_held(2);
+        if held.is_empty() {
+            return Ok(());
+        }
+        let for_good = self.random.one_in(5);
+        let error = "x".repeat(self.random.below(self.load.text_max + 1) as usize);
+        let items: Vec<FailItem<'_>> = held
+            .iter()
+            .map(|held| FailItem { job: held.job, lease: held.lease, for_good, error: &error })
+            .collect();
+        self.send(worker, &Request::Fail(Fail { items: List::lent(&items) }), What::Fail(held.clone()))?;
+        Ok(())
+    }
+
+    fn send_release(&mut self, worker: SessionId) -> Result<(), WalError> {
+        let held = self.draw_held(3);
+        if held.is_empty() {
+            return Ok(());
+        }
+        let delay_ms = if self.random.one_in(2) { 0 } else { 1 + self.random.below(60_000) };
+        let items: Vec<ReleaseItem> =
+            held.iter().map(|held| ReleaseItem { job: held.job, lease: held.lease, delay_ms }).collect();
+        self.send(
+            worker,
+            &Request::Release(Release { items: List::lent(&items) }),
+            What::Release(held.clone()),
+        )?;
+        Ok(())
+    }
+
+    pub fn send_heartbeat(&mut self, worker: SessionId) -> Result<(), WalError> {
+        let leases: Vec<HeldLease> = self
+            .held
+            .iter()
+            .map(|held| HeldLease { job: held.job, lease: held.lease, stage: Stage::Begun })
+            .collect();
+        if !leases.is_empty() {
+            self.send(worker, &Request::Heartbeat(Heartbeat { leases: List::lent(&leases) }), What::Other)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! What the clients were told, which no crash may take back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use falconqueue::ids::JobId;
+use falconqueue::time::Timestamp;
+
+use super::KEY_WINDOW;
+use crate::dice::Dice;
+use crate::frames::Delivery;
+
+/// A job to be submitted.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub queue: &'static str,
+    pub key: String,
+    pub priority: u8,
+    pub max_attempts: u16,
+    pub delay_ms: u64,
+    pub payload: Vec<u8>,
+}
+
+/// What was told, as far as it still binds.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Jobs that were accepted and whose end was not told.
+    pub jobs: BTreeMap<JobId, Fact>,
+    /// Jobs whose ack was answered OK.
+    pub acked: BTreeSet<JobId>,
+    pub keys: BTreeMap<String, KeyFact>,
+    pub last_job: u64,
+    pub last_lease: u64,
+    pub submits: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Fact {
+    pub payload: Vec<u8>,
+    pub key: String,
+    /// Acks that were sent and not answered.
+    pub endings: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct KeyFact {
+    pub job: JobId,
+    /// When the first ack of its job was sent, if one was.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A payload that says itself what it should be, if it is long enough.
+pub fn payload(tag: u64, bytes: usize) -> Vec<u8> {
+    let mut random = Dice::new(tag);
+    let mut all = tag.to_le_bytes().to_vec();
+    while all.len() < bytes {
+        all.extend_from_slice(&random.draw().to_le_bytes());
+    }
+    all.truncate(bytes);
+    all
+}
+
+/// Whether a payload is what it says.
+pub fn is_whole(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_none_or(|tag| payload(u64::from_le_bytes(*tag), bytes.len()) == bytes)
+}
+
+impl Told {
+    pub fn submitted(&mut self, job: Submission, id: JobId, duplicate: bool) {
+        self.submits += 1;
+        if duplicate {
+            let first = self.keys.get(&job.key).map(|fact| fact.job);
+            // The first one's answer may have been lost with its connection, or never sent.
+            assert!(first.is_none_or(|first| first <= id), "key {} led to {first:?}, now {id}", job.key);
+            self.keys.entry(job.key).or_insert(KeyFact { job: id, ended_at: None });
+            return;
+        }
+        assert!(id.0 > self.last_job, "job {id} is not above {}", self.last_job);
+        self.last_job = id.0;
+        if !job.key.is_empty() {
+            self.keys.insert(job.key.clone(), KeyFact { job: id, ended_at: None });
+        }
+        self.jobs.insert(id, Fact { payload: job.payload, key: job.key, endings: 0 });
+    }
+
+    pub fn delivered(&mut self, got: &Delivery) {
+        assert!(!self.acked.contains(&JobId(got.job)), "job {} was acked and is delivered", got.job);
+        assert!(got.lease > self.last_lease || got.lease > 0);
+        self.last_lease = self.last_lease.max(got.lease);
+        self.holds_payload(got);
+    }
+
+    /// Holds a delivery against what was submitted.
+    pub fn holds_payload(&self, got: &Delivery) {
+        assert!(is_whole(&got.payload), "the payload of job {} is another one", got.job);
+        if let Some(fact) = self.jobs.get(&JobId(got.job)) {
+            assert!(fact.payload == got.payload, "the payload of job {} is not the submitted one", got.job);
+            assert_eq!(fact.key, got.key, "the key of job {}", got.job);
+        }
+    }
+
+    /// An ack with a live lease is on its way.
+    pub fn ending(&mut self, job: JobId, now: Timestamp) {
+        let Some(fact) = self.jobs.get_mut(&job) else { return };
+        fact.endings += 1;
+        if let Some(key) = self.keys.get_mut(&fact.key).filter(|key| key.job == job) {
+            key.ended_at.get_or_insert(now);
+        }
+    }
+
+    /// An ack was answered.
+    pub fn ended(&mut self, job: JobId, done: bool) {
+        if done {
+            assert!(self.acked.insert(job), "job {job} was acked twice");
+            self.jobs.remove(&job);
+        } else if let Some(fact) = self.jobs.get_mut(&job) {
+            fact.endings -= 1;
+        }
+    }
+
+    /// The keys that must lead to their jobs at any moment up to `now`.
+    pub fn bound_keys(&self, now: Timestamp) -> impl Iterator<Item = (&str, JobId)> {
+        let binds = move |fact: &KeyFact| fact.ended_at.is_none_or(|at| at.plus(KEY_WINDOW) > now);
+        let bound = self.keys.iter().filter(move |(_, fact)| binds(fact));
+        bound.map(|(key, fact)| (key.as_str(), fact.job))
+    }
+}
