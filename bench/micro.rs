@@ -1,5 +1,5 @@
-//! The parts that every job passes through, each by itself: frames to requests and back (codec), a job's life in the index
-//! (queue), records into a mapped segment and onto the disk (wal).
+//! The parts that every job passes through, each by itself: frames to requests and back (codec), a job's life in the
+//! index (queue), records into a mapped segment and onto the disk (wal).
 //!
 //! Run by `cargo bench --bench micro [-- NAME]`. `cargo test` runs each once.
 

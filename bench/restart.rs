@@ -1,8 +1,11 @@
 //! How long a start takes with many waiting jobs, and how long other requests wait while a snapshot is taken.
 //!
-//! Run by `cargo bench --bench restart [-- JOBS…]`, 1,000,000 jobs of 256 bytes unless told otherwise. The daemon is killed
-//! and started again five times, with what it wrote in the page cache; the time is from the start of the process to the line
-//! that says where it listens. Then one client submits and another asks for a snapshot.
+//! Run by `cargo bench --bench restart [-- JOBS…]`, 1,000,000 jobs of 256 bytes unless told otherwise. The daemon is
+//! killed and started again five times, with what it wrote in the page cache; the time is from the start of the
+//! process to the line that says where it listens. Then one client submits and another asks for a snapshot.
+//!
+//! With `dead` among the arguments the jobs are taken first, and fail for good with an error of 4 KiB each: that
+//! shows what dead jobs cost in memory. The log takes 4 KiB a job on the disk.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,7 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use falconqueue::client::{Client, TcpLink};
-use falconqueue::protocol::SubmitJob;
+use falconqueue::ids::JobId;
+use falconqueue::protocol::{Fail, FailItem, List, Poll, SubmitJob};
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
 const BATCH: usize = 1000;
@@ -48,7 +52,7 @@ impl Daemon {
         Daemon { child, address, started_in }
     }
 
-    fn client(&self, name: &str) -> Client<TcpLink> {
+    fn client(&self, name: &str) -> Client {
         Client::new(TcpLink::new(&self.address, name, b""))
     }
 }
@@ -56,11 +60,23 @@ impl Daemon {
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for jobs in if numbers.is_empty() { vec![1_000_000] } else { numbers } {
-        measure(jobs);
+        measure(jobs, std::env::args().any(|argument| argument == "dead"));
     }
 }
 
-fn measure(jobs: usize) {
+/// Takes all jobs, and fails them for good.
+fn fail_all(client: &mut Client, jobs: usize) {
+    let error = "e".repeat(4096);
+    for _ in 0..jobs / BATCH {
+        let poll = Poll { jobs_max: BATCH as u16, lease_ms: 60_000, ..Poll::default() };
+        let got = client.call(Poll { queues: List::lent(&["q"]), ..poll }).expect("the jobs are delivered");
+        let item = |job: JobId, lease| FailItem { job, lease, for_good: true, error: &error };
+        let items: Vec<_> = got.jobs.iter().map(|got| item(got.job, got.lease)).collect();
+        client.call(Fail { items: List::lent(&items) }).expect("the report is taken");
+    }
+}
+
+fn measure(jobs: usize, dead: bool) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let daemon = Daemon::start(dir.path());
     let mut client = daemon.client("fill");
@@ -70,6 +86,11 @@ fn measure(jobs: usize) {
         client.submit(&vec![job; BATCH]).expect("the jobs are taken");
     }
     println!("{jobs} jobs submitted in {:.2?}", begun.elapsed());
+    if dead {
+        fail_all(&mut client, jobs);
+        let rss = resident_kib(daemon.child.id());
+        println!("all dead after {:.2?}, anonymous memory {} bytes a job", begun.elapsed(), rss * 1024 / jobs);
+    }
     drop(daemon);
     let mut starts = Vec::new();
     for _ in 0..STARTS {

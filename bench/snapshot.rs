@@ -1,8 +1,8 @@
 //! How long the loop is held up while a snapshot is taken: the longest turn of a master in this process, with each turn
 //! submitting and delivering one job, on a log in a temporary directory.
 //!
-//! Run by `cargo bench --bench snapshot [-- JOBS]`, 1,000,000 waiting jobs unless told otherwise. It prints the turns' times
-//! without a snapshot and with one, three times in turn.
+//! Run by `cargo bench --bench snapshot [-- JOBS]`, 1,000,000 waiting jobs unless told otherwise. It prints the
+//! turns' times without a snapshot and with one, three times in turn.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -73,7 +73,8 @@ fn measure(connections: usize, jobs_each: usize) {
     #[allow(clippy::cast_precision_loss)]
     let per_sync = per(jobs, syncs as f64);
     println!(
-        "{connections:4} connections: {jobs:6} jobs in {:7.3} s, {:7.0} jobs/s, {syncs:6} syncs, {per_sync:6.1} jobs a sync",
+        "{connections:4} connections: {jobs:6} jobs in {:7.3} s, {:7.0} jobs/s, {syncs:6} syncs, \
+         {per_sync:6.1} jobs a sync",
         elapsed.as_secs_f64(),
         per(jobs, elapsed.as_secs_f64()),
     );

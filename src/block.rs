@@ -1,10 +1,10 @@
 //! A block of equal values in a mapping of its own.
 //!
-//! Promise: its memory goes back to the system when it is dropped, whatever lives beside it. A large block from the
-//! allocator does not: glibc serves it from its heap as soon as larger blocks were freed once, and that only shrinks at its
-//! end, so that one small block there keeps all of them. After 300,000 jobs were drained not one byte had gone back.
-//! It is not for small things: a block takes whole pages of the system, and one of its mappings (65,530 on Linux unless
-//! `vm.max_map_count` says otherwise) where no other block lies beside it.
+//! Promise: its memory goes back to the system when it is dropped, whatever lives beside it. With a large block from
+//! the allocator that is not sure: once larger blocks were freed, glibc serves it from its heap. The heap only shrinks
+//! at its end, so one small block there keeps all before it: after 300,000 jobs were drained, not one byte had gone
+//! back. It is not for small things: a block takes whole pages, and one of the system's mappings (65,530 on Linux
+//! unless `vm.max_map_count` says otherwise) where no other block lies beside it.
 //!
 //! This file and `wal::device::mapped` are the only ones with `unsafe` in them.
 
@@ -32,7 +32,6 @@ impl<T: Clone> Block<T> {
     );
 
     /// `length` times this value. When there is no memory the process ends, as with any other allocation.
-    #[must_use]
     pub fn filled(value: &T, length: usize) -> Block<T> {
         let () = Self::FITS;
         let layout = Layout::array::<T>(length).expect("a block fits into the address space");
@@ -51,8 +50,8 @@ impl<T> Deref for Block<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `filled` has written all `length` values, at an address that is aligned for them; they are borrowed as
-        // long as the mapping is, and it never moves.
+        // SAFETY: `filled` has written all `length` values, at an address that is aligned for them; they are borrowed
+        // as long as the mapping is, and it never moves.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<T>(), self.length) }
     }
 }

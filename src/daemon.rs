@@ -10,8 +10,9 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 
 use crate::client::read_token;
 use crate::exit::{self, Failure};
@@ -22,7 +23,7 @@ use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
-use crate::worker::{CommandHandler, Pool, PoolConfig, local};
+use crate::worker::{CommandHandler, MakeClient, Pool, PoolConfig, PoolStopper, local};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,7 +35,12 @@ Exit status: 0 stopped by a signal, 2 bad usage, 65 the log is damaged, 69 canno
 
 /// The FalconQueue master: keeps every job in a log on disk, and hands jobs to workers that poll for them.
 #[derive(Debug, Parser)]
-#[command(name = "falcond", version, override_usage = "falcond [OPTIONS] [--workers N --queue QUEUE -- CMD [ARGS]...]", after_help = EXAMPLES)]
+#[command(
+    name = "falcond",
+    version,
+    override_usage = "falcond [OPTIONS] [--workers N --queue QUEUE -- CMD [ARGS]...]",
+    after_help = EXAMPLES
+)]
 pub struct Args {
     /// Where the log is; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "./falcon-data")]
@@ -62,7 +68,12 @@ pub struct Args {
     #[arg(long, value_name = "auto|map|pwrite", default_value = "auto")]
     segment_io: SegmentIo,
     /// Standalone mode: run this many jobs at once in this process; needs --queue and a command.
-    #[arg(long, value_name = "N", requires_all = ["queues", "command"], value_parser = clap::value_parser!(u64).range(1..=CONCURRENCY_MAX))]
+    #[arg(
+        long,
+        value_name = "N",
+        requires_all = ["queues", "command"],
+        value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX)
+    )]
     workers: Option<u64>,
     /// A queue for --workers; may be given several times, the preferred one first.
     #[arg(long = "queue", value_name = "QUEUE", requires = "workers", value_parser = parse_queue_name)]
@@ -79,21 +90,9 @@ pub struct Args {
 }
 
 /// Runs the daemon until it is told to stop.
-///
-/// # Errors
-/// When it cannot start, or the disk or the system fails.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = config(args)?;
-    let handler = match args.workers {
-        Some(_) => Some(CommandHandler::new(&args.command).map_err(usage)?),
-        None => None,
-    };
-    if args.queues.len() > POLL_QUEUES_MAX {
-        return Err(usage(format!(
-            "{} queues were named; --workers take up to {POLL_QUEUES_MAX}",
-            args.queues.len()
-        )));
-    }
+    let handler = handler(args)?;
     raise_descriptor_limit();
     let address = resolve(&args.listen)?;
     let lock = DirLock::take(&args.data_dir).map_err(|error| match error {
@@ -104,37 +103,41 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let listens_at = listener.local_addr().map_err(|error| cannot_listen(&args.listen, &error))?;
     let device = open_directory(&args.data_dir, args.segment_io, &lock)?;
     let opened = open_while_greeting(config, device, &mut listener)?;
-    let (reactor, door) = Reactor::new(listener, opened).map_err(|error| reactor_failure(&error))?;
-    let pool = if let Some(handler) = handler {
-        let handler = handler.with_master(listens_at.to_string());
-        Some(start_pool(args, handler, &local(door, "standalone".to_owned()))?)
-    } else {
-        // Without workers here the loop need not wait for any.
-        drop(door);
-        None
+    let (reactor, door) = Reactor::new(listener, opened).map_err(reactor_failure)?;
+    // Without workers here the door is dropped, so that the loop waits for none.
+    let start = |handler: CommandHandler| {
+        start_pool(args, handler.with_master(listens_at.to_string()), &local(door, "standalone".to_owned()))
     };
+    let pool = handler.map(start).transpose()?;
     announce(listens_at)?;
+    serve(reactor, pool)
+}
+
+/// Serves until it is told to stop, and with it the workers in this process.
+fn serve(reactor: Reactor, pool: Option<Pool>) -> Result<(), Failure> {
     let stopper = pool.as_ref().map(Pool::stopper);
     let waiting = pool.map(|pool| std::thread::spawn(move || pool.join()));
-    let outcome = reactor.run(|| {
-        if let Some(stopper) = &stopper {
-            stopper.stop();
-        }
-    });
+    let outcome = reactor.run(|| stopper.iter().for_each(PoolStopper::stop));
     if let Err(error) = &outcome {
         log::error!("{error}");
     }
-    if let Some(stopper) = &stopper {
-        stopper.end();
+    stopper.iter().for_each(PoolStopper::end);
+    match waiting.map(JoinHandle::join) {
+        None | Some(Ok(Ok(()))) => {}
+        Some(Ok(Err(error))) => log::error!("the workers in this process: {error}"),
+        Some(Err(_)) => log::error!("the workers in this process panicked"),
     }
-    if let Some(waiting) = waiting {
-        match waiting.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => log::error!("the workers in this process: {error}"),
-            Err(_) => log::error!("the workers in this process panicked"),
-        }
+    outcome.map_err(reactor_failure)
+}
+
+/// What the workers in this process run, if there are to be any.
+fn handler(args: &Args) -> Result<Option<CommandHandler>, Failure> {
+    let handler = args.workers.map(|_| CommandHandler::new(&args.command)).transpose().map_err(usage)?;
+    let queues = args.queues.len();
+    if queues > POLL_QUEUES_MAX {
+        return Err(usage(format!("{queues} queues were named; --workers take up to {POLL_QUEUES_MAX}")));
     }
-    outcome.map_err(|error| reactor_failure(&error))
+    Ok(handler)
 }
 
 fn usage(text: impl std::fmt::Display) -> Failure {
@@ -142,10 +145,8 @@ fn usage(text: impl std::fmt::Display) -> Failure {
 }
 
 fn config(args: &Args) -> Result<Config, Failure> {
-    let token = match &args.token_file {
-        Some(path) => Some(read_token(path).map_err(|text| Failure::new(exit::CONFIG, text))?),
-        None => None,
-    };
+    let token = args.token_file.as_deref().map(read_token).transpose();
+    let token = token.map_err(|text| Failure::new(exit::CONFIG, text))?;
     let config = Config {
         sync: args.sync,
         token,
@@ -166,8 +167,7 @@ fn random_seed() -> u64 {
 }
 
 fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
-    let refused =
-        |why: String| Failure::new(exit::USAGE, format!("--listen {listen:?}: {why}; write HOST:PORT"));
+    let refused = |why: String| Failure::new(exit::USAGE, format!("--listen {listen:?}: {why}; write HOST:PORT"));
     let mut addresses = listen.to_socket_addrs().map_err(|error| refused(error.to_string()))?;
     addresses.next().ok_or_else(|| refused("the name has no address".to_owned()))
 }
@@ -182,10 +182,7 @@ fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
 
 fn open_directory(dir: &Path, segment_io: SegmentIo, lock: &DirLock) -> Result<DirDevice, Failure> {
     let unusable = |error: io::Error| {
-        Failure::new(
-            exit::CANNOT_CREATE,
-            format!("the data directory {} cannot be used: {error}", dir.display()),
-        )
+        Failure::new(exit::CANNOT_CREATE, format!("the data directory {} cannot be used: {error}", dir.display()))
     };
     let device = DirDevice::open(dir, segment_io).map_err(unusable)?.locked(lock);
     if !device.is_mapped() {
@@ -197,27 +194,15 @@ fn open_directory(dir: &Path, segment_io: SegmentIo, lock: &DirLock) -> Result<D
 fn open_log(config: Config, device: DirDevice, progress: &Progress) -> Result<Opened, Failure> {
     Master::open(config, Arc::new(device), progress).map_err(|error| {
         let status = match error {
-            WalError::Damaged { .. }
-            | WalError::Segment { .. }
-            | WalError::OtherName { .. }
-            | WalError::Header { .. }
-            | WalError::Missing { .. }
-            | WalError::Gone { .. }
-            | WalError::Snapshot { .. }
-            | WalError::Replay { .. }
-            | WalError::Later { .. } => exit::DATA_DAMAGED,
-            _ => exit::IO,
+            WalError::Io { .. } | WalError::Locked { .. } | WalError::Full => exit::IO,
+            _ => exit::DATA_DAMAGED,
         };
         Failure::new(status, error)
     })
 }
 
 /// Reads the log, and tells those who connect meanwhile how far that is.
-fn open_while_greeting(
-    config: Config,
-    device: DirDevice,
-    listener: &mut Listener,
-) -> Result<Opened, Failure> {
+fn open_while_greeting(config: Config, device: DirDevice, listener: &mut Listener) -> Result<Opened, Failure> {
     let progress = Arc::new(Progress::default());
     let reading = {
         let progress = Arc::clone(&progress);
@@ -232,11 +217,7 @@ fn open_while_greeting(
     reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn start_pool(
-    args: &Args,
-    handler: CommandHandler,
-    make: &crate::worker::MakeSource,
-) -> Result<Pool, Failure> {
+fn start_pool(args: &Args, handler: CommandHandler, make: &MakeClient) -> Result<Pool, Failure> {
     let config = PoolConfig {
         queues: args.queues.clone(),
         concurrency: usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?,
@@ -256,7 +237,7 @@ fn announce(address: SocketAddr) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reactor_failure(error: &ReactorError) -> Failure {
+fn reactor_failure(error: ReactorError) -> Failure {
     let status = match error {
         ReactorError::Log(_) => exit::IO,
         ReactorError::System { .. } => exit::SYSTEM,

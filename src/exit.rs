@@ -30,26 +30,23 @@ pub const CONFIG: u8 = 78;
 /// Why a program ends without having done its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The exit status.
     pub status: u8,
     /// A sentence for a person.
     pub text: String,
 }
 
 impl Failure {
-    /// A failure with this status and sentence.
     pub fn new(status: u8, text: impl fmt::Display) -> Failure {
         Failure { status, text: text.to_string() }
     }
 }
 
-/// Writes words for a person to stderr. Where that cannot be written there is nobody to tell, and nothing to tell it by.
+/// Writes words for a person to stderr. Where that fails there is nobody to tell.
 pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Ends a program: a failure is told on stderr.
-#[must_use]
 pub fn report(program: &str, outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -41,7 +41,7 @@ define_id!(
     u64
 );
 define_id!(
-    /// A queue in memory: its place in the order of first use. Not durable; the log names queues.
+    /// A queue in memory. Not durable: the log names queues, and the number of one that was forgotten is given again.
     QueueId,
     u32
 );
@@ -67,13 +67,11 @@ const _: () = assert!(CONNECTIONS_MAX < 1 << SESSION_PLACE_BITS);
 
 impl SessionId {
     /// The id of the `count`th session, which has this place.
-    #[must_use]
     pub fn new(count: u64, place: usize) -> SessionId {
         SessionId(count << SESSION_PLACE_BITS | place as u64)
     }
 
     /// Its place: small, and used again once the session is gone. Compare the whole id before you trust it.
-    #[must_use]
     pub fn place(self) -> usize {
         (self.0 & ((1 << SESSION_PLACE_BITS) - 1)) as usize
     }
@@ -107,13 +105,13 @@ impl std::error::Error for NameError {}
 pub fn check_queue_name(name: &str) -> Result<(), NameError> {
     let bytes = name.as_bytes();
     let first_fits = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
-    let rest_fits =
-        bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    let rest_fits = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if first_fits && rest_fits && bytes.len() <= QUEUE_NAME_BYTES_MAX {
         return Ok(());
     }
     Err(NameError(format!(
-        "queue name {}: it takes 1 to {QUEUE_NAME_BYTES_MAX} characters of A-Z a-z 0-9 . _ - and starts with a letter or digit",
+        "queue name {}: it takes 1 to {QUEUE_NAME_BYTES_MAX} characters of A-Z a-z 0-9 . _ - \
+         and starts with a letter or digit",
         shown(name)
     )))
 }
@@ -134,10 +132,7 @@ pub fn check_key(key: &str) -> Result<(), NameError> {
     if !key.is_empty() && key.len() <= KEY_BYTES_MAX && !key.chars().any(char::is_control) {
         return Ok(());
     }
-    Err(NameError(format!(
-        "key {}: it takes 1 to {KEY_BYTES_MAX} bytes without control characters",
-        shown(key)
-    )))
+    Err(NameError(format!("key {}: it takes 1 to {KEY_BYTES_MAX} bytes without control characters", shown(key))))
 }
 
 /// Checks the name that a client gives itself: up to 64 bytes without control characters.

@@ -24,18 +24,16 @@ impl Default for Settings {
 }
 
 impl<'a> Field<'a> for Settings {
+    #[inline]
     fn read(reader: &mut Reader<'a>, _name: &'static str) -> Result<Self, DecodeError> {
-        Ok(Settings {
-            priority: reader.u8("priority")?,
-            max_attempts: reader.u16("max_attempts")?,
-            timeout_ms: reader.u32("timeout_ms")?,
-        })
+        let [priority, a0, a1, timeout_ms @ ..] = reader.array::<7>("settings")?;
+        let max_attempts = u16::from_le_bytes([a0, a1]);
+        Ok(Settings { priority, max_attempts, timeout_ms: u32::from_le_bytes(timeout_ms) })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        self.priority.write(out);
-        self.max_attempts.write(out);
-        self.timeout_ms.write(out);
+        let ([a0, a1], [t0, t1, t2, t3]) = (self.max_attempts.to_le_bytes(), self.timeout_ms.to_le_bytes());
+        out.extend_from_slice(&[self.priority, a0, a1, t0, t1, t2, t3]);
     }
 
     fn show(&self, _name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {

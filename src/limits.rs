@@ -1,7 +1,7 @@
 //! Every bound of FalconQueue on one page: the unit is in the name, the reason beside it,
 //! the relations between them are checked when the crate is compiled.
 //!
-//! Reaching one of these gives a named error, never growth and never silent clamping.
+//! Reaching one of these gives a named error, never growth and never silent clamping, but where it says so.
 
 /// Bytes of a frame's header on the wire.
 pub const FRAME_HEADER_BYTES: usize = 16;
@@ -18,7 +18,7 @@ pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// Longest result of a job; it is written to the log with the ACK.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
 
-/// Longest error text of a Fail; kept in memory while its job is retried or dead.
+/// Longest error text of a Fail; it lies in the log while its job is there.
 pub const ERROR_TEXT_BYTES_MAX: usize = 4096;
 
 /// Most items in one request (jobs of a Submit, items of an Ack, …).
@@ -45,7 +45,8 @@ pub const QUEUES_MAX: usize = 10_000;
 /// Most requests for a snapshot that wait.
 pub const SNAPSHOTS_ASKED_MAX: usize = 1024;
 
-/// Most names that polls name although no queue of that name has or had jobs. Others are passed over.
+/// Most names that polls name although no queue of that name has or had jobs. Further ones are passed over: the poll
+/// waits for its other queues, and finds the job when it comes again.
 pub const POLLED_NAMES_MAX: usize = 10_000;
 
 /// A queue without jobs, settings and waiting polls is forgotten after this time.
@@ -55,8 +56,7 @@ pub const QUEUE_IDLE_MS: u64 = 60 * 60 * 1000;
 pub const ATTEMPTS_REMEMBERED: usize = 10;
 
 /// The longest story of a job: its attempts, each with its worker's name, and an error.
-pub const STORY_BYTES_MAX: usize =
-    ATTEMPTS_REMEMBERED * (20 + CLIENT_NAME_BYTES_MAX) + ERROR_TEXT_BYTES_MAX + 16;
+pub const STORY_BYTES_MAX: usize = ATTEMPTS_REMEMBERED * (20 + CLIENT_NAME_BYTES_MAX) + ERROR_TEXT_BYTES_MAX + 16;
 
 /// Polls that may wait on one connection before the master stops reading from it.
 pub const WAITING_POLLS_MAX: usize = 1024;
@@ -164,7 +164,8 @@ pub const SEGMENT_BYTES_MAX: u32 = 256 << 20;
 pub const SEGMENT_PAGE_BYTES: usize = 4096;
 
 /// What is written beside the loop, spare segments and snapshots, is made durable each time it has grown by this. The
-/// sync that replies wait for goes behind all that the disk was given before: 64 MiB given at once held replies up for 0.2 s.
+/// sync that replies wait for goes behind all that the disk was given before: 64 MiB given at once held replies up
+/// for 0.2 s.
 pub const BESIDE_BYTES_PER_SYNC: usize = 256 << 10;
 
 /// Room kept back in the last segment when no further one can be made: Submit is refused,
@@ -172,10 +173,10 @@ pub const BESIDE_BYTES_PER_SYNC: usize = 256 << 10;
 pub const RESERVE_BYTES: u32 = 4 << 20;
 
 /// Log bytes that are kept free for a job that waits: its DISPATCH, with the longest name of a worker.
-pub const RESERVE_BYTES_DISPATCH: u64 = 120;
+pub const RESERVE_BYTES_DISPATCH: u64 = 128;
 
-/// Log bytes that are kept free for a job that waits or is in flight: its ACK without a result, or its DEAD with a short
-/// error.
+/// Log bytes that are kept free for a job that waits or is in flight: its ACK without a result, or its DEAD
+/// without a story.
 pub const RESERVE_BYTES_END: u64 = 104;
 
 /// What a log record adds to the fields that came over the wire, at most: record header, padding,
@@ -186,7 +187,8 @@ pub const RECORD_OVERHEAD_BYTES_MAX: usize = 256;
 pub const RECORD_BYTES_MAX: usize =
     PAYLOAD_BYTES_MAX + QUEUE_NAME_BYTES_MAX + KEY_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX;
 
-/// The longest group: one request's records, which become valid together.
+/// The longest group: one request's records, which become valid together. An item of a Fail adds the story of its job,
+/// and its words are short.
 pub const GROUP_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + ITEMS_MAX * RECORD_OVERHEAD_BYTES_MAX;
 
 const _: () = {

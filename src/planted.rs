@@ -30,11 +30,15 @@ pub enum Bug {
     SegmentGivenUpEarly,
     /// No room is kept for jobs that were accepted.
     NoRoomKept,
+    /// A story forgets the attempts before the last.
+    StoryCut,
+    /// What must be understood and is not is passed over.
+    UnknownIgnored,
 }
 
 impl Bug {
     /// All of them, with their names.
-    pub const ALL: [(&str, Bug); 12] = [
+    pub const ALL: [(&str, Bug); 14] = [
         ("ack-before-sync", Bug::AckBeforeSync),
         ("names-not-synced", Bug::NamesNotSynced),
         ("epoch-ignored", Bug::EpochIgnored),
@@ -47,12 +51,13 @@ impl Bug {
         ("snapshot-smeared", Bug::SnapshotSmeared),
         ("segment-given-up-early", Bug::SegmentGivenUpEarly),
         ("no-room-kept", Bug::NoRoomKept),
+        ("story-cut", Bug::StoryCut),
+        ("unknown-ignored", Bug::UnknownIgnored),
     ];
 }
 
 /// Whether this bug is awake.
 #[cfg(feature = "planted-bugs")]
-#[must_use]
 pub fn is_planted(bug: Bug) -> bool {
     static AWAKE: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
     let awake = AWAKE.get_or_init(|| {
@@ -65,7 +70,6 @@ pub fn is_planted(bug: Bug) -> bool {
 
 /// Whether this bug is awake: never, in a build without the feature.
 #[cfg(not(feature = "planted-bugs"))]
-#[must_use]
 pub const fn is_planted(_bug: Bug) -> bool {
     false
 }

@@ -45,8 +45,7 @@ impl Rebuilt {
 pub fn event_of<'r>(record: &Record<'r>) -> Result<Event<'r>, WalError> {
     let RecordHead { lsn, kind, .. } = record.head;
     Event::decode(kind, record.body).map_err(|error| {
-        let what =
-            if error.is_unknown() { format!("an event of kind {kind}") } else { format!("record {lsn}") };
+        let what = if error.is_unknown() { format!("an event of kind {kind}") } else { format!("record {lsn}") };
         unread(&error, Some(lsn), what)
     })
 }
@@ -82,7 +81,6 @@ impl Restore for Rebuilt {
 }
 
 /// Where an event's tail lies: at the end of its record.
-#[must_use]
 pub fn tail_at(record: &Record<'_>, event: &Event<'_>) -> Location {
     let head_bytes = record.body.len() - event.tail().len();
     let offset = record.body_at + u32::try_from(head_bytes).expect("a record is within its limit");

@@ -84,13 +84,8 @@ fn code_of(file: &Path) -> String {
 
 /// The word after each occurrence of `prefix`.
 fn words_after<'t>(code: &'t str, prefix: &str) -> Vec<&'t str> {
-    let end_of_word =
-        |rest: &str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-    code.split(prefix)
-        .skip(1)
-        .map(|rest| &rest[..end_of_word(rest)])
-        .filter(|word| !word.is_empty())
-        .collect()
+    let end_of_word = |rest: &str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    code.split(prefix).skip(1).map(|rest| &rest[..end_of_word(rest)]).filter(|word| !word.is_empty()).collect()
 }
 
 #[test]
@@ -168,11 +163,7 @@ fn unsafe_stands_in_two_files_each_with_its_reason() {
         let uses = text.lines().filter(|line| line.contains("unsafe {")).count();
         let reasons = text.matches("// SAFETY:").count();
         let allowed = file.ends_with("wal/device/mapped.rs") || file.ends_with("src/block.rs");
-        assert!(
-            uses == 0 || (allowed && uses == reasons),
-            "{}: {uses} uses, {reasons} reasons",
-            file.display()
-        );
+        assert!(uses == 0 || (allowed && uses == reasons), "{}: {uses} uses, {reasons} reasons", file.display());
     }
 }
 
@@ -180,17 +171,12 @@ fn unsafe_stands_in_two_files_each_with_its_reason() {
 fn only_the_clock_reads_the_time_in_the_daemon() {
     for file in rust_files(&root().join("src")) {
         let module = module_of(&file);
-        let pure = ["limits", "ids", "time", "codec", "protocol", "queue", "wal", "master"]
-            .contains(&module.as_str());
+        let pure = ["limits", "ids", "time", "codec", "protocol", "queue", "wal", "master"].contains(&module.as_str());
         let code = code_of(&file);
         let reads = code.contains("Instant::now") || code.contains("SystemTime::now");
         assert!(!(pure && reads), "{} reads a clock", file.display());
         let is_reactor = module == "reactor" && !file.ends_with("clock.rs");
-        assert!(
-            !(is_reactor && code.contains("SystemTime::now")),
-            "{} reads the wall's clock",
-            file.display()
-        );
+        assert!(!(is_reactor && code.contains("SystemTime::now")), "{} reads the wall's clock", file.display());
     }
 }
 
@@ -232,8 +218,7 @@ fn files_and_functions_stay_short() {
 
 #[test]
 fn nothing_is_left_open() {
-    let marks =
-        ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "todo".to_owned() + "!(", "dbg".to_owned() + "!("];
+    let marks = ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "todo".to_owned() + "!(", "dbg".to_owned() + "!("];
     for dir in ["src", "tests", "bench"] {
         for file in rust_files(&root().join(dir)) {
             let text = fs::read_to_string(&file).unwrap();

@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use falconqueue::ids::{JobId, LeaseId};
 use falconqueue::protocol::frame::next_in;
 use falconqueue::protocol::{
-    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, Hello, List, Poll, Release, ReleaseItem, Reply,
-    Request, Stage, Stats, Submit, SubmitJob,
+    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, Hello, List, Poll, Release, ReleaseItem, Reply, Request, Stage,
+    Stats, Submit, SubmitJob,
 };
 
 fn main() -> ExitCode {
@@ -93,9 +93,7 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
                     let item = FailItem { job, lease, for_good: false, error: text };
                     put(Fail { items: List::lent(&[item]) }.into())
                 }
-                "release" => {
-                    put(Release { items: List::lent(&[ReleaseItem { job, lease, delay_ms: 0 }]) }.into())
-                }
+                "release" => put(Release { items: List::lent(&[ReleaseItem { job, lease, delay_ms: 0 }]) }.into()),
                 _ => {
                     let held = HeldLease { job, lease, stage: Stage::Begun };
                     put(Heartbeat { leases: List::lent(&[held]) }.into())

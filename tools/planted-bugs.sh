@@ -17,8 +17,9 @@ group-torn              --lib          a_group_is_recovered_whole_or_not_at_all
 damage-cut              --lib          damage_to_what_was_durable_is_refused_with_its_place
 snapshot-early          --test values  corners::a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it
 snapshot-smeared        --test values  snapshot::a_snapshot_in_slices_is_the_state_when_it_was_begun
-segment-given-up-early  --test values  wal_crash::no_crash_before_any_operation_takes_back_what_was_told
+segment-given-up-early  --test values  corners::a_segment_is_kept_as_long_as_the_snapshot_before_the_last_needs_it
 no-room-kept            --test values  wal_faults::a_full_disk_ends_nothing_and_loses_nothing
+unknown-ignored         --lib          an_unknown_extra_is_skipped_or_refused_by_its_tag
 "
 
 run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }

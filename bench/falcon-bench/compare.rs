@@ -1,4 +1,4 @@
-//! Scenarios over servers, interleaved: each round goes through all servers, so that a busy moment of the machine is shared.
+//! Scenarios over servers, interleaved: each round goes through all servers, so that all share a busy moment.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -70,8 +70,8 @@ impl Conn {
         Ok(())
     }
 
-    /// Reads what is there through `buffer` and decodes it. A read that does not fill the buffer took all: the next bytes
-    /// bring the next event.
+    /// Reads what is there through `buffer` and decodes it. A read that does not fill the buffer took all: the next
+    /// bytes bring the next event.
     pub fn read(&mut self, buffer: &mut [u8], seen: &mut Seen) -> Result<(), String> {
         loop {
             let bytes = match self.stream.read(buffer) {

@@ -95,11 +95,8 @@ pub fn jobs(wire: WireKind, address: SocketAddr) -> Result<u64, String> {
 }
 
 fn nats_info() -> Vec<u8> {
-    format!(
-        "CONNECT {{\"verbose\":false}}\r\nSUB _C 1\r\nPUB $JS.API.STREAM.INFO.{} _C 0\r\n\r\n",
-        wire::NATS_STREAM
-    )
-    .into_bytes()
+    format!("CONNECT {{\"verbose\":false}}\r\nSUB _C 1\r\nPUB $JS.API.STREAM.INFO.{} _C 0\r\n\r\n", wire::NATS_STREAM)
+        .into_bytes()
 }
 
 /// Jobs, and the syncs since the start.
@@ -116,8 +113,7 @@ pub fn snapshot(wire: WireKind, address: SocketAddr) -> Result<(), String> {
             let request = wire::falcon_request(wire::SNAPSHOT);
             let done = (0x8000 | wire::SNAPSHOT).to_le_bytes();
             exchange(address, &request, move |input| {
-                let hello_bytes =
-                    input.first_chunk().map_or(0, |bytes| 16 + u32::from_le_bytes(*bytes) as usize);
+                let hello_bytes = input.first_chunk().map_or(0, |bytes| 16 + u32::from_le_bytes(*bytes) as usize);
                 match input.get(hello_bytes + 4..hello_bytes + 6) {
                     Some(kind) if hello_bytes > 0 && kind == done => Ok(Some(())),
                     Some(_) if hello_bytes > 0 => Err("the snapshot was refused".into()),

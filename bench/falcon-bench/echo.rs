@@ -1,5 +1,5 @@
-//! The ceilings: a server of one thread that sends back what it gets, and does nothing else; and one that writes it to a
-//! file and syncs that before, as little as a server can do that answers durably.
+//! The ceilings: a server of one thread that sends back what it gets, and does nothing else; and one that writes it
+//! to a file and syncs that before, as little as a server can do that answers durably.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -42,8 +42,8 @@ struct Server {
     log: Option<Log>,
 }
 
-/// Serves until it is killed. With a `log` each byte is in that file, and that on the disk, before it is sent back; a sync is
-/// made when nothing more is ready to be read.
+/// Serves until it is killed. With a `log` each byte is in that file, and that on the disk, before it is sent back; a
+/// sync is made when nothing more is ready to be read.
 pub fn serve(port: u16, log: Option<&Path>) -> std::io::Result<()> {
     let log = match log {
         Some(path) => {

@@ -1,4 +1,4 @@
-//! The loop: one thread, all connections, producers and workers. It sends what a load asks for, and books what comes back.
+//! The loop: one thread, all connections, producers and workers. It sends what a load asks for and books the answers.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -68,9 +68,7 @@ impl<'l> Engine<'l> {
                 let wire = load.wire.wire(conns.len(), load.queue, load.batch);
                 let mut conn = Conn::open(load.address, role, wire)?;
                 let both = Interest::READABLE | Interest::WRITABLE;
-                poll.registry()
-                    .register(&mut conn.stream, Token(conns.len()), both)
-                    .map_err(failed("epoll"))?;
+                poll.registry().register(&mut conn.stream, Token(conns.len()), both).map_err(failed("epoll"))?;
                 conns.push(conn);
             }
         }
@@ -117,9 +115,7 @@ impl<'l> Engine<'l> {
         loop {
             let now_ns = now_ns();
             self.keep_window(now_ns)?;
-            if self.books.window_ended()
-                && (!self.load.settle || self.books.is_settled(self.load.workers > 0))
-            {
+            if self.books.window_ended() && (!self.load.settle || self.books.is_settled(self.load.workers > 0)) {
                 return Ok(());
             }
             self.submit_all(now_ns)?;

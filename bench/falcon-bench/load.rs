@@ -87,8 +87,7 @@ pub fn histogram() -> Histogram<u64> {
 }
 
 /// The percentiles that are kept of each latency.
-pub const PERCENTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
+pub const PERCENTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
 
 /// Adds percentiles in microseconds.
 pub fn add_percentiles(figures: &mut Figures, what: &str, latencies: &Histogram<u64>) {

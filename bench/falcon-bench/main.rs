@@ -1,9 +1,9 @@
 //! `falcon-bench`: one load generator for FalconQueue and for its peers, and the comparison of them.
 //!
-//! One thread on mio plays all producers and all workers (`engine`); each protocol is an encoder and a decoder without input
-//! or output (`wire`); every job is booked, and a run in which one was lost, doubled or refused has no figures (`books`). The
-//! servers are started and ended here (`server`), a run of a scenario against one of them is in `runs`, and `compare` goes
-//! round them. `bench/README.md` says what the scenarios mean.
+//! One thread on mio plays all producers and all workers (`engine`); each protocol is an encoder and a decoder
+//! without input or output (`wire`); every job is booked, and a run in which one was lost, doubled or refused has no
+//! figures (`books`). The servers are started and ended here (`server`), a run of a scenario against one of them is
+//! in `runs`, and `compare` goes round them. `bench/README.md` says what the scenarios mean.
 
 // Figures are for people: nobody misses the digits that a float has not.
 #![allow(clippy::cast_precision_loss, clippy::cast_sign_loss)]
@@ -37,9 +37,7 @@ use crate::load::Figures;
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Compare(args) => compare::compare(&args),
-        Command::Load(args) => {
-            args.load().and_then(|load| engine::run(&load)).map(|figures| printed(&figures))
-        }
+        Command::Load(args) => args.load().and_then(|load| engine::run(&load)).map(|figures| printed(&figures)),
         Command::Echo { port, log } => {
             echo::serve(port, log.as_deref()).map(|()| true).map_err(|error| error.to_string())
         }

@@ -41,11 +41,7 @@ pub fn svg(scenario: &Scenario, rows: &[Row], caption: &str) -> String {
     out.push_str(&text(12.0, 43.0, "start", 12, &line));
     for (index, (row, median, (low, high))) in shown_rows.iter().enumerate() {
         let y = TOP + LINE * index as f64;
-        let label = if row.variant.is_empty() {
-            row.server.into()
-        } else {
-            format!("{} {}", row.server, row.variant)
-        };
+        let label = if row.variant.is_empty() { row.server.into() } else { format!("{} {}", row.server, row.variant) };
         out.push_str(&text(LABELS - 8.0, y + 14.0, "end", 12, &label));
         out.push_str(&format!(
             "<rect x=\"{LABELS}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{}\" fill=\"{}\"/>\n",
@@ -84,8 +80,6 @@ mod tests {
         let rows = [row("falcon-always", None), row("peer", None), row("liar", Some("it lied"))];
         let picture = svg(Scenario::by_name("cycles-50").unwrap(), &rows, "a < b");
         assert_eq!(picture.matches("<rect").count(), 3);
-        assert!(
-            picture.contains(">peer</text>") && !picture.contains("liar") && picture.contains("a &lt; b")
-        );
+        assert!(picture.contains(">peer</text>") && !picture.contains("liar") && picture.contains("a &lt; b"));
     }
 }

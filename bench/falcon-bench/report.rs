@@ -23,8 +23,7 @@ impl Row {
             return Figures::new();
         }
         let of = |name: &String| {
-            let mut values: Vec<f64> =
-                self.rounds.iter().filter_map(|round| round.get(name).copied()).collect();
+            let mut values: Vec<f64> = self.rounds.iter().filter_map(|round| round.get(name).copied()).collect();
             values.sort_by(f64::total_cmp);
             (name.clone(), median(&values))
         };
@@ -34,19 +33,14 @@ impl Row {
     /// The smallest and the largest of a figure.
     pub fn range(&self, name: &str) -> Option<(f64, f64)> {
         let values = || self.rounds.iter().filter_map(|round| round.get(name).copied());
-        let found =
-            self.refused.is_none().then(|| (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max)));
+        let found = self.refused.is_none().then(|| (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max)));
         found.filter(|(low, high)| low <= high)
     }
 }
 
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
-    }
+    if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
 }
 
 /// Figures of `ours` over those of `theirs`, where both have them.
@@ -188,8 +182,7 @@ mod tests {
     use super::*;
 
     fn row(server: &'static str, values: &[f64]) -> Row {
-        let rounds =
-            values.iter().map(|value| Figures::from([("cycles_per_s".to_owned(), *value)])).collect();
+        let rounds = values.iter().map(|value| Figures::from([("cycles_per_s".to_owned(), *value)])).collect();
         Row { variant: "", server, durability: "", rounds, refused: None }
     }
 

@@ -103,12 +103,7 @@ impl Run<'_> {
         self.measure_on(&server, shape, change)
     }
 
-    fn measure_on(
-        &self,
-        server: &Server,
-        shape: Shape,
-        change: impl Fn(&mut Load),
-    ) -> Result<Figures, String> {
+    fn measure_on(&self, server: &Server, shape: Shape, change: impl Fn(&mut Load)) -> Result<Figures, String> {
         let mut load = self.load(server, shape);
         change(&mut load);
         let syncs_before = self.syncs(server)?;

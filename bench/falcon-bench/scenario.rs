@@ -83,12 +83,7 @@ pub static SCENARIOS: &[Scenario] = &[
     ),
     scenario("cycles-10", "10 producers and 10 workers, closed loop", Kind::Closed(pairs(10)), CYCLES),
     scenario("cycles-500", "500 producers and 500 workers, closed loop", Kind::Closed(pairs(500)), CYCLES),
-    scenario(
-        "half-load",
-        "50+50 at half of what each does in a closed loop",
-        Kind::HalfLoad,
-        "delivery_p99_us",
-    ),
+    scenario("half-load", "50+50 at half of what each does in a closed loop", Kind::HalfLoad, "delivery_p99_us"),
     scenario("drain", "50 workers empty a queue that nobody fills", Kind::Drain, CYCLES),
     scenario("payloads", "10+10 with payloads of other sizes", Kind::Payloads, CYCLES),
     scenario("idle-10k", "50+50 beside 10,000 silent connections", Kind::Idle, CYCLES),
@@ -132,9 +127,7 @@ impl Scenario {
             Kind::Latency { .. } | Kind::Closed(_) | Kind::Payloads | Kind::HalfLoad | Kind::Idle => true,
             Kind::Drain => !mode.is_echo(),
             Kind::Backlog | Kind::Memory => !mode.is_echo() && !mode.is_slow,
-            Kind::UnderSnapshot => {
-                ["falcon-always", "redis-list-always", "redis-list-everysec"].contains(&mode.name)
-            }
+            Kind::UnderSnapshot => ["falcon-always", "redis-list-always", "redis-list-everysec"].contains(&mode.name),
             Kind::Restart => mode.keeps && !mode.is_slow && mode.name != "falcon-never",
             Kind::SlowDisk => mode.keeps && mode.name != "falcon-never",
         }

@@ -13,13 +13,8 @@ pub struct Schedule {
 
 impl Schedule {
     pub fn new(begun_ns: u64, per_s: f64) -> Schedule {
-        let mut schedule = Schedule {
-            begun_ns,
-            interval_ns: 1e9 / per_s,
-            next: 0,
-            next_ns: 0,
-            random: 0x9e37_79b9_7f4a_7c15,
-        };
+        let mut schedule =
+            Schedule { begun_ns, interval_ns: 1e9 / per_s, next: 0, next_ns: 0, random: 0x9e37_79b9_7f4a_7c15 };
         schedule.plan();
         schedule
     }

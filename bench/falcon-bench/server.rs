@@ -1,4 +1,4 @@
-//! The servers, each in each of its modes of durability: started in a directory of their own, ended by their process id.
+//! The servers, each in each of its modes of durability: started in their own directory, ended by their process id.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -53,45 +53,15 @@ const fn mode(
 
 /// All modes, FalconQueue's first.
 pub static MODES: &[Mode] = &[
-    mode(
-        "falcon-always",
-        "fdatasync before each reply",
-        WireKind::Falcon,
-        Program::Falcond,
-        &["--sync", "always"],
-    ),
+    mode("falcon-always", "fdatasync before each reply", WireKind::Falcon, Program::Falcond, &["--sync", "always"]),
     mode("falcon-never", "no sync", WireKind::Falcon, Program::Falcond, &["--sync", "never"]),
-    mode(
-        "redis-list-always",
-        "AOF, fdatasync before each reply",
-        WireKind::RedisList,
-        Program::Redis,
-        REDIS_SYNC,
-    ),
-    mode(
-        "redis-list-everysec",
-        "AOF, fdatasync once a second",
-        WireKind::RedisList,
-        Program::Redis,
-        REDIS_SECOND,
-    ),
+    mode("redis-list-always", "AOF, fdatasync before each reply", WireKind::RedisList, Program::Redis, REDIS_SYNC),
+    mode("redis-list-everysec", "AOF, fdatasync once a second", WireKind::RedisList, Program::Redis, REDIS_SECOND),
     Mode {
         keeps: false,
-        ..mode(
-            "redis-list-memory",
-            "nothing on disk",
-            WireKind::RedisList,
-            Program::Redis,
-            &["--appendonly", "no"],
-        )
+        ..mode("redis-list-memory", "nothing on disk", WireKind::RedisList, Program::Redis, &["--appendonly", "no"])
     },
-    mode(
-        "redis-stream-always",
-        "AOF, fdatasync before each reply",
-        WireKind::RedisStream,
-        Program::Redis,
-        REDIS_SYNC,
-    ),
+    mode("redis-stream-always", "AOF, fdatasync before each reply", WireKind::RedisStream, Program::Redis, REDIS_SYNC),
     Mode {
         is_slow: true,
         ..mode(
@@ -114,10 +84,7 @@ pub static MODES: &[Mode] = &[
         ..mode("beanstalkd-memory", "nothing on disk", WireKind::Beanstalk, Program::Beanstalkd, &[])
     },
     mode("nats-file", "files, no sync for a message", WireKind::Nats, Program::Nats, &[]),
-    Mode {
-        keeps: false,
-        ..mode("echo", "the ceiling: nothing is kept", WireKind::Echo, Program::Echo, &["echo"])
-    },
+    Mode { keeps: false, ..mode("echo", "the ceiling: nothing is kept", WireKind::Echo, Program::Echo, &["echo"]) },
     Mode {
         keeps: false,
         ..mode(
@@ -189,7 +156,7 @@ impl Server {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let child = spawn(mode, address.port(), dir.path(), falcond, sync_delay)?;
         let mut server = Server { mode, address, child, dir, falcond: falcond.to_owned(), sync_delay };
-        // A server may listen before it is ready to work; those that have to be prepared first can only be connected to.
+        // A server may listen before it is ready to work. Those that are prepared first can only be connected to.
         server.wait_for(|server| match mode.program {
             Program::Nats | Program::Echo => TcpStream::connect(server.address).is_ok(),
             _ => server.jobs().is_ok(),
@@ -237,11 +204,7 @@ impl Server {
         self.wait_for(|server| server.jobs().is_ok())?;
         let span = begun.elapsed();
         let found = self.jobs()?;
-        if found == jobs {
-            Ok(span)
-        } else {
-            Err(format!("{found} jobs of {jobs} are there after the restart"))
-        }
+        if found == jobs { Ok(span) } else { Err(format!("{found} jobs of {jobs} are there after the restart")) }
     }
 
     /// Bytes of its files.
@@ -259,13 +222,7 @@ impl Server {
     }
 }
 
-fn spawn(
-    mode: &Mode,
-    port: u16,
-    dir: &Path,
-    falcond: &Path,
-    sync_delay: Option<Duration>,
-) -> Result<Child, String> {
+fn spawn(mode: &Mode, port: u16, dir: &Path, falcond: &Path, sync_delay: Option<Duration>) -> Result<Child, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let program = match mode.program {
         Program::Falcond => falcond,
@@ -290,16 +247,7 @@ fn spawn(
         Program::Falcond => command.args(["--data-dir", "data", "--listen", &format!("127.0.0.1:{port}")]),
         // A rewrite of the log at a moment of its own would be a gift to the others.
         Program::Redis => command
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port,
-                "--save",
-                "",
-                "--auto-aof-rewrite-percentage",
-                "0",
-            ])
+            .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--auto-aof-rewrite-percentage", "0"])
             .args(["--maxclients", "15000", "--protected-mode", "no"]),
         Program::Beanstalkd => command.args(["-l", "127.0.0.1", "-p", &port, "-z", "2097152"]),
         Program::Nats => command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd", "data"]),

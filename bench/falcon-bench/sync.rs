@@ -10,8 +10,8 @@ use crate::load::{Figures, add_percentiles, histogram};
 const FILE_BYTES: u64 = 16 << 20;
 const WRITE: [u8; 512] = [b'x'; 512];
 
-/// Writes 512 bytes behind the last ones of a file whose blocks are all there, and syncs; again and again. With a pace as well
-/// so many times a second as `paced_sync`: a disk and a processor that were idle for a moment take longer.
+/// Writes 512 bytes behind the last ones of a file whose blocks are all there, and syncs, again and again. With
+/// `per_s` it also does so at that pace, as `paced_sync`: a disk and a processor that were idle take longer.
 pub fn run(base: &Path, span: Duration, per_s: Option<f64>) -> Result<Figures, String> {
     let mut figures = measure(base, span, "sync", Duration::ZERO)?;
     if let Some(per_s) = per_s {

@@ -1,4 +1,4 @@
-//! The command line of `falcon-cli`.
+//! The command line of `falcon-cli`, and its exit statuses.
 
 use std::path::PathBuf;
 
@@ -25,15 +25,12 @@ Exit status: 0 done, 1 refused or damaged, 2 bad usage, 3 not found, 4 timed out
 #[derive(Debug, Parser)]
 #[command(name = "falcon-cli", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Options of every command.
     #[command(flatten)]
     pub common: Common,
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Options of every command.
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// Where the master listens.
@@ -54,7 +51,6 @@ pub struct Common {
     pub output: Output,
 }
 
-/// Ways to write an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people.
@@ -65,7 +61,6 @@ pub enum Output {
     Quiet,
 }
 
-/// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Hand jobs in.
@@ -86,7 +81,6 @@ pub enum Command {
     Wal(WalCommand),
 }
 
-/// Commands about a log.
 #[derive(Debug, Subcommand)]
 pub enum WalCommand {
     /// Write one line per record, oldest first.
@@ -96,8 +90,8 @@ pub enum WalCommand {
         /// The data directory.
         dir: PathBuf,
     },
-    /// Make a log that falcond refuses one that it serves, without the jobs that cannot be read. It tells which these are,
-    /// and asks. No master may run.
+    /// Make a log that falcond refuses one that it serves, without the jobs that cannot be read. It tells which these
+    /// are, and asks. No master may run.
     Repair(Repair),
     /// Show what lives in which segment, and the snapshots.
     Stats {
@@ -106,7 +100,6 @@ pub enum WalCommand {
     },
 }
 
-/// What to repair.
 #[derive(Debug, clap::Args)]
 pub struct Repair {
     /// The data directory.
@@ -118,11 +111,10 @@ pub struct Repair {
 
 /// Names of events, as the log has them now or will.
 const EVENTS: [&str; 13] = [
-    "ENQUEUE", "DISPATCH", "ACK", "RETRY", "TIMEOUT", "DEAD", "RELEASE", "MOVE", "CANCEL", "REQUEUE",
-    "PURGE", "PAUSE", "RESUME",
+    "ENQUEUE", "DISPATCH", "ACK", "RETRY", "TIMEOUT", "DEAD", "RELEASE", "MOVE", "CANCEL", "REQUEUE", "PURGE", "PAUSE",
+    "RESUME",
 ];
 
-/// Which records to write.
 #[derive(Debug, clap::Args)]
 pub struct Dump {
     /// The data directory.
@@ -145,7 +137,6 @@ pub struct Dump {
     pub follow: bool,
 }
 
-/// How to wait.
 #[derive(Debug, clap::Args)]
 pub struct Wait {
     /// Wait no longer than this; exit status 4 then.
@@ -153,7 +144,6 @@ pub struct Wait {
     pub timeout: Option<Millis>,
 }
 
-/// Jobs to hand in.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "falcon-cli submit QUEUE PAYLOAD [OPTIONS]
        falcon-cli submit QUEUE --payload-file FILE | --lines FILE [OPTIONS]

@@ -1,5 +1,5 @@
-//! `falcon-cli backup`: a consistent copy of a running master's log, over the protocol. A master that is started on the copy
-//! is the restore.
+//! `falcon-cli backup`: a consistent copy of a running master's log, over the protocol. A master that is started on
+//! the copy is the restore.
 //!
 //! Each file is written under another name and synced. All get their names at the end, in such an order that a daemon
 //! refuses a copy that was cut short. The copy is then read back and checked like any log. What was written by a backup
@@ -13,10 +13,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::args::Common;
-use super::render::{Renderer, Row};
+use super::render::tell;
 use super::wal::verify;
 use super::{Stop, connect};
-use crate::client::{BackupFile, Client, TcpLink};
+use crate::client::{Client, LogFile};
 use crate::exit::{self, Failure};
 use crate::limits::{READ_BYTES_MAX, SEGMENT_PAGE_BYTES};
 use crate::wal::{DirDevice, LogDevice, NewFile, SegmentIo, names};
@@ -30,26 +30,14 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
         return Err(Failure::new(exit::REFUSED, text).into());
     }
     let is_ours = make_empty(dir)?;
-    let copied = copy(&mut client, &files, dir);
-    if copied.is_err() {
-        remove(&files, dir, is_ours);
-    }
-    copied?;
+    copy(&mut client, &files, dir).inspect_err(|_| remove(&files, dir, is_ours))?;
     let bytes: u64 = files.iter().map(|file| u64::from(file.size)).sum();
     let shown = dir.display();
-    let text = format!(
-        "{} files, {bytes} bytes, were copied to {shown}; a master started there goes on",
-        files.len()
-    );
+    let text = format!("{} files, {bytes} bytes, were copied to {shown}; a master started there goes on", files.len());
     let listed: Vec<Value> =
         files.iter().map(|file| json!({"name": file.name, "bytes": file.bytes, "size": file.size})).collect();
-    let mut renderer = Renderer::new(common.output);
-    renderer.row(&Row {
-        cells: &[(text, 0)],
-        json: json!({"dir": shown.to_string(), "bytes": bytes, "files": listed}),
-        quiet: shown.to_string(),
-    })?;
-    Ok(renderer.flush()?)
+    let json = json!({"dir": shown.to_string(), "bytes": bytes, "files": listed});
+    Ok(tell(common.output, text, json, shown.to_string())?)
 }
 
 fn is_of_a_log(name: &str) -> bool {
@@ -72,8 +60,7 @@ fn make_empty(dir: &Path) -> Result<bool, Failure> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             if fs::read_dir(dir).map_err(cannot)?.next().is_some() {
-                let text =
-                    format!("{shown} is not empty; name a directory that is, or one that is not there yet");
+                let text = format!("{shown} is not empty; name a directory that is, or one that is not there yet");
                 return Err(Failure::new(exit::REFUSED, text));
             }
             Ok(false)
@@ -82,7 +69,7 @@ fn make_empty(dir: &Path) -> Result<bool, Failure> {
     }
 }
 
-fn copy(client: &mut Client<TcpLink>, files: &[BackupFile], dir: &Path) -> Result<(), Stop> {
+fn copy(client: &mut Client, files: &[LogFile], dir: &Path) -> Result<(), Stop> {
     let writing = |error: io::Error| {
         Stop::from(Failure::new(exit::IO, format!("writing the copy in {} failed: {error}", dir.display())))
     };
@@ -90,7 +77,8 @@ fn copy(client: &mut Client<TcpLink>, files: &[BackupFile], dir: &Path) -> Resul
     let bar = ProgressBar::new(files.iter().map(|file| u64::from(file.size)).sum()).with_style(style());
     for (number, file) in (0..).zip(files) {
         bar.set_message(file.name.clone());
-        let mut copy = device.create(&names::being_made(&file.name)).map_err(writing)?;
+        let being_made = names::being_made(&file.name);
+        let mut copy = device.create(&being_made).map_err(writing)?;
         let mut offset = 0;
         while offset < file.bytes {
             let piece = client.read(number, offset, READ_BYTES_MAX.min(file.bytes - offset))?;
@@ -103,8 +91,8 @@ fn copy(client: &mut Client<TcpLink>, files: &[BackupFile], dir: &Path) -> Resul
             offset += read;
             bar.inc(u64::from(read));
         }
-        append_zeros(&mut *copy, file.size.saturating_sub(offset) as usize).map_err(writing)?;
-        copy.sync().map_err(writing)?;
+        // Really written, so that the daemon never meets a full disk in its map.
+        device.zero(&being_made, offset, file.size.max(offset)).map_err(writing)?;
         bar.inc(u64::from(file.size.saturating_sub(offset)));
     }
     // The newest segment first and the snapshot last: a copy that lacks some of them has no beginning, and is refused.
@@ -115,8 +103,7 @@ fn copy(client: &mut Client<TcpLink>, files: &[BackupFile], dir: &Path) -> Resul
     bar.finish_and_clear();
     let verified = verify::look(&device)?;
     if let Some(fault) = verified.faults.first() {
-        let text = format!("the copy is not what the master has: {fault}");
-        return Err(Failure::new(exit::REFUSED, text).into());
+        return Err(Failure::new(exit::REFUSED, format!("the copy is not what the master has: {fault}")).into());
     }
     Ok(())
 }
@@ -126,29 +113,13 @@ fn style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// In pages: the daemon maps this file, and a page cache that holds it in larger pieces makes each of its syncs write one.
+/// In pages: the daemon maps this file, and where the page cache holds larger pieces each sync writes a whole one.
 fn append(copy: &mut dyn NewFile, bytes: &[u8]) -> io::Result<()> {
     bytes.chunks(SEGMENT_PAGE_BYTES).try_for_each(|page| copy.append(page))
 }
 
-/// Really written, so that the daemon never meets a full disk in its map.
-fn append_zeros(copy: &mut dyn NewFile, mut bytes: usize) -> io::Result<()> {
-    let zeros = [0; SEGMENT_PAGE_BYTES];
-    while bytes > 0 {
-        // The first piece ends where a page does, since a file's size is a whole number of pages.
-        let piece = if bytes.is_multiple_of(SEGMENT_PAGE_BYTES) {
-            SEGMENT_PAGE_BYTES
-        } else {
-            bytes % SEGMENT_PAGE_BYTES
-        };
-        copy.append(&zeros[..piece])?;
-        bytes -= piece;
-    }
-    Ok(())
-}
-
 /// Removes what was written. What cannot be removed is told: it keeps the next backup from this directory.
-fn remove(files: &[BackupFile], dir: &Path, is_ours: bool) {
+fn remove(files: &[LogFile], dir: &Path, is_ours: bool) {
     let gone = |path: &Path| match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             exit::say(&format!("falcon-cli: removing {}: {error}", path.display()));

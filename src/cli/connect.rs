@@ -11,10 +11,8 @@ use crate::exit::{self, Failure};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A client of the master that the options name.
-pub fn client(common: &Common) -> Result<Client<TcpLink>, Stop> {
-    let token = match &common.token_file {
-        Some(path) => read_token(path).map_err(|text| Failure::new(exit::USAGE, text))?,
-        None => Vec::new(),
-    };
+pub fn client(common: &Common) -> Result<Client, Stop> {
+    let token = common.token_file.as_deref().map(read_token).transpose();
+    let token = token.map_err(|text| Failure::new(exit::USAGE, text))?.unwrap_or_default();
     Ok(Client::new(TcpLink::new(&common.master, "falcon-cli", &token).with_patience(PATIENCE)))
 }

@@ -9,39 +9,34 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::exit::{self, Failure};
 
-/// A file or stdin, and what to call it.
-pub struct Input {
-    /// Where to read from.
+pub struct InputFile {
     pub reader: BufReader<File>,
-    /// Its name for a person.
     pub name: String,
     /// A file on disk, which nobody is waited for.
     is_file: bool,
 }
 
-impl Input {
+impl InputFile {
     /// Opens a file, or stdin for `-`.
-    pub fn open(path: &Path) -> Result<Input, Failure> {
+    pub fn open(path: &Path) -> Result<InputFile, Failure> {
         if path.as_os_str() == "-" {
             let name = "stdin".to_owned();
             // The descriptor itself, without the buffer that std keeps around stdin: `is_ready` looks at it.
-            let stdin =
-                io::stdin().as_fd().try_clone_to_owned().map_err(|error| cannot_read(&name, &error))?;
-            return Input::new(stdin.into(), name);
+            let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|error| cannot_read(&name, &error))?;
+            return InputFile::new(stdin.into(), name);
         }
         let name = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Input::new(file, name),
+            Ok(file) => InputFile::new(file, name),
             Err(error) => Err(cannot_read(&name, &error)),
         }
     }
 
-    fn new(file: File, name: String) -> Result<Input, Failure> {
+    fn new(file: File, name: String) -> Result<InputFile, Failure> {
         let is_file = file.metadata().map_err(|error| cannot_read(&name, &error))?.is_file();
-        Ok(Input { reader: BufReader::new(file), name, is_file })
+        Ok(InputFile { reader: BufReader::new(file), name, is_file })
     }
 
-    /// What to say when reading it failed.
     pub fn failure(&self, error: &io::Error) -> Failure {
         cannot_read(&self.name, error)
     }

@@ -8,9 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::ids::{check_key, check_queue_name};
 use crate::job::Settings;
-use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
-};
+use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 
 /// One entry.
 #[derive(Debug, serde::Deserialize)]
@@ -47,9 +45,6 @@ impl FileJob<'_> {
 }
 
 /// The text of a file's bytes, without a byte order mark.
-///
-/// # Errors
-/// Where the first byte is that is not UTF-8.
 pub fn text(bytes: &[u8]) -> Result<&str, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -59,9 +54,6 @@ pub fn text(bytes: &[u8]) -> Result<&str, String> {
 }
 
 /// Reads a file's text; no two entries may have the same id.
-///
-/// # Errors
-/// What is wrong, with line and column.
 pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
     let jobs: Vec<FileJob<'_>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut ids = HashSet::new();
@@ -109,9 +101,7 @@ fn checked_payload<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result
     let payload = <&'a RawValue>::deserialize(deserializer)?;
     let bytes = payload.get().len();
     if bytes > PAYLOAD_BYTES_MAX {
-        return Err(D::Error::custom(format!(
-            "the payload has {bytes} bytes; it takes up to {PAYLOAD_BYTES_MAX}"
-        )));
+        return Err(D::Error::custom(format!("the payload has {bytes} bytes; it takes up to {PAYLOAD_BYTES_MAX}")));
     }
     Ok(payload)
 }

@@ -1,8 +1,7 @@
 //! `falcon-cli`: submits jobs and looks at what became of them; copies, checks and repairs logs.
 //!
 //! Data goes to stdout through one door (`render`), words go to stderr. A reader that has seen enough (`| head`) is no
-//! error. Exit statuses: 0 done, 1 refused or damaged, 2 bad usage, 3 not found, 4 timed out, 69 master unreachable or starting,
-//! 73 no usable directory, 74 the disk failed, 75 a master has the directory.
+//! error. The exit statuses are listed in [`args`].
 
 pub mod args;
 
@@ -40,7 +39,6 @@ impl From<Failure> for Stop {
     }
 }
 
-/// For errors of writing to stdout.
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -53,9 +51,9 @@ impl From<io::Error> for Stop {
 impl From<ClientError> for Stop {
     fn from(error: ClientError) -> Self {
         let status = match &error {
-            ClientError::Unreachable { .. }
-            | ClientError::Broken { .. }
-            | ClientError::NotTheProtocol { .. } => exit::UNAVAILABLE,
+            ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::NotTheProtocol { .. } => {
+                exit::UNAVAILABLE
+            }
             error if error.is_starting() => exit::UNAVAILABLE,
             ClientError::TimedOut { .. } => exit::TIMED_OUT,
             ClientError::System { .. } => exit::SYSTEM,
@@ -65,10 +63,6 @@ impl From<ClientError> for Stop {
     }
 }
 
-/// Runs one command.
-///
-/// # Errors
-/// With the exit status of the command line's contract.
 pub fn run(args: Args) -> Result<(), Failure> {
     let Args { common, command } = args;
     let outcome = match command {

@@ -19,14 +19,12 @@ pub struct Renderer {
 pub struct Row<'a> {
     /// Cells with their least width.
     pub cells: &'a [(String, usize)],
-    /// An object.
     pub json: Value,
     /// What is left of it when quiet.
     pub quiet: String,
 }
 
 impl Renderer {
-    /// A renderer.
     pub fn new(output: Output) -> Renderer {
         Renderer { output, stdout: BufWriter::new(io::stdout().lock()) }
     }
@@ -36,23 +34,13 @@ impl Renderer {
         match self.output {
             Output::Json => writeln!(self.stdout, "{}", row.json),
             Output::Quiet => writeln!(self.stdout, "{}", row.quiet),
-            Output::Table => self.cells(row.cells),
+            Output::Table => writeln!(self.stdout, "{}", line(row.cells)),
         }
     }
 
-    /// Writes a line that only a table has.
-    pub fn heading(&mut self, cells: &[(&str, usize)]) -> io::Result<()> {
-        if self.output != Output::Table {
-            return Ok(());
-        }
-        let cells: Vec<(String, usize)> =
-            cells.iter().map(|(text, width)| ((*text).to_owned(), *width)).collect();
-        self.cells(&cells)
-    }
-
-    fn cells(&mut self, cells: &[(String, usize)]) -> io::Result<()> {
-        let line: Vec<String> = cells.iter().map(|(text, width)| format!("{text:<width$}")).collect();
-        writeln!(self.stdout, "{}", line.join("  ").trim_end())
+    /// Writes a row of one cell.
+    pub fn line(&mut self, text: String, json: Value, quiet: String) -> io::Result<()> {
+        self.row(&Row { cells: &[(text, 0)], json, quiet })
     }
 
     /// Waits this long; says whether nobody reads any more.
@@ -69,6 +57,28 @@ impl Renderer {
     pub fn flush(&mut self) -> io::Result<()> {
         self.stdout.flush()
     }
+}
+
+/// Writes an outcome that is all a command has to tell.
+pub fn tell(output: Output, text: String, json: Value, quiet: String) -> io::Result<()> {
+    let mut renderer = Renderer::new(output);
+    renderer.line(text, json, quiet)?;
+    renderer.flush()
+}
+
+fn line(cells: &[(String, usize)]) -> String {
+    let cells: Vec<String> = cells.iter().map(|(text, width)| format!("{text:<width$}")).collect();
+    cells.join("  ").trim_end().to_owned()
+}
+
+/// The lines of a table: columns, each with its heading and least width, and rows.
+pub fn table(columns: &[(&str, usize)], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let heading = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+    let widths = || columns.iter().map(|(_, width)| *width);
+    std::iter::once(heading)
+        .chain(rows)
+        .map(|texts| line(&texts.into_iter().zip(widths()).collect::<Vec<_>>()))
+        .collect()
 }
 
 /// Bytes for JSON: as `NAME` if they are text, else as hexadecimal digits under `NAME_hex`.

@@ -3,18 +3,12 @@
 use serde_json::json;
 
 use super::args::Common;
-use super::render::{Renderer, Row};
+use super::render::tell;
 use super::{Stop, connect};
-use crate::client::Snapshot;
+use crate::protocol::SnapshotOk;
 
-/// Asks for a snapshot, and tells its LSN and size.
 pub fn run(common: &Common) -> Result<(), Stop> {
-    let Snapshot { lsn, bytes } = connect::client(common)?.snapshot()?;
-    let mut renderer = Renderer::new(common.output);
-    renderer.row(&Row {
-        cells: &[(format!("a snapshot at LSN {lsn} is on disk, {bytes} bytes"), 0)],
-        json: json!({"lsn": lsn.0, "bytes": bytes}),
-        quiet: lsn.to_string(),
-    })?;
-    Ok(renderer.flush()?)
+    let SnapshotOk { lsn, bytes } = connect::client(common)?.snapshot()?;
+    let text = format!("a snapshot at LSN {lsn} is on disk, {bytes} bytes");
+    Ok(tell(common.output, text, json!({"lsn": lsn, "bytes": bytes}), lsn.to_string())?)
 }

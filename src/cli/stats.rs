@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::args::{Common, Output};
-use super::render::{Renderer, Row};
+use super::args::Common;
+use super::render::{table, tell};
 use super::{Stop, connect};
 use crate::protocol::{Figure, List, StatsOk};
 
@@ -27,21 +27,11 @@ const LOG: [(&str, &str); 6] = [
     ("live_bytes", "live_bytes"),
 ];
 
-/// Shows the master's figures.
 pub fn run(common: &Common) -> Result<(), Stop> {
     let mut client = connect::client(common)?;
     let stats = client.stats()?;
-    let mut renderer = Renderer::new(common.output);
-    match common.output {
-        Output::Json => renderer.row(&Row { cells: &[], json: json(&stats), quiet: String::new() })?,
-        Output::Quiet => {
-            let totals = COUNTS.map(|(name, _)| stats.figure(name).to_string());
-            renderer.row(&Row { cells: &[], json: Value::Null, quiet: totals.join(" ") })?;
-        }
-        Output::Table => table(&mut renderer, &stats)?,
-    }
-    renderer.flush()?;
-    Ok(())
+    let quiet = COUNTS.map(|(name, _)| stats.figure(name).to_string()).join(" ");
+    Ok(tell(common.output, text(&stats), json(&stats), quiet)?)
 }
 
 fn json(stats: &StatsOk<'_>) -> Value {
@@ -55,8 +45,7 @@ fn json(stats: &StatsOk<'_>) -> Value {
     };
     let totals = take(&COUNTS.map(|(name, _)| (name, name)));
     let wal = take(&LOG);
-    let queues =
-        stats.queues.iter().map(|queue| (queue.name.to_owned(), Value::Object(self::all(&queue.figures))));
+    let queues = stats.queues.iter().map(|queue| (queue.name.to_owned(), Value::Object(self::all(&queue.figures))));
     let queues: Map<_, _> = queues.collect();
     all.shift_remove("queues");
     let mut json = json!({"totals": totals, "queues": queues, "wal": wal});
@@ -69,20 +58,18 @@ fn all(figures: &List<'_, Figure<'_>>) -> Map<String, Value> {
     figures.iter().map(|figure| (figure.name.to_owned(), figure.value.into())).collect()
 }
 
-fn table(renderer: &mut Renderer, stats: &StatsOk<'_>) -> Result<(), Stop> {
+fn text(stats: &StatsOk<'_>) -> String {
     const NUMBER: usize = 9;
     let name_width = stats.queues.iter().map(|queue| queue.name.len()).max().unwrap_or(0).max(5);
-    let mut heading = vec![("QUEUE", name_width)];
-    heading.extend(COUNTS.map(|(_, shown)| (shown, NUMBER)));
-    renderer.heading(&heading)?;
-    let rows = stats.queues.iter().map(|queue| (queue.name, COUNTS.map(|(name, _)| queue.figure(name))));
-    let totals = std::iter::once(("TOTAL", COUNTS.map(|(name, _)| stats.figure(name))));
-    for (name, numbers) in rows.chain(totals) {
-        let mut cells = vec![(name.to_owned(), name_width)];
-        cells.extend(numbers.map(|number| (number.to_string(), NUMBER)));
-        renderer.row(&Row { cells: &cells, json: Value::Null, quiet: String::new() })?;
-    }
-    let line = format!(
+    let mut columns = vec![("QUEUE", name_width)];
+    columns.extend(COUNTS.map(|(_, shown)| (shown, NUMBER)));
+    let queues = stats.queues.iter().map(|queue| (queue.name, COUNTS.map(|(name, _)| queue.figure(name))));
+    let totals = ("TOTAL", COUNTS.map(|(name, _)| stats.figure(name)));
+    let rows = queues.chain([totals]).map(|(name, numbers)| {
+        std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string())).collect()
+    });
+    let mut lines = table(&columns, rows);
+    lines.push(format!(
         "log: {} records, durable up to {}, {} syncs, {} segments of {} MiB in all; {} connections, {} polls wait",
         stats.figure("records"),
         stats.figure("durable_lsn"),
@@ -91,7 +78,6 @@ fn table(renderer: &mut Renderer, stats: &StatsOk<'_>) -> Result<(), Stop> {
         stats.figure("log_bytes") >> 20,
         stats.figure("connections"),
         stats.figure("waiting_polls"),
-    );
-    renderer.row(&Row { cells: &[(line, 0)], json: Value::Null, quiet: String::new() })?;
-    Ok(())
+    ));
+    lines.join("\n")
 }

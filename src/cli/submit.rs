@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::{Common, Submit};
-use super::input::Input;
+use super::input::InputFile;
 use super::jobs_file;
 use super::render::{Renderer, Row};
 use super::{Stop, connect};
-use crate::client::{Client, TcpLink};
+use crate::client::Client;
 use crate::exit::{self, Failure};
 use crate::job::Settings;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
@@ -25,7 +25,6 @@ const JOB_OVERHEAD_BYTES: usize = 64;
 /// Bytes of jobs that go into one request.
 const BATCH_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES;
 
-/// Hands jobs in.
 pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let mut batches = Batches {
         client: connect::client(common)?,
@@ -39,9 +38,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     } else if let Some(path) = &submit.lines {
         from_lines(&mut batches, &job(submit, queue, &[]), path)
     } else {
-        payload(submit)
-            .map_err(Stop::from)
-            .and_then(|payload| batches.submit(&[job(submit, queue, &payload)]))
+        payload(submit).map_err(Stop::from).and_then(|payload| batches.submit(&[job(submit, queue, &payload)]))
     };
     match outcome {
         Err(Stop::Failed(failure)) if batches.accepted > 0 => {
@@ -63,7 +60,6 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'
         },
         delay_ms: submit.delay.0,
         payload,
-        ..SubmitJob::default()
     }
 }
 
@@ -74,7 +70,7 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
         (_, Some(path)) => path.as_path(),
         _ => Path::new("-"),
     };
-    let mut input = Input::open(path)?;
+    let mut input = InputFile::open(path)?;
     let mut bytes = Vec::new();
     let bound = PAYLOAD_BYTES_MAX as u64 + 1;
     input.reader.by_ref().take(bound).read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
@@ -86,11 +82,10 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
 }
 
 fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop> {
-    let mut input = Input::open(path)?;
+    let mut input = InputFile::open(path)?;
     let mut bytes = Vec::new();
     input.reader.read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
-    let refused =
-        |why: String| Failure::new(exit::USAGE, format!("{}: {why}; nothing was submitted", input.name));
+    let refused = |why: String| Failure::new(exit::USAGE, format!("{}: {why}; nothing was submitted", input.name));
     let text = jobs_file::text(&bytes).map_err(refused)?;
     let jobs = jobs_file::parse(text).map_err(refused)?;
     let jobs: Vec<SubmitJob<'_>> = jobs
@@ -101,7 +96,6 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
             settings: job.settings(),
             delay_ms: job.delay_ms,
             payload: job.payload.get().as_bytes(),
-            ..SubmitJob::default()
         })
         .collect();
     let mut rest = &jobs[..];
@@ -113,7 +107,6 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
     Ok(())
 }
 
-/// How many of the jobs go into one request.
 fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
     let mut bytes = 0;
     let fitting = jobs.iter().take(ITEMS_MAX).take_while(|job| {
@@ -130,7 +123,7 @@ fn job_bytes(job: &SubmitJob<'_>) -> usize {
 /// Submits line by line as they come: many at once where many are there, and none is held back while the next is
 /// waited for.
 fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> Result<(), Stop> {
-    let mut input = Input::open(path)?;
+    let mut input = InputFile::open(path)?;
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
     let mut number: u64 = 0;
@@ -172,7 +165,7 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
 
 /// Where jobs go, and where their ids are written.
 struct Batches {
-    client: Client<TcpLink>,
+    client: Client,
     renderer: Renderer,
     accepted: u64,
     /// Nobody reads the ids any more; the jobs are submitted all the same.
@@ -181,8 +174,7 @@ struct Batches {
 
 impl Batches {
     fn submit_lines(&mut self, template: &SubmitJob<'_>, lines: &mut Vec<Vec<u8>>) -> Result<(), Stop> {
-        let jobs: Vec<SubmitJob<'_>> =
-            lines.iter().map(|payload| SubmitJob { payload, ..*template }).collect();
+        let jobs: Vec<SubmitJob<'_>> = lines.iter().map(|payload| SubmitJob { payload, ..*template }).collect();
         if !jobs.is_empty() {
             self.submit(&jobs)?;
         }
@@ -201,8 +193,7 @@ impl Batches {
             let id = outcome.job.to_string();
             let what = if outcome.duplicate { "has this key already" } else { "submitted" };
             let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (what.to_owned(), 0)];
-            let json =
-                json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
+            let json = json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
             self.renderer.row(&Row { cells: &cells, json, quiet: id })
         });
         match outcome.and_then(|()| self.renderer.flush()) {

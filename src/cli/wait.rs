@@ -17,15 +17,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// How often a line is written where no bar can be shown.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits.
 pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     let deadline = wait.timeout.map(|timeout| Instant::now() + timeout.into());
     let bar = ProgressBar::new(0).with_style(style());
-    let outcome = wait_for_none(common, deadline, &bar);
-    if outcome.is_err() {
-        bar.abandon();
-    }
-    match outcome {
+    match wait_for_none(common, deadline, &bar).inspect_err(|_| bar.abandon()) {
         // Whatever stood in the way, what was asked for is an answer until then.
         Err(stop) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
             let timeout = wait.timeout.unwrap_or_default();
@@ -69,8 +64,7 @@ fn wait_for_none(common: &Common, deadline: Option<Instant>, bar: &ProgressBar) 
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:40} {pos}/{len} ended  {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template("{bar:40} {pos}/{len} ended  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Shows how far it is; returns how many jobs are left.

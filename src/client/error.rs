@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::protocol::{ErrorCode, Refusal};
 
-/// An error of a client.
+/// Why a call of a client failed.
 #[derive(Debug)]
 pub enum ClientError {
     /// No connection could be made; nothing was sent.
@@ -45,7 +45,6 @@ pub enum ClientError {
 impl ClientError {
     /// Whether the same request may be sent again without a risk that it is carried out twice. Where this says no, a
     /// Submit whose jobs have keys may be sent again all the same.
-    #[must_use]
     pub fn is_safe_to_retry(&self) -> bool {
         match self {
             ClientError::Unreachable { .. } | ClientError::System { .. } => true,
@@ -58,20 +57,14 @@ impl ClientError {
     }
 
     /// Whether the master is there but still reads its log: it may be asked again soon.
-    #[must_use]
     pub fn is_starting(&self) -> bool {
         matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Starting)
     }
 
     /// Whether no later attempt can succeed: the token or the version is wrong.
-    #[must_use]
     pub fn is_for_good(&self) -> bool {
-        match self {
-            ClientError::Refused(refusal) => {
-                matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::VersionMismatch)
-            }
-            _ => false,
-        }
+        matches!(self, ClientError::Refused(refusal)
+            if matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::VersionMismatch))
     }
 }
 
@@ -79,17 +72,11 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Unreachable { address, source } => {
-                write!(
-                    f,
-                    "no master can be reached at {address} ({source}); is falcond running there? See --master"
-                )
+                write!(f, "no master can be reached at {address} ({source}); is falcond running there? See --master")
             }
             ClientError::System { source } => write!(f, "the request could not be sent: {source}"),
             ClientError::Broken { source } => {
-                write!(
-                    f,
-                    "the connection to the master broke ({source}); the request may have been carried out"
-                )
+                write!(f, "the connection to the master broke ({source}); the request may have been carried out")
             }
             ClientError::TimedOut { waited } => write!(
                 f,

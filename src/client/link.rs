@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ClientError;
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
-use crate::protocol::{ErrorCode, Header, Hello, Reply, Request};
+use crate::protocol::{Header, Hello, Reply, Request};
 
 /// How long making a connection, and the answer to Hello, may take at most.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,12 +26,10 @@ pub struct Frame {
     pub body: Vec<u8>,
 }
 
-/// A way to a master that can be opened, lost and opened again.
+/// A way to a master that can be opened, lost and opened again. Its error is `TimedOut` when the deadline is over; with
+/// any other the link broke.
 pub trait Link: Send {
-    /// Opens the link, with Hello if it needs one.
-    ///
-    /// # Errors
-    /// When it cannot be opened until the deadline; nothing is open then.
+    /// Opens the link, with Hello if it needs one. If it cannot be opened until the deadline, nothing is open.
     fn open(&mut self, deadline: Instant) -> Result<(), ClientError>;
 
     /// Whether it is open.
@@ -41,21 +39,12 @@ pub trait Link: Send {
     fn close(&mut self);
 
     /// Sends one or more frames.
-    ///
-    /// # Errors
-    /// `TimedOut` when the other side did not take them in time; others when the link broke.
     fn send(&mut self, frames: Vec<u8>, deadline: Instant) -> io::Result<()>;
 
     /// Waits for a frame of the master.
-    ///
-    /// # Errors
-    /// `TimedOut` when none came in time; others when the link broke.
     fn receive(&mut self, deadline: Instant) -> io::Result<Frame>;
 
     /// Ends the link as it is now, or its sending side alone, from any thread.
-    ///
-    /// # Errors
-    /// What the system says.
     fn ender(&self) -> io::Result<Ender>;
 }
 
@@ -194,10 +183,7 @@ impl Link for TcpLink {
         let mut head = [0; FRAME_HEADER_BYTES];
         read_exact_until(stream, &mut head, deadline)?;
         let header = Header::decode(&head, FRAME_BODY_BYTES_MAX).map_err(|bad| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{}; is that the right port?", bad.refusal.text),
-            )
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}; is that the right port?", bad.refusal.text))
         })?;
         let mut body = vec![0; header.body_bytes];
         read_exact_until(stream, &mut body, deadline)?;
@@ -232,24 +218,9 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Checks an address: `HOST:PORT`, with the port as a number.
-///
-/// # Errors
-/// A sentence that says how to write it.
 pub fn check_address(text: &str) -> Result<String, String> {
-    let fits =
-        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let fits = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if fits { Ok(text.to_owned()) } else { Err("write HOST:PORT, as in 127.0.0.1:3252".to_owned()) }
-}
-
-/// The refusal that a reply carries, if it is one.
-pub(super) fn refusal_in(reply: Reply<'_>) -> Result<Reply<'_>, ClientError> {
-    match reply {
-        Reply::Error(refusal) if refusal.code == ErrorCode::Malformed => {
-            Err(ClientError::NotTheProtocol { why: refusal.text })
-        }
-        Reply::Error(refusal) => Err(ClientError::Refused(refusal)),
-        other => Ok(other),
-    }
 }
 
 #[cfg(test)]

@@ -1,27 +1,32 @@
 //! The blocking client: one request at a time over a link that is opened again when it broke.
 //!
-//! Promises: every call ends, by an answer, an error or its time-out; an error says whether the request may have been
-//! carried out ([`ClientError::is_safe_to_retry`]); after an error the next call opens a fresh link.
-//! It does not: try a request again by itself, or run jobs (the worker does).
+//! Promises:
+//! - Every call ends, by an answer, an error or its time-out.
+//! - An error says whether the request may have been carried out ([`ClientError::is_safe_to_retry`]).
+//! - After an error the next call opens a fresh link.
+//!
+//! It does not try a request again by itself, or run jobs: the worker does.
+
+#![warn(missing_docs)]
 
 mod error;
 mod link;
+mod stopper;
 mod token;
 
 use std::io;
-use std::net::Shutdown;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use error::ClientError;
 pub use link::{Ender, Frame, Link, TcpLink, check_address};
+pub use stopper::Stopper;
 pub use token::read_token;
 
-use crate::ids::{JobId, LeaseId, Lsn};
+use crate::ids::{JobId, LeaseId};
 use crate::protocol::{
-    self, Ack, AckItem, Backup, Call, Delivery, Fail, FailItem, Header, Heartbeat, HeldLease, ItemStatus,
-    LeaseStatus, List, Poll, Read, Release, ReleaseItem, Reply, Reported, Request, Stats, StatsOk, Submit,
-    SubmitJob, Submitted,
+    Ack, AckItem, Backup, BackupFile, Call, Delivery, ErrorCode, Fail, FailItem, Header, Heartbeat, HeldLease,
+    ItemStatus, LeaseStatus, List, Poll, Read, Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk,
+    Stats, StatsOk, Submit, SubmitJob, Submitted,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -30,18 +35,9 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much longer a snapshot may take: all of the state is written and read back.
 const SNAPSHOT_WAIT: Duration = Duration::from_mins(10);
 
-/// A snapshot that is on the master's disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// LSN of the newest record that it holds.
-    pub lsn: Lsn,
-    /// Size of its file.
-    pub bytes: u64,
-}
-
-/// A file of a backup, to be read by its number in the list.
+/// A file that a backup copies, read by its number in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupFile {
+pub struct LogFile {
     /// Its name in the data directory.
     pub name: String,
     /// Bytes from its beginning that are to be read.
@@ -50,9 +46,9 @@ pub struct BackupFile {
     pub size: u32,
 }
 
-/// A client of one master.
-pub struct Client<L> {
-    link: L,
+/// A client of one master. Its calls fail as [`ClientError`] says.
+pub struct Client {
+    link: Box<dyn Link>,
     /// The frame of the last answer, which the reply borrows from.
     answer: Frame,
     last_correlation: u64,
@@ -103,47 +99,11 @@ impl From<Delivery<'_>> for Job {
     }
 }
 
-/// Makes a client take no more jobs, from any thread: a poll that waits is answered at once, without losing a job
-/// that was handed out at that moment. Reports of jobs that are held still go through.
-#[derive(Clone, Default)]
-pub struct Stopper {
-    state: Arc<Mutex<StopState>>,
-}
-
-#[derive(Default)]
-struct StopState {
-    stopped: bool,
-    /// Ends the link's sending side, while a poll waits.
-    polling: Option<Ender>,
-}
-
-impl Stopper {
-    /// Stops the client.
-    pub fn stop(&self) {
-        let mut state = self.locked();
-        state.stopped = true;
-        if let Some(end) = &state.polling {
-            end(Shutdown::Write);
-        }
-    }
-
-    /// Ends a poll that waits although the client was stopped: the master does not answer.
-    pub fn abort(&self) {
-        if let Some(end) = &self.locked().polling {
-            end(Shutdown::Both);
-        }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, StopState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<L: Link> Client<L> {
+impl Client {
     /// A client; its link is opened by the first call.
-    pub fn new(link: L) -> Client<L> {
+    pub fn new(link: impl Link + 'static) -> Client {
         Client {
-            link,
+            link: Box::new(link),
             answer: Frame::default(),
             last_correlation: 0,
             timeout: CALL_TIMEOUT,
@@ -162,36 +122,24 @@ impl<L: Link> Client<L> {
     }
 
     /// Asks for anything; gives the reply of that request's type.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn call<'c, R: Call<'c>>(&'c mut self, request: R) -> Result<R::Reply, ClientError> {
         self.call_waiting::<R>(request, Duration::ZERO)
     }
 
     /// The same, of a request that may be answered this much later than others.
-    fn call_waiting<'c, R: Call<'c>>(
-        &'c mut self,
-        request: R,
-        wait: Duration,
-    ) -> Result<R::Reply, ClientError> {
+    fn call_waiting<'c, R: Call<'c>>(&'c mut self, request: R, wait: Duration) -> Result<R::Reply, ClientError> {
         self.answer = self.exchange(&request.into(), wait)?;
         let reply = decoded(&self.answer)?;
         R::reply(&reply).ok_or_else(|| unexpected(&reply))
     }
 
     /// Submits jobs, all or none.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, ClientError> {
         Ok(self.call(Submit { jobs: List::lent(jobs) })?.jobs.iter().collect())
     }
 
     /// Asks for up to `jobs_max` jobs of these queues, and waits for the first.
-    ///
-    /// # Errors
-    /// `Stopped` once this client was stopped and no job had been handed out; see [`ClientError`].
+    /// `Stopped` once this client was stopped and no job had been handed out.
     pub fn poll(
         &mut self,
         queues: &[&str],
@@ -200,109 +148,59 @@ impl<L: Link> Client<L> {
         lease: Duration,
     ) -> Result<Vec<Job>, ClientError> {
         let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
-        let request = Request::Poll(Poll {
-            queues: List::lent(queues),
-            jobs_max,
-            wait_ms: millis(wait),
-            lease_ms: millis(lease),
-        });
-        if self.stop.locked().stopped {
-            return Err(ClientError::Stopped);
-        }
+        let request = Poll { queues: List::lent(queues), jobs_max, wait_ms: millis(wait), lease_ms: millis(lease) };
+        self.stop.check()?;
         self.open(Instant::now() + self.timeout)?;
-        let ender = self.link.ender().map_err(|source| ClientError::System { source })?;
-        {
-            let mut stop = self.stop.locked();
-            if stop.stopped {
-                return Err(ClientError::Stopped);
-            }
-            stop.polling = Some(ender);
+        self.stop.begin_poll(self.link.ender().map_err(|source| ClientError::System { source })?)?;
+        let polled = self.call_waiting(request, wait);
+        let jobs = polled.map(|polled| polled.jobs.iter().map(Job::from).collect::<Vec<_>>());
+        // The jobs were copied; their payloads need not be here twice while they run.
+        self.answer = Frame::default();
+        if !self.stop.end_poll() {
+            return jobs;
         }
-        let outcome = self.exchange(&request, wait);
-        let stopped = {
-            let mut stop = self.stop.locked();
-            stop.polling = None;
-            stop.stopped
-        };
-        if stopped {
-            self.link.close();
-        }
-        let frame = match outcome {
-            Err(_) if stopped => return Err(ClientError::Stopped),
-            outcome => outcome?,
-        };
-        match decoded(&frame)? {
-            Reply::PollOk(poll) if poll.jobs.is_empty() && stopped => Err(ClientError::Stopped),
-            Reply::PollOk(poll) => Ok(poll.jobs.iter().map(Job::from).collect()),
-            other => Err(unexpected(&other)),
-        }
+        self.link.close();
+        jobs.ok().filter(|jobs| !jobs.is_empty()).ok_or(ClientError::Stopped)
     }
 
     /// Reports attempts that did their work.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn ack(&mut self, items: &[AckItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
         self.call(Ack { items: List::lent(items) }).map(statuses)
     }
 
     /// Reports attempts that did not.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn fail(&mut self, items: &[FailItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
         self.call(Fail { items: List::lent(items) }).map(statuses)
     }
 
     /// Gives jobs back unharmed.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn release(&mut self, items: &[ReleaseItem]) -> Result<Vec<ItemStatus>, ClientError> {
         self.call(Release { items: List::lent(items) }).map(statuses)
     }
 
     /// Extends leases.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn heartbeat(&mut self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
         Ok(self.call(Heartbeat { leases: List::lent(leases) })?.leases.iter().collect())
     }
 
     /// The master's figures.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn stats(&mut self) -> Result<StatsOk<'_>, ClientError> {
         self.call(Stats {})
     }
 
     /// Asks for a snapshot of the state, and waits until it is on the master's disk.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn snapshot(&mut self) -> Result<Snapshot, ClientError> {
-        let made = self.call_waiting(protocol::Snapshot {}, SNAPSHOT_WAIT)?;
-        Ok(Snapshot { lsn: Lsn(made.lsn), bytes: made.bytes })
+    pub fn snapshot(&mut self) -> Result<SnapshotOk, ClientError> {
+        self.call_waiting(Snapshot {}, SNAPSHOT_WAIT)
     }
 
     /// Begins a backup: the files that make up the log now. They can be read until this client's link breaks.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn backup(&mut self) -> Result<Vec<BackupFile>, ClientError> {
-        let owned = |file: protocol::BackupFile<'_>| {
-            let protocol::BackupFile { name, bytes, size } = file;
-            BackupFile { name: name.to_owned(), bytes, size }
-        };
+    pub fn backup(&mut self) -> Result<Vec<LogFile>, ClientError> {
+        let owned = |BackupFile { name, bytes, size }| LogFile { name: str::to_owned(name), bytes, size };
         Ok(self.call(Backup {})?.files.iter().map(owned).collect())
     }
 
     /// Reads a piece of a file of the backup: fewer bytes than asked for only at its end.
-    ///
-    /// # Errors
-    /// `NotFound` when no backup was begun on this link, or it has no such file; see [`ClientError`].
+    /// `NotFound` when no backup was begun on this link, or it has no such file.
     pub fn read(&mut self, file: u16, offset: u32, bytes: u32) -> Result<Vec<u8>, ClientError> {
         Ok(self.call(Read { file, offset, bytes })?.piece.to_owned())
     }
@@ -343,9 +241,11 @@ impl<L: Link> Client<L> {
 }
 
 fn decoded(frame: &Frame) -> Result<Reply<'_>, ClientError> {
-    let reply = Reply::decode(frame.header.kind, &frame.body)
-        .map_err(|refusal| ClientError::NotTheProtocol { why: refusal.text })?;
-    link::refusal_in(reply)
+    match Reply::decode(frame.header.kind, &frame.body) {
+        Ok(Reply::Error(refusal)) if refusal.code != ErrorCode::Malformed => Err(ClientError::Refused(refusal)),
+        Ok(Reply::Error(refusal)) | Err(refusal) => Err(ClientError::NotTheProtocol { why: refusal.text }),
+        Ok(reply) => Ok(reply),
+    }
 }
 
 fn statuses(reported: Reported<'_>) -> Vec<ItemStatus> {
@@ -364,8 +264,7 @@ mod tests {
     #[test]
     fn a_client_that_was_stopped_takes_no_job() {
         let mut client = Client::new(TcpLink::new("127.0.0.1:1", "test", b""));
-        let poll =
-            |client: &mut Client<TcpLink>| client.poll(&["q"], 1, Duration::ZERO, Duration::from_secs(1));
+        let poll = |client: &mut Client| client.poll(&["q"], 1, Duration::ZERO, Duration::from_secs(1));
         assert!(matches!(poll(&mut client), Err(ClientError::Unreachable { .. })));
         client.stopper().stop();
         assert!(matches!(poll(&mut client), Err(ClientError::Stopped)));

@@ -6,13 +6,9 @@ use std::path::Path;
 use crate::limits::TOKEN_BYTES_MAX;
 
 /// Reads a token: the file's bytes without trailing line ends.
-///
-/// # Errors
-/// A sentence: the file cannot be read, or holds no token, or too long a one.
 pub fn read_token(path: &Path) -> Result<Vec<u8>, String> {
     let shown = path.display();
-    let mut token =
-        fs::read(path).map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
+    let mut token = fs::read(path).map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
     while token.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         token.pop();
     }

@@ -15,25 +15,23 @@ macro_rules! coded {
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
             /// Its number in frames, records and snapshots.
-            #[must_use]
             pub const fn code(self) -> u8 {
                 self as u8
             }
 
             /// The one with this number.
-            #[must_use]
             pub const fn from_code(code: u8) -> Option<$name> {
                 match code { $($code => Some($name::$variant),)* _ => None }
             }
 
             /// Its word in listings.
-            #[must_use]
             pub const fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }
             }
         }
 
         impl<'a> $crate::codec::Field<'a> for $name {
+            #[inline]
             fn read(
                 reader: &mut $crate::codec::Reader<'a>,
                 name: &'static str,

@@ -1,23 +1,15 @@
 //! Fields: the types that messages are made of.
 
-use bytes::BufMut;
-
 use super::{DecodeError, PutExt, Reader, as_text};
 
 /// A type of a field, or a message of several fields.
 pub trait Field<'a>: Copy + Default {
     /// Reads it, and holds it against its bounds if the reader checks; `name` is what an error calls it.
-    ///
-    /// # Errors
-    /// The field that was wrong.
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError>;
 
     fn write(&self, out: &mut Vec<u8>);
 
     /// Holds what is inside against its bounds.
-    ///
-    /// # Errors
-    /// The first field that is out of them.
     fn check(&self) -> Result<(), DecodeError> {
         Ok(())
     }
@@ -56,14 +48,16 @@ pub trait Tail<'a>: Copy + Default {
 }
 
 macro_rules! numbers {
-    ($($type:ident $read:ident $put:ident;)*) => {$(
+    ($($type:ident)*) => {$(
         impl<'a> Field<'a> for $type {
+            #[inline]
             fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
-                reader.$read(name)
+                reader.$type(name)
             }
 
+            #[inline]
             fn write(&self, out: &mut Vec<u8>) {
-                out.$put(*self);
+                out.extend_from_slice(&self.to_le_bytes());
             }
 
             fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
@@ -78,20 +72,17 @@ macro_rules! numbers {
     )*};
 }
 
-numbers! {
-    u8 u8 put_u8;
-    u16 u16 put_u16_le;
-    u32 u32 put_u32_le;
-    u64 u64 put_u64_le;
-}
+numbers! { u8 u16 u32 u64 }
 
 impl<'a> Field<'a> for bool {
+    #[inline]
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         reader.bool(name)
     }
 
+    #[inline]
     fn write(&self, out: &mut Vec<u8>) {
-        out.put_u8(u8::from(*self));
+        out.push(u8::from(*self));
     }
 
     fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
@@ -105,10 +96,12 @@ impl<'a> Field<'a> for bool {
 }
 
 impl<'a> Field<'a> for &'a str {
+    #[inline]
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         reader.text(name)
     }
 
+    #[inline]
     fn write(&self, out: &mut Vec<u8>) {
         out.put_text(self);
     }
@@ -124,10 +117,12 @@ impl<'a> Field<'a> for &'a str {
 }
 
 impl<'a> Field<'a> for &'a [u8] {
+    #[inline]
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         reader.bytes(name)
     }
 
+    #[inline]
     fn write(&self, out: &mut Vec<u8>) {
         out.put_bytes_le(self);
     }
@@ -177,6 +172,7 @@ impl<'a> Tail<'a> for &'a str {
 macro_rules! newtype_field {
     ($($name:ident $value:ident;)*) => {$(
         impl<'a> $crate::codec::Field<'a> for $name {
+            #[inline]
             fn read(
                 reader: &mut $crate::codec::Reader<'a>,
                 name: &'static str,
@@ -184,6 +180,7 @@ macro_rules! newtype_field {
                 $crate::codec::Field::read(reader, name).map($name)
             }
 
+            #[inline]
             fn write(&self, out: &mut Vec<u8>) {
                 $crate::codec::Field::write(&self.0, out);
             }

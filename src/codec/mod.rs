@@ -20,10 +20,14 @@ pub use list::List;
 pub(crate) use message::message;
 pub use message::{Extras, Message, finish_extra, put_extra};
 
-/// A field that could not be read, or may not be written.
+/// A field that could not be read, or may not be written. One pointer wide: what is read is mostly right, and small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    /// The field's name, as in the format's description.
+pub struct DecodeError(Box<BadField>);
+
+/// What is wrong with which field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadField {
+    /// Its name, as in the format's description.
     pub field: &'static str,
     pub fault: Fault,
 }
@@ -41,15 +45,8 @@ pub enum Fault {
     LeftOver,
     /// A number (of a kind, a flag, a tag) that a later version may define.
     Unknown(u64),
-    /// A value out of its bounds.
-    OutOfBounds(Box<OutOfBounds>),
-}
-
-/// A value out of its bounds: a sentence for a person, and which bound it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutOfBounds {
-    pub bound: Bound,
-    pub text: String,
+    /// A value out of its bounds: which bound it is, and a sentence for a person.
+    OutOfBounds(Bound, String),
 }
 
 /// What kind of bound: those that the wire has an error code of their own for are told apart.
@@ -61,35 +58,45 @@ pub enum Bound {
 }
 
 impl DecodeError {
-    #[must_use]
+    #[cold]
     pub fn new(field: &'static str, fault: Fault) -> DecodeError {
-        DecodeError { field, fault }
+        DecodeError(Box::new(BadField { field, fault }))
     }
 
     /// A value out of its bounds.
-    #[must_use]
+    #[cold]
     pub fn out_of_bounds(field: &'static str, bound: Bound, text: impl fmt::Display) -> DecodeError {
-        let text = text.to_string();
-        DecodeError { field, fault: Fault::OutOfBounds(Box::new(OutOfBounds { bound, text })) }
+        DecodeError::new(field, Fault::OutOfBounds(bound, text.to_string()))
+    }
+
+    pub fn field(&self) -> &'static str {
+        self.0.field
+    }
+
+    pub fn fault(&self) -> &Fault {
+        &self.0.fault
+    }
+
+    pub fn into_fault(self) -> Fault {
+        self.0.fault
     }
 
     /// Whether a later version may have written it: nothing is broken, but this version must not go on.
-    #[must_use]
     pub fn is_unknown(&self) -> bool {
-        matches!(self.fault, Fault::Unknown(_))
+        matches!(self.0.fault, Fault::Unknown(_))
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let field = self.field;
-        match &self.fault {
+        let BadField { field, fault } = &*self.0;
+        match fault {
             Fault::TooShort => write!(f, "field {field} reaches past the end"),
             Fault::NotUtf8 => write!(f, "field {field} is not UTF-8"),
             Fault::Undefined => write!(f, "field {field} has a value that the format does not define"),
-            Fault::LeftOver => write!(f, "bytes are left over after field {field}"),
+            Fault::LeftOver => f.write_str("bytes are left over after the last field"),
             Fault::Unknown(number) => write!(f, "{field} {number} is not known to this version"),
-            Fault::OutOfBounds(out) => f.write_str(&out.text),
+            Fault::OutOfBounds(_, text) => f.write_str(text),
         }
     }
 }
@@ -100,31 +107,26 @@ impl std::error::Error for DecodeError {}
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
-    last_field: &'static str,
     checks: bool,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
-    #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Reader { rest: bytes, last_field: "(start)", checks: false }
+        Reader { rest: bytes, checks: false }
     }
 
     /// A reader that also holds each value against its bounds.
-    #[must_use]
     pub fn checking(bytes: &'a [u8]) -> Self {
         Reader { checks: true, ..Reader::new(bytes) }
     }
 
     /// Whether values are held against their bounds.
-    #[must_use]
     pub fn checks(&self) -> bool {
         self.checks
     }
 
     /// The bytes not read yet.
-    #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -135,11 +137,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the next `count` bytes.
-    ///
-    /// # Errors
-    /// `TooShort` if there are fewer.
+    #[inline]
     pub fn take(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], DecodeError> {
-        self.last_field = field;
         let Some((head, rest)) = self.rest.split_at_checked(count) else {
             return Err(DecodeError::new(field, Fault::TooShort));
         };
@@ -147,8 +146,9 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        self.last_field = field;
+    /// Takes the next `N` bytes.
+    #[inline]
+    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(DecodeError::new(field, Fault::TooShort));
         };
@@ -157,41 +157,30 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one byte.
-    ///
-    /// # Errors
-    /// `TooShort` at the end.
+    #[inline]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         self.array::<1>(field).map(|[byte]| byte)
     }
 
     /// Reads a 16-bit number.
-    ///
-    /// # Errors
-    /// `TooShort` at the end.
+    #[inline]
     pub fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         self.array(field).map(u16::from_le_bytes)
     }
 
     /// Reads a 32-bit number.
-    ///
-    /// # Errors
-    /// `TooShort` at the end.
+    #[inline]
     pub fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         self.array(field).map(u32::from_le_bytes)
     }
 
     /// Reads a 64-bit number.
-    ///
-    /// # Errors
-    /// `TooShort` at the end.
+    #[inline]
     pub fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         self.array(field).map(u64::from_le_bytes)
     }
 
     /// Reads a number of variable length: seven bits a byte, the low ones first, all bytes but the last marked.
-    ///
-    /// # Errors
-    /// `TooShort` at the end, `Undefined` for more than 64 bits.
     pub fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -205,25 +194,21 @@ impl<'a> Reader<'a> {
                 return Ok(number);
             }
         }
-        Err(DecodeError { field, fault: Fault::Undefined })
+        Err(DecodeError::new(field, Fault::Undefined))
     }
 
     /// Reads a byte that is 0 or 1.
-    ///
-    /// # Errors
-    /// `TooShort` at the end, `Undefined` for another value.
+    #[inline]
     pub fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
         match self.u8(field)? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(DecodeError { field, fault: Fault::Undefined }),
+            _ => Err(DecodeError::new(field, Fault::Undefined)),
         }
     }
 
     /// Reads text with a length of two bytes.
-    ///
-    /// # Errors
-    /// `TooShort`, or `NotUtf8`.
+    #[inline]
     pub fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let count = self.u16(field)?;
         let bytes = self.take(field, usize::from(count))?;
@@ -231,9 +216,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads bytes with a length of four bytes.
-    ///
-    /// # Errors
-    /// `TooShort`.
+    #[inline]
     pub fn bytes(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let count = self.u32(field)?;
         let Ok(count) = usize::try_from(count) else {
@@ -250,7 +233,7 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             return Ok(());
         }
-        Err(DecodeError { field: self.last_field, fault: Fault::LeftOver })
+        Err(DecodeError::new("(end)", Fault::LeftOver))
     }
 }
 
@@ -271,7 +254,7 @@ pub trait PutExt: BufMut {
     /// Text with a length of two bytes.
     fn put_text(&mut self, text: &str) {
         let count = u16::try_from(text.len()).expect("a text holds at most 65,535 bytes");
-        self.put_u16_le(count);
+        self.put_slice(&count.to_le_bytes());
         self.put_slice(text.as_bytes());
     }
 
@@ -286,15 +269,12 @@ pub trait PutExt: BufMut {
 impl<B: BufMut> PutExt for B {}
 
 /// Bytes as the text of a field.
-///
-/// # Errors
-/// `NotUtf8`.
+#[inline]
 pub fn as_text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|_| DecodeError::new(field, Fault::NotUtf8))
 }
 
 /// The start of `text` that fits into `bytes_max`, cut between characters.
-#[must_use]
 pub fn text_head(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
@@ -314,7 +294,7 @@ mod tests {
             assert!(Reader::new(&bytes[..bytes.len() - 1]).varint("n").is_err());
         }
         for bad in [[0xFF; 10], [0x80; 10]] {
-            assert_eq!(Reader::new(&bad).varint("n").unwrap_err().fault, Fault::Undefined);
+            assert_eq!(Reader::new(&bad).varint("n").unwrap_err().fault(), &Fault::Undefined);
         }
     }
 
@@ -341,7 +321,7 @@ mod tests {
     fn a_length_past_the_end_names_its_field() {
         let mut reader = Reader::new(&[0xff, 0xff, 0xff, 0xff, 1]);
         let error = reader.bytes("payload").unwrap_err();
-        assert_eq!(error, DecodeError { field: "payload", fault: Fault::TooShort });
+        assert_eq!(error, DecodeError::new("payload", Fault::TooShort));
         assert_eq!(error.to_string(), "field payload reaches past the end");
     }
 
@@ -349,9 +329,9 @@ mod tests {
     fn leftover_bytes_bad_text_and_bad_flags_are_refused() {
         let mut reader = Reader::new(&[1, 2]);
         reader.u8("first").unwrap();
-        assert_eq!(reader.finish().unwrap_err().to_string(), "bytes are left over after field first");
-        assert_eq!(Reader::new(&[1, 0, 0xff]).text("name").unwrap_err().fault, Fault::NotUtf8);
-        assert_eq!(Reader::new(&[2]).bool("flag").unwrap_err().fault, Fault::Undefined);
+        assert_eq!(reader.finish().unwrap_err().to_string(), "bytes are left over after the last field");
+        assert_eq!(Reader::new(&[1, 0, 0xff]).text("name").unwrap_err().fault(), &Fault::NotUtf8);
+        assert_eq!(Reader::new(&[2]).bool("flag").unwrap_err().fault(), &Fault::Undefined);
     }
 
     #[test]

@@ -2,22 +2,20 @@
 
 use crate::codec::Field;
 use crate::ids::{Lsn, SessionId};
-use crate::protocol::{Call, REPLY_BIT, Refusal, Reply};
+use crate::protocol::{Call, REPLY_BIT, Refusal};
 use crate::wal::{Payload, WalError};
 
 use super::sessions::Sessions;
 
-/// The answer to a request.
+/// The answer to a request, written: its reply's kind and body.
 #[derive(Debug)]
 pub enum Answer<'s> {
     /// It tells nothing of the state, and leaves at once.
-    AtOnce(Reply<'s>),
+    AtOnce(u16, &'s [u8]),
     /// The same, with bytes of a file behind a length of four bytes.
     Piece(u16, Option<Payload>),
     /// It leaves when everything that happened so far is durable.
-    Told(Reply<'s>),
-    /// The same, written already, because it borrows from the state: a reply of this kind.
-    ToldWritten(u16, &'s [u8]),
+    Told(u16, &'s [u8]),
     /// It comes later: the request waits for something to happen.
     Parked,
 }
@@ -45,21 +43,29 @@ impl From<Refusal> for Unanswered {
 pub type Decided<'s> = Result<Answer<'s>, Unanswered>;
 
 impl<'s> Answer<'s> {
-    /// A reply that borrows from the state, and tells of it.
-    pub fn told<'r, R: Call<'r>>(reply: &R::Reply, written: &'s mut Vec<u8>) -> Answer<'s> {
-        written.clear();
-        reply.write(written);
-        Answer::ToldWritten(REPLY_BIT | R::KIND, written)
+    /// The reply to a request of type `R`, which tells nothing of the state.
+    pub fn at_once<'r, R: Call<'r>>(reply: &R::Reply, written: &'s mut Vec<u8>) -> Answer<'s> {
+        Answer::AtOnce(REPLY_BIT | R::KIND, rewritten(reply, written))
     }
 
-    /// Writes it to the session that asked; `gate` is what has to be durable for what is told.
-    pub fn write(self, sessions: &mut Sessions, id: SessionId, correlation: u64, gate: Option<Lsn>) {
+    /// The reply to a request of type `R`, which tells of the state.
+    pub fn told<'r, R: Call<'r>>(reply: &R::Reply, written: &'s mut Vec<u8>) -> Answer<'s> {
+        Answer::Told(REPLY_BIT | R::KIND, rewritten(reply, written))
+    }
+
+    /// Sends it to the session that asked; `gate` is what has to be durable for what is told.
+    pub fn send(self, sessions: &mut Sessions, id: SessionId, correlation: u64, gate: Option<Lsn>) {
         match self {
-            Answer::AtOnce(reply) => sessions.write(id, correlation, None, &reply),
-            Answer::Told(reply) => sessions.write(id, correlation, gate, &reply),
+            Answer::AtOnce(kind, body) => sessions.write_body(id, correlation, None, kind, body),
+            Answer::Told(kind, body) => sessions.write_body(id, correlation, gate, kind, body),
             Answer::Piece(kind, piece) => sessions.write_piece(id, correlation, kind, piece),
-            Answer::ToldWritten(kind, body) => sessions.write_body(id, correlation, gate, kind, body),
             Answer::Parked => {}
         }
     }
+}
+
+fn rewritten<'a, 's>(reply: &impl Field<'a>, written: &'s mut Vec<u8>) -> &'s [u8] {
+    written.clear();
+    reply.write(written);
+    written
 }

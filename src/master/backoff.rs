@@ -41,8 +41,7 @@ mod tests {
     #[test]
     fn it_doubles_up_to_an_hour_and_half_of_it_is_random() {
         let mut random = Random(1);
-        for (attempts, whole) in
-            [(1, 1000), (2, 2000), (3, 4000), (12, 2_048_000), (13, 3_600_000), (1000, 3_600_000)]
+        for (attempts, whole) in [(1, 1000), (2, 2000), (3, 4000), (12, 2_048_000), (13, 3_600_000), (1000, 3_600_000)]
         {
             let drawn: Vec<u64> = (0..200).map(|_| backoff(attempts, &mut random).0).collect();
             let (least, most) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());

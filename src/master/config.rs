@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::{
-    GRACE_MS_DEFAULT, GRACE_MS_MAX, KEY_WINDOW_MS_DEFAULT, KEY_WINDOW_MS_MAX, SEGMENT_BYTES_DEFAULT,
-    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES, SYNC_INTERVAL_MS_MAX, TOKEN_BYTES_MAX,
+    GRACE_MS_DEFAULT, GRACE_MS_MAX, KEY_WINDOW_MS_DEFAULT, KEY_WINDOW_MS_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES, SYNC_INTERVAL_MS_MAX, TOKEN_BYTES_MAX,
 };
 use crate::time::Millis;
 
@@ -75,10 +75,7 @@ impl Config {
         let refused = |text: String| Err(ConfigError(text));
         let Config { key_window, grace, segment_bytes, .. } = *self;
         if key_window.0 > KEY_WINDOW_MS_MAX {
-            return refused(format!(
-                "the key window is {key_window}; it takes up to {}",
-                Millis(KEY_WINDOW_MS_MAX)
-            ));
+            return refused(format!("the key window is {key_window}; it takes up to {}", Millis(KEY_WINDOW_MS_MAX)));
         }
         if grace.0 > GRACE_MS_MAX {
             return refused(format!("the grace is {grace}; it takes up to {}", Millis(GRACE_MS_MAX)));
@@ -86,7 +83,8 @@ impl Config {
         let fits = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes);
         if !fits || !(segment_bytes as usize).is_multiple_of(SEGMENT_PAGE_BYTES) {
             return refused(format!(
-                "a segment of {segment_bytes} bytes; it takes {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} in steps of {SEGMENT_PAGE_BYTES}"
+                "a segment of {segment_bytes} bytes; it takes {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} \
+                 in steps of {SEGMENT_PAGE_BYTES}"
             ));
         }
         match &self.token {

@@ -8,11 +8,12 @@ use super::journal::Journal;
 use super::outbox::Stream;
 use super::parked::{Caller, Wish};
 use super::{Master, Timestamp};
-use crate::ids::{LeaseId, QueueId};
+use crate::ids::{LeaseId, QueueId, SessionId};
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{Call, Delivery, ErrorCode, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
 use crate::queue::JobView;
 use crate::queue::events;
+use crate::time::Millis;
 use crate::wal::WalError;
 
 /// A reply to a poll that is being written: a `PollOk`, job by job.
@@ -83,6 +84,22 @@ impl Master {
         Ok(())
     }
 
+    /// Writes the DISPATCH of a job that the reply tells of, and holds the job for the session.
+    fn record_delivery(
+        &mut self,
+        session: SessionId,
+        event: events::Dispatch<'_>,
+        lease: LeaseId,
+        now: Timestamp,
+    ) -> Result<(), WalError> {
+        let job = event.job;
+        self.journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
+        self.journal.record(now, &event.into(), false)?;
+        self.journal.queues.hold_newest(session);
+        hold(&self.journal, &mut self.sessions, session, job, lease);
+        Ok(())
+    }
+
     /// Answers a poll with jobs of these queues, each by a DISPATCH.
     fn deliver(
         &mut self,
@@ -99,21 +116,17 @@ impl Master {
         let held = self.journal.will_gate();
         let Some(stream) = self.sessions.stream(caller.session, held) else { return Ok(()) };
         let mut writing = Writing::begin(stream, caller.correlation);
-        let waited_ms = u32::try_from(now.since(caller.since).0).unwrap_or(u32::MAX);
         while writing.count < jobs_max
             && let Some(job) = Dispatch::pick(&self.journal.queues, named)
             && let Some(stream) = self.sessions.stream(caller.session, held)
         {
             let lease = LeaseId(self.journal.wal.next_lsn().0);
-            let delivery = delivery(&job, lease, lease_ms, waited_ms);
+            let delivery = delivery(&job, lease, lease_ms, now.since(caller.since));
             if !writing.add(stream, &delivery, &job, &self.journal)? {
                 break;
             }
-            let (job, attempt) = (job.id, delivery.attempt);
-            let event = events::Dispatch { job, attempt, lease_ms, worker: &worker };
-            self.journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
-            self.journal.record(now, &event.into(), false)?;
-            hold(&mut self.journal, &mut self.sessions, caller.session, job, lease);
+            let event = events::Dispatch { job: job.id, attempt: delivery.attempt, lease_ms, worker: &worker };
+            self.record_delivery(caller.session, event, lease, now)?;
         }
         if let Some(stream) = self.sessions.stream(caller.session, held) {
             writing.finish(stream);
@@ -131,10 +144,9 @@ impl Master {
         let (caller, wish) = self.unpark(number);
         let reply = match wish {
             Wish::Jobs { .. } => Reply::PollOk(PollOk::default()),
-            Wish::Snapshot(_) => Reply::Error(Refusal::new(
-                ErrorCode::Unavailable,
-                "no snapshot was made in time; try again later",
-            )),
+            Wish::Snapshot(_) => {
+                Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
+            }
         };
         self.sessions.write(caller.session, caller.correlation, None, &reply);
     }
@@ -161,7 +173,7 @@ impl Master {
     }
 }
 
-fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited_ms: u32) -> Delivery<'j> {
+fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited: Millis) -> Delivery<'j> {
     Delivery {
         job: job.id,
         lease,
@@ -170,7 +182,7 @@ fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited_ms: u32
         settings: job.settings,
         attempt: job.attempts + 1,
         lease_ms,
-        waited_ms,
+        waited_ms: u32::try_from(waited.0).unwrap_or(u32::MAX),
         payload: &[],
     }
 }

@@ -58,9 +58,9 @@ impl Master {
             }
         }
         if now >= self.idle_look_at {
-            self.idle_look_at = now.plus(IDLE_LOOK);
             let before = Timestamp(now.0.saturating_sub(QUEUE_IDLE_MS));
-            forget_idle(&mut self.journal, &self.parked, now, before, FORGOTTEN_PER_TURN, &|_| false)?;
+            let count = forget_idle(&mut self.journal, &self.parked, now, before, FORGOTTEN_PER_TURN, &|_| false)?;
+            self.idle_look_at = if count < FORGOTTEN_PER_TURN { now.plus(IDLE_LOOK) } else { now };
         }
         Ok(())
     }
@@ -70,8 +70,8 @@ impl Master {
         self.sessions.write(caller.session, caller.correlation, None, reply);
     }
 
-    /// Ends the lease of a job that has run out. Without room to write down that the job waits again, it is put off; the
-    /// end of the last attempt is then written without its story.
+    /// Ends the lease of a job that has run out. Without room to write down that the job waits again, it is put
+    /// off; the end of the last attempt is then written without its story.
     fn end_lease(&mut self, job: JobId, now: Timestamp) -> Result<(), WalError> {
         const ERROR: &str = "the lease of the last attempt ran out";
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
@@ -84,11 +84,12 @@ impl Master {
             return Ok(());
         }
         log::info!("the lease {lease} of job {job} ran out (attempt {attempts})");
-        let (before, out) = (&mut self.scratch.story_before, &mut self.scratch.story);
+        let scratch = self.scratch.as_mut().expect("no request is decided meanwhile");
+        let (before, out) = (&mut scratch.story_before, &mut scratch.story);
         out.clear();
         if has_room {
             let error = if has_more { "the lease ran out" } else { ERROR };
-            write_story(&self.journal, job, (Ending::LeaseRanOut, error), now, before, out)?;
+            write_story(&self.journal, job, (Ending::LeaseRanOut, error), now, before, out);
         }
         let story = StoryText(out);
         let event: Event<'_> = if has_more {

@@ -6,9 +6,7 @@
 //! It does not: know who asked, or what is answered.
 
 use crate::ids::{Location, Lsn};
-use crate::limits::{
-    GROUP_BYTES_BOUND, MARK_IDLE_MS, RESERVE_BYTES_DISPATCH, RESERVE_BYTES_END, SYNC_WAIT_MS_MAX,
-};
+use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RESERVE_BYTES_DISPATCH, RESERVE_BYTES_END, SYNC_WAIT_MS_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::queue::{Event, Queues};
 use crate::time::{Millis, Timestamp};
@@ -57,17 +55,11 @@ impl Journal {
     }
 
     /// Begins a group of records that are valid together, of at most this many bytes.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
     pub fn begin_group(&mut self, bytes: usize) -> Result<(), WalError> {
         self.wal.begin_group(bytes)
     }
 
     /// Appends an event of the group that was begun, and applies it. `more` says that the group goes on.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
     pub fn record(&mut self, now: Timestamp, event: &Event<'_>, more: bool) -> Result<Lsn, WalError> {
         self.scratch.clear();
         let tail = event.encode_head(&mut self.scratch);
@@ -82,38 +74,29 @@ impl Journal {
     }
 
     /// Reads bytes of a job back from the log.
-    ///
-    /// # Errors
-    /// `Io`.
     pub fn read(&self, at: Location, bytes: u32, into: &mut Vec<u8>) -> Result<(), WalError> {
         self.wal.read(at, bytes, into)
     }
 
     /// The newest LSN whose record may be told of.
-    #[must_use]
     pub fn reached(&self) -> Lsn {
         let waits = self.sync == SyncMode::Always && !is_planted(Bug::AckBeforeSync);
         if waits { self.wal.durable() } else { self.wal.last_lsn() }
     }
 
     /// The LSN that what is told of the state now has to wait for, if it has to wait.
-    #[must_use]
     pub fn gate(&self) -> Option<Lsn> {
         let newest = self.wal.last_lsn();
         (newest > self.reached()).then_some(newest)
     }
 
     /// Whether what is told of a record that is written next has to wait for it.
-    #[must_use]
     pub fn will_gate(&self) -> bool {
         self.sync == SyncMode::Always && !is_planted(Bug::AckBeforeSync)
     }
 
-    /// Whether the log has room for `bytes`, and then still for a DISPATCH and an end of every job that waits, `more` among
-    /// them, and an end of every job in flight.
-    ///
-    /// # Errors
-    /// When the disk fails.
+    /// Whether the log has room for `bytes`, and then still for a DISPATCH and an end of every job that waits,
+    /// `more` among them, and an end of every job in flight.
     pub fn has_room(&mut self, bytes: usize, more: usize, now: Timestamp) -> Result<bool, WalError> {
         let reserved = self.reserved_bytes(more);
         match self.wal.room_for_jobs(bytes, reserved, now) {
@@ -124,7 +107,6 @@ impl Journal {
     }
 
     /// Log bytes that are kept for the jobs that are there, and for `more` that wait.
-    #[must_use]
     pub fn reserved_bytes(&self, more: usize) -> u64 {
         if is_planted(Bug::NoRoomKept) {
             return 0;
@@ -135,15 +117,11 @@ impl Journal {
     }
 
     /// When the log has been silent long enough for a mark, if it wants one.
-    #[must_use]
     pub fn mark_at(&self) -> Option<Timestamp> {
         self.wal.wants_mark().then(|| self.synced_at.plus(Millis(MARK_IDLE_MS)))
     }
 
     /// Writes a mark if the log wants one, to be made durable by the next sync; says whether it did.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
     pub fn mark(&mut self, now: Timestamp) -> Result<bool, WalError> {
         if !self.wal.wants_mark() {
             return Ok(false);
@@ -154,7 +132,6 @@ impl Journal {
     }
 
     /// When a sync is due by its interval.
-    #[must_use]
     pub fn sync_at(&self) -> Option<Timestamp> {
         match (self.sync, self.unsynced_since) {
             (SyncMode::Every(interval), Some(since)) if !self.wal.is_syncing() => Some(since.plus(interval)),
@@ -163,14 +140,12 @@ impl Journal {
     }
 
     /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
-    #[must_use]
     pub fn wants_sync(&self, always: bool) -> bool {
         let wanted = always || self.sync == SyncMode::Always;
         wanted && self.wal.has_unsynced() && !self.wal.is_syncing()
     }
 
     /// Whether enough was written for a sync, and none is under way.
-    #[must_use]
     pub fn is_group_full(&self) -> bool {
         self.group_bytes >= GROUP_BYTES_BOUND && !self.wal.is_syncing()
     }
@@ -185,9 +160,7 @@ impl Journal {
                     urgency == Urgency::Quiet || is_full
                 }
                 SyncMode::Never => false,
-                SyncMode::Every(interval) => {
-                    self.unsynced_since.is_some_and(|since| now >= since.plus(interval))
-                }
+                SyncMode::Every(interval) => self.unsynced_since.is_some_and(|since| now >= since.plus(interval)),
             };
         if !due {
             return None;
@@ -199,12 +172,33 @@ impl Journal {
     }
 
     /// Takes the outcome of a sync.
-    ///
-    /// # Errors
-    /// When it failed: nothing more may be told.
     pub fn synced(&mut self, outcome: &SyncOutcome, at: Timestamp) -> Result<(), WalError> {
         self.wal.synced(outcome)?;
         self.synced_at = at;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{JobId, LeaseId};
+    use crate::limits::{CLIENT_NAME_BYTES_MAX, RESERVE_BYTES_DISPATCH, RESERVE_BYTES_END};
+    use crate::queue::events::{Ack, Dead, Dispatch};
+    use crate::wal::record_bytes;
+
+    #[test]
+    fn what_is_kept_free_for_a_job_holds_its_longest_records() {
+        let worker = "w".repeat(CLIENT_NAME_BYTES_MAX);
+        let dispatch = Dispatch { job: JobId(1), lease_ms: 1, attempt: 1, worker: &worker };
+        let (job, lease) = (JobId(1), LeaseId(1));
+        let bytes = |event: Event<'_>| {
+            let mut body = Vec::new();
+            event.encode_head(&mut body);
+            record_bytes(body.len() + event.tail().len()) as u64
+        };
+        assert!(bytes(dispatch.into()) <= RESERVE_BYTES_DISPATCH, "{}", bytes(dispatch.into()));
+        assert!(bytes(Ack { job, lease, ..Ack::default() }.into()) <= RESERVE_BYTES_END);
+        assert!(bytes(Dead { job, lease, ..Dead::default() }.into()) <= RESERVE_BYTES_END);
     }
 }

@@ -88,7 +88,8 @@ pub struct Master {
     stopping: bool,
     /// Sessions that will send nothing more, since the last turn's end.
     ended: Vec<SessionId>,
-    scratch: Scratch,
+    /// Behind a pointer, since it is taken out while a request is decided.
+    scratch: Option<Box<Scratch>>,
     /// Reused: the queues that a poll named, and requests whose wait is over.
     named: Vec<QueueId>,
     due: Vec<u32>,
@@ -102,8 +103,8 @@ pub enum Input<'a> {
     BadHeader(&'a BadHeader),
     /// It has not said Hello in time.
     NoHello,
-    /// It has begun to leave: its waiting polls are answered at the end of the turn, and it goes on to be read, to its last
-    /// request.
+    /// It has begun to leave: its waiting polls are answered at the end of the turn, and it goes on to be read, to
+    /// its last request.
     Ending,
     /// It will send nothing more: at the end of the turn its polls that still wait are answered without jobs, and when
     /// everything was sent it is done.
@@ -143,7 +144,7 @@ impl Master {
             idle_look_at: Timestamp(0),
             stopping: false,
             ended: Vec::new(),
-            scratch: Scratch::default(),
+            scratch: Some(Box::default()),
             named: Vec::new(),
             due: Vec::new(),
         }
@@ -161,13 +162,11 @@ impl Master {
     }
 
     /// What may be taken from this session now.
-    #[must_use]
     pub fn intake(&self, id: SessionId) -> Intake {
         self.sessions.session(id).map_or(Intake::Closed, sessions::Session::intake)
     }
 
     /// Whether the session is over: it is closing, and all was sent to it.
-    #[must_use]
     pub fn is_done(&self, id: SessionId) -> bool {
         self.sessions.is_done(id)
     }
@@ -183,27 +182,21 @@ impl Master {
     }
 
     /// How many segments the log has; each takes a file descriptor.
-    #[must_use]
     pub fn segments(&self) -> usize {
         self.journal.wal.stats().segments as usize
     }
 
     /// The state, to be looked at; see [`Queues::describe`].
-    #[must_use]
     pub fn queues(&self) -> &Queues {
         &self.journal.queues
     }
 
     /// How many snapshots were taken since the log was opened.
-    #[must_use]
     pub fn snapshots(&self) -> u64 {
         self.keeping.snapshots_taken()
     }
 
     /// A turn begins: time passes.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
     pub fn begin_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
         self.turn_at = now;
         self.journal.queues.advance(now);
@@ -211,9 +204,6 @@ impl Master {
     }
 
     /// A turn ends: waiting polls get the jobs that are there, or are told that their wait is over.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
     pub fn finish_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
         self.decide_at_end(now)?;
         while let Some(id) = self.ended.pop() {
@@ -235,7 +225,6 @@ impl Master {
     }
 
     /// The next moment at which a turn is due, or one before it.
-    #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let journal = &self.journal;
         let wanted = self.parked.snapshots() > 0;
@@ -246,13 +235,11 @@ impl Master {
     }
 
     /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
-    #[must_use]
     pub fn wants_sync(&self) -> bool {
         self.journal.wants_sync(self.keeping.wants_sync())
     }
 
     /// Whether enough was written for a sync in the midst of a turn, and none is under way.
-    #[must_use]
     pub fn is_group_full(&self) -> bool {
         self.journal.is_group_full()
     }
@@ -264,9 +251,6 @@ impl Master {
     }
 
     /// Takes the outcome of a sync and releases the replies that waited for it.
-    ///
-    /// # Errors
-    /// When it failed: nothing more may be sent.
     pub fn synced(&mut self, outcome: &SyncOutcome) -> Result<(), WalError> {
         self.journal.synced(outcome, self.turn_at)?;
         self.sessions.release(self.journal.reached());
@@ -276,18 +260,15 @@ impl Master {
     /// Takes no more jobs and polls: those that wait are refused, so that their clients come back later.
     pub fn begin_stop(&mut self) {
         self.stopping = true;
-        while let Some(number) = self.parked.any() {
+        for number in self.parked.all() {
             let (caller, _) = self.unpark(number);
             let reply = Reply::Error(decisions::stopping());
             self.sessions.write(caller.session, caller.correlation, None, &reply);
         }
     }
 
-    /// The last sync before the daemon stops, or the next of them: a mark is made durable, too. Nothing once all is, and
-    /// none is under way.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
+    /// The last sync before the daemon stops, or the next of them: a mark is made durable, too. Nothing once all
+    /// is, and none is under way.
     pub fn last_sync(&mut self, now: Timestamp) -> Result<LastSync, WalError> {
         if self.journal.wal.is_syncing() {
             return Ok(LastSync::UnderWay);
@@ -312,7 +293,10 @@ impl Master {
 
     fn refuse(&mut self, id: SessionId, correlation: u64, refusal: Refusal) {
         let closes = refusal.code.closes();
-        self.sessions.write(id, correlation, None, &Reply::Error(refusal));
+        // It may tell of the state, too, and comes after the replies to what came before it.
+        let greeted = self.sessions.session(id).is_some_and(|session| session.greeted);
+        let gate = self.journal.gate().filter(|_| greeted);
+        self.sessions.write(id, correlation, gate, &Reply::Error(refusal));
         if !closes {
             return;
         }

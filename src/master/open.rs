@@ -8,9 +8,6 @@ use crate::wal::{LogDevice, Progress, Wal, WalConfig, WalError};
 
 impl Master {
     /// Reads the log and rebuilds the state from it; `progress` tells others how far it is.
-    ///
-    /// # Errors
-    /// See [`WalError`].
     pub fn open(config: Config, device: Arc<dyn LogDevice>, progress: &Progress) -> Result<Opened, WalError> {
         let mut random = Random(config.seed);
         let log_id = u128::from(random.next()) << 64 | u128::from(random.next());

@@ -1,9 +1,9 @@
 //! Requests that wait for something to happen: one structure, one set of deadlines.
 //!
-//! A poll has a place in the line of every queue that it names, in the order in which polls came; being answered takes it
-//! out of all of them. A request for a snapshot waits for one that holds all that happened before it. Later a client that
-//! waits for a job's end has its place here.
-//! Nothing is allocated per request once the tables have grown to the number of those that wait.
+//! A poll has a place in the line of every queue that it names, in the order in which polls came; being answered
+//! takes it out of all of them. A request for a snapshot waits for one that holds all that happened before it.
+//! Later a client that waits for a job's end has its place here. Nothing is allocated per request once the tables
+//! have grown to the number of those that wait.
 
 use slab::Slab;
 
@@ -115,9 +115,9 @@ impl Parked {
         self.snapshots.len()
     }
 
-    /// Any request that waits.
-    pub fn any(&self) -> Option<u32> {
-        self.waiting.iter().next().map(|(key, _)| index(key))
+    /// All requests that wait.
+    pub fn all(&self) -> Vec<u32> {
+        self.waiting.iter().map(|(key, _)| index(key)).collect()
     }
 
     /// Whether a request's wait ends when its session sends nothing more: a poll's, whose jobs nobody would run.
@@ -127,7 +127,8 @@ impl Parked {
 
     /// The first request that waits for a snapshot which holds no more than `held`.
     pub fn first_for_snapshot(&self, held: Lsn) -> Option<u32> {
-        let is_met = |number: &&u32| matches!(self.waiting[**number as usize].wish, Wish::Snapshot(wanted) if wanted <= held);
+        let is_met =
+            |number: &&u32| matches!(self.waiting[**number as usize].wish, Wish::Snapshot(wanted) if wanted <= held);
         self.snapshots.iter().find(is_met).copied()
     }
 
@@ -250,9 +251,6 @@ mod tests {
         assert_eq!((parked.polls(), parked.first_for_snapshot(Lsn(4))), (0, None));
         assert_eq!(parked.first_for_snapshot(Lsn(8)), Some(early));
         parked.take(early, &mut Vec::new());
-        assert_eq!(
-            (parked.first_for_snapshot(Lsn(8)), parked.first_for_snapshot(Lsn(9))),
-            (None, Some(late))
-        );
+        assert_eq!((parked.first_for_snapshot(Lsn(8)), parked.first_for_snapshot(Lsn(9))), (None, Some(late)));
     }
 }

@@ -130,9 +130,8 @@ impl Sessions {
 
     /// Whether everything is done and it may be closed.
     pub fn is_done(&self, id: SessionId) -> bool {
-        self.session(id).is_none_or(|session| {
-            session.closing && session.parked.is_empty() && session.outbox.waiting_bytes() == 0
-        })
+        self.session(id)
+            .is_none_or(|session| session.closing && session.parked.is_empty() && session.outbox.waiting_bytes() == 0)
     }
 
     /// What waits to be sent to this session.

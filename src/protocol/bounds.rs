@@ -1,13 +1,12 @@
-//! Bounds of values on the wire, as the tables of messages name them. A refusal says what the value was, and what it takes.
+//! Bounds of values on the wire, as the tables of messages name them. A refusal says what the value was, and what
+//! it takes.
 
 use std::fmt;
 
 use crate::codec::{Bound, DecodeError, Field, List};
 use crate::ids::{NameError, check_client_name, check_key, check_queue_name};
 use crate::job::Settings;
-use crate::limits::{
-    ATTEMPTS_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
-};
+use crate::limits::{ATTEMPTS_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 
 type Checked = Result<(), DecodeError>;
 
@@ -33,16 +32,16 @@ pub(super) fn at_most<T: AsRef<[u8]> + ?Sized>(max: usize) -> impl Fn(&'static s
 }
 
 /// A list of 1 to 1,024 items.
-pub(super) fn items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
+pub(super) fn some_items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
     range(name, format_args!("number of {name}"), list.len() as u64, 1, ITEMS_MAX as u64)
 }
 
 /// A list of 0 to 1,024 items.
-pub(super) fn items_or_none<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
+pub(super) fn any_items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
     range(name, format_args!("number of {name}"), list.len() as u64, 0, ITEMS_MAX as u64)
 }
 
-pub(super) fn queues(name: &'static str, list: &List<'_, &str>) -> Checked {
+pub(super) fn queue_names(name: &'static str, list: &List<'_, &str>) -> Checked {
     range(name, format_args!("number of {name}"), list.len() as u64, 1, POLL_QUEUES_MAX as u64)?;
     list.iter().try_for_each(|queue| queue_name(name, &queue))
 }
@@ -63,7 +62,8 @@ pub(super) fn client_name(name: &'static str, client: &&str) -> Checked {
     named(name, check_client_name(client))
 }
 
-pub(super) fn settings(name: &'static str, settings: &Settings) -> Checked {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "every bound takes its field so")]
+pub(super) fn sane_settings(name: &'static str, settings: &Settings) -> Checked {
     if settings.timeout_ms != 0 {
         let timeout_ms = u64::from(settings.timeout_ms);
         range(name, "timeout_ms", timeout_ms, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
@@ -71,7 +71,7 @@ pub(super) fn settings(name: &'static str, settings: &Settings) -> Checked {
     range(name, "max_attempts", u64::from(settings.max_attempts), 0, u64::from(ATTEMPTS_MAX))
 }
 
-pub(super) fn payload(name: &'static str, payload: &&[u8]) -> Checked {
+pub(super) fn short_payload(name: &'static str, payload: &&[u8]) -> Checked {
     if payload.len() <= PAYLOAD_BYTES_MAX {
         return Ok(());
     }

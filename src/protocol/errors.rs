@@ -19,25 +19,21 @@ macro_rules! error_codes {
             pub const ALL: &[ErrorCode] = &[$(ErrorCode::$name),*];
 
             /// The number on the wire.
-            #[must_use]
             pub fn code(self) -> u16 {
                 match self { $(ErrorCode::$name => $code,)* ErrorCode::Other(code) => code }
             }
 
             /// The code of a number on the wire.
-            #[must_use]
             pub fn from_code(code: u16) -> Self {
                 match code { $($code => ErrorCode::$name,)* other => ErrorCode::Other(other) }
             }
 
             /// Whether the same request may succeed later.
-            #[must_use]
             pub fn retry_may_help(self) -> bool {
                 match self { $(ErrorCode::$name => $retry,)* ErrorCode::Other(_) => false }
             }
 
             /// Whether the master closes the connection after it.
-            #[must_use]
             pub fn closes(self) -> bool {
                 match self { $(ErrorCode::$name => $closes,)* ErrorCode::Other(_) => false }
             }
@@ -110,19 +106,14 @@ impl std::error::Error for Refusal {}
 
 impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
-        let code = match error.fault {
-            Fault::OutOfBounds(out) => {
-                let code = match out.bound {
-                    Bound::Value => ErrorCode::BadValue,
-                    Bound::QueueName => ErrorCode::BadQueueName,
-                    Bound::Payload => ErrorCode::PayloadTooLarge,
-                };
-                return Refusal::new(code, out.text);
-            }
-            Fault::Unknown(_) => ErrorCode::NotUnderstood,
-            _ => return Refusal::new(ErrorCode::Malformed, format!("malformed frame: {error}")),
-        };
-        Refusal::new(code, format!("{error}; a later version may know it"))
+        let said = error.to_string();
+        match error.into_fault() {
+            Fault::OutOfBounds(Bound::Value, text) => Refusal::new(ErrorCode::BadValue, text),
+            Fault::OutOfBounds(Bound::QueueName, text) => Refusal::new(ErrorCode::BadQueueName, text),
+            Fault::OutOfBounds(Bound::Payload, text) => Refusal::new(ErrorCode::PayloadTooLarge, text),
+            Fault::Unknown(_) => Refusal::new(ErrorCode::NotUnderstood, format!("{said}; a later version may know it")),
+            _ => Refusal::new(ErrorCode::Malformed, format!("malformed frame: {said}")),
+        }
     }
 }
 

@@ -46,16 +46,12 @@ impl Header {
         let refuse = |code, text| Err(BadHeader { correlation, refusal: Refusal::new(code, text) });
         let fitting = usize::try_from(body_bytes).ok().filter(|bytes| *bytes <= body_bytes_max);
         let Some(body_bytes) = fitting else {
-            let text = format!(
-                "a frame announces a body of {body_bytes} bytes; at most {body_bytes_max} are taken here"
-            );
+            let text =
+                format!("a frame announces a body of {body_bytes} bytes; at most {body_bytes_max} are taken here");
             return refuse(ErrorCode::FrameTooLarge, text);
         };
         if flags != 0 {
-            return refuse(
-                ErrorCode::Malformed,
-                format!("malformed frame: flags are {flags:#06x}, they must be 0"),
-            );
+            return refuse(ErrorCode::Malformed, format!("malformed frame: flags are {flags:#06x}, they must be 0"));
         }
         Ok(Header { body_bytes, kind, correlation })
     }
@@ -95,13 +91,11 @@ const KEPT_BYTES: usize = 4096;
 
 impl FrameBuffer {
     /// Whether nothing is kept here.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Bytes that wait here for the rest of their frame.
-    #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.bytes.len() - self.start
     }
@@ -148,7 +142,6 @@ impl FrameBuffer {
     }
 
     /// Bytes still missing from the frame at the front, if its header is here: room to read into.
-    #[must_use]
     pub fn missing_bytes(&self, body_bytes_max: usize) -> usize {
         let waiting = &self.bytes[self.start..];
         let Some(head) = waiting.first_chunk() else { return 0 };
@@ -171,9 +164,6 @@ impl FrameBuffer {
 }
 
 /// The header and whole length of the frame at the start of `bytes`, if all of it is there.
-///
-/// # Errors
-/// The header's, see [`Header::decode`].
 pub fn next_in(bytes: &[u8], body_bytes_max: usize) -> Result<Option<(Header, usize)>, BadHeader> {
     let Some(head) = bytes.first_chunk() else { return Ok(None) };
     let header = Header::decode(head, body_bytes_max)?;
@@ -182,7 +172,6 @@ pub fn next_in(bytes: &[u8], body_bytes_max: usize) -> Result<Option<(Header, us
 }
 
 /// A frame written whole, for tests and for the client.
-#[must_use]
 pub fn frame(kind: u16, correlation: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::new();
     let start = begin_frame(&mut out, kind, correlation);
@@ -192,9 +181,6 @@ pub fn frame(kind: u16, correlation: u64, body: impl FnOnce(&mut Vec<u8>)) -> Ve
 }
 
 /// The header and body of a frame that is known to be whole.
-///
-/// # Errors
-/// `TooShort` or `LeftOver` when it is not.
 pub fn split_frame(bytes: &[u8]) -> Result<(Header, &[u8]), Refusal> {
     let mut reader = Reader::new(bytes);
     let head = reader.take("header", FRAME_HEADER_BYTES)?;

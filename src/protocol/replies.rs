@@ -34,7 +34,7 @@ message! {
 message! {
     Submitted {
         job: JobId;
-        /// Whether this is the first job of a key that is still remembered.
+        /// The key was remembered: this is its first job, and no further one was made.
         duplicate: bool;
     }
 }
@@ -89,7 +89,6 @@ message! {
 
 impl ItemStatus {
     /// Why it was not done, if it was not.
-    #[must_use]
     pub fn refused(&self) -> Option<ErrorCode> {
         (self.status != 0).then(|| ErrorCode::from_code(self.status))
     }
@@ -119,7 +118,6 @@ impl LeaseStatus {
     pub const STOP: u8 = 1;
 
     /// Whether the worker has to stop.
-    #[must_use]
     pub fn is_stop(&self) -> bool {
         self.want != LeaseStatus::GO_ON
     }
@@ -155,7 +153,6 @@ fn figure(figures: &List<'_, Figure<'_>>, name: &str) -> u64 {
 
 impl StatsOk<'_> {
     /// The figure of this name; 0 if the master does not tell it.
-    #[must_use]
     pub fn figure(&self, name: &str) -> u64 {
         figure(&self.figures, name)
     }
@@ -163,7 +160,6 @@ impl StatsOk<'_> {
 
 impl QueueFigures<'_> {
     /// The figure of this name; 0 if the master does not tell it.
-    #[must_use]
     pub fn figure(&self, name: &str) -> u64 {
         figure(&self.figures, name)
     }

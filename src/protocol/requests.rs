@@ -1,7 +1,8 @@
 //! What a client asks: one message each, with its bounds. The table of all requests is in [`super::table`].
 
 use super::bounds::{
-    at_most, client_name, items, items_or_none, key_or_none, payload, queue_name, queues, settings, within,
+    any_items, at_most, client_name, key_or_none, queue_name, queue_names, sane_settings, short_payload, some_items,
+    within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
@@ -9,8 +10,8 @@ use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
 use crate::job::Settings;
 use crate::limits::{
-    DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX,
-    RESULT_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, RESULT_BYTES_MAX,
+    TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 
 message! {
@@ -28,15 +29,11 @@ message! {
 
 impl<'a> Hello<'a> {
     /// A Hello of this version.
-    #[must_use]
     pub fn new(name: &'a str, token: &'a [u8]) -> Hello<'a> {
         Hello { magic: MAGIC, version_min: VERSION, version_max: VERSION, name, token, ..Hello::default() }
     }
 
     /// The magic, and the oldest and newest version that the client speaks, of a Hello of whatever version.
-    ///
-    /// # Errors
-    /// `TooShort`.
     pub fn first_fields(body: &[u8]) -> Result<(u32, u16, u16), DecodeError> {
         let mut reader = Reader::new(body);
         Ok((reader.u32("magic")?, reader.u16("version_min")?, reader.u16("version_max")?))
@@ -46,7 +43,7 @@ impl<'a> Hello<'a> {
 message! {
     /// Hands jobs in, all or none.
     Submit<'a> {
-        jobs: List<'a, SubmitJob<'a>> => items;
+        jobs: List<'a, SubmitJob<'a>> => some_items;
     }
 }
 
@@ -56,29 +53,29 @@ message! {
         queue: &'a str => queue_name;
         /// Empty for none.
         key: &'a str => key_or_none;
-        settings: Settings => settings;
+        settings: Settings => sane_settings;
         /// Not delivered before this has passed.
         delay_ms: u64 => within(0, DELAY_MS_MAX);
-    } tail payload: &'a [u8] => payload
+    } tail payload: &'a [u8] => short_payload
 }
 
 message! {
     /// Asks for jobs.
     Poll<'a> {
         /// The preferred one first.
-        queues: List<'a, &'a str> => queues;
+        queues: List<'a, &'a str> => queue_names;
         jobs_max: u16 => within(1, ITEMS_MAX as u64);
         /// How long to wait for the first.
-        wait_ms: u32 => within(0, WAIT_MS_MAX as u64);
+        wait_ms: u32 => within(0, WAIT_MS_MAX.into());
         /// Length of each job's lease.
-        lease_ms: u32 => within(LEASE_MS_MIN as u64, LEASE_MS_MAX as u64);
+        lease_ms: u32 => within(LEASE_MS_MIN.into(), LEASE_MS_MAX.into());
     }
 }
 
 message! {
     /// Reports attempts that did their work.
     Ack<'a> {
-        items: List<'a, AckItem<'a>> => items;
+        items: List<'a, AckItem<'a>> => some_items;
     }
 }
 
@@ -87,7 +84,7 @@ message! {
         job: JobId;
         lease: LeaseId;
     } extras {
-        /// The result may be dropped if there is no room for it.
+        /// The result may be dropped if there is no room for it. Not acted on yet.
         1 text_optional: bool;
     } tail result: &'a [u8] => at_most(RESULT_BYTES_MAX)
 }
@@ -95,7 +92,7 @@ message! {
 message! {
     /// Reports attempts that did not work.
     Fail<'a> {
-        items: List<'a, FailItem<'a>> => items;
+        items: List<'a, FailItem<'a>> => some_items;
     }
 }
 
@@ -112,7 +109,7 @@ message! {
 message! {
     /// Gives jobs back unharmed.
     Release<'a> {
-        items: List<'a, ReleaseItem> => items;
+        items: List<'a, ReleaseItem> => some_items;
     }
 }
 
@@ -128,7 +125,7 @@ message! {
 message! {
     /// Extends leases. One that names none is a sign of life.
     Heartbeat<'a> {
-        leases: List<'a, HeldLease> => items_or_none;
+        leases: List<'a, HeldLease> => any_items;
     }
 }
 
@@ -174,6 +171,6 @@ message! {
         /// Where the piece begins.
         offset: u32;
         /// How long it is at most.
-        bytes: u32 => within(1, READ_BYTES_MAX as u64);
+        bytes: u32 => within(1, READ_BYTES_MAX.into());
     }
 }

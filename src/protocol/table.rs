@@ -58,11 +58,11 @@ macro_rules! requests {
             pub const KINDS: &'static [(u16, &'static str)] = &[$(($kind, stringify!($name))),*];
 
             /// The kind of the frame that carries this request.
-            #[must_use]
             pub fn kind(&self) -> u16 {
                 match self { $(Request::$name(_) => $kind),* }
             }
 
+            #[inline]
             fn read(kind: u16, reader: &mut Reader<'a>) -> Option<Result<Self, DecodeError>> {
                 match kind {
                     $($kind => Some($name::read(reader, stringify!($name)).map(Request::$name)),)*
@@ -79,7 +79,6 @@ macro_rules! requests {
             }
 
             /// One of each kind, for tests.
-            #[must_use]
             pub fn samples(number: &mut u64) -> Vec<Self> {
                 vec![$(Request::$name(Field::sample(number))),*]
             }
@@ -87,7 +86,6 @@ macro_rules! requests {
 
         impl<'a> Reply<'a> {
             /// The kind of the frame that carries this reply.
-            #[must_use]
             pub fn kind(&self) -> u16 {
                 match self {
                     $(Reply::$reply(_) => REPLY_BIT | $kind,)*
@@ -110,7 +108,6 @@ macro_rules! requests {
             }
 
             /// One of each kind but the error, for tests.
-            #[must_use]
             pub fn samples(number: &mut u64) -> Vec<Self> {
                 vec![$(Reply::$reply(Field::sample(number))),*]
             }
@@ -138,6 +135,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// `UnknownRequest` for another kind, `Malformed` for a body that is not of this kind, and the first value that is
     /// out of its bounds.
+    #[inline]
     pub fn decode(kind: u16, body: &'a [u8]) -> Result<Self, Refusal> {
         let mut reader = Reader::checking(body);
         let Some(request) = Request::read(kind, &mut reader) else {

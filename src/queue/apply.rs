@@ -41,14 +41,8 @@ impl Queues {
     /// Carries out one event: `lsn` and `at` are those of its record; `tail_at` is where its tail lies in the log.
     ///
     /// # Errors
-    /// When the event does not fit the state; the state is then unchanged.
-    pub fn apply(
-        &mut self,
-        lsn: Lsn,
-        at: Timestamp,
-        event: &Event<'_>,
-        tail_at: Location,
-    ) -> Result<(), Broken> {
+    /// When the event does not fit the state; but for the time, the state is then unchanged.
+    pub fn apply(&mut self, lsn: Lsn, at: Timestamp, event: &Event<'_>, tail_at: Location) -> Result<(), Broken> {
         self.advance(at);
         let outcome = match event {
             Event::Enqueue(job) => self.apply_enqueue(job, at, tail_at),
@@ -79,6 +73,9 @@ impl Queues {
         }
         if !job.key.is_empty() && self.keys.job(job.key).is_some() {
             return Err("its key is still remembered for another job");
+        }
+        if job.settings.max_attempts == 0 {
+            return Err("it may never be tried");
         }
         let payload = text(payload_at, job.payload)?;
         let queue = self.registry.used(job.queue).map_err(|_| "there are too many queues")?;
@@ -123,7 +120,7 @@ impl Queues {
         if entry.standing != Standing::Pending {
             return Err("the job is not pending");
         }
-        if entry.attempts + 1 != attempt || attempt > entry.settings.max_attempts {
+        if attempt > entry.settings.max_attempts || Some(attempt) != entry.attempts.checked_add(1) {
             return Err("it is not the job's next attempt");
         }
         let timeout_ms = entry.settings.timeout_ms;

@@ -30,16 +30,8 @@ impl Queues {
             }
         }
         let sum = |count: fn(&Counters) -> u64| counted.iter().map(count).sum::<u64>();
-        assert_eq!(
-            sum(|counts| counts.in_flight),
-            self.leases.len() as u64,
-            "every lease has a job in flight"
-        );
-        assert_eq!(
-            sum(|counts| counts.delayed),
-            self.delayed.len() as u64,
-            "every delayed job is in the wheel"
-        );
+        assert_eq!(sum(|counts| counts.in_flight), self.leases.len() as u64, "every lease has a job in flight");
+        assert_eq!(sum(|counts| counts.delayed), self.delayed.len() as u64, "every delayed job is in the wheel");
         assert_eq!(sum(|counts| counts.dead), self.dead as u64, "dead jobs");
         self.check_queues(&mut counted);
         assert!(self.usage.epochs().eq(usage.keys().copied()), "segments with live texts");
@@ -85,7 +77,6 @@ impl Queues {
     }
 
     /// Everything that is durable, one fact a line, in an order of its own: two states are equal when these are.
-    #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let mut lines = vec![format!("next job {}", self.next_job)];
         lines.push(format!("forgotten {:?}", self.registry.forgotten()));
@@ -121,8 +112,7 @@ impl Queues {
         );
         if let Some(lease) = facts.lease {
             let length = entry.lease().map_or(0, |index| self.leases.lease(index).granted.lease_ms);
-            let _ =
-                write!(line, " lease {} of {length} by {:?} from {}", lease.id, lease.worker, lease.begun_at);
+            let _ = write!(line, " lease {} of {length} by {:?} from {}", lease.id, lease.worker, lease.begun_at);
         }
         if let Some(past) = facts.past {
             let _ = write!(line, " past {past:?}");

@@ -25,7 +25,6 @@ impl Counters {
     }
 
     /// Jobs that are there.
-    #[must_use]
     pub fn jobs(&self) -> u64 {
         self.pending + self.delayed + self.in_flight + self.dead
     }
@@ -41,7 +40,6 @@ impl Counters {
     }
 
     /// Each count with its name.
-    #[must_use]
     pub fn figures(&self) -> [(&'static str, u64); 6] {
         [
             ("pending", self.pending),

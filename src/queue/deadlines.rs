@@ -65,13 +65,11 @@ impl Default for Wheel {
 
 impl Wheel {
     /// How many entries wait.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// Whether none wait.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -131,7 +129,6 @@ impl Wheel {
 
     /// A moment at or before the earliest deadline, and after the wheel's own moment unless something
     /// is due now: advancing to it makes progress.
-    #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.first_cell().map(|(_, _, starts_at)| Timestamp(starts_at))
     }

@@ -1,5 +1,6 @@
 //! The entry of one job in memory: everything that a plain job needs, in 64 bytes. Its payload stays in
-//! the log; its key, its lease and what it went through lie in side tables that cost memory only for jobs that have them.
+//! the log; its key, its lease and what it went through lie in side tables that cost memory only for jobs that have
+//! them.
 
 use super::deadlines::{NIL, NO_CELL};
 use crate::ids::{JobId, Location, QueueId};

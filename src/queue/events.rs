@@ -1,8 +1,8 @@
 //! Events: everything that changes a job, decided once by the master and written to the log.
 //!
 //! An event carries what was decided (ids, moments, the retry moment with its jitter already drawn),
-//! so that replay needs no policy, no clock and no randomness. Its body in the log is its fields, its extras and then its
-//! tail, to the end of the record (see [`crate::codec`]). The names are those of `falcon-cli wal dump`.
+//! so that replay needs no policy, no clock and no randomness. Its body in the log is its fields, its extras and
+//! then its tail, to the end of the record (see [`crate::codec`]). The names are those of `falcon-cli wal dump`.
 //!
 //! Kinds 8 to 12 are kept for CANCEL, REQUEUE, PURGE, PAUSE and RESUME.
 
@@ -26,7 +26,6 @@ coded! {
 
 impl DeathReason {
     /// How the last attempt ended.
-    #[must_use]
     pub fn ending(self) -> Ending {
         match self {
             DeathReason::Attempts => Ending::Failed,
@@ -73,19 +72,16 @@ macro_rules! events {
             pub const KINDS: &'static [(u8, &'static str)] = &[$(($kind, $word)),*];
 
             /// The number of this event's kind in the log.
-            #[must_use]
             pub fn kind(&self) -> u8 {
                 match self { $(Event::$name(_) => $kind),* }
             }
 
             /// The name of this event's kind.
-            #[must_use]
             pub fn name(&self) -> &'static str {
                 match self { $(Event::$name(_) => $word),* }
             }
 
             /// Its bytes that lie at the end of its record.
-            #[must_use]
             pub fn tail(&self) -> &'a [u8] {
                 match self { $(Event::$name(event) => event.tail()),* }
             }
@@ -124,7 +120,6 @@ macro_rules! events {
             }
 
             /// One of each kind, for tests.
-            #[must_use]
             pub fn samples(number: &mut u64) -> Vec<Self> {
                 vec![$(Event::$name(Field::sample(number))),*]
             }
@@ -206,7 +201,6 @@ events! {
 
 impl Event<'_> {
     /// Which part of its job lies in its record, if one does.
-    #[must_use]
     pub fn part(&self) -> Option<Part> {
         match self {
             Event::Enqueue(_) => Some(Part::Payload),
@@ -217,7 +211,6 @@ impl Event<'_> {
     }
 
     /// The job that it changes, if it is about one.
-    #[must_use]
     pub fn job(&self) -> Option<JobId> {
         let mut job = None;
         self.show(&mut |name, value| {

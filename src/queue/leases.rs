@@ -43,6 +43,8 @@ pub struct Lease {
 #[derive(Debug, Default)]
 pub struct Leases {
     leases: Slab<Lease>,
+    /// The one that was granted last.
+    newest: u32,
     wheel: Wheel,
 }
 
@@ -91,7 +93,15 @@ impl Leases {
         let lease = Lease { granted, holder, deadline, last_deadline, prev, next, cell };
         let index = u32::try_from(self.leases.insert(lease)).expect("fewer leases than jobs");
         self.wheel.insert(&mut self.leases, index);
+        self.newest = index;
         index
+    }
+
+    /// Notes who holds the lease that was granted last.
+    pub fn hold_newest(&mut self, holder: SessionId) {
+        if let Some(lease) = self.leases.get_mut(self.newest as usize) {
+            lease.holder = holder;
+        }
     }
 
     /// Ends a lease; returns the number of its worker's name.
@@ -115,11 +125,6 @@ impl Leases {
         if self.leases[index as usize].deadline > deadline {
             self.move_to(index, deadline);
         }
-    }
-
-    /// Notes who holds the lease.
-    pub fn hold(&mut self, index: u32, holder: SessionId) {
-        self.leases[index as usize].holder = holder;
     }
 
     /// Gives every lease its full length from `now`, and nobody holds it: after a restart.

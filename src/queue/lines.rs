@@ -110,12 +110,7 @@ impl Lines {
             let mut slot = line.head;
             while slot != NIL {
                 assert_eq!(table[slot].prev, before, "back link of job {}", table[slot].id);
-                assert_eq!(
-                    usize::from(table[slot].settings.priority),
-                    priority,
-                    "line of job {}",
-                    table[slot].id
-                );
+                assert_eq!(usize::from(table[slot].settings.priority), priority, "line of job {}", table[slot].id);
                 let is_later = before == NIL || table[before].order() < table[slot].order();
                 assert!(is_later, "order of job {}", table[slot].id);
                 before = slot;

@@ -128,7 +128,6 @@ impl Queues {
     }
 
     /// A moment at or before the next one at which something is due.
-    #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.delayed.next_deadline().into_iter().chain(self.leases.next_deadline()).min()
     }
@@ -140,22 +139,14 @@ impl Queues {
 
     /// Extends a live lease to its full length from `now`; from now on `holder` holds it.
     /// Returns what is left of it, or nothing if it is not the job's live lease.
-    pub fn extend(
-        &mut self,
-        job: JobId,
-        lease: LeaseId,
-        holder: SessionId,
-        now: Timestamp,
-    ) -> Option<Millis> {
+    pub fn extend(&mut self, job: JobId, lease: LeaseId, holder: SessionId, now: Timestamp) -> Option<Millis> {
         let index = self.lease_index(job, lease)?;
         Some(self.leases.extend(index, holder, now))
     }
 
-    /// Notes who holds a lease that was just granted.
-    pub fn hold(&mut self, job: JobId, lease: LeaseId, holder: SessionId) {
-        if let Some(index) = self.lease_index(job, lease) {
-            self.leases.hold(index, holder);
-        }
+    /// Notes who holds the lease that was granted last.
+    pub fn hold_newest(&mut self, holder: SessionId) {
+        self.leases.hold_newest(holder);
     }
 
     /// Shortens a lease to end at `deadline` at the latest, if `holder` still holds it.
@@ -180,9 +171,6 @@ impl Queues {
     }
 
     /// The queue of this name for a poll, made if it is not there.
-    ///
-    /// # Errors
-    /// When as many names are polled as may be that have no jobs.
     pub fn polled(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
         self.registry.polled(name)
     }
@@ -215,7 +203,6 @@ impl Queues {
     }
 
     /// Which part of this job lies there, if one does.
-    #[must_use]
     pub fn lives_at(&self, job: JobId, at: Location) -> Option<Part> {
         let slot = self.table.slot(job)?;
         let lies_there = |part: &&Part| self.part(slot, **part).is_some_and(|text| text.at == at);

@@ -1,7 +1,7 @@
 //! The queues: their names, what is counted in each, and which of them are known for good.
 //!
-//! A queue that has or had jobs is durable: it stays until an event forgets it. One that was only polled is volatile: it
-//! goes with its last poll, and takes no place that a submit needs.
+//! A queue that has or had jobs is durable: it stays until an event forgets it. One that was only polled is
+//! volatile: it goes with its last poll, and takes no place that a submit needs.
 
 use std::collections::HashMap;
 
@@ -67,9 +67,6 @@ impl Registry {
     }
 
     /// The queue of this name for a poll, made if it is not there.
-    ///
-    /// # Errors
-    /// When as many names are polled as may be that have no jobs.
     pub fn polled(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
         if let Some(id) = self.named(name) {
             return Ok(id);
@@ -81,9 +78,6 @@ impl Registry {
     }
 
     /// The queue of this name for a job, durable from now on.
-    ///
-    /// # Errors
-    /// When there are as many as there may be.
     pub fn used(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
         let known = self.named(name);
         if let Some(id) = known

@@ -4,8 +4,8 @@ use super::counters::Counters;
 use super::entry::{Entry, Past, Text};
 use super::leases::Granted;
 use super::snapshot::{
-    Before, EndedKey, FLAGS_KNOWN, Head, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, QueueState,
-    SET, STANDING, TRIED, sum,
+    Before, EndedKey, FLAGS_KNOWN, Head, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, QueueState, SET,
+    STANDING, TRIED, sum,
 };
 use super::{End, Queues};
 use crate::codec::{DecodeError, Fault, Field, Reader};
@@ -67,6 +67,9 @@ impl Restoring {
         let head = Head::read(reader, "head")?;
         queues.advance(head.now);
         queues.next_job = head.next_job;
+        if head.front == 0 || head.back == u64::MAX {
+            return Err(undefined("front"));
+        }
         (queues.back, queues.front) = (head.back, head.front);
         queues.registry.set_forgotten(Counters {
             completed: head.forgotten_completed,
@@ -106,25 +109,15 @@ impl Restoring {
         let queue = self.queues.get(queue).copied().flatten().ok_or_else(|| undefined("queue"))?;
         let submitted_at = Timestamp(sum(&mut before.submitted_at, reader.varint("submitted_at")?)).into();
         let mut entry = Entry { id, queue, submitted_at, ..Entry::vacant() };
-        if flags & TRIED != 0 {
-            entry.attempts = within(reader, "attempts")?;
-        }
-        if flags & SET != 0 {
-            let priority = reader.u8("priority")?;
-            let max_attempts = within(reader, "max_attempts")?;
-            entry.settings = Settings { priority, max_attempts, timeout_ms: within(reader, "timeout_ms")? };
-        }
+        take_settings(&mut entry, flags, reader)?;
         if flags & PAYLOAD != 0 {
             entry.payload = take_place(reader, &mut before.epoch, &mut before.offset)?;
         }
         let payload = entry.payload;
         let slot = queues.table.insert(entry);
         queues.usage.add(payload);
-        let code = (flags & STANDING) as u8;
-        let standing = Standing::from_code(code)
-            .ok_or_else(|| DecodeError::new("standing", Fault::Unknown(u64::from(code))))?;
         let used_at = queues.registry.queue(queue).used_at;
-        self.enter_state(queues, slot, standing, reader, before)?;
+        self.enter_state(queues, slot, flags, reader, before)?;
         queues.registry.queue_mut(queue).used_at = used_at;
         if flags & KEY != 0 {
             queues.keys.remember(reader.text("key")?, id);
@@ -139,10 +132,14 @@ impl Restoring {
         &mut self,
         queues: &mut Queues,
         slot: u32,
-        standing: Standing,
+        flags: u64,
         reader: &mut Reader<'_>,
         before: &mut Before,
     ) -> Result<(), DecodeError> {
+        let code = (flags & STANDING) as u8;
+        let Some(standing) = Standing::from_code(code) else {
+            return Err(DecodeError::new("standing", Fault::Unknown(u64::from(code))));
+        };
         match standing {
             Standing::Pending => {
                 let order = sum(&mut before.order, reader.varint("order")?);
@@ -164,12 +161,26 @@ impl Restoring {
     }
 }
 
-fn take_lease(
-    queues: &mut Queues,
-    slot: u32,
-    reader: &mut Reader<'_>,
-    before: &mut Before,
-) -> Result<(), DecodeError> {
+/// What nearly every job has the usual way.
+fn take_settings(entry: &mut Entry, flags: u64, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    if flags & TRIED != 0 {
+        entry.attempts = within(reader, "attempts")?;
+    }
+    if flags & SET != 0 {
+        let priority = reader.u8("priority")?;
+        let max_attempts = within(reader, "max_attempts")?;
+        entry.settings = Settings { priority, max_attempts, timeout_ms: within(reader, "timeout_ms")? };
+    }
+    if entry.settings.max_attempts == 0 || entry.attempts > entry.settings.max_attempts {
+        return Err(undefined("attempts"));
+    }
+    Ok(())
+}
+
+fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
+    if queues.table[slot].attempts == 0 {
+        return Err(undefined("attempts"));
+    }
     let id = LeaseId(sum(&mut before.lease, reader.varint("lease")?));
     let lease_ms = within(reader, "lease_ms")?;
     let last_deadline = match reader.varint("last_deadline")? {
@@ -185,12 +196,7 @@ fn take_lease(
     Ok(())
 }
 
-fn take_past(
-    queues: &mut Queues,
-    slot: u32,
-    reader: &mut Reader<'_>,
-    before: &mut Before,
-) -> Result<(), DecodeError> {
+fn take_past(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
     let ended_at = Timestamp(sum(&mut before.ended_at, reader.varint("ended_at")?));
     let ending = Field::read(reader, "ending")?;
     let story = take_place(reader, &mut before.story_epoch, &mut before.story_offset)?;

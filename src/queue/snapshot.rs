@@ -1,19 +1,31 @@
-//! State to bytes and back: a snapshot is taken in slices while the state goes on changing, and holds it exactly as it was
-//! when the snapshot was begun.
+//! State to bytes and back: a snapshot is taken in slices while the state goes on changing, and holds it exactly as
+//! it was when the snapshot was begun.
 //!
 //! Jobs are visited slot by slot. One that is about to change before its slot was visited is written first, as it is
 //! (copy on update; Cao et al., "Fast Checkpoint Recovery Algorithms for Frequently Consistent Applications", SIGMOD
-//! 2011); one that came later has a higher id and is left out. So a replay goes on right behind the snapshot, and need not
-//! know what a job has already seen. Queues and their counts are written when the snapshot is begun.
+//! 2011); one that came later has a higher id and is left out. So a replay goes on right behind the snapshot, and
+//! need not know what a job has already seen. Queues and their counts are written when the snapshot is begun.
 //!
-//! Blocks, little-endian; "v" is a variable-length number, "d" such a number as the difference from the same field of the
-//! job before in the block (from 0 for the first):
+//! Blocks, little-endian; "v" is a variable-length number, "d" such a number as the difference from the same field
+//! of the job before in the block (from 0 for the first):
 //!
 //! | kind | block | body |
 //! | ---: | --- | --- |
 //! | 2 | queues | [`Head`], then a [`QueueState`] for each id of a queue |
-//! | 3 | jobs | for each: flags v, id d, queue v (its place among the queues), submitted at d; then by the flags: attempts v; priority u8, `max_attempts` v, `timeout_ms` v; payload's epoch d, offset d, bytes v; by where it stands: order d, or `due_at` d, or lease d, `lease_ms` v, `last_deadline` v (0: none), begun at d, worker text; key text; past: ended at d, ending u8, story's epoch d, offset d, bytes v |
+//! | 3 | jobs | for each the parts below, those without a flag always |
 //! | 4 | keys | a [`EndedKey`] for each key of an ended job |
+//!
+//! | part of a job | fields |
+//! | --- | --- |
+//! | always | flags v, id d, queue v (its place among the queues), submitted at d |
+//! | `TRIED` | attempts v |
+//! | `SET` | priority u8, `max_attempts` v, `timeout_ms` v |
+//! | `PAYLOAD` | epoch d, offset d, bytes v |
+//! | it waits | order d |
+//! | it is delayed | `due_at` d |
+//! | it is leased | lease d, `lease_ms` v, `last_deadline` v (0: none), begun at d, worker text |
+//! | `KEY` | key text |
+//! | `PAST` | ended at d, ending u8, story's epoch d, offset d, bytes v |
 //!
 //! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`. A bit or a kind that is not
 //! here is of a later version, and refused.
@@ -21,6 +33,7 @@
 use bytes::BufMut;
 
 use super::Queues;
+use super::deadlines::NIL;
 use super::entry::{Entry, Text};
 use crate::codec::message;
 use crate::codec::{Field, PutExt};
@@ -217,7 +230,7 @@ impl Queues {
         let mut body = Vec::new();
         for ((until, job), key) in self.keys.ended_from(taking.keys_from).take(slots_max as usize) {
             taking.keys_from = (until, JobId(job.0 + 1));
-            // The key of a job that came later, or has ended since, is told by the replay.
+            // The key of a job that came later is told by the replay.
             if job < taking.next_job {
                 EndedKey { until, job, key }.write(&mut body);
             }
@@ -243,7 +256,7 @@ impl Queues {
 
     fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
         let key = self.keys.key(entry.id);
-        let past = self.past(entry.id);
+        let past = (entry.past != NIL).then(|| self.pasts[entry.past as usize]);
         let is_plain = entry.settings == Settings::default();
         let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
         out.put_varint(
@@ -275,8 +288,7 @@ impl Queues {
         if let Some(past) = past {
             out.put_varint(difference(&mut before.ended_at, past.ended_at.0));
             past.ending.write(out);
-            let story = Text { at: past.story_at, bytes: past.story_bytes };
-            put_place(story, &mut before.story_epoch, &mut before.story_offset, out);
+            put_place(past.story, &mut before.story_epoch, &mut before.story_offset, out);
         }
     }
 

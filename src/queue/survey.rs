@@ -1,6 +1,7 @@
-//! Looking at all jobs at once, and taking jobs out of a state that was rebuilt across damage: for commands, not for the
-//! running master, which changes what is durable by `apply` alone.
+//! Looking at all jobs at once, and taking jobs out of a state that was rebuilt across damage: for commands, not
+//! for the running master, which changes what is durable by `apply` alone.
 
+use super::entry::Text;
 use super::events::Part;
 use super::{Queues, Standing};
 use crate::ids::{JobId, Location, QueueId};
@@ -28,13 +29,11 @@ impl Queues {
     }
 
     /// How many jobs there are, dead ones among them.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.table.len()
     }
 
     /// Whether this job is there.
-    #[must_use]
     pub fn has(&self, job: JobId) -> bool {
         self.table.slot(job).is_some()
     }
@@ -78,7 +77,7 @@ impl Queues {
         let Some(slot) = self.table.slot(job) else { return };
         if let Some(text) = self.part(slot, Part::Story) {
             self.usage.remove(text);
-            self.pasts[self.table[slot].past as usize].story = Default::default();
+            self.pasts[self.table[slot].past as usize].story = Text::default();
         }
     }
 

@@ -1,8 +1,8 @@
 //! The table of jobs: entries in chunks that never move, and the way from a job id to its entry.
 //!
 //! Ids are dense, so the way is a paged array and not a hash map. Chunks and pages that hold nothing are
-//! given back, so that memory shrinks after a drain. Nothing is allocated per job, and one empty chunk and page are kept, so
-//! that nothing is where as many jobs come as go.
+//! given back, so that memory shrinks after a drain. Nothing is allocated per job, and one empty chunk and page are
+//! kept, so that nothing is where as many jobs come as go.
 
 use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};

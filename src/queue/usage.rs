@@ -25,7 +25,6 @@ pub struct Usage {
 }
 
 /// Bytes that a text keeps alive in the log: those of the record that would move it. None if it is empty.
-#[must_use]
 pub fn live_bytes(text_bytes: u32) -> u64 {
     if text_bytes == 0 { 0 } else { (MOVE_HEAD_BYTES + u64::from(text_bytes)).next_multiple_of(8) }
 }

@@ -64,25 +64,21 @@ pub struct LeaseView<'a> {
 
 impl Queues {
     /// The id that the next job gets.
-    #[must_use]
     pub fn next_job(&self) -> JobId {
         self.next_job
     }
 
     /// The queue of this name, if it is there.
-    #[must_use]
     pub fn queue(&self, name: &str) -> Option<QueueId> {
         self.registry.find(name)
     }
 
-    /// Whether a job may be submitted to a queue of this name: it has or had jobs.
-    #[must_use]
+    /// Whether the queue of this name has its place: it has or had jobs. A name that polls alone use has none.
     pub fn is_durable(&self, name: &str) -> bool {
         self.registry.is_durable(name)
     }
 
     /// How many queues there are that have or had jobs.
-    #[must_use]
     pub fn durable_queues(&self) -> usize {
         self.registry.durable()
     }
@@ -92,26 +88,22 @@ impl Queues {
         self.registry.idle(before)
     }
 
-    #[must_use]
     pub fn queue_name(&self, queue: QueueId) -> &str {
         &self.registry.queue(queue).name
     }
 
     /// The job that would leave this queue next.
-    #[must_use]
     pub fn front(&self, queue: QueueId) -> Option<JobView<'_>> {
         let slot = self.registry.queue(queue).lines.front()?;
         Some(self.view(&self.table[slot]))
     }
 
     /// Whether any job waits in this queue.
-    #[must_use]
     pub fn has_pending(&self, queue: QueueId) -> bool {
         self.registry.queue(queue).lines.front().is_some()
     }
 
     /// Everything that is known of this job.
-    #[must_use]
     pub fn facts(&self, job: JobId) -> Option<JobFacts<'_>> {
         let entry = &self.table[self.table.slot(job)?];
         Some(JobFacts {
@@ -125,7 +117,6 @@ impl Queues {
     }
 
     /// How the last attempt of this job ended that counts.
-    #[must_use]
     pub fn past(&self, job: JobId) -> Option<PastView> {
         let entry = &self.table[self.table.slot(job)?];
         if entry.past == NIL {
@@ -136,8 +127,12 @@ impl Queues {
         Some(PastView { ended_at: past.ended_at, ending: past.ending, story_at, story_bytes })
     }
 
+    /// Whether this is the live lease of this job.
+    pub fn is_live(&self, job: JobId, lease: LeaseId) -> bool {
+        self.lease_index(job, lease).is_some()
+    }
+
     /// The live lease of this job.
-    #[must_use]
     pub fn live_lease(&self, job: JobId) -> Option<LeaseView<'_>> {
         let entry = &self.table[self.table.slot(job)?];
         let lease = self.leases.lease(entry.lease()?);
@@ -154,31 +149,26 @@ impl Queues {
     }
 
     /// The remembered job of this key.
-    #[must_use]
     pub fn job_of_key(&self, key: &str) -> Option<JobId> {
         self.keys.job(key)
     }
 
     /// The jobs of every queue, in the order of names.
-    #[must_use]
     pub fn counters(&self) -> Vec<(&str, Counters)> {
         self.registry.counters()
     }
 
     /// All jobs by where they stand.
-    #[must_use]
     pub fn totals(&self) -> Counters {
         self.registry.totals()
     }
 
     /// What lives in the segment of this epoch.
-    #[must_use]
     pub fn live_in(&self, epoch: u32) -> SegmentUse {
         self.usage.of(epoch)
     }
 
     /// Bytes that live in all segments.
-    #[must_use]
     pub fn live_bytes(&self) -> u64 {
         self.usage.total()
     }
@@ -189,7 +179,6 @@ impl Queues {
     }
 
     /// How many jobs wait, delayed or not, and how many are in flight.
-    #[must_use]
     pub fn unfinished(&self) -> (usize, usize) {
         let in_flight = self.leases.len();
         (self.table.len() - in_flight - self.dead, in_flight)

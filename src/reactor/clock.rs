@@ -13,7 +13,6 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that is not behind `floor`, the moment of the log's newest record.
-    #[must_use]
     pub fn start(floor: Timestamp) -> Clock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
@@ -27,8 +26,6 @@ impl Clock {
         Clock { base: wall.max(floor), started: Instant::now() }
     }
 
-    /// Now.
-    #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp(self.base.0 + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(0))
     }

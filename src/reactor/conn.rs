@@ -1,5 +1,5 @@
 //! One connection: bytes in, cut into frames; bytes out, as the socket takes them. mio tells of a change once, so
-//! what could not be finished is remembered here.
+//! what was not finished is remembered here.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -24,7 +24,6 @@ const LONG_BYTES: usize = 16 << 10;
 /// How much of a frame is read first where a long one is expected: enough for its head, and little enough to be moved.
 const LONG_START_BYTES: usize = 512;
 
-/// A connection.
 #[derive(Debug)]
 pub struct Conn {
     stream: TcpStream,
@@ -46,7 +45,7 @@ pub struct Conn {
 
 /// What a connection is after something was done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ConnState {
     /// Nothing more can be done now.
     Idle,
     /// There is more to do, and no further event will say so.
@@ -56,10 +55,7 @@ pub enum Outcome {
 }
 
 impl Conn {
-    /// Takes a connection over and registers it, once for ever.
-    ///
-    /// # Errors
-    /// What the system says.
+    /// Registers it, once for ever.
     pub fn new(mut stream: TcpStream, session: SessionId, registry: &Registry) -> io::Result<Conn> {
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
@@ -79,7 +75,6 @@ impl Conn {
         })
     }
 
-    /// Whose connection this is.
     pub fn session(&self) -> SessionId {
         self.session
     }
@@ -90,9 +85,6 @@ impl Conn {
     }
 
     /// Notes what an event said; says whether the connection is gone.
-    ///
-    /// # Errors
-    /// The master's, which are the last.
     pub fn note(&mut self, event: &Event, master: &mut Master, now: Timestamp) -> Result<bool, WalError> {
         self.is_readable |= event.is_readable() || event.is_read_closed();
         self.is_writable |= event.is_writable();
@@ -116,15 +108,7 @@ impl Conn {
     }
 
     /// Reads up to the turn's budget and hands every whole frame to the master.
-    ///
-    /// # Errors
-    /// The master's, which are the last.
-    pub fn read(
-        &mut self,
-        master: &mut Master,
-        scratch: &mut [u8],
-        now: Timestamp,
-    ) -> Result<Outcome, WalError> {
+    pub fn read(&mut self, master: &mut Master, scratch: &mut [u8], now: Timestamp) -> Result<ConnState, WalError> {
         if self.is_lingering {
             return Ok(self.drop_input(scratch));
         }
@@ -132,19 +116,19 @@ impl Conn {
         loop {
             let Some(body_bytes_max) = self.take_waiting(master, now)? else {
                 self.end_waiting(master, now)?;
-                return Ok(Outcome::Idle);
+                return Ok(ConnState::Idle);
             };
             if budget == 0 {
-                return Ok(Outcome::More);
+                return Ok(ConnState::More);
             }
             if !self.is_readable || self.input_ended {
-                return Ok(Outcome::Idle);
+                return Ok(ConnState::Idle);
             }
             match self.read_once(master, scratch, budget, body_bytes_max, now) {
                 Ok(Ok(0)) => {
                     self.input_ended = true;
                     master.take(self.session, Input::Ended, now)?;
-                    return Ok(Outcome::Idle);
+                    return Ok(ConnState::Idle);
                 }
                 Ok(Ok(came)) => budget = budget.saturating_sub(came),
                 Ok(Err(fatal)) => return Err(fatal),
@@ -152,7 +136,7 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::debug!("session {}: reading: {error}", self.session);
-                    return Ok(Outcome::Gone);
+                    return Ok(ConnState::Gone);
                 }
             }
         }
@@ -191,9 +175,9 @@ impl Conn {
         Ok(taken.map(|()| came))
     }
 
-    /// A read that found less than it had room for emptied the socket: what comes later has an event of its own. So
-    /// a request costs one read, not a second one that finds nothing. The other side's end, if its event was seen
-    /// already, has none any more.
+    /// A read that came back short emptied the socket, and what comes later has an event of its own. So a request
+    /// costs one read, without a second that finds nothing. Only the other side's end, once its event was seen, has
+    /// no further event.
     fn note_came(&mut self, came: usize, room: usize) {
         if came < room && !self.is_read_closed {
             self.is_readable = false;
@@ -212,9 +196,7 @@ impl Conn {
                     fresh = &fresh[frame_bytes..];
                 }
                 Ok(None) => break,
-                Err(bad) => {
-                    return self.refuse(master, &bad, now);
-                }
+                Err(bad) => return self.refuse(master, &bad, now),
             }
         }
         if !fresh.is_empty() {
@@ -249,25 +231,25 @@ impl Conn {
     }
 
     /// Reads and drops, so that the last words are not lost to a reset by unread data.
-    fn drop_input(&mut self, scratch: &mut [u8]) -> Outcome {
+    fn drop_input(&mut self, scratch: &mut [u8]) -> ConnState {
         let mut budget = READ_BYTES_PER_TURN;
         while self.is_readable && !self.input_ended {
             if budget == 0 {
-                return Outcome::More;
+                return ConnState::More;
             }
             match self.stream.read(scratch) {
                 Ok(0) => self.input_ended = true,
                 Ok(came) => budget = budget.saturating_sub(came),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Outcome::Gone,
+                Err(_) => return ConnState::Gone,
             }
         }
-        if self.input_ended { Outcome::Gone } else { Outcome::Idle }
+        if self.input_ended { ConnState::Gone } else { ConnState::Idle }
     }
 
     /// Writes what may leave, as far as the socket takes it.
-    pub fn write(&mut self, outbox: &mut Outbox) -> Outcome {
+    pub fn write(&mut self, outbox: &mut Outbox) -> ConnState {
         while self.is_writable && outbox.ready_bytes() > 0 {
             let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
             let count = outbox.fill(&mut pieces);
@@ -281,21 +263,21 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::debug!("session {}: writing: {error}", self.session);
-                    return Outcome::Gone;
+                    return ConnState::Gone;
                 }
             }
         }
-        Outcome::Idle
+        ConnState::Idle
     }
 
     /// Everything was said: closes the sending side. The connection is gone when the other side has closed, too.
-    pub fn finish(&mut self) -> Outcome {
+    pub fn finish(&mut self) -> ConnState {
         if self.input_ended || self.stream.shutdown(Shutdown::Write).is_err() {
-            return Outcome::Gone;
+            return ConnState::Gone;
         }
         self.is_lingering = true;
         self.input = FrameBuffer::default();
-        Outcome::More
+        ConnState::More
     }
 
     /// Ends the registration; the socket closes with the value.

@@ -1,5 +1,5 @@
-//! While the log is read: whoever connects is told how far that is, and to come back. At first they are left to wait: most
-//! logs are read before anyone would have come back.
+//! While the log is read, whoever connects is told how far that is, and to come back. In the first moments they are
+//! left to wait: most logs are read sooner than anyone would come back.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -19,20 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long those who connect are left to wait.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How often a line about it is logged.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a connection that was told is kept, so that its unread request does not turn the answer into a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Most connections that are kept.
 const LINGERING_MAX: usize = 256;
 
 impl Listener {
     /// Answers connections with `Starting` while `is_reading`, and logs how far `progress` is.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn greet_while(&mut self, progress: &Progress, is_reading: impl Fn() -> bool) -> io::Result<()> {
         let mut poll = Poll::new()?;
         self.register(poll.registry(), Token(0))?;
@@ -50,8 +45,7 @@ impl Listener {
             if self.is_ready && now >= begun_at + PATIENCE {
                 self.accept_some(|stream| lingering.push_back((now + LINGER, tell(stream, progress))));
             }
-            while lingering.len() > LINGERING_MAX || lingering.front().is_some_and(|(until, _)| *until <= now)
-            {
+            while lingering.len() > LINGERING_MAX || lingering.front().is_some_and(|(until, _)| *until <= now) {
                 lingering.pop_front();
             }
             if now >= tell_at {

@@ -10,58 +10,30 @@ use mio::{Interest, Registry, Token};
 /// Accepts taken in one turn, so that a storm of connections does not starve the others.
 const ACCEPTS_PER_TURN: usize = 128;
 
-/// The listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    /// Given up for a moment when there are no more descriptors, to accept and close the connection that
-    /// would otherwise stay in line and wake the loop for ever.
+    /// Given up for a moment when there are no more descriptors: so the connection that would stay in line, and wake
+    /// the loop for ever, is accepted and closed.
     reserve: Option<File>,
     /// Whether there may be more to accept without a further event.
     pub is_ready: bool,
 }
 
-/// What accepting came to.
-#[derive(Debug)]
-pub enum Accepted {
-    /// A connection.
-    Connection(TcpStream),
-    /// One that had to be closed at once.
-    Shed,
-    /// Nothing more for now.
-    Nothing,
-}
-
 impl Listener {
-    /// Listens.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = TcpListener::bind(address)?;
         Ok(Listener { socket, reserve: File::open("/dev/null").ok(), is_ready: true })
     }
 
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Registers for events.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.socket, token, Interest::READABLE)
     }
 
-    /// Ends the registration.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.socket)
     }
@@ -69,36 +41,22 @@ impl Listener {
     /// Accepts what waits, up to a bound, and hands each to `take`.
     pub fn accept_some(&mut self, mut take: impl FnMut(TcpStream)) {
         for _ in 0..ACCEPTS_PER_TURN {
-            match self.accept() {
-                Accepted::Connection(stream) => take(stream),
-                Accepted::Shed => {}
-                Accepted::Nothing => {
-                    self.is_ready = false;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self) -> Accepted {
-        loop {
             match self.socket.accept() {
-                Ok((stream, _)) => return Accepted::Connection(stream),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Nothing,
-                Err(error) if is_out_of_descriptors(&error) => {
-                    return if self.shed() { Accepted::Shed } else { Accepted::Nothing };
-                }
+                Ok((stream, _)) => take(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_ready = false,
+                Err(error) if is_out_of_descriptors(&error) => self.is_ready = self.shed(),
                 // The connection broke before it was taken, or the call was interrupted: the next one.
                 Err(error) => log::debug!("accepting a connection: {error}"),
+            }
+            if !self.is_ready {
+                return;
             }
         }
     }
 
     /// Closes one connection that waits, by means of the reserve; says whether there was one.
     fn shed(&mut self) -> bool {
-        log::warn!(
-            "no file descriptor left for another connection; it was closed. Raise the limit (ulimit -n)"
-        );
+        log::warn!("no file descriptor left for another connection; it was closed. Raise the limit (ulimit -n)");
         drop(self.reserve.take());
         let shed = self.socket.accept().is_ok();
         self.reserve = File::open("/dev/null").ok();

@@ -11,7 +11,6 @@ use crate::master::{Input, Intake, Master, WalError};
 use crate::protocol::frame::next_in;
 use crate::time::Timestamp;
 
-/// All local sources.
 #[derive(Debug, Default)]
 pub struct Locals {
     sessions: HashMap<u64, SessionId>,

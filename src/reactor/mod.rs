@@ -1,23 +1,28 @@
 //! The loop: sockets, signals, the clock and the sync thread around a [`Master`]. One thread, nothing else in here.
 //!
-//! Promises: no connection is read beyond its share of a turn; one that does not read its replies is not read from; every connection that can be served is, whatever the others do. After a failed write or sync nothing
-//! more is sent and the loop ends with the error.
+//! Promises:
+//! - No connection is read beyond its share of a turn, and none that leaves its replies unread is read at all.
+//! - Whatever some connections do, the others are served.
+//! - After a failed write or sync nothing more is sent, and the loop ends with the error.
 //!
-//! A sync is asked for when nothing more is ready to be read (one more wait with no time-out says so), or when the
-//! group has grown to its bound; meanwhile the loop goes on.
+//! A sync begins when nothing more is ready to be read, or when the group of records is full. One more wait without a
+//! time-out tells which it is. While the disk syncs, the loop goes on.
 
 mod clock;
 mod conn;
+mod descriptors;
+mod error;
+mod finish;
 mod greeter;
 mod listener;
 mod locals;
+mod stopping;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -28,14 +33,18 @@ use signal_hook_mio::v1_0::Signals;
 use crate::ids::SessionId;
 use crate::limits::{CONNECTIONS_MAX, HELLO_MS_MAX, READ_BYTES_PER_TURN};
 use crate::master::local::{LocalDoor, LocalMessage};
-use crate::master::{Input, LastSync, Master, Opened, SyncThread, Urgency, WalError};
+use crate::master::{Input, Master, Opened, SyncThread, Urgency, WalError};
 use crate::protocol::{ErrorCode, Refusal, Reply};
 use crate::time::{Millis, Timestamp};
 
 use clock::Clock;
-use conn::{Conn, Outcome};
+use conn::{Conn, ConnState};
+pub use descriptors::raise_descriptor_limit;
+pub use error::ReactorError;
+use error::system;
 pub use listener::Listener;
 use locals::Locals;
+use stopping::Stopping;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -44,57 +53,6 @@ const SIGNALS: Token = Token(2);
 /// How long the last words to a connection may take to be read.
 const LINGER: Millis = Millis(1000);
 
-/// How long local sources have after the second signal to give back what they ran.
-const HURRIED_STOP: Millis = Millis(5000);
-
-/// How long replies may take to leave when the daemon stops.
-const LAST_WRITES: Duration = Duration::from_secs(1);
-
-/// Why the loop ended other than by a signal.
-#[derive(Debug)]
-pub enum ReactorError {
-    /// The log failed; nothing was answered since.
-    Log(WalError),
-    /// The system failed.
-    System {
-        /// What was being done.
-        doing: &'static str,
-        /// What it said.
-        source: io::Error,
-    },
-}
-
-impl fmt::Display for ReactorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReactorError::Log(error) => {
-                write!(f, "{error}. Nothing was acknowledged since; mend the disk and start again")
-            }
-            ReactorError::System { doing, source } => write!(f, "{doing} failed: {source}"),
-        }
-    }
-}
-
-impl std::error::Error for ReactorError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ReactorError::Log(error) => Some(error),
-            ReactorError::System { source, .. } => Some(source),
-        }
-    }
-}
-
-impl From<WalError> for ReactorError {
-    fn from(error: WalError) -> Self {
-        ReactorError::Log(error)
-    }
-}
-
-fn system(doing: &'static str) -> impl FnOnce(io::Error) -> ReactorError {
-    move |source| ReactorError::System { doing, source }
-}
-
-/// The loop.
 pub struct Reactor {
     poll: Poll,
     signals: Signals,
@@ -116,25 +74,11 @@ pub struct Reactor {
     locals: Locals,
     messages: Receiver<LocalMessage>,
     scratch: Vec<u8>,
-    stop: Stop,
-    /// When the loop ends although local sources are not done, once that was asked for.
-    stop_at: Option<Timestamp>,
-}
-
-/// How far the way to a stop is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    No,
-    /// Waits for the local sources to finish.
-    Wanted,
-    Now,
+    stopping: Stopping,
 }
 
 impl Reactor {
-    /// A loop that has not begun, and the door for sources in the same process.
-    ///
-    /// # Errors
-    /// What the system says.
+    /// A loop, and the door for sources in the same process.
     pub fn new(mut listener: Listener, opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
         let poll = Poll::new().map_err(system("making the event queue"))?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system("making the waker"))?);
@@ -143,12 +87,9 @@ impl Reactor {
             .register(&mut signals, SIGNALS, Interest::READABLE)
             .map_err(system("registering for signals"))?;
         listener.register(poll.registry(), LISTENER).map_err(system("registering the listener"))?;
-        let wake = {
-            let waker = Arc::clone(&waker);
-            move || {
-                if let Err(error) = waker.wake() {
-                    log::error!("waking the loop: {error}");
-                }
+        let wake = move || {
+            if let Err(error) = waker.wake() {
+                log::error!("waking the loop: {error}");
             }
         };
         let (door, messages) = LocalDoor::new(wake.clone());
@@ -164,7 +105,7 @@ impl Reactor {
             sync,
             clock,
             conns: Vec::new(),
-            descriptors_max: descriptors_max(),
+            descriptors_max: raise_descriptor_limit(),
             conns_open: 0,
             to_read: VecDeque::new(),
             greeting: VecDeque::new(),
@@ -172,32 +113,27 @@ impl Reactor {
             locals: Locals::default(),
             messages,
             scratch: vec![0; READ_BYTES_PER_TURN],
-            stop: Stop::No,
-            stop_at: None,
+            stopping: Stopping::No,
         };
         Ok((reactor, door))
     }
 
-    /// Serves until a signal says stop. `on_stop` is called at each signal, to stop local sources, the more urgently the
-    /// more there were; the loop goes on until they are gone, 5 s after the second signal, or at the third.
-    ///
-    /// # Errors
-    /// When the log or the system fails.
+    /// Serves until a signal says stop. `on_stop` is called at each signal, to stop local sources, each time more
+    /// urgently. The loop ends when they are gone, 5 s after the second signal, or at the third.
     pub fn run(mut self, on_stop: impl FnMut()) -> Result<(), ReactorError> {
         let outcome = self.serve(on_stop);
         if outcome.is_err() {
-            // Helper threads may hang on a disk that is failing: nothing may wait for them. All else goes as always, so
-            // that local sources are told.
+            // Helper threads may hang on a failing disk, so nobody waits for them. The rest is dropped as always,
+            // which tells local sources.
             let Reactor { master, sync, .. } = self;
             std::mem::forget((master, sync));
-            return outcome;
         }
-        Ok(())
+        outcome
     }
 
     fn serve(&mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
         let mut events = Events::with_capacity(1024);
-        while self.stop != Stop::Now {
+        loop {
             let timeout = self.timeout();
             self.wait(&mut events, timeout)?;
             let now = self.clock.now();
@@ -213,12 +149,10 @@ impl Reactor {
             self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
             self.drop_late(now)?;
             self.write_ready(now)?;
-            let is_over = self.stop_at.is_some_and(|at| at <= now);
-            if self.stop != Stop::No && (self.locals.are_closed() || is_over) {
-                self.stop = Stop::Now;
+            if self.stopping.is_over(self.locals.are_closed(), now) {
+                return self.finish();
             }
         }
-        self.finish()
     }
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> Result<(), ReactorError> {
@@ -231,16 +165,14 @@ impl Reactor {
         }
     }
 
-    /// How long the loop may sleep.
     fn timeout(&self) -> Option<Duration> {
-        let more =
-            !self.to_read.is_empty() || self.listener.as_ref().is_some_and(|listener| listener.is_ready);
+        let more = !self.to_read.is_empty() || self.listener.as_ref().is_some_and(|listener| listener.is_ready);
         if more || self.master.wants_sync() {
             return Some(Duration::ZERO);
         }
         let linger = self.lingering.front().map(|(until, _)| *until);
         let greet = self.greeting.front().map(|(until, _)| *until);
-        let own = linger.into_iter().chain(greet).chain(self.stop_at);
+        let own = linger.into_iter().chain(greet).chain(self.stopping.deadline());
         let deadline = own.chain(self.master.next_deadline()).min()?;
         Some(deadline.since(self.clock.now()).into())
     }
@@ -277,14 +209,7 @@ impl Reactor {
         for signal in self.signals.pending() {
             log::info!("stopping (signal {signal})");
             self.listener = None;
-            self.stop = match (self.stop, self.stop_at) {
-                (Stop::No, _) => Stop::Wanted,
-                (Stop::Wanted, None) => {
-                    self.stop_at = Some(self.clock.now().plus(HURRIED_STOP));
-                    Stop::Wanted
-                }
-                (Stop::Wanted, Some(_)) | (Stop::Now, _) => Stop::Now,
-            };
+            self.stopping = self.stopping.hastened(self.clock.now());
             on_stop();
         }
     }
@@ -336,9 +261,9 @@ impl Reactor {
             let Some(conn) = conn_of(&mut self.conns, id) else { continue };
             conn.is_listed = false;
             match conn.read(&mut self.master, &mut self.scratch, now)? {
-                Outcome::Idle => {}
-                Outcome::More => list(&mut self.to_read, conn),
-                Outcome::Gone => self.drop_connection(id, now)?,
+                ConnState::Idle => {}
+                ConnState::More => list(&mut self.to_read, conn),
+                ConnState::Gone => self.drop_connection(id, now)?,
             }
             if self.master.is_group_full() {
                 self.sync(now, Urgency::Full)?;
@@ -372,16 +297,16 @@ impl Reactor {
         let Some(conn) = conn_of(&mut self.conns, id) else { return Ok(()) };
         let Some(outbox) = self.master.outbox(id) else { return Ok(()) };
         let mut outcome = conn.write(outbox);
-        if outcome != Outcome::Gone && self.master.is_done(id) && !conn.is_lingering {
+        if outcome != ConnState::Gone && self.master.is_done(id) && !conn.is_lingering {
             outcome = conn.finish();
             self.lingering.push_back((now.plus(LINGER), id));
         }
         match outcome {
-            Outcome::Gone => self.drop_connection(id, now)?,
-            Outcome::More => list(&mut self.to_read, conn),
+            ConnState::Gone => self.drop_connection(id, now)?,
+            ConnState::More => list(&mut self.to_read, conn),
             // It may have been stalled, with frames or bytes that no event will tell of.
-            Outcome::Idle if conn.has_unread() => list(&mut self.to_read, conn),
-            Outcome::Idle => {}
+            ConnState::Idle if conn.has_unread() => list(&mut self.to_read, conn),
+            ConnState::Idle => {}
         }
         Ok(())
     }
@@ -417,42 +342,6 @@ impl Reactor {
         }
         self.master.take(id, Input::Gone, now)
     }
-
-    /// Makes the log durable, sends what that releases, and ends.
-    fn finish(&mut self) -> Result<(), ReactorError> {
-        self.master.begin_stop();
-        loop {
-            match self.master.last_sync(self.clock.now())? {
-                LastSync::Wanted(request) => self.sync.submit(request),
-                LastSync::UnderWay => {}
-                LastSync::Done => break,
-            }
-            let outcome = self.sync.wait().map_err(system("waiting for the last sync"))?;
-            self.master.synced(&outcome)?;
-        }
-        let until = Instant::now() + LAST_WRITES;
-        let mut events = Events::with_capacity(1024);
-        self.write_ready(self.clock.now())?;
-        while self.has_unsent() && Instant::now() < until {
-            self.wait(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
-            for event in &events {
-                let id = SessionId(event.token().0 as u64);
-                let Some(conn) = conn_of(&mut self.conns, id) else { continue };
-                let now = self.clock.now();
-                if conn.note(event, &mut self.master, now)? {
-                    self.drop_connection(id, now)?;
-                } else {
-                    self.write_one(id, now)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn has_unsent(&mut self) -> bool {
-        let ids: Vec<SessionId> = self.conns.iter().flatten().map(Conn::session).collect();
-        ids.into_iter().any(|id| self.master.outbox(id).is_some_and(|outbox| outbox.ready_bytes() > 0))
-    }
 }
 
 /// The connection of this session, if it is still there.
@@ -474,21 +363,4 @@ fn refuse_connection(mut stream: TcpStream, max: usize) {
     Reply::Error(Refusal::new(ErrorCode::TooManyConnections, text)).encode(0, &mut frame);
     // A fresh socket takes this much at once; if not, the closing tells it too.
     let _ = io::Write::write(&mut stream, &frame);
-}
-
-/// Raises the limit of open files as far as it may be: a log has a descriptor for each segment, from the moment when it
-/// is read.
-pub fn raise_descriptor_limit() {
-    descriptors_max();
-}
-
-/// As many descriptors as the limit of open files leaves for connections and log segments, after the daemon's own.
-/// The limit is raised as far as it may be: a log has a descriptor for each segment.
-fn descriptors_max() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const OWN_DESCRIPTORS: u64 = 64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
-    let limit = if raised { maximum } else { current }.unwrap_or(u64::MAX);
-    usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
 }

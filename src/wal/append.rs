@@ -37,7 +37,6 @@ pub struct Wal {
     pub(super) last_epoch: u32,
     /// All segments, oldest first; the last one is written.
     pub(super) segments: Vec<HeldSegment>,
-    /// Writes the newest one.
     pub(super) newest: RecordWriter,
     pub(super) next_lsn: Lsn,
     pub(super) durable: Lsn,
@@ -70,7 +69,6 @@ pub struct HeldSegment {
     pub(super) dead_at: Option<Lsn>,
 }
 
-/// Figures of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WalStats {
     pub records: u64,
@@ -81,7 +79,6 @@ pub struct WalStats {
     pub bytes: u64,
 }
 
-/// What goes into one record.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRecord<'a> {
     pub at: Timestamp,
@@ -94,11 +91,9 @@ pub struct NewRecord<'a> {
     pub more: bool,
 }
 
-/// Where a record was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     pub lsn: Lsn,
-    /// Where its body's second part lies.
     pub tail_at: Location,
 }
 
@@ -126,9 +121,7 @@ impl Wal {
     }
 
     /// Makes sure that a group of `bytes` (the sum of its records' [`record_bytes`]) lies in one segment.
-    ///
-    /// # Errors
-    /// `Full`, or `Io`; the log takes no more records then.
+    /// After an error the log takes no more records.
     pub fn begin_group(&mut self, bytes: usize) -> Result<(), WalError> {
         let fits_a_segment = bytes + SEGMENT_HEADER_BYTES <= self.config.segment_bytes as usize;
         assert!(fits_a_segment, "a group of {bytes} bytes fits into a segment");
@@ -139,9 +132,6 @@ impl Wal {
     }
 
     /// Appends a record of the group that was begun.
-    ///
-    /// # Errors
-    /// `Io`; the log takes no more records then.
     pub fn append(&mut self, record: &NewRecord<'_>) -> Result<Appended, WalError> {
         let lsn = self.next_lsn;
         let tail_at = self.write_record(lsn, record)?;
@@ -158,9 +148,6 @@ impl Wal {
 
     /// Writes a mark. Once it is durable itself, it vouches for the newest record. Where there is no room for one,
     /// none is written: the header of the next segment will vouch.
-    ///
-    /// # Errors
-    /// `Io`; the log takes no more records then.
     pub fn append_mark(&mut self, at: Timestamp) -> Result<(), WalError> {
         if record_bytes(0) <= self.newest.free_bytes() {
             let mark = NewRecord { at, kind: KIND_MARK, head: &[], tail: &[], more: false };
@@ -183,24 +170,12 @@ impl Wal {
     }
 
     /// Lends bytes of the log.
-    ///
-    /// # Errors
-    /// `Io` when the device cannot.
-    ///
-    /// # Panics
-    /// When no segment has this epoch: a location comes from this log.
     pub fn payload(&self, at: Location, bytes: u32) -> Result<Payload, WalError> {
         let held = self.held(at.epoch).expect("a payload lies in a segment of this log");
         Arc::clone(&held.shared).payload(at.offset, bytes).map_err(WalError::io("reading a payload"))
     }
 
     /// Reads bytes of the log from the device, and not through a map: a bad sector is an error so.
-    ///
-    /// # Errors
-    /// `Io` when the device cannot.
-    ///
-    /// # Panics
-    /// When no segment has this epoch: a location comes from this log.
     pub fn read(&self, at: Location, bytes: u32, into: &mut Vec<u8>) -> Result<(), WalError> {
         let held = self.held(at.epoch).expect("a text lies in a segment of this log");
         into.resize(bytes as usize, 0);
@@ -235,9 +210,6 @@ impl Wal {
     }
 
     /// Makes durable what is not yet, and waits for it.
-    ///
-    /// # Errors
-    /// As [`Wal::synced`].
     pub fn sync_now(&mut self) -> Result<(), WalError> {
         self.sync_request().map(SyncRequest::run).map_or(Ok(()), |outcome| self.synced(&outcome))
     }
@@ -254,10 +226,9 @@ impl Wal {
             return Ok(());
         }
         if let Err(error) = &outcome.result {
-            let source = error.raw_os_error().map_or_else(
-                || io::Error::new(error.kind(), error.to_string()),
-                io::Error::from_raw_os_error,
-            );
+            let source = error
+                .raw_os_error()
+                .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error);
             return Err(WalError::Io { doing: String::from("making the log durable"), source });
         }
         self.durable = self.durable.max(outcome.lsn);
@@ -269,7 +240,6 @@ impl Wal {
         self.spare_retry_at > Timestamp(0)
     }
 
-    /// Bytes of all segments.
     pub(super) fn segment_bytes_held(&self) -> u64 {
         self.segments.iter().map(|held| u64::from(held.shared.bytes())).sum()
     }
@@ -279,7 +249,6 @@ impl Wal {
         Some(&self.segments[index])
     }
 
-    /// Goes on in a fresh segment.
     pub(super) fn roll(&mut self) -> Result<(), WalError> {
         let spare = self.spares.take().map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => WalError::Full,

@@ -19,7 +19,6 @@ use super::error::WalError;
 use super::names::LOCK;
 use crate::limits::{BESIDE_BYTES_PER_SYNC, SEGMENT_PAGE_BYTES};
 
-/// Reads `auto`, `map` or `pwrite`.
 impl FromStr for SegmentIo {
     type Err = String;
 
@@ -58,21 +57,13 @@ pub struct DirLock {
 
 impl DirLock {
     /// Makes the directory if it is not there, and locks it, before anything in it is read.
-    ///
-    /// # Errors
-    /// `Locked` if another process has it, `Io` if it cannot be made or opened.
     pub fn take(dir: &Path) -> Result<DirLock, WalError> {
         let shown = dir.display();
         fs::create_dir_all(dir).map_err(WalError::io(format!("making the data directory {shown}")))?;
         let path = dir.join(LOCK);
         let doing = || WalError::io(format!("opening the lock file {}", path.display()));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(doing())?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(doing())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -101,10 +92,6 @@ pub struct DirDevice {
 }
 
 impl DirDevice {
-    /// Opens one that is there.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn open(path: &Path, segment_io: SegmentIo) -> io::Result<DirDevice> {
         let dir = File::open(path)?;
         if !dir.metadata()?.is_dir() {
@@ -157,10 +144,10 @@ impl LogDevice for DirDevice {
         Ok(fs::metadata(self.path_of(name))?.len())
     }
 
-    fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()> {
-        content.clear();
-        self.open_to_read(name)?.read_to_end(content)?;
-        Ok(())
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.open_to_read(name)?.read_to_end(&mut content)?;
+        Ok(content)
     }
 
     fn read_piece(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
@@ -178,9 +165,7 @@ impl LogDevice for DirDevice {
             return Ok(view);
         }
         // What cannot be mapped is read, which says why not.
-        let mut content = Vec::new();
-        self.read(name, &mut content)?;
-        Ok(Payload::Owned(content.into()))
+        Ok(Payload::Owned(self.read(name)?.into()))
     }
 
     fn distrust(&self, name: &str, from: u32) -> io::Result<()> {
@@ -194,7 +179,7 @@ impl LogDevice for DirDevice {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
-        Ok(Box::new(PlainFile(File::create(self.path_of(name))?)))
+        Ok(Box::new(File::create(self.path_of(name))?))
     }
 
     fn open(&self, name: &str, published: u32) -> io::Result<Box<dyn SegmentWriter>> {
@@ -242,16 +227,13 @@ impl LogDevice for DirDevice {
     }
 }
 
-#[derive(Debug)]
-struct PlainFile(File);
-
-impl NewFile for PlainFile {
+impl NewFile for File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.write_all(bytes)
     }
 
     fn allocate(&mut self, bytes: u32) -> io::Result<bool> {
-        match retry_on_intr(|| fallocate(&self.0, FallocateFlags::empty(), 0, u64::from(bytes))) {
+        match retry_on_intr(|| fallocate(&*self, FallocateFlags::empty(), 0, u64::from(bytes))) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
             Err(error) => Err(error.into()),
@@ -259,7 +241,7 @@ impl NewFile for PlainFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_all()
+        self.sync_all()
     }
 }
 
@@ -269,12 +251,6 @@ mod tests {
 
     fn device(dir: &Path, segment_io: SegmentIo) -> DirDevice {
         DirDevice::open(dir, segment_io).unwrap()
-    }
-
-    fn content(device: &DirDevice, name: &str) -> Vec<u8> {
-        let mut content = Vec::new();
-        device.read(name, &mut content).unwrap();
-        content
     }
 
     #[test]
@@ -302,7 +278,7 @@ mod tests {
             writer.shared().sync().unwrap();
             device.sync_names().unwrap();
             assert_eq!((device.names().unwrap(), device.bytes("b").unwrap()), (vec!["b".to_owned()], 16_384));
-            assert_eq!(&content(&device, "b")[..4], b"abc\0");
+            assert_eq!(&device.read("b").unwrap()[..4], b"abc\0");
         }
     }
 
@@ -313,7 +289,7 @@ mod tests {
         for was in [4999, 10_000] {
             device.create("a").unwrap().append(&vec![7; was]).unwrap();
             device.zero("a", 4999, 9000).unwrap();
-            let content = content(&device, "a");
+            let content = device.read("a").unwrap();
             assert_eq!(content.len(), 9000);
             assert!(content[..4999].iter().all(|byte| *byte == 7));
             assert!(content[4999..].iter().all(|byte| *byte == 0));

@@ -9,7 +9,6 @@ use crate::ids::Lsn;
 
 #[derive(Debug)]
 pub enum WalError {
-    /// A read, write or sync failed.
     Io {
         /// What was being done, as a gerund with its object.
         doing: String,
@@ -28,7 +27,6 @@ pub enum WalError {
     },
     /// A file, or a record or block in it, whose format only a later falcond knows.
     Later {
-        /// The file, where it is known.
         file: Option<String>,
         lsn: Option<Lsn>,
         /// What is not known here, as a noun.
@@ -38,13 +36,12 @@ pub enum WalError {
     Segment {
         segment: Lsn,
         /// What is wrong with it, as a clause.
-        why: String,
+        why: &'static str,
     },
     /// A file that is named as a segment but has no header of one.
     Header { segment: Lsn, fault: HeaderFault },
     /// A segment whose header is that of a segment of another name.
     OtherName { segment: Lsn, log_id: u128, epoch: u32 },
-    /// Records that are needed are not there.
     Missing {
         from: Lsn,
         to: Lsn,
@@ -82,7 +79,6 @@ pub const ADVICE: &str = "Restore the directory from a copy, or see what `falcon
                           nothing in it was changed";
 
 impl WalError {
-    /// An I/O error with what was being done.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> WalError {
         move |source| WalError::Io { doing: doing.into(), source }
     }
@@ -92,13 +88,17 @@ impl WalError {
         WalError::Later { file: Some(file), lsn: None, what: what.to_string() }
     }
 
-    /// What is wrong with a segment's header.
     pub(super) fn header(segment: Lsn, fault: HeaderFault) -> WalError {
         if fault.is_later() {
             WalError::later(names::segment(segment), fault)
         } else {
             WalError::Header { segment, fault }
         }
+    }
+
+    /// A record with flags that are not known here.
+    pub(super) fn flags(lsn: Lsn, flags: u32) -> WalError {
+        WalError::Later { file: None, lsn: Some(lsn), what: format!("the flags {flags:#x}") }
     }
 
     /// Puts the file into an error of who reads records and blocks, and does not know where they stand.
@@ -114,7 +114,6 @@ impl WalError {
         matches!(self, WalError::Later { .. })
     }
 
-    /// Whether there was no space on the disk.
     pub fn is_lack_of_space(&self) -> bool {
         match self {
             WalError::Full => true,
@@ -148,7 +147,8 @@ impl fmt::Display for WalError {
             WalError::Missing { from, to, before } => fmt_missing(f, *from, *to, *before),
             WalError::Gone { epoch, texts } => write!(
                 f,
-                "no .wal file here has epoch {epoch}, and with it {texts} payloads and stories of jobs are missing. {ADVICE}"
+                "no .wal file here has epoch {epoch}, and with it {texts} payloads and stories of jobs are missing. \
+                 {ADVICE}"
             ),
             WalError::Snapshot { name, offset, why } => {
                 write!(f, "snapshot {name} is damaged at byte {offset}: {why}")
@@ -159,9 +159,7 @@ impl fmt::Display for WalError {
                 "the data directory {} is in use by another falcond{holder}; stop that one or name another directory",
                 dir.display()
             ),
-            WalError::Full => {
-                f.write_str("the log is full and no further segment can be made; free some disk space")
-            }
+            WalError::Full => f.write_str("the log is full and no further segment can be made; free some disk space"),
         }
     }
 }
@@ -177,12 +175,8 @@ fn fmt_later(f: &mut fmt::Formatter<'_>, file: Option<&str>, lsn: Option<Lsn>, w
 }
 
 fn fmt_missing(f: &mut fmt::Formatter<'_>, from: Lsn, to: Lsn, before: Option<Lsn>) -> fmt::Result {
-    let place = before
-        .map_or_else(|| "at the log's end".to_owned(), |first| format!("before segment {first:020}.wal"));
-    write!(
-        f,
-        "records {from} to {to} are missing {place}, and no snapshot that can be used covers them. {ADVICE}"
-    )
+    let place = before.map_or_else(|| "at the log's end".to_owned(), |first| format!("before segment {first:020}.wal"));
+    write!(f, "records {from} to {to} are missing {place}, and no snapshot that can be used covers them. {ADVICE}")
 }
 
 impl std::error::Error for WalError {
@@ -227,17 +221,14 @@ impl fmt::Display for Bad {
 /// Why a file does not begin with a segment's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderFault {
-    /// The file is shorter than a header.
     Short,
     /// Zeros, or a header that was not written to its end.
     Unfinished,
-    /// Something else.
     Foreign,
     /// Something that only a later falcond knows.
     Later {
         /// What, as a noun.
         what: &'static str,
-        /// What it says.
         found: u32,
         /// The highest that is known here.
         known: u32,

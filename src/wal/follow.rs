@@ -9,8 +9,8 @@ use super::device::LogDevice;
 use super::dir::DirDevice;
 use super::error::WalError;
 use super::names;
-use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::segment::reader::scan_from;
+use super::segment::header::SEGMENT_HEADER_BYTES;
+use super::segment::reader::{header_of, scan_from};
 use super::segment::record::{Record, Stamp, TERMINATOR_BYTES};
 use crate::ids::Lsn;
 use crate::limits::GROUP_BYTES_MAX;
@@ -48,9 +48,6 @@ impl<'d> Follower<'d> {
 
     /// Visits every whole group that is there by now, in order. Where a record says its body lies is no place in the
     /// segment here. Returns the runs of records, first and last, that are no longer there.
-    ///
-    /// # Errors
-    /// `Io`, `Header` or `Segment`; the visitor's as it is.
     pub fn proceed<E: From<WalError>>(
         &mut self,
         mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,
@@ -84,10 +81,7 @@ impl<'d> Follower<'d> {
     }
 
     /// Reads the segment up to its end as it is now.
-    fn read_on<E: From<WalError>>(
-        &mut self,
-        visit: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn read_on<E: From<WalError>>(&mut self, visit: &mut impl FnMut(&Record<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(place) = &mut self.place else { return Ok(()) };
         let name = names::segment(place.first);
         let mut bytes = PIECE_BYTES;
@@ -122,19 +116,14 @@ impl<'d> Follower<'d> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             head => head.map_err(WalError::io(format!("reading segment {name}")))?,
         };
-        let error = match SegmentHeader::decode(&head) {
-            Ok(header) if header.first_lsn == first => {
-                self.header_looks = 0;
-                return Ok(Some(header.stamp()));
-            }
-            Ok(_) => {
-                let why = "its header names another LSN than its name".to_owned();
-                WalError::Segment { segment: first, why }
-            }
-            Err(fault) if fault.is_later() => return Err(WalError::header(first, fault)),
-            Err(fault) => WalError::header(first, fault),
-        };
         self.header_looks += 1;
-        if self.header_looks > HEADER_LOOKS_MAX { Err(error) } else { Ok(None) }
+        match header_of(first, &head) {
+            Ok(header) => {
+                self.header_looks = 0;
+                Ok(Some(header.stamp()))
+            }
+            Err(error) if error.is_later() || self.header_looks > HEADER_LOOKS_MAX => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::device::{Payload, SharedFile};
 use super::error::{Bad, WalError};
 use super::names;
 use super::segment::header::SEGMENT_HEADER_BYTES;
-use super::segment::record::{RECORD_HEADER_BYTES, Record, Stamp, record_at};
+use super::segment::record::{KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use super::segment::{Covered, SegmentStats};
 use super::snapshot::file::{KEPT, SnapshotHeader};
 use super::snapshot::writer::{SnapshotWriter, remove_old};
@@ -43,14 +43,12 @@ impl Wal {
 
     /// The segments that are full, oldest first.
     pub fn full_segments(&self) -> impl Iterator<Item = SegmentStats> {
-        self.segments[..self.segments.len() - 1].iter().map(|HeldSegment { covered, shared, .. }| {
-            SegmentStats {
-                epoch: covered.epoch,
-                first: covered.first,
-                next: covered.next,
-                used_bytes: covered.end,
-                bytes: shared.bytes(),
-            }
+        self.segments[..self.segments.len() - 1].iter().map(|HeldSegment { covered, shared, .. }| SegmentStats {
+            epoch: covered.epoch,
+            first: covered.first,
+            next: covered.next,
+            used_bytes: covered.end,
+            bytes: shared.bytes(),
         })
     }
 
@@ -67,9 +65,6 @@ impl Wal {
     }
 
     /// Begins a snapshot of everything up to the newest record.
-    ///
-    /// # Errors
-    /// `Io`.
     pub fn begin_snapshot(&self, at: Timestamp) -> Result<SnapshotWriter, WalError> {
         let header = SnapshotHeader { log_id: self.log_id, lsn: self.last_lsn(), at };
         let covered: Vec<Covered> = self.covered().collect();
@@ -85,9 +80,6 @@ impl Wal {
     }
 
     /// Removes all snapshots but the newest, to make room for the next; says whether there were any.
-    ///
-    /// # Errors
-    /// `Io`.
     pub fn give_up_old_snapshots(&mut self) -> Result<bool, WalError> {
         let gone = remove_old(&*self.device, 1).map_err(WalError::io("removing an old snapshot"))?;
         let old = self.snapshots.len().saturating_sub(1);
@@ -128,8 +120,7 @@ impl Wal {
             if dead_at > durable || Arc::strong_count(&held.shared) > 1 {
                 return true;
             }
-            let name = names::segment(held.covered.first);
-            self.spares.give(name, Arc::clone(&held.shared), is_small);
+            self.spares.give(names::segment(held.covered.first), Arc::clone(&held.shared), is_small);
             given_up += 1;
             false
         });
@@ -138,9 +129,6 @@ impl Wal {
 
     /// Visits the records of a segment from the byte `from` on (0 for the first), for about `bytes`; returns where to
     /// go on, or nothing if that was the last. Every record is checked.
-    ///
-    /// # Errors
-    /// `Io`, `Damaged`, or the visitor's.
     pub fn visit_slice(
         &self,
         epoch: u32,
@@ -159,7 +147,8 @@ impl Wal {
             slice.resize(length.min(end - from) as usize, 0);
             held.shared.read_at(from, &mut slice).map_err(WalError::io("reading a segment to clean it"))?;
             (read, bad) = visit_records(&slice, stamp, &mut |record| {
-                visit(record, Location { epoch, offset: from + record.body_at })
+                let at = Location { epoch, offset: from + record.body_at };
+                if record.head.kind == KIND_MARK { Ok(()) } else { visit(record, at) }
             })?;
             if read > 0 || slice.len() as u32 == end - from {
                 break;
@@ -201,7 +190,6 @@ pub struct Backup {
     files: Vec<BackedUp>,
 }
 
-/// One file of a backup.
 #[derive(Debug)]
 pub struct BackedUp {
     pub name: String,
@@ -219,7 +207,6 @@ impl Backup {
 }
 
 impl BackedUp {
-    /// A piece of it.
     pub fn read(&self, offset: u32, length: u32) -> Result<Payload, WalError> {
         Arc::clone(&self.shared).payload(offset, length).map_err(WalError::io("reading a file for a backup"))
     }
@@ -227,9 +214,6 @@ impl BackedUp {
 
 impl Wal {
     /// The files that make up the log now: the newest snapshot and all segments.
-    ///
-    /// # Errors
-    /// `Io`.
     pub fn backup(&self) -> Result<Backup, WalError> {
         let mut files = Vec::new();
         if let Some(lsn) = self.snapshot_lsn() {

@@ -1,12 +1,17 @@
 //! The write-ahead log: records in segments, made durable in groups; snapshots of what they come to; and the keeping
 //! of both, so that the log stays small.
 //!
-//! Promises: LSNs are dense from 1; a group (the records of one request) is recovered as a whole or not at all;
-//! what a finished sync covered is recovered, or its damage is noticed (of the newest group once a mark vouches for
-//! it); a record that was not covered is recovered or is gone, and never half; nothing of an earlier use of a file is
-//! ever taken for a record; no segment is given up that a replay or a live payload needs.
-//! It does not: know what a record or a snapshot means (kinds and bodies are opaque), decide when to sync, to take a
-//! snapshot or to clean (the master does), or run the sync (the helper thread does, see [`SyncThread`]).
+//! Promises:
+//! - LSNs are dense from 1.
+//! - A group, the records of one request, is recovered as a whole or not at all.
+//! - What a finished sync covered is recovered, or its damage is noticed. For the newest group this holds once a mark
+//!   vouches for it.
+//! - A record that no sync covered is recovered whole or is gone.
+//! - Nothing of an earlier use of a file is ever taken for a record.
+//! - No segment is given up that a replay or a live payload needs.
+//!
+//! It does not know what a record or a snapshot means: kinds and bodies are opaque. It does not decide when to sync,
+//! to take a snapshot or to clean: the master does. It does not run the sync: [`SyncThread`] does.
 //!
 //! An append copies into the map of the newest segment and returns at once. [`Wal::sync_request`] says what to make
 //! durable; [`Wal::synced`] is told of the outcome. One sync is under way at a time.

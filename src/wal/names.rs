@@ -12,7 +12,6 @@
 
 use crate::ids::Lsn;
 
-/// Locked while a daemon runs.
 pub const LOCK: &str = "lock";
 const SEGMENT: &str = ".wal";
 const SNAPSHOT: &str = ".snap";
@@ -20,12 +19,10 @@ const SPARE: &str = ".spare";
 const ROOM: &str = ".room";
 const BEING_MADE: &str = ".tmp";
 
-/// The name of the segment that begins with this LSN.
 pub fn segment(first: Lsn) -> String {
     format!("{first:020}{SEGMENT}")
 }
 
-/// The name of the snapshot that ends with this LSN.
 pub fn snapshot(lsn: Lsn) -> String {
     format!("{lsn:020}{SNAPSHOT}")
 }
@@ -39,7 +36,6 @@ pub fn room(number: u64) -> String {
     format!("{number:08}{ROOM}")
 }
 
-/// The name of a file while it is being made.
 pub fn being_made(name: &str) -> String {
     format!("{name}{BEING_MADE}")
 }
@@ -116,10 +112,7 @@ mod tests {
     #[test]
     fn a_spare_is_known_by_its_number() {
         assert_eq!(spare_number(&spare(3)), Some(3));
-        assert_eq!(
-            (room_number(&room(3)), room_number(&spare(3)), spare_number(&room(3))),
-            (Some(3), None, None)
-        );
+        assert_eq!((room_number(&room(3)), room_number(&spare(3)), spare_number(&room(3))), (Some(3), None, None));
         assert_eq!(spare_number(&spare(123_456_789)), Some(123_456_789));
         for name in ["3.spare", "x.spare", "00000003.spare.tmp", "+0000003.spare"] {
             assert_eq!(spare_number(name), None, "{name}");

@@ -22,9 +22,7 @@ use crate::time::Timestamp;
 
 impl Wal {
     /// Opens a log, rebuilds the state, and makes the log ready to append. A log that is not there is begun.
-    ///
-    /// # Errors
-    /// See [`WalError`]; damage is refused and changes nothing.
+    /// Damage is refused and changes nothing.
     pub fn open(
         device: Arc<dyn LogDevice>,
         config: WalConfig,
@@ -62,8 +60,7 @@ impl Wal {
             .map_err(WalError::io("looking for spare segments"))?;
         // A spare may have been the next segment for a while, until a power cut took that name back. Nothing else
         // tells of the epoch that it had then.
-        let last_epoch =
-            spares.last_epoch(found.last_epoch).map_err(WalError::io("looking at a spare segment"))?;
+        let last_epoch = spares.last_epoch(found.last_epoch).map_err(WalError::io("looking at a spare segment"))?;
         let mut wal = Wal {
             log_id: last.header.log_id,
             last_epoch,
@@ -106,8 +103,7 @@ impl Wal {
         last_epoch: u32,
     ) -> Result<Wal, WalError> {
         let making = || WalError::io("making the first log segment");
-        let mut spares =
-            Spares::new(Arc::clone(&device), config.segment_bytes, config.beside).map_err(making())?;
+        let mut spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside).map_err(making())?;
         let epoch = spares.last_epoch(last_epoch).map_err(making())? + 1;
         let spare = spares.take().map_err(making())?;
         let durable = Lsn(first.0 - 1);
@@ -163,10 +159,7 @@ impl Wal {
 }
 
 /// Opens the segments that were found, and the newest one to be written.
-fn open_segments(
-    device: &dyn LogDevice,
-    found: &Examined,
-) -> Result<(Vec<HeldSegment>, RecordWriter), WalError> {
+fn open_segments(device: &dyn LogDevice, found: &Examined) -> Result<(Vec<HeldSegment>, RecordWriter), WalError> {
     let mut segments = Vec::new();
     let mut newest = None;
     for FoundSegment { header, end, crc, next_lsn } in &found.segments {
@@ -194,14 +187,10 @@ fn list_snapshots(device: &dyn LogDevice) -> Result<(Vec<Lsn>, u64), WalError> {
 
 /// Begins a log in an empty directory that goes on behind another. Its LSNs and epochs are above all that were ever
 /// in use there.
-///
-/// # Errors
-/// `Io`.
 pub fn begin_behind(device: Arc<dyn LogDevice>, salvage: &Salvage) -> Result<Wal, WalError> {
     let fits = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&salvage.segment_bytes)
         && (salvage.segment_bytes as usize).is_multiple_of(SEGMENT_PAGE_BYTES);
     let segment_bytes = if fits { salvage.segment_bytes } else { SEGMENT_BYTES_DEFAULT };
     let config = WalConfig { segment_bytes, log_id: salvage.log_id, beside: false };
-    let first = Lsn(salvage.last_read.0 + salvage.unread_records + 1);
-    Wal::begin(device, config, first, salvage.last_epoch)
+    Wal::begin(device, config, Lsn(salvage.last_read.0 + salvage.unread_records + 1), salvage.last_epoch)
 }

@@ -14,9 +14,7 @@ pub(super) const SPARE_RETRY: Millis = Millis(500);
 impl Wal {
     /// Whether `bytes` of new jobs may be accepted. `reserved` bytes have to be left for what happens to accepted
     /// jobs, these among them, and a fixed reserve for what cannot be foreseen.
-    ///
-    /// # Errors
-    /// `Full` when not; `now` bounds how often making a segment is tried again. `Io` when the disk fails.
+    /// `Full` if not; `now` bounds how often making a segment is tried again.
     pub fn room_for_jobs(&mut self, bytes: usize, reserved: u64, now: Timestamp) -> Result<(), WalError> {
         let kept = reserved + self.fixed_reserve();
         self.want_room(reserved);
@@ -27,10 +25,7 @@ impl Wal {
     }
 
     /// Makes as many spares as it takes to keep this many bytes, or as there is space for. To be called before the
-    /// daemon serves: then nobody has to wait for them.
-    ///
-    /// # Errors
-    /// `Io`, but for a lack of space.
+    /// daemon serves: then nobody has to wait for them. A lack of space is no error.
     pub fn fill_room(&mut self, reserved: u64) -> Result<(), WalError> {
         self.want_room(reserved);
         let kept = reserved + self.fixed_reserve();
@@ -51,9 +46,7 @@ impl Wal {
     }
 
     /// Makes spares and removes what is not needed, beside the loop; call it once a turn.
-    ///
-    /// # Errors
-    /// `Io`, but for a lack of space, which is told when there is no room.
+    /// A lack of space is no error: it is told when there is no room.
     pub fn proceed(&mut self, now: Timestamp) -> Result<(), WalError> {
         if !self.spares.is_busy(self.is_spare_urgent()) {
             self.spare_retry_at = Timestamp(0);

@@ -12,7 +12,6 @@ use super::device::{LogDevice, SharedFile};
 use crate::ids::Lsn;
 use crate::planted::{Bug, is_planted};
 
-/// One sync.
 #[derive(Debug)]
 pub struct SyncRequest {
     pub(super) lsn: Lsn,
@@ -23,7 +22,6 @@ pub struct SyncRequest {
     pub(super) names: Option<Arc<dyn LogDevice>>,
 }
 
-/// What came of a sync.
 #[derive(Debug)]
 pub struct SyncOutcome {
     /// Everything up to this is durable, if it worked.
@@ -32,7 +30,6 @@ pub struct SyncOutcome {
 }
 
 impl SyncRequest {
-    #[must_use]
     pub fn run(self) -> SyncOutcome {
         let segments = self.full.iter().chain([&self.newest]).try_for_each(|segment| segment.sync());
         let result = segments.and_then(|()| {
@@ -43,7 +40,6 @@ impl SyncRequest {
     }
 }
 
-/// The helper thread.
 #[derive(Debug)]
 pub struct SyncThread {
     requests: Option<SyncSender<SyncRequest>>,
@@ -53,9 +49,6 @@ pub struct SyncThread {
 
 impl SyncThread {
     /// Starts the thread; it calls `wake` after each outcome.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
     pub fn start(wake: impl Fn() + Send + 'static) -> io::Result<SyncThread> {
         // One sync is under way at a time, so channels of fixed room are enough, and nothing is allocated.
         let (requests, todo) = mpsc::sync_channel::<SyncRequest>(1);
@@ -82,9 +75,6 @@ impl SyncThread {
     }
 
     /// Waits for the outcome of the request that was handed over.
-    ///
-    /// # Errors
-    /// If the thread is gone.
     pub fn wait(&self) -> io::Result<SyncOutcome> {
         self.outcomes.recv().map_err(|_| io::Error::other("the sync thread is gone"))
     }

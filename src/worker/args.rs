@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -25,16 +25,27 @@ Exit status: 0 stopped by a signal, 1 refused by the master, 2 bad usage, 78 bad
 /// job's result. Exit status 0 acks the job; 65, 78 and 100 fail it for good; everything else fails it, and it is tried
 /// again while it has attempts left.
 #[derive(Debug, Parser)]
-#[command(name = "falcon-worker", version, override_usage = "falcon-worker --queue QUEUE [OPTIONS] -- CMD [ARGS]...", after_help = EXAMPLES)]
+#[command(
+    name = "falcon-worker",
+    version,
+    override_usage = "falcon-worker --queue QUEUE [OPTIONS] -- CMD [ARGS]...",
+    after_help = EXAMPLES
+)]
 pub struct Args {
     /// Where the master listens.
-    #[arg(long, value_name = "HOST:PORT", env = "FALCON_MASTER", default_value = "127.0.0.1:3252", value_parser = check_address)]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "FALCON_MASTER",
+        default_value = "127.0.0.1:3252",
+        value_parser = check_address
+    )]
     master: String,
     /// A queue to take jobs from; may be given several times, the preferred one first.
     #[arg(long = "queue", value_name = "QUEUE", required = true, value_parser = parse_queue_name)]
     queues: Vec<String>,
     /// How many jobs run at once.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=CONCURRENCY_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     concurrency: u64,
     /// How long a job stays with this worker after it has gone silent.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
@@ -57,7 +68,6 @@ fn client_name(text: &str) -> Result<String, String> {
     check_client_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Reads the length of a lease.
 pub(crate) fn lease(text: &str) -> Result<Millis, String> {
     let lease: Millis = text.parse().map_err(|error: crate::time::SpanError| error.to_string())?;
     if (u64::from(LEASE_MS_MIN)..=u64::from(LEASE_MS_MAX)).contains(&lease.0) {
@@ -68,18 +78,13 @@ pub(crate) fn lease(text: &str) -> Result<Millis, String> {
 }
 
 /// Runs a worker until it is told to stop.
-///
-/// # Errors
-/// When it cannot start, or the master refuses it for good.
 pub fn run(args: Args) -> Result<(), Failure> {
     if args.queues.len() > POLL_QUEUES_MAX {
         let text = format!("{} queues were named; a worker takes up to {POLL_QUEUES_MAX}", args.queues.len());
         return Err(Failure::new(exit::USAGE, text));
     }
-    let token = match &args.token_file {
-        Some(path) => read_token(path).map_err(|text| Failure::new(exit::CONFIG, text))?,
-        None => Vec::new(),
-    };
+    let token = args.token_file.as_deref().map(read_token).transpose();
+    let token = token.map_err(|text| Failure::new(exit::CONFIG, text))?.unwrap_or_default();
     let handler = CommandHandler::new(&args.command)
         .map_err(|text| Failure::new(exit::USAGE, text))?
         .with_master(args.master.clone());

@@ -22,24 +22,21 @@ pub enum StopReason {
 /// What tells one job to stop. The newest reason counts.
 #[derive(Debug)]
 pub struct Cancel {
-    state: Mutex<State>,
+    state: Mutex<CancelState>,
     event: OwnedFd,
 }
 
 #[derive(Debug)]
-struct State {
+struct CancelState {
     reason: Option<StopReason>,
     lease_ends_at: Instant,
 }
 
 impl Cancel {
     /// Not told yet.
-    ///
-    /// # Errors
-    /// When the system has no descriptor left.
     pub fn new(lease_ends_at: Instant) -> io::Result<Cancel> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Cancel { state: Mutex::new(State { reason: None, lease_ends_at }), event })
+        Ok(Cancel { state: Mutex::new(CancelState { reason: None, lease_ends_at }), event })
     }
 
     /// Tells the job to stop.
@@ -73,7 +70,7 @@ impl Cancel {
         self.event.as_fd()
     }
 
-    fn locked(&self) -> MutexGuard<'_, State> {
+    fn locked(&self) -> MutexGuard<'_, CancelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

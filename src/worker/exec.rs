@@ -48,17 +48,13 @@ pub struct CommandHandler {
 
 impl CommandHandler {
     /// A handler that runs `command`, a program and its arguments.
-    ///
-    /// # Errors
-    /// A sentence if the program is not there or cannot be run: better now than at each job.
+    /// Refused if the program is not there or cannot be run: better now than at each job.
     pub fn new(command: &[String]) -> Result<CommandHandler, String> {
         let Some((program, arguments)) = command.split_first() else {
             return Err("no command was given; write it after --".to_owned());
         };
         if !is_runnable(program) {
-            return Err(format!(
-                "the command {program:?} is not there or cannot be run; check its name and PATH"
-            ));
+            return Err(format!("the command {program:?} is not there or cannot be run; check its name and PATH"));
         }
         let master = String::new();
         Ok(CommandHandler { program: program.clone(), arguments: arguments.to_vec(), master })
@@ -105,21 +101,20 @@ impl Handler for CommandHandler {
             }
         };
         match end {
-            End::Exited(status) => running.judge(job, status),
-            End::TimeUp => {
+            CommandEnd::Exited(status) => running.judge(job, status),
+            CommandEnd::TimeUp => {
                 let limit = job.timeout.unwrap_or_default();
                 failed(running.error_text(&format!("stopped after its time of {} ms", limit.as_millis())))
             }
-            End::Cancelled => Outcome::Stopped,
+            CommandEnd::Cancelled => Outcome::Stopped,
         }
     }
 }
 
 /// Whether the name leads to a file that may be executed, as the system will look for it.
 fn is_runnable(program: &str) -> bool {
-    let runnable = |path: &std::path::Path| {
-        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-    };
+    let runnable =
+        |path: &std::path::Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     if program.contains('/') {
         return runnable(std::path::Path::new(program));
     }
@@ -129,13 +124,11 @@ fn is_runnable(program: &str) -> bool {
 }
 
 /// How a command ended.
-enum End {
+enum CommandEnd {
     Exited(ExitStatus),
     TimeUp,
     Cancelled,
 }
-
-type Prepared = (OwnedFd, Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 
 /// A command that runs, and what it has said so far.
 struct Running {
@@ -153,45 +146,26 @@ struct Running {
 
 impl Running {
     fn new(mut child: Child) -> io::Result<Running> {
-        match Self::prepare(&mut child) {
-            Ok((pidfd, stdin, stdout, stderr)) => Ok(Running {
-                child,
-                pidfd,
-                stdin,
-                stdout,
-                stderr,
-                stdin_sent: 0,
-                result: Vec::new(),
-                result_was_cut: false,
-                errors: Vec::new(),
-            }),
-            Err(error) => {
-                // It must not run on unattended; the first error says why.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error)
-            }
-        }
-    }
-
-    fn prepare(child: &mut Child) -> io::Result<Prepared> {
-        let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        for descriptor in [
-            stdin.as_ref().map(AsFd::as_fd),
-            stdout.as_ref().map(AsFd::as_fd),
-            stderr.as_ref().map(AsFd::as_fd),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            rustix::io::ioctl_fionbio(descriptor, true)?;
-        }
-        Ok((pidfd, stdin, stdout, stderr))
+        let pidfd = watch(&child).inspect_err(|_| {
+            // It must not run on unattended; the first error says why.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        Ok(Running {
+            pidfd,
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+            child,
+            stdin_sent: 0,
+            result: Vec::new(),
+            result_was_cut: false,
+            errors: Vec::new(),
+        })
     }
 
     /// Feeds and drains the command until it ends, its time is up, or it is to stop.
-    fn wait(&mut self, job: &Job, cancel: &Cancel) -> io::Result<End> {
+    fn wait(&mut self, job: &Job, cancel: &Cancel) -> io::Result<CommandEnd> {
         let time_up_at = job.timeout.map(|timeout| Instant::now() + timeout);
         loop {
             if self.stdin_sent == job.payload.len() {
@@ -206,14 +180,14 @@ impl Running {
             if ready.ended {
                 // What the command has written is in the pipes by now; others may hold them open for ever.
                 self.drain();
-                return self.child.wait().map(End::Exited);
+                return self.child.wait().map(CommandEnd::Exited);
             }
             if let Some(reason) = cancel.reason() {
                 let grace = if reason == StopReason::Ending { Duration::ZERO } else { TERM_GRACE };
-                return self.stop(grace, cancel).map(|()| End::Cancelled);
+                return self.stop(grace, cancel).map(|()| CommandEnd::Cancelled);
             }
             if time_up_at.is_some_and(|at| Instant::now() >= at) {
-                return self.stop(TERM_GRACE, cancel).map(|()| End::TimeUp);
+                return self.stop(TERM_GRACE, cancel).map(|()| CommandEnd::TimeUp);
             }
         }
     }
@@ -268,8 +242,7 @@ impl Running {
         let has_time = || Instant::now() < kill_at && cancel.reason() != Some(StopReason::Ending);
         self.stdin = None;
         signal_group(group, Signal::TERM);
-        while has_time() && !self.wait_for_any(None, kill_at.min(Instant::now() + STOP_LOOK_INTERVAL))?.ended
-        {
+        while has_time() && !self.wait_for_any(None, kill_at.min(Instant::now() + STOP_LOOK_INTERVAL))?.ended {
             self.drain();
         }
         self.drain();
@@ -292,16 +265,11 @@ impl Running {
                 }
                 Outcome::Done(std::mem::take(&mut self.result))
             }
-            Some(code) => {
-                let error = self.error_text(&format!("exit status {code}"));
-                Outcome::Failed { for_good: matches!(code, 65 | 78 | 100), error }
-            }
-            None => {
+            code => {
                 let signal = status.signal().unwrap_or(0);
-                Outcome::Failed {
-                    for_good: false,
-                    error: self.error_text(&format!("killed by signal {signal}")),
-                }
+                let what =
+                    code.map_or_else(|| format!("killed by signal {signal}"), |code| format!("exit status {code}"));
+                Outcome::Failed { for_good: matches!(code, Some(65 | 78 | 100)), error: self.error_text(&what) }
             }
         }
     }
@@ -317,6 +285,17 @@ impl Running {
         let start = tail.ceil_char_boundary(tail.len().saturating_sub(room));
         format!("{what}: {}", &tail[start..])
     }
+}
+
+/// Makes sure that nobody waits at the child's pipes; returns what is readable once it has ended.
+fn watch(child: &Child) -> io::Result<OwnedFd> {
+    let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let (stdin, stdout, stderr) = (child.stdin.as_ref(), child.stdout.as_ref(), child.stderr.as_ref());
+    let pipes = [stdin.map(AsFd::as_fd), stdout.map(AsFd::as_fd), stderr.map(AsFd::as_fd)];
+    for pipe in pipes.into_iter().flatten() {
+        rustix::io::ioctl_fionbio(pipe, true)?;
+    }
+    Ok(pidfd)
 }
 
 struct Ready {
@@ -367,8 +346,5 @@ fn has_other_members(group: Pid) -> bool {
 fn timespec(span: Duration) -> Timespec {
     // Rounded up to a millisecond, so that a wait does not end just before its moment and begin again.
     let span = span + Duration::from_millis(1);
-    Timespec {
-        tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(span.subsec_nanos()),
-    }
+    Timespec { tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(span.subsec_nanos()) }
 }

@@ -1,18 +1,16 @@
 //! The keeper: one thread that extends the leases of all running jobs.
 //!
-//! Every lease is named once a second (more often when it is short): so it belongs to the keeper's connection soon, and
-//! outlives that of the poll; and a connection that broke is noticed well within the master's grace. When the master
-//! cannot be reached the keeper tries again and again. A lease counts from the moment at which the last heartbeat that
-//! was answered had been sent; its end is watched by the job itself (see [`Cancel`]), so that a call that hangs here
-//! delays nothing.
+//! Every lease is named once a second, or more often when it is short. So it soon belongs to the keeper's connection
+//! and outlives that of the poll, and a connection that broke is noticed well within the master's grace. When the
+//! master cannot be reached, the keeper tries again and again. A lease counts from when the last answered heartbeat
+//! was sent. The job itself watches its end (see [`Cancel`]), so that a call that hangs here delays nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
-use super::source::JobSource;
-use crate::client::{ClientError, Job};
+use crate::client::{Client, Job};
 use crate::ids::LeaseId;
 use crate::limits::{HEARTBEAT_MS, ITEMS_MAX};
 use crate::protocol::{HeldLease, LeaseStatus, Stage};
@@ -68,7 +66,6 @@ impl Held {
         }
     }
 
-    /// Stops keeping a lease.
     pub fn drop_lease(&self, lease: LeaseId) {
         self.locked().leases.remove(&lease);
         self.changed.notify_all();
@@ -110,13 +107,8 @@ impl Held {
                 return Some(due);
             }
             let next = state.leases.values().map(|held| held.next_beat).min();
-            state = match next {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(at) => {
-                    let wait = at.saturating_duration_since(now);
-                    self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let wait = next.map_or(Duration::MAX, |at| at.saturating_duration_since(now));
+            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -145,11 +137,11 @@ impl Held {
 }
 
 /// Extends leases until `held` is closed.
-pub fn keep_leases(held: &Held, source: &mut dyn JobSource) {
+pub fn keep_leases(held: &Held, client: &mut Client) {
     let mut was_reached = true;
     while let Some(due) = held.wait_for_due() {
         let sent_at = Instant::now();
-        match source.heartbeat(&due) {
+        match client.heartbeat(&due) {
             Ok(statuses) => {
                 if !was_reached {
                     log::info!("the leases of running jobs are extended again");
@@ -159,15 +151,14 @@ pub fn keep_leases(held: &Held, source: &mut dyn JobSource) {
             }
             Err(error) => {
                 if was_reached {
-                    warn_of(&error, due.len());
+                    let jobs = due.len();
+                    log::warn!(
+                        "the leases of {jobs} running jobs could not be extended: {error}; trying until they end"
+                    );
                 }
                 was_reached = false;
                 held.try_again(&due);
             }
         }
     }
-}
-
-fn warn_of(error: &ClientError, jobs: usize) {
-    log::warn!("the leases of {jobs} running jobs could not be extended: {error}; trying until they end");
 }

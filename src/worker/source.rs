@@ -3,98 +3,26 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::client::{Client, ClientError, Ender, Frame, Job, Link, Stopper, TcpLink};
+use crate::client::{Client, ClientError, Ender, Frame, Link, TcpLink};
 use crate::limits::FRAME_HEADER_BYTES;
 use crate::master::local::{LocalDoor, LocalEnd};
 use crate::protocol::frame::split_frame;
-use crate::protocol::{AckItem, FailItem, HeldLease, ItemStatus, LeaseStatus, ReleaseItem};
 
-/// A source of jobs, and where their outcomes go.
-pub trait JobSource: Send {
-    /// Asks for one job of these queues, and waits for it.
-    ///
-    /// # Errors
-    /// See [`ClientError`]; `Stopped` once it was stopped.
-    fn poll(&mut self, queues: &[&str], wait: Duration, lease: Duration) -> Result<Option<Job>, ClientError>;
+/// Makes clients, one for each thread of a pool.
+pub type MakeClient = Box<dyn Fn() -> Client + Send + Sync>;
 
-    /// Reports an attempt that did its work.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    fn ack(&mut self, item: AckItem<'_>) -> Result<Vec<ItemStatus>, ClientError>;
-
-    /// Reports an attempt that did not.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    fn fail(&mut self, item: FailItem<'_>) -> Result<Vec<ItemStatus>, ClientError>;
-
-    /// Gives a job back unharmed.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    fn release(&mut self, item: ReleaseItem) -> Result<Vec<ItemStatus>, ClientError>;
-
-    /// Extends leases.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    fn heartbeat(&mut self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError>;
-
-    /// What makes it take no more jobs.
-    fn stopper(&self) -> Stopper;
-
-    /// From now on a call may take this long, beyond what a poll asks to wait.
-    fn set_timeout(&mut self, timeout: Duration);
+/// Clients of the master at `HOST:PORT`.
+pub fn remote(address: String, name: String, token: Vec<u8>) -> MakeClient {
+    Box::new(move || Client::new(TcpLink::new(&address, &name, &token)))
 }
 
-impl<L: Link> JobSource for Client<L> {
-    fn poll(&mut self, queues: &[&str], wait: Duration, lease: Duration) -> Result<Option<Job>, ClientError> {
-        Ok(Client::poll(self, queues, 1, wait, lease)?.pop())
-    }
-
-    fn ack(&mut self, item: AckItem<'_>) -> Result<Vec<ItemStatus>, ClientError> {
-        Client::ack(self, &[item])
-    }
-
-    fn fail(&mut self, item: FailItem<'_>) -> Result<Vec<ItemStatus>, ClientError> {
-        Client::fail(self, &[item])
-    }
-
-    fn release(&mut self, item: ReleaseItem) -> Result<Vec<ItemStatus>, ClientError> {
-        Client::release(self, &[item])
-    }
-
-    fn heartbeat(&mut self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
-        Client::heartbeat(self, leases)
-    }
-
-    fn stopper(&self) -> Stopper {
-        Client::stopper(self)
-    }
-
-    fn set_timeout(&mut self, timeout: Duration) {
-        Client::set_timeout(self, timeout);
-    }
-}
-
-/// Makes sources, one for each thread of a pool.
-pub type MakeSource = Box<dyn Fn() -> Box<dyn JobSource> + Send + Sync>;
-
-/// Sources of the master at `HOST:PORT`.
-#[must_use]
-pub fn remote(address: String, name: String, token: Vec<u8>) -> MakeSource {
-    Box::new(move || Box::new(Client::new(TcpLink::new(&address, &name, &token))))
-}
-
-/// Sources of the master in this process.
-#[must_use]
-pub fn local(door: LocalDoor, name: String) -> MakeSource {
+/// Clients of the master in this process.
+pub fn local(door: LocalDoor, name: String) -> MakeClient {
     Box::new(move || {
         let link = LocalLink { door: door.clone(), name: name.clone(), end: None, waiting: Vec::new() };
-        Box::new(Client::new(link))
+        Client::new(link)
     })
 }
 
@@ -151,8 +79,7 @@ impl Link for LocalLink {
     }
 
     fn ender(&self) -> io::Result<Ender> {
-        let end = self.end.as_ref().ok_or_else(gone)?;
-        let stop = end.stopper();
+        let stop = self.end.as_ref().ok_or_else(gone)?.stopper();
         // Within the process the master always answers; ending the sending side is enough.
         Ok(Box::new(move |_: Shutdown| stop()))
     }

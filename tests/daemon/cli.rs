@@ -101,9 +101,7 @@ fn submit_speaks_in_three_ways() {
 
     let quiet = master.cli(&["--output", "quiet", "submit", "q", "x", "--key", "k"]).expect(0);
     assert_eq!(quiet.out, format!("{id}\n"));
-    for args in
-        [&["submit", "q", "x", "--key", "k"][..], &["--output", "table", "submit", "q", "x", "--key", "k"]]
-    {
+    for args in [&["submit", "q", "x", "--key", "k"][..], &["--output", "table", "submit", "q", "x", "--key", "k"]] {
         let table = master.cli(args).expect(0);
         assert!(table.out.contains(&id.to_string()), "the table has the id: {}", table.out);
     }
@@ -233,10 +231,8 @@ fn stats_speak_in_three_ways() {
     let run = master.cli(&["stats", "--output", "json"]).expect(0);
     let stats = run.json().remove(0);
     let mail = json!({"pending": 1, "delayed": 0, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
-    let thumbs =
-        json!({"pending": 0, "delayed": 1, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
-    let totals =
-        json!({"pending": 1, "delayed": 1, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
+    let thumbs = json!({"pending": 0, "delayed": 1, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
+    let totals = json!({"pending": 1, "delayed": 1, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
     assert_eq!(stats["queues"], json!({"mail": mail, "thumbs": thumbs}));
     assert_eq!(stats["totals"], totals);
     assert!(number(&stats["wal"], "records") >= 2);

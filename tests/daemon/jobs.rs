@@ -11,8 +11,7 @@ fn jobs_come_by_priority_and_then_in_their_order() {
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
     let priorities = [128, 200, 0, 128, 255, 64, 0, 1, 254, 128];
-    let jobs: Vec<Job> =
-        priorities.iter().map(|p| Job { priority: *p, ..job("q", format!("{p}")) }).collect();
+    let jobs: Vec<Job> = priorities.iter().map(|p| Job { priority: *p, ..job("q", format!("{p}")) }).collect();
     let ids = wire.put_all(&jobs);
     let mut expected: Vec<(u8, u64)> = priorities.into_iter().zip(ids).collect();
     expected.sort_unstable();
@@ -84,8 +83,7 @@ fn a_delayed_job_is_not_delivered_before_its_time() {
 fn one_key_makes_one_job() {
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
-    let batch =
-        [keyed("a", "q"), keyed("b", "q"), keyed("a", "elsewhere"), job("q", "no key"), job("q", "no key")];
+    let batch = [keyed("a", "q"), keyed("b", "q"), keyed("a", "elsewhere"), job("q", "no key"), job("q", "no key")];
     let answers = wire.submit(&batch);
     let a = [Submitted { job: answers[0].job, duplicate: 1 }];
     let duplicates: Vec<u8> = answers.iter().map(|s| s.duplicate).collect();

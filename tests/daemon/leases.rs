@@ -102,8 +102,7 @@ fn a_failed_job_comes_again_after_a_backoff_that_grows_and_is_drawn() {
     let mut wire = master.connect();
     wire.put_all(&vec![job("q", "x"); 20]);
     let jobs = wire.poll(&["q"], 20, 0, 30_000);
-    let items: Vec<(u64, u64, bool, &str)> =
-        jobs.iter().map(|d| (d.job, d.lease, false, "not today")).collect();
+    let items: Vec<(u64, u64, bool, &str)> = jobs.iter().map(|d| (d.job, d.lease, false, "not today")).collect();
     let done = jobs.iter().map(|d| (d.job, 0)).collect();
     assert_eq!(wire.ask(&fail(&items)), Reply::Done(FAIL_OK, done));
     let totals = Counts { delayed: 20, ..Counts::default() };

@@ -14,6 +14,7 @@ mod repair;
 mod restart;
 mod serving;
 mod starting;
+mod stream;
 mod tools;
 mod wal_cli;
 mod wal_verify;

@@ -145,13 +145,13 @@ fn rolls(segment_bytes: &str, jobs: u8) {
     }
     let bytes = u64::from(jobs) * PAYLOAD_BYTES_MAX as u64;
     let least = bytes / segment_bytes.parse::<u64>().unwrap() + 1;
-    assert!(u64::from(wire.stats().segments) >= least, "{} segments", wire.stats().segments);
+    assert!(wire.stats().segments >= least, "{} segments", wire.stats().segments);
     master.kill();
 
     let master = Master::start(dir.path(), &args);
     let mut wire = master.connect();
     assert_eq!(wire.stats().totals.pending, u64::from(jobs));
-    assert!(u64::from(wire.stats().segments) >= least);
+    assert!(wire.stats().segments >= least);
     let mut seen = 0;
     while seen < jobs {
         let batch = wire.poll(&["q"], 7, 0, 60_000);
@@ -190,9 +190,8 @@ fn find(dir: &Path, wanted: &str) -> (PathBuf, usize) {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "wal") {
             let bytes = fs::read(&path).unwrap();
-            let found = bytes[..bytes.len().min(SEARCHED_BYTES)]
-                .windows(wanted.len())
-                .position(|w| w == wanted.as_bytes());
+            let found =
+                bytes[..bytes.len().min(SEARCHED_BYTES)].windows(wanted.len()).position(|w| w == wanted.as_bytes());
             if let Some(at) = found {
                 return (path, at);
             }

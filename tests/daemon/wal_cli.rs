@@ -149,9 +149,8 @@ fn a_dump_that_follows_tells_of_what_was_given_up_and_passes_it_over() {
 /// The runs of records that a dump says were given up.
 fn given_up(said: &str) -> Vec<(u64, u64)> {
     let run = |line: &str| {
-        let rest = line
-            .strip_prefix("falcon-cli: records ")?
-            .strip_suffix(" were given up, nothing in them was needed")?;
+        let rest =
+            line.strip_prefix("falcon-cli: records ")?.strip_suffix(" were given up, nothing in them was needed")?;
         let (first, last) = rest.split_once(" to ")?;
         Some((first.parse().unwrap(), last.parse().unwrap()))
     };

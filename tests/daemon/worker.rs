@@ -280,8 +280,7 @@ fn sigterm_lets_a_worker_finish_what_it_runs() {
     let place = Place::new();
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
-    let script =
-        format!("echo > '{}'; {}; sleep 0.3; echo finished", place.path("running"), place.until("go"));
+    let script = format!("echo > '{}'; {}; sleep 0.3; echo finished", place.path("running"), place.until("go"));
     let ids = wire.put_all(&[job("q", script), job("q", "echo never")]);
     let worker = master.worker(&["--queue", "q"], &["sh"]);
     place.wait_content("running");
@@ -373,8 +372,7 @@ fn the_others_of_a_group_have_their_grace_when_its_leader_has_ended() {
     let master = Master::fresh(&[]);
     let mut wire = master.connect();
     let (started, cleaned) = (place.path("started"), place.path("cleaned"));
-    let inner =
-        format!("trap 'sleep 0.3; : > \"{cleaned}\"; exit' TERM; : > \"{started}\"; {}", place.for_ever());
+    let inner = format!("trap 'sleep 0.3; : > \"{cleaned}\"; exit' TERM; : > \"{started}\"; {}", place.for_ever());
     // The leader does nothing about SIGTERM and so ends by it at once; the other cleans up first.
     let script = format!("cat > '{0}' <<'END'\n{inner}\nEND\nsh '{0}' & wait", place.path("inner"));
     wire.put_all(&[Job { timeout_ms: 1000, max_attempts: 1, ..job("q", script) }]);

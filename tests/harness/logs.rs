@@ -16,10 +16,8 @@ pub fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
 /// Every file and its content, so that it can be seen whether anything was changed.
 pub fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let paths = fs::read_dir(dir).expect("the directory").map(|entry| entry.expect("an entry").path());
-    let mut all: Vec<_> = paths
-        .filter(|path| path.is_file())
-        .map(|path| (path.clone(), fs::read(path).expect("a file")))
-        .collect();
+    let mut all: Vec<_> =
+        paths.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).expect("a file"))).collect();
     all.sort();
     all
 }

@@ -209,9 +209,7 @@ impl Wire {
     #[track_caller]
     pub fn heartbeat(&mut self, job: &Delivery) -> (u8, u32) {
         match &self.ask(&heartbeat(&[(job.job, job.lease)])) {
-            Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == job.job => {
-                (items[0].1, items[0].2)
-            }
+            Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == job.job => (items[0].1, items[0].2),
             other => panic!("a HeartbeatOk of one job, not {other:?}"),
         }
     }

@@ -82,22 +82,14 @@ impl Owed {
     #[track_caller]
     fn take(&self, wire: &mut Wire, lease_ms: u32) -> Vec<Delivery> {
         let jobs = wire.poll(&["q"], 1000, 3000, lease_ms);
-        assert!(
-            !jobs.is_empty(),
-            "{} jobs are owed, and none is delivered: {:?}",
-            self.jobs.len(),
-            wire.stats()
-        );
+        assert!(!jobs.is_empty(), "{} jobs are owed, and none is delivered: {:?}", self.jobs.len(), wire.stats());
         for job in &jobs {
             let (number, bytes) = self.jobs.get(&job.job).expect("a job that was accepted and is not done");
             assert!(job.payload == payload(*number, *bytes), "the payload of job {}", job.job);
         }
         let leases: Vec<_> = jobs.iter().map(|job| (job.job, job.lease)).collect();
         let Reply::HeartbeatOk(wants) = wire.ask(&heartbeat(&leases)) else { panic!("a HeartbeatOk") };
-        assert!(
-            wants.len() == jobs.len() && wants.iter().all(|(_, want, _)| *want == 0),
-            "leases that go on"
-        );
+        assert!(wants.len() == jobs.len() && wants.iter().all(|(_, want, _)| *want == 0), "leases that go on");
         jobs
     }
 
@@ -134,9 +126,7 @@ impl Owed {
     /// There is space again: Submit has to work soon.
     #[track_caller]
     fn submit_works_soon(&mut self, wire: &mut Wire) {
-        wait_until("a submit that works, as there is space again", WORKS_WITHIN, || {
-            self.submit(wire, &[64], 1)
-        });
+        wait_until("a submit that works, as there is space again", WORKS_WITHIN, || self.submit(wire, &[64], 1));
     }
 }
 
@@ -270,8 +260,7 @@ fn a_daemon_that_starts_on_a_full_tmpfs_serves_or_says_why_not() {
 #[test]
 fn a_disk_that_is_filled_while_the_daemon_runs_costs_no_job() {
     let name = "a_disk_that_is_filled_while_the_daemon_runs_costs_no_job";
-    for (k, jobs_before) in [(0, 0), (0, 100), (1, 20), (3, 300), (4, 0), (5, 100), (6, 20), (8, 200), (9, 0)]
-    {
+    for (k, jobs_before) in [(0, 0), (0, 100), (1, 20), (3, 300), (4, 0), (5, 100), (6, 20), (8, 200), (9, 0)] {
         let Some(disk) = or_skip(name, Disk::ext4(DISK_MIB)) else { return };
         let master = Master::start(&disk.data(), &[]);
         let mut owed = Owed::default();

@@ -13,8 +13,8 @@ fn two_workers_share_a_hundred_jobs() {
     let lines: String = (1..=100).map(|n| format!("{n}\n")).collect();
     let ids = master.submit_input(&["q", "--lines", "-"], lines.as_bytes());
     assert_eq!(master.dump().counts(), [100, 0, 0]);
-    let workers = ["one", "two"]
-        .map(|name| master.worker(&["--queue", "q", "--concurrency", "4", "--name", name], &["cat"]));
+    let workers =
+        ["one", "two"].map(|name| master.worker(&["--queue", "q", "--concurrency", "4", "--name", name], &["cat"]));
     master.wait_completed(100);
     let dump = master.dump();
     assert_eq!(dump.counts(), [100, 100, 100]);

@@ -167,8 +167,7 @@ impl Run9 {
         }
         for op in &history.ops {
             let (start, end) = (op.start / 1_000, op.end / 1_000);
-            writeln!(text, "{start:>10} {end:>10} us  client {:>2}  {:?}", op.client, op.what)
-                .expect("a line");
+            writeln!(text, "{start:>10} {end:>10} us  client {:>2}  {:?}", op.client, op.what).expect("a line");
         }
         let path = self.place.join("history.txt");
         fs::write(&path, text).expect("the history");
@@ -195,9 +194,7 @@ fn dead_jobs(data: &Path) -> BTreeSet<u64> {
 fn report(run: &Run9, history: &History, left: &Left) -> String {
     let count = |fits: &dyn Fn(&What) -> bool| history.ops.iter().filter(|op| fits(&op.what)).count();
     let submitted = |duplicate| {
-        count(
-            &move |what| matches!(what, What::Submit(_, Outcome::Ok(answer)) if answer.duplicate == duplicate),
-        )
+        count(&move |what| matches!(what, What::Submit(_, Outcome::Ok(answer)) if answer.duplicate == duplicate))
     };
     let unheard = |what: &What| matches!(what, What::Submit(_, Outcome::Unknown));
     let acked = |what: &What| matches!(what, What::End(Ending::Ack, _, Outcome::Ok(())));

@@ -132,9 +132,8 @@ fn a_line_is_submitted_before_the_next_one_comes() {
 #[test]
 fn words_that_nobody_can_hear_change_no_exit_status() {
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let status = |args: &[&str]| {
-        Command::new(FALCON_CLI).args(args).stdout(full()).stderr(full()).status().unwrap().code()
-    };
+    let status =
+        |args: &[&str]| Command::new(FALCON_CLI).args(args).stdout(full()).stderr(full()).status().unwrap().code();
     assert_eq!(status(&["--master", "127.0.0.1:1", "stats"]), Some(69));
     assert_eq!(status(&["--master", "nonsense", "stats"]), Some(2));
 }

@@ -5,10 +5,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::ids::SessionId;
 use falconqueue::master::{Config, Master, Progress, SyncThread, Urgency};
 use falconqueue::protocol::frame::split_frame;
-use falconqueue::protocol::{Ack, AckItem, Hello, List, Poll, Reply, Request, Submit, SubmitJob, VERSION};
+use falconqueue::protocol::{Ack, AckItem, Hello, List, Poll, Reply, Request, Submit, SubmitJob};
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::{DirDevice, SegmentIo};
 
@@ -69,8 +69,7 @@ impl Loop {
     /// `count` jobs are submitted in one request to a worker that waits; it acks them and asks for the next.
     fn cycle(&mut self, producer: SessionId, worker: SessionId, count: usize) {
         let queues = ["steady"];
-        let poll =
-            Poll { queues: List::lent(&queues), jobs_max: count as u16, wait_ms: 1000, lease_ms: 10_000 };
+        let poll = Poll { queues: List::lent(&queues), jobs_max: count as u16, wait_ms: 1000, lease_ms: 10_000 };
         self.send(worker, &Request::Poll(poll));
         self.turn();
         let job = SubmitJob { queue: "steady", payload: &[b'x'; 256], ..SubmitJob::default() };

@@ -3,6 +3,7 @@
 use falconqueue::ids::{JobId, LeaseId};
 use falconqueue::master::Config;
 use falconqueue::protocol::{Ack, AckItem, List, Request, Submit, SubmitJob};
+use falconqueue::time::Millis;
 use falconqueue::wal::MemoryDevice;
 
 use crate::frames::{ACK_OK, LEASE_LOST, Reply, STORAGE_FULL, TOO_MANY_QUEUES, is_error};
@@ -67,10 +68,7 @@ fn there_are_no_more_queues_with_jobs_than_the_limit() {
         hand.submit(client, &jobs);
     }
     let refused = [job("one-more")];
-    assert!(is_error(
-        &hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&refused) })),
-        TOO_MANY_QUEUES
-    ));
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&refused) })), TOO_MANY_QUEUES));
     assert_eq!(hand.poll(client, &["one-more"], 1), [], "a name alone takes no place");
     let got = hand.poll(client, &["q77", "one-more"], 1).pop().expect("a job of the queue that is there");
     assert_eq!(got.queue, "q77");
@@ -82,19 +80,36 @@ fn there_are_no_more_queues_with_jobs_than_the_limit() {
 }
 
 #[test]
+fn the_first_job_of_a_key_is_told_though_its_queue_would_be_one_too_many() {
+    let large_segments = Config { segment_bytes: 1 << 20, key_window: Millis(7_200_000), ..config() };
+    let mut hand = Hand::open(large_segments, MemoryDevice::default(), START);
+    let client = hand.connect();
+    let keyed = SubmitJob { key: "k", ..job("once") };
+    let id = hand.put(client, keyed);
+    let got = hand.take(client, "once");
+    assert!(hand.ack(client, got.job, got.lease));
+    hand.pass(3_700_000);
+    assert_eq!(hand.log().iter().filter(|(name, _)| *name == "FORGET").count(), 1);
+    let names: Vec<String> = (0..10_000).map(|number| format!("q{number}")).collect();
+    for names in names.chunks(1000) {
+        let jobs: Vec<_> = names.iter().map(|queue| SubmitJob { queue, ..job("q") }).collect();
+        hand.submit(client, &jobs);
+    }
+    assert_eq!(hand.put(client, keyed), id);
+    let other = [SubmitJob { key: "l", ..keyed }];
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&other) })), TOO_MANY_QUEUES));
+}
+
+#[test]
 fn reports_of_leases_that_are_none_take_no_room_in_a_full_log() {
     let mut hand = Hand::new();
     let client = hand.connect();
     hand.device.limit_space(Some(0));
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
-    while matches!(
-        hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })),
-        Reply::SubmitOk(_)
-    ) {}
+    while matches!(hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })), Reply::SubmitOk(_)) {}
     let result = vec![b'r'; 60_000];
     let items = [AckItem { job: JobId(1), lease: LeaseId(1), result: &result, ..AckItem::default() }; 100];
-    let Reply::Done(ACK_OK, outcome) = hand.ask(client, &Request::Ack(Ack { items: List::lent(&items) }))
-    else {
+    let Reply::Done(ACK_OK, outcome) = hand.ask(client, &Request::Ack(Ack { items: List::lent(&items) })) else {
         panic!()
     };
     assert!(outcome.iter().all(|item| item.1 == LEASE_LOST));
@@ -108,9 +123,6 @@ fn a_full_log_still_tells_the_first_job_of_a_key() {
     let id = hand.put(client, keyed);
     hand.device.limit_space(Some(0));
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
-    while matches!(
-        hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })),
-        Reply::SubmitOk(_)
-    ) {}
+    while matches!(hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })), Reply::SubmitOk(_)) {}
     assert_eq!(hand.put(client, keyed), id);
 }

@@ -48,8 +48,7 @@ fn every_mutation_is_flagged_by_its_name() {
                 let mut scene = Scene::new(history, left, Dice::new(*seed).fork(pick + 1));
                 if (mutation.spoil)(&mut scene).is_some() {
                     spoiled += 1;
-                    let rules: BTreeSet<Rule> =
-                        check(&scene.history, &scene.left).iter().map(|v| v.rule).collect();
+                    let rules: BTreeSet<Rule> = check(&scene.history, &scene.left).iter().map(|v| v.rule).collect();
                     let why = format!("{} (seed {seed}, pick {pick}): {rules:?}", mutation.name);
                     assert!(rules.contains(&mutation.rule), "{why}");
                 }
@@ -90,8 +89,7 @@ impl Script {
         let of = submit(name);
         let (queue, key, priority, payload) = (of.queue, of.key, of.priority, of.payload);
         let (lease_ms, max_attempts) = (1_000, of.max_attempts);
-        let delivery =
-            Delivery { job, lease, queue, key, priority, attempt, max_attempts, lease_ms, payload };
+        let delivery = Delivery { job, lease, queue, key, priority, attempt, max_attempts, lease_ms, payload };
         self.polled(ms, Outcome::Ok(vec![delivery]))
     }
 
@@ -192,8 +190,7 @@ fn an_attempt_that_nobody_saw_counts() {
 #[test]
 fn a_release_is_not_counted() {
     let first = || Script::new().put((0, 1), "a", 7).got((2, 3), "a", (7, 10, 1));
-    let next =
-        |script: Script, attempt| script.got((600, 601), "a", (7, 12, attempt)).ack((602, 603), (7, 12), OK);
+    let next = |script: Script, attempt| script.got((600, 601), "a", (7, 12, attempt)).ack((602, 603), (7, 12), OK);
     next(first().end((4, 5), RELEASE, (7, 10), OK), 1).expect(1, 0, &[]);
     next(first().end((4, 5), RELEASE, (7, 10), Outcome::Unknown), 1).expect(1, 0, &[]);
     next(first().end((4, 5), RELEASE, (7, 10), OK), 2).expect(1, 0, &[Rule::AttemptNumber]);

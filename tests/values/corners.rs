@@ -140,10 +140,7 @@ fn a_torn_tail_on_a_full_disk_is_no_obstacle() {
         hand.put(client, job("q"));
     }
     let payload = [7u8; 3000];
-    hand.send(
-        client,
-        &Request::Submit(Submit { jobs: List::lent(&[SubmitJob { payload: &payload, ..job("q") }]) }),
-    );
+    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[SubmitJob { payload: &payload, ..job("q") }]) }));
     let device = hand.device.kill();
     for name in names(&device).iter().filter(|name| name.ends_with("spare")) {
         device.remove(name).unwrap();
@@ -179,4 +176,30 @@ fn a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it() {
     hand.turn().unwrap();
     hand.turn().unwrap();
     assert!(is_named(&hand), "{:?}", names(&hand.device));
+}
+
+#[test]
+fn a_segment_is_kept_as_long_as_the_snapshot_before_the_last_needs_it() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    let mut without_the_last = 0;
+    for _ in 0..300 {
+        // Nothing lives in a segment once it is full: its jobs are done.
+        hand.put(client, SubmitJob { payload: &[b'x'; 2000], ..job("q") });
+        let got = hand.take(client, "q");
+        assert!(hand.ack(client, got.job, got.lease));
+        hand.pass(100);
+        hand.sync();
+        let left = hand.device.crash();
+        let snapshots: Vec<String> =
+            names(&left).into_iter().filter(|name| name.rsplit('.').next() == Some("snap")).collect();
+        if let [_, last] = &snapshots[..] {
+            left.remove(last).unwrap();
+            left.sync_names().unwrap();
+            without_the_last += 1;
+            let again = Hand::open(config(), left, hand.now);
+            assert_eq!(again.master.queues().describe(), hand.master.queues().describe());
+        }
+    }
+    assert!(without_the_last >= 50, "{without_the_last}");
 }

@@ -6,8 +6,8 @@ use falconqueue::ids::{JobId, LeaseId, Lsn, SessionId};
 use falconqueue::job::Settings;
 use falconqueue::master::{Config, Master, Progress, Urgency, WalError};
 use falconqueue::protocol::{
-    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, Hello, List, Release, ReleaseItem, Request, Snapshot,
-    Stage, Submit, SubmitJob, VERSION,
+    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, Hello, List, Release, ReleaseItem, Request, Snapshot, Stage,
+    Submit, SubmitJob, VERSION,
 };
 use falconqueue::queue::Event;
 use falconqueue::time::{Millis, Timestamp};
@@ -50,8 +50,7 @@ impl Hand {
     }
 
     pub fn open(config: Config, device: MemoryDevice, now: Timestamp) -> Hand {
-        let opened =
-            Master::open(config, Arc::new(device.clone()), &Progress::default()).expect("the log opens");
+        let opened = Master::open(config, Arc::new(device.clone()), &Progress::default()).expect("the log opens");
         let now = now.max(opened.last_at);
         let mut master = opened.master;
         master.start(now);
@@ -152,8 +151,7 @@ impl Hand {
 
     /// Acks; says whether it was done.
     pub fn ack(&mut self, id: SessionId, job: u64, lease: u64) -> bool {
-        let items =
-            [AckItem { job: JobId(job), lease: LeaseId(lease), result: b"result", ..AckItem::default() }];
+        let items = [AckItem { job: JobId(job), lease: LeaseId(lease), result: b"result", ..AckItem::default() }];
         status(self.ask(id, &Request::Ack(Ack { items: List::lent(&items) })), ACK_OK, job) == 0
     }
 

@@ -1,8 +1,7 @@
 //! The master without sockets, disk and clock: what leaves when, and what happens at each moment.
 
 use crate::frames::{
-    ACK_OK, Delivery, HELLO_NEEDED, LEASE_LOST, Reply, SHUTTING_DOWN, UNAUTHORIZED, VERSION_MISMATCH,
-    is_error,
+    ACK_OK, Delivery, HELLO_NEEDED, LEASE_LOST, Reply, SHUTTING_DOWN, UNAUTHORIZED, VERSION_MISMATCH, is_error,
 };
 use crate::hand::*;
 use crate::session::ack_of;
@@ -242,8 +241,7 @@ fn an_item_that_stands_twice_in_a_report_is_done_once() {
     let got = hand.poll(client, &["q"], 2);
     let item = |got: &Delivery| ack_of(got, b"");
     let items = [item(&got[0]), item(&got[0]), item(&got[1]), item(&got[0])];
-    let Reply::Done(ACK_OK, outcome) = hand.ask(client, &Request::Ack(Ack { items: List::lent(&items) }))
-    else {
+    let Reply::Done(ACK_OK, outcome) = hand.ask(client, &Request::Ack(Ack { items: List::lent(&items) })) else {
         panic!()
     };
     assert_eq!(outcome.iter().map(|item| item.1).collect::<Vec<_>>(), [0, LEASE_LOST, 0, LEASE_LOST]);
@@ -279,9 +277,8 @@ fn with_an_interval_the_next_turn_is_due_when_it_ends() {
 fn a_wrong_token_a_wrong_version_and_a_missing_hello_end_the_session() {
     let with_token = Config { token: Some(b"secret".to_vec()), ..config() };
     let mut hand = Hand::open(with_token, MemoryDevice::default(), START);
-    let hello = |version, token| {
-        Request::Hello(Hello { version_min: version, version_max: version, ..Hello::new("x", token) })
-    };
+    let hello =
+        |version, token| Request::Hello(Hello { version_min: version, version_max: version, ..Hello::new("x", token) });
     for (request, code) in [
         (hello(VERSION, b"secre"), UNAUTHORIZED),
         (hello(VERSION, b""), UNAUTHORIZED),
@@ -309,10 +306,7 @@ fn stopping_refuses_polls_and_jobs_and_still_takes_acks() {
     hand.master.begin_stop();
     assert!(matches!(hand.heard(client)[..], [Reply::Error { code: SHUTTING_DOWN, .. }]));
     let submit = [job("q")];
-    assert!(is_error(
-        &hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&submit) })),
-        SHUTTING_DOWN
-    ));
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&submit) })), SHUTTING_DOWN));
     assert!(hand.ack(client, held.job, held.lease));
 }
 

@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     let delay = prop_oneof![4 => Just(0u64), 1 => 1u64..20_000];
     let span = prop_oneof![5 => 0u64..500, 3 => 500u64..12_000, 1 => 12_000u64..5_000_000];
     prop_oneof![
-        8 => (0usize..2, 0usize..4, 0u8..3, delay.clone(), 1u16..4).prop_map(
+        8 => (0usize..2, 0usize..4, 0u8..3, delay.clone(), prop_oneof![4 => 1u16..4, 1 => Just(14u16)]).prop_map(
             |(queue, key, priority, delay_ms, max_attempts)| {
                 Step::Submit { queue, key, priority, delay_ms, max_attempts }
             }
@@ -49,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, for_good, stale)| Step::Fail { pick, for_good, stale }),
         2 => (any_pick.clone(), delay, prop::bool::weighted(0.2))
             .prop_map(|(pick, delay_ms, stale)| Step::Release { pick, delay_ms, stale }),
-        2 => (0usize..2, any_pick).prop_map(|(client, pick)| Step::Heartbeat { client, pick }),
+        2 => (0usize..2, any_pick.clone()).prop_map(|(client, pick)| Step::Heartbeat { client, pick }),
         5 => span.prop_map(Step::Pass),
         1 => (0usize..2).prop_map(|client| Step::Disconnect { client }),
         2 => Just(Step::Snapshot),
@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
 enum State {
     Pending,
     Delayed(Timestamp),
-    InFlight { lease: u64, until: Timestamp, holder: usize },
+    InFlight { lease: u64, until: Timestamp, holder: usize, begun_at: Timestamp },
     Dead,
     Completed { key_until: Timestamp },
 }
@@ -75,7 +75,14 @@ struct Job {
     attempts: u16,
     max_attempts: u16,
     state: State,
+    /// Attempts that have ended and count: begun, ended, how.
+    past: Vec<(u64, u64, u8)>,
 }
+
+/// How an attempt ended, as the wire has it.
+const FAILED: u8 = 1;
+const FOR_GOOD: u8 = 2;
+const LEASE_RAN_OUT: u8 = 3;
 
 /// Nobody holds a lease after a restart.
 const NOBODY: usize = 99;
@@ -109,7 +116,7 @@ impl Model {
             .map(|(id, _)| *id)
             .collect();
         for id in run_out {
-            self.end_badly(id, false, retry_at);
+            self.end_badly(id, LEASE_RAN_OUT, retry_at);
         }
     }
 
@@ -126,10 +133,13 @@ impl Model {
         }
     }
 
-    fn end_badly(&mut self, id: u64, for_good: bool, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
+    fn end_badly(&mut self, id: u64, ending: u8, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
         let now = self.now;
         let job = self.jobs.get_mut(&id).unwrap();
-        if for_good || job.attempts == job.max_attempts {
+        if let State::InFlight { begun_at, .. } = job.state {
+            job.past.push((begun_at.0, now.0, ending));
+        }
+        if ending == FOR_GOOD || job.attempts == job.max_attempts {
             job.state = State::Dead;
             return;
         }
@@ -230,7 +240,6 @@ impl Run {
             settings: Settings { priority, max_attempts, timeout_ms: 0 },
             delay_ms,
             payload: KEYS[key].as_bytes(),
-            ..SubmitJob::default()
         };
         let expected = self.model.remembered(key);
         let answer = self.hand.submit(self.clients[0], &[job]).remove(0);
@@ -241,8 +250,9 @@ impl Run {
         }
         let id = answer.job;
         assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
-        let state = State::Pending;
-        self.model.jobs.insert(id, Job { queue, key, priority, attempts: 0, max_attempts, state });
+        let (state, past) = (State::Pending, Vec::new());
+        let job = Job { queue, key, priority, attempts: 0, max_attempts, state, past };
+        self.model.jobs.insert(id, job);
         self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), false);
     }
 
@@ -258,7 +268,8 @@ impl Run {
             assert_eq!((got.attempt, got.key.as_str()), (job.attempts, KEYS[job.key]));
             assert_eq!(got.payload, KEYS[job.key].as_bytes());
             let until = self.hand.now.plus(Millis(LEASE_MS));
-            job.state = State::InFlight { lease: got.lease, until, holder: client };
+            let begun_at = self.hand.now;
+            job.state = State::InFlight { lease: got.lease, until, holder: client, begun_at };
             self.model.lines[job.queue].retain(|id| *id != got.job);
         }
     }
@@ -285,7 +296,8 @@ impl Run {
         let done = self.hand.fail(client, id, lease, for_good);
         if done {
             let hand = &self.hand;
-            self.model.end_badly(id, for_good, &mut |id| retry_at(hand, id));
+            let ending = if for_good { FOR_GOOD } else { FAILED };
+            self.model.end_badly(id, ending, &mut |id| retry_at(hand, id));
         }
         done
     }
@@ -306,7 +318,9 @@ impl Run {
         assert_eq!(self.hand.heartbeat(self.clients[client], id, lease), Some(LEASE_MS as u32));
         assert_eq!(self.hand.heartbeat(self.clients[client], id, 0), None);
         let until = self.hand.now.plus(Millis(LEASE_MS));
-        self.model.jobs.get_mut(&id).unwrap().state = State::InFlight { lease, until, holder: client };
+        if let State::InFlight { until: was_until, holder, .. } = &mut self.model.jobs.get_mut(&id).unwrap().state {
+            (*was_until, *holder) = (until, client);
+        }
     }
 
     fn disconnect(&mut self, client: usize) {
@@ -337,9 +351,8 @@ impl Run {
     fn compare(&self) {
         self.hand.master.queues().check();
         let totals = self.hand.master.queues().totals();
-        let count = |wanted: fn(&State) -> bool| {
-            self.model.jobs.values().filter(|job| wanted(&job.state)).count() as u64
-        };
+        let count =
+            |wanted: fn(&State) -> bool| self.model.jobs.values().filter(|job| wanted(&job.state)).count() as u64;
         assert_eq!(totals.pending, count(|state| *state == State::Pending));
         assert_eq!(totals.delayed, count(|state| matches!(state, State::Delayed(_))));
         assert_eq!(totals.in_flight, count(|state| matches!(state, State::InFlight { .. })));

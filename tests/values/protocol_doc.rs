@@ -13,8 +13,7 @@ const SETTINGS: Settings = Settings { timeout_ms: 30_000, max_attempts: 3, prior
 
 /// Calls `take` with the name and the bytes of every request that the page shows.
 fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
-    let jobs =
-        [SubmitJob { queue: "mail", key: "order-5", settings: SETTINGS, delay_ms: 1500, payload: b"hello" }];
+    let jobs = [SubmitJob { queue: "mail", key: "order-5", settings: SETTINGS, delay_ms: 1500, payload: b"hello" }];
     let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
     let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route" }];
     let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
@@ -128,8 +127,7 @@ fn hex_dump(bytes: &[u8]) -> String {
         let (left, right) = digits.split_at(digits.len().min(8));
         let shown: String =
             chunk.iter().map(|byte| if byte.is_ascii_graphic() { *byte as char } else { '.' }).collect();
-        let _ =
-            writeln!(text, "{:08x}  {:<23}  {:<23}  |{shown}|", line * 16, left.join(" "), right.join(" "));
+        let _ = writeln!(text, "{:08x}  {:<23}  {:<23}  |{shown}|", line * 16, left.join(" "), right.join(" "));
     }
     text
 }
@@ -153,12 +151,8 @@ fn the_page_lists_every_error_code_with_its_manners() {
     let page = page();
     for code in ErrorCode::ALL {
         let word = |yes: bool| if yes { "yes" } else { "no" };
-        let row = format!(
-            "| {} | `{code:?}` | {} | {} |",
-            code.code(),
-            word(code.retry_may_help()),
-            word(code.closes())
-        );
+        let row =
+            format!("| {} | `{code:?}` | {} | {} |", code.code(), word(code.retry_may_help()), word(code.closes()));
         assert!(page.contains(&row), "protocol.md lacks the row {row}");
     }
 }

@@ -50,8 +50,7 @@ const WORKERS: [&str; 2] = ["w", "another"];
 struct OneStory(LazyLock<Vec<u8>>);
 
 static STORY: OneStory = OneStory(LazyLock::new(|| {
-    let attempts =
-        [Attempt { begun_at: Timestamp(5), ended_at: Timestamp(6), worker: "w", ..Attempt::default() }];
+    let attempts = [Attempt { begun_at: Timestamp(5), ended_at: Timestamp(6), worker: "w", ..Attempt::default() }];
     let mut out = Vec::new();
     Story { attempts: List::lent(&attempts), error: "it broke" }.write(&mut out);
     out
@@ -103,11 +102,7 @@ fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(
             job: job.id,
             queue: QUEUES[queue],
             key,
-            settings: Settings {
-                priority,
-                max_attempts: job.max_attempts,
-                timeout_ms: u32::from(priority) * 1000,
-            },
+            settings: Settings { priority, max_attempts: job.max_attempts, timeout_ms: u32::from(priority) * 1000 },
             due_at: Timestamp(due),
             payload: job.payload,
         }
@@ -135,29 +130,40 @@ fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(
 
 impl Run {
     fn step(&mut self, step: &Step) {
-        let applied = match *step {
+        if let Step::Pass(span) = step {
+            self.now += span;
+            self.queues.advance(Timestamp(self.now));
+        }
+        let Some(applied) = self.event(step) else { return };
+        self.lsn += 1;
+        apply(&mut self.queues, self.lsn, self.now, &applied).unwrap();
+        self.log.push((self.lsn, self.now, applied));
+    }
+
+    /// The event that this step makes, if it makes one now.
+    fn event(&mut self, step: &Step) -> Option<Applied> {
+        Some(match *step {
             Step::Enqueue { key, priority, due, payload, plain } => {
                 let (priority, max_attempts) = if plain { (128, 5) } else { (priority, 2) };
                 let (key, payload) = (KEYS[usize::from(key)], PAYLOADS[usize::from(payload)]);
                 self.enqueue(key, priority, due, payload, max_attempts)
             }
             Step::Dispatch { pick } => {
-                let Some(queue) = self.queues.queue(QUEUES[pick % 3]) else { return };
-                let Some(front) = self.queues.front(queue).map(|front| front.id) else { return };
+                let queue = self.queues.queue(QUEUES[pick % 3])?;
+                let front = self.queues.front(queue).map(|front| front.id)?;
                 let job = self.jobs.iter_mut().find(|job| job.id == front).unwrap();
                 job.attempts += 1;
                 job.lease = Some(LeaseId(self.lsn + 1));
                 Applied::Dispatch(front, job.attempts)
             }
             Step::End { pick, how, at } => {
-                let held: Vec<usize> =
-                    (0..self.jobs.len()).filter(|job| self.jobs[*job].lease.is_some()).collect();
-                let Some(index) = held.get(pick % held.len().max(1)).copied() else { return };
+                let held: Vec<usize> = (0..self.jobs.len()).filter(|job| self.jobs[*job].lease.is_some()).collect();
+                let index = held.get(pick % held.len().max(1)).copied()?;
                 self.end(index, how, at)
             }
             Step::Move { pick } => {
                 let with: Vec<TextAt> = self.queues.texts().collect();
-                let Some(text) = with.get(pick % with.len().max(1)) else { return };
+                let text = with.get(pick % with.len().max(1))?;
                 let bytes = match text.part {
                     Part::Payload => self.jobs.iter().find(|job| job.id == text.job).unwrap().payload,
                     Part::Story => STORY.text().0,
@@ -166,20 +172,12 @@ impl Run {
             }
             Step::Forget { pick } => {
                 let idle: Vec<_> = self.queues.idle_queues(Timestamp(u64::MAX)).collect();
-                let Some(queue) = idle.get(pick % idle.len().max(1)) else { return };
+                let queue = idle.get(pick % idle.len().max(1))?;
                 let name = self.queues.queue_name(*queue);
                 Applied::Forget(QUEUES.into_iter().find(|known| *known == name).unwrap())
             }
-            Step::Pass(span) => {
-                self.now += span;
-                self.queues.advance(Timestamp(self.now));
-                return;
-            }
-            Step::Slice => return,
-        };
-        self.lsn += 1;
-        apply(&mut self.queues, self.lsn, self.now, &applied).unwrap();
-        self.log.push((self.lsn, self.now, applied));
+            Step::Pass(_) | Step::Slice => return None,
+        })
     }
 
     /// A job; a key that is in use is left out.

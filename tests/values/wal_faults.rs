@@ -63,10 +63,7 @@ fn the_first_sync_that_fails_is_the_last() {
             let kind = failed.lock().expect("one thread").clone();
             let after = device.syncs() - number;
             // What a snapshot's writer ran into is told at the next turn; until then the log goes on.
-            assert!(
-                after == 0 || kind.contains("snap.tmp"),
-                "{after} syncs after {number}, of {kind}, failed"
-            );
+            assert!(after == 0 || kind.contains("snap.tmp"), "{after} syncs after {number}, of {kind}, failed");
             let mut kinds = kinds.lock().expect("no test fails with it");
             let seen = kinds.entry(kind).or_default();
             *seen = (seen.0 + 1, seen.1.max(after));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::hand::*;
-use falconqueue::ids::Lsn;
+use falconqueue::ids::{Lsn, SessionId};
 use falconqueue::job::Settings;
 use falconqueue::master::{Config, Master, Progress, WalError};
 use falconqueue::protocol::SubmitJob;
@@ -190,6 +190,19 @@ fn write_clean(dir: &Path) {
         hand.pass(10);
         hand.sync();
     }
+    fill(&mut hand, client);
+    assert!(hand.master.snapshots() > 2 && hand.device.segments()[0] > Lsn(1), "segments were given up");
+    assert!(hand.log().iter().any(|(name, job)| (*name, *job) == ("MOVE", 1)), "the oldest job was moved");
+    for name in hand.device.names().unwrap() {
+        let content = hand.device.read(&name).unwrap();
+        if names::spare_number(&name).is_none() && names::room_number(&name).is_none() {
+            fs::write(dir.join(name), content).unwrap();
+        }
+    }
+}
+
+/// Jobs that fill a segment, lines of jobs in several states, and keys.
+fn fill(hand: &mut Hand, client: SessionId) {
     // These stay where they are: a segment of theirs is full of what lives.
     let bulk = [SubmitJob { payload: &[b'b'; 600], ..job("bulk") }; 9];
     for _ in 0..2 {
@@ -215,15 +228,6 @@ fn write_clean(dir: &Path) {
     assert!(got.job == ended && hand.ack(client, got.job, got.lease));
     hand.pass(200);
     hand.sync();
-    assert!(hand.master.snapshots() > 2 && hand.device.segments()[0] > Lsn(1), "segments were given up");
-    assert!(hand.log().iter().any(|(name, job)| (*name, *job) == ("MOVE", 1)), "the oldest job was moved");
-    for name in hand.device.names().unwrap() {
-        let mut content = Vec::new();
-        hand.device.read(&name, &mut content).unwrap();
-        if names::spare_number(&name).is_none() && names::room_number(&name).is_none() {
-            fs::write(dir.join(name), content).unwrap();
-        }
-    }
 }
 
 #[test]

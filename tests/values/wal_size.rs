@@ -214,11 +214,7 @@ fn a_backlog_of_small_jobs_takes_no_more_than_the_room_that_is_kept_for_it() {
     for _ in 0..jobs / batch() {
         driven.submit(batch(), &[7; 64]);
     }
-    eprintln!(
-        "{jobs} jobs wait: {} bytes, {} live",
-        driven.device.used_bytes(),
-        driven.master.queues().live_bytes()
-    );
+    eprintln!("{jobs} jobs wait: {} bytes, {} live", driven.device.used_bytes(), driven.master.queues().live_bytes());
     let kept_bytes = ((jobs as u64 * (64 << 20)) / 270_000).next_multiple_of(driven.segment_bytes);
     driven.holds_beside("a backlog of small jobs", kept_bytes);
     let mut left = jobs / batch() * batch();

@@ -5,8 +5,7 @@ pub struct Fields<'b>(pub &'b [u8]);
 
 impl<'b> Fields<'b> {
     pub fn bytes(&mut self, count: usize) -> Result<&'b [u8], String> {
-        let (head, rest) =
-            self.0.split_at_checked(count).ok_or("a field reaches past the end of its frame")?;
+        let (head, rest) = self.0.split_at_checked(count).ok_or("a field reaches past the end of its frame")?;
         self.0 = rest;
         Ok(head)
     }
@@ -42,11 +41,7 @@ impl<'b> Fields<'b> {
     }
 
     pub fn end(&self) -> Result<(), String> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} bytes are left over in a frame", self.0.len()))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(format!("{} bytes are left over in a frame", self.0.len())) }
     }
 }
 

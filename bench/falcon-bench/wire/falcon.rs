@@ -223,9 +223,7 @@ mod tests {
     use falconqueue::ids::{JobId, LeaseId};
     use falconqueue::job::Settings;
     use falconqueue::protocol::frame::split_frame;
-    use falconqueue::protocol::{
-        Ack, AckItem, Figure, List, Poll, Reply, Request, StatsOk, Submit, SubmitJob,
-    };
+    use falconqueue::protocol::{Ack, AckItem, Figure, List, Poll, Reply, Request, StatsOk, Submit, SubmitJob};
 
     use super::super::Delivered;
     use super::super::testing::decoded;
@@ -256,8 +254,7 @@ mod tests {
 
         out.clear();
         wire.poll(&mut out);
-        let poll =
-            Poll { queues: List::lent(&["mail"]), jobs_max: 7, wait_ms: POLL_WAIT_MS, lease_ms: LEASE_MS };
+        let poll = Poll { queues: List::lent(&["mail"]), jobs_max: 7, wait_ms: POLL_WAIT_MS, lease_ms: LEASE_MS };
         assert_eq!(out, encoded(&poll.into()));
 
         out.clear();
@@ -303,9 +300,7 @@ mod tests {
     #[test]
     fn anything_but_success_is_an_error() {
         let decode = |bytes: &[u8]| {
-            Falcon::new("q", 1)
-                .decode(bytes, &mut Seen::default(), &mut Vec::new())
-                .expect_err("it is refused")
+            Falcon::new("q", 1).decode(bytes, &mut Seen::default(), &mut Vec::new()).expect_err("it is refused")
         };
         let mut lost = Vec::new();
         header(2 + 11 + 1, ACK | REPLY_BIT, &mut lost);

@@ -1,5 +1,5 @@
-//! What the load generator says to a server and hears from it: one encoder and decoder for each, without any input or output
-//! of its own, and none of them shared with the server that it measures.
+//! What the load generator says to a server and hears from it: one encoder and decoder for each, without any input or
+//! output of its own, and none of them shared with the server that it measures.
 
 mod beanstalk;
 mod bytes;
@@ -88,8 +88,7 @@ impl Seen {
     }
 
     fn deliver(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (Some(number), Some(stamp)) =
-            (payload.first_chunk::<8>(), payload[8.min(payload.len())..].first_chunk())
+        let (Some(number), Some(stamp)) = (payload.first_chunk::<8>(), payload[8.min(payload.len())..].first_chunk())
         else {
             return Err(format!("a delivered payload has {} bytes", payload.len()));
         };
@@ -113,8 +112,8 @@ pub trait Wire {
     /// Acks all that was delivered since the last ack.
     fn ack(&mut self, out: &mut Vec<u8>);
 
-    /// Reads whole replies and returns how many bytes they had. What the server must hear at once goes to `out`. Any reply
-    /// that is not the one hoped for is an error.
+    /// Reads whole replies and returns how many bytes they had. What the server must hear at once goes to `out`. Any
+    /// reply that is not the one hoped for is an error.
     fn decode(&mut self, input: &[u8], seen: &mut Seen, out: &mut Vec<u8>) -> Result<usize, String>;
 }
 

@@ -1,7 +1,7 @@
 //! NATS with streams: a publish with a reply to a stream, one pull for each job, `+ACK`.
 //!
-//! `+ACK` has no answer. It is counted when a later pull of its connection is answered, and the end of each run asks the server
-//! how many messages are left.
+//! `+ACK` has no answer. It is counted when a later pull of its connection is answered, and the end of each run asks
+//! the server how many messages are left.
 
 use std::io::Write;
 
@@ -10,7 +10,8 @@ use super::{Batch, POLL_WAIT_MS, Seen, Wire};
 
 /// Name of the stream.
 pub const STREAM: &str = "S";
-const CONNECT: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\n";
+const CONNECT: &str = "CONNECT \
+    {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\n";
 const SUBMIT_SID: &[u8] = b"1";
 const POLL_SID: &[u8] = b"2";
 
@@ -30,7 +31,8 @@ fn call(subject: &str, body: &str) -> Vec<u8> {
 
 /// Makes the stream: a work queue in files.
 pub fn create_stream() -> Vec<u8> {
-    let body = "{\"name\":\"S\",\"subjects\":[\"q\"],\"retention\":\"workqueue\",\"storage\":\"file\",\"num_replicas\":1}";
+    let body = "{\"name\":\"S\",\"subjects\":[\"q\"],\"retention\":\"workqueue\",\
+                \"storage\":\"file\",\"num_replicas\":1}";
     call("$JS.API.STREAM.CREATE.S", body)
 }
 
@@ -47,13 +49,7 @@ impl Nats {
         Nats { number, held: Vec::new(), sent_acks: 0 }
     }
 
-    fn message(
-        &mut self,
-        sid: &[u8],
-        reply: Option<&[u8]>,
-        body: &[u8],
-        seen: &mut Seen,
-    ) -> Result<(), String> {
+    fn message(&mut self, sid: &[u8], reply: Option<&[u8]>, body: &[u8], seen: &mut Seen) -> Result<(), String> {
         if sid == SUBMIT_SID {
             if !body.starts_with(b"{\"stream\":\"S\"") {
                 return Err(format!("a publish was answered by {}", shown(body)));
@@ -115,8 +111,7 @@ impl Nats {
 impl Wire for Nats {
     fn greet(&mut self, out: &mut Vec<u8>) {
         let number = self.number;
-        write!(out, "{CONNECT}SUB _I.{number}.s 1\r\nSUB _I.{number}.p 2\r\nPING\r\n")
-            .expect("memory takes it");
+        write!(out, "{CONNECT}SUB _I.{number}.s 1\r\nSUB _I.{number}.p 2\r\nPING\r\n").expect("memory takes it");
     }
 
     fn submit(&mut self, batch: &Batch, out: &mut Vec<u8>) {
@@ -158,8 +153,7 @@ mod tests {
 
     #[test]
     fn a_job_goes_its_way() {
-        let mut bytes =
-            b"INFO {}\r\nPONG\r\nPING\r\nMSG _I.3.s 1 22\r\n{\"stream\":\"S\",\"seq\":1}\r\n".to_vec();
+        let mut bytes = b"INFO {}\r\nPONG\r\nPING\r\nMSG _I.3.s 1 22\r\n{\"stream\":\"S\",\"seq\":1}\r\n".to_vec();
         bytes.extend_from_slice(b"MSG q 2 $JS.ACK.S.C.1.1.1.5.0 16\r\n");
         Batch { first: 10, count: 1, stamp_ns: 2, payload_bytes: 16 }.put(10, &mut bytes);
         bytes.extend_from_slice(b"\r\n");

@@ -134,8 +134,6 @@ mod tests {
         let mut out = Vec::new();
         wire.ack(&mut out);
         assert!(wire.decode(b":0\r\n", &mut Seen::default(), &mut out).is_err());
-        assert!(
-            asked().decode(b"-ERR no\r\n", &mut Seen::default(), &mut out).unwrap_err().contains("ERR no")
-        );
+        assert!(asked().decode(b"-ERR no\r\n", &mut Seen::default(), &mut out).unwrap_err().contains("ERR no"));
     }
 }

@@ -124,7 +124,8 @@ mod tests {
         let (mut wire, mut out, mut seen) = (make(), Vec::new(), Seen::default());
         wire.decode(&bytes, &mut seen, &mut out).unwrap();
         wire.ack(&mut out);
-        let expected = "*4\r\n$4\r\nXACK\r\n$1\r\nq\r\n$1\r\ng\r\n$3\r\n1-0\r\n*3\r\n$4\r\nXDEL\r\n$1\r\nq\r\n$3\r\n1-0\r\n";
+        let expected = "*4\r\n$4\r\nXACK\r\n$1\r\nq\r\n$1\r\ng\r\n$3\r\n1-0\r\n\
+                        *3\r\n$4\r\nXDEL\r\n$1\r\nq\r\n$3\r\n1-0\r\n";
         assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
         wire.decode(b":1\r\n", &mut seen, &mut out).unwrap();
         assert_eq!(seen.acks, 0);

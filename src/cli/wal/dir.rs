@@ -12,7 +12,6 @@ use crate::wal::{DirDevice, LogDevice, SegmentIo, WalError, names};
 /// How often a log is looked at before it is taken for damaged: a master may be writing it.
 pub const LOOKS_MAX: usize = 8;
 
-/// Pause between two looks.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
 impl From<WalError> for Stop {

@@ -56,7 +56,6 @@ fn tell_given_up((first, last): (Lsn, Lsn)) {
     exit::say(&format!("falcon-cli: records {first} to {last} were given up, nothing in them was needed"));
 }
 
-/// A dump under way.
 struct Dumping<'a> {
     args: &'a Dump,
     renderer: Renderer,

@@ -17,7 +17,7 @@ use super::salvage::{Saved, save, take_wanted, wanted};
 use super::{dir, verify};
 use crate::cli::Stop;
 use crate::cli::args::{Common, Repair};
-use crate::cli::render::{Renderer, Row};
+use crate::cli::render::Renderer;
 use crate::exit::{self, Failure};
 use crate::ids::Lsn;
 use crate::limits::{GROUP_BYTES_BOUND, RECORD_OVERHEAD_BYTES_MAX};
@@ -25,8 +25,8 @@ use crate::queue::events::Move;
 use crate::queue::{Event, Slice};
 use crate::rebuilt::Rebuilt;
 use crate::wal::{
-    DirDevice, DirLock, LogDevice, NewRecord, SegmentIo, SnapshotOutcome, Verified, Wal, WalError,
-    begin_behind, names, record_bytes, visit_whole,
+    DirDevice, DirLock, LogDevice, NewRecord, SegmentIo, SnapshotOutcome, Verified, Wal, WalError, begin_behind, names,
+    record_bytes, visit_whole,
 };
 
 /// Slots visited for a block of the snapshot.
@@ -50,11 +50,8 @@ pub fn run(common: &Common, args: &Repair) -> Result<(), Stop> {
     ask(args)?;
     let originals = repair(&device, &args.dir, saved)?;
     let shown = originals.display();
-    renderer.row(&Row {
-        cells: &[(format!("repaired; the original files are in {shown}"), 0)],
-        json: json!({"repaired": true, "originals": shown.to_string()}),
-        quiet: shown.to_string(),
-    })?;
+    let text = format!("repaired; the original files are in {shown}");
+    renderer.line(text, json!({"repaired": true, "originals": shown.to_string()}), shown.to_string())?;
     Ok(renderer.flush()?)
 }
 
@@ -65,7 +62,7 @@ fn tell_served(renderer: &mut Renderer, verified: &Verified, dir: &Path) -> Resu
     }
     let text = format!("{} needs no repair: falcond starts on it, and no job is lost", dir.display());
     let json = json!({"repaired": false, "faults": verified.faults.len(), "lost": []});
-    renderer.row(&Row { cells: &[(text, 0)], json, quiet: String::new() })?;
+    renderer.line(text, json, String::new())?;
     Ok(renderer.flush()?)
 }
 
@@ -104,20 +101,17 @@ fn tell(renderer: &mut Renderer, verified: &Verified, saved: &Saved) -> Result<(
     }
     let kept = saved.state.queues.count();
     lines.push(format!("kept: {kept} jobs"));
-    renderer.row(&Row {
-        cells: &[(lines.join("\n"), 0)],
-        json: json!({
-            "faults": faults,
-            "unread": unread,
-            "lost_payloads": saved.lost_payloads.0,
-            "lost_enqueues": saved.lost_enqueues.0,
-            "unnamed": saved.unnamed.map(|(first, at_most)| json!({"first": first, "at_most": at_most})),
-            "may_run_again": saved.may_run_again.0,
-            "kept": kept,
-        }),
-        quiet: format!("{} {}", saved.lost_payloads, saved.lost_enqueues).trim().to_owned(),
-    })?;
-    Ok(())
+    let json = json!({
+        "faults": faults,
+        "unread": unread,
+        "lost_payloads": saved.lost_payloads.0,
+        "lost_enqueues": saved.lost_enqueues.0,
+        "unnamed": saved.unnamed.map(|(first, at_most)| json!({"first": first, "at_most": at_most})),
+        "may_run_again": saved.may_run_again.0,
+        "kept": kept,
+    });
+    let quiet = format!("{} {}", saved.lost_payloads, saved.lost_enqueues).trim().to_owned();
+    Ok(renderer.line(lines.join("\n"), json, quiet)?)
 }
 
 fn ask(args: &Repair) -> Result<(), Failure> {

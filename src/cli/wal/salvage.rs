@@ -13,7 +13,6 @@ use crate::queue::{Event, Part, TextAt};
 use crate::rebuilt::{Rebuilt, event_of, tail_at};
 use crate::wal::{DirDevice, Record, Salvage, WalError, newest_snapshot, visit_whole};
 
-/// What can be saved.
 pub struct Saved {
     /// The state, without the jobs that are lost.
     pub state: Rebuilt,
@@ -130,8 +129,8 @@ pub fn wanted(state: &Rebuilt) -> Wanted {
     state.queues.texts().map(|text| ((text.job, text.part), text)).collect()
 }
 
-/// Something that is wanted, if this record holds it. A job's payload is the same in each of its records; of its stories
-/// the newest counts, and that is known by its place.
+/// Something that is wanted, if this record holds it. A job's payload is the same in each of its records. Of its
+/// stories the newest counts, which is known by its place.
 pub fn take_wanted<'r>(wanted: &mut Wanted, record: &Record<'r>) -> Option<(JobId, Part, &'r [u8])> {
     let event = event_of(record).ok()?;
     let (job, part, bytes) = (event.job()?, event.part()?, event.tail());
@@ -256,8 +255,7 @@ mod tests {
         let runs: Runs = [7, 1, 2, 3, 9].map(JobId).into_iter().collect();
         assert_eq!((runs.to_string(), runs.count()), ("1-3, 7, 9".to_owned(), 5));
         let known = [2, 7];
-        let within =
-            |first: u64, last: u64| known.into_iter().filter(|id| (first..=last).contains(id)).collect();
+        let within = |first: u64, last: u64| known.into_iter().filter(|id| (first..=last).contains(id)).collect();
         assert_eq!(runs.without(within).to_string(), "1, 3, 9");
         assert_eq!(Runs::default().to_string(), "");
     }

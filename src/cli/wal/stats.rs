@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::dir::{self, LOOKS_MAX, PAUSE};
 use crate::cli::Stop;
-use crate::cli::args::{Common, Output};
-use crate::cli::render::{Renderer, Row};
+use crate::cli::args::Common;
+use crate::cli::render::{table, tell};
 use crate::ids::{JobId, Lsn};
 use crate::queue::Queues;
 use crate::rebuilt::Rebuilt;
@@ -25,36 +25,41 @@ struct SegmentLine {
 }
 
 impl SegmentLine {
-    fn records(&self) -> u64 {
-        self.stats.next.0 - self.stats.first.0
+    /// Records, used bytes, live bytes, dead bytes and live jobs.
+    fn figures(&self) -> [u64; 5] {
+        let SegmentStats { first, next, used_bytes, .. } = self.stats;
+        let (used, live) = (u64::from(used_bytes), self.live_bytes);
+        [next.0 - first.0, used, live, used.saturating_sub(live), self.live_jobs as u64]
     }
 
-    fn dead_bytes(&self) -> u64 {
-        u64::from(self.stats.used_bytes).saturating_sub(self.live_bytes)
+    fn last(&self) -> u64 {
+        self.stats.next.0 - 1
     }
 
-    fn cells(&self) -> [String; 8] {
-        [
-            self.stats.first.to_string(),
-            (self.stats.next.0 - 1).to_string(),
-            self.records().to_string(),
-            self.stats.used_bytes.to_string(),
-            self.live_bytes.to_string(),
-            self.dead_bytes().to_string(),
-            self.live_jobs.to_string(),
-            self.oldest.map_or_else(|| "-".to_owned(), |job| job.to_string()),
-        ]
+    fn json(&self) -> Value {
+        let [records, used, live, dead, jobs] = self.figures();
+        json!({
+            "file": names::segment(self.stats.first),
+            "first_lsn": self.stats.first.0,
+            "last_lsn": self.last(),
+            "records": records,
+            "bytes": self.stats.bytes,
+            "used_bytes": used,
+            "live_bytes": live,
+            "dead_bytes": dead,
+            "live_jobs": jobs,
+            "oldest_live_job": self.oldest.map(|job| job.0),
+        })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let oldest = self.oldest.map_or_else(|| "-".to_owned(), |job| job.to_string());
+        cells([self.stats.first.to_string(), self.last().to_string()], self.figures(), oldest)
     }
 }
 
-/// Sums over all segments.
-#[derive(Default)]
-struct Totals {
-    records: u64,
-    used: u64,
-    live: u64,
-    dead: u64,
-    jobs: u64,
+fn cells(lsns: [String; 2], figures: [u64; 5], oldest: String) -> Vec<String> {
+    lsns.into_iter().chain(figures.iter().map(u64::to_string)).chain([oldest]).collect()
 }
 
 pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
@@ -62,28 +67,12 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let (inspection, queues) = look(&device)?;
     let segments = segments(&inspection, &queues);
     let snapshots = snapshots(&device)?;
-    let mut totals = Totals::default();
+    let mut totals = [0; 5];
     for segment in &segments {
-        totals.records += segment.records();
-        totals.used += u64::from(segment.stats.used_bytes);
-        totals.live += segment.live_bytes;
-        totals.dead += segment.dead_bytes();
-        totals.jobs += segment.live_jobs as u64;
+        totals.iter_mut().zip(segment.figures()).for_each(|(total, figure)| *total += figure);
     }
-    let mut renderer = Renderer::new(common.output);
-    match common.output {
-        Output::Json => {
-            let json = json(&segments, &snapshots, &totals);
-            renderer.row(&Row { cells: &[], json, quiet: String::new() })?;
-        }
-        Output::Quiet => {
-            let Totals { records, used, live, dead, jobs } = totals;
-            let quiet = format!("{} {records} {used} {live} {dead} {jobs}", segments.len());
-            renderer.row(&Row { cells: &[], json: Value::Null, quiet })?;
-        }
-        Output::Table => table(&mut renderer, &segments, &snapshots, &totals)?,
-    }
-    Ok(renderer.flush()?)
+    let quiet = format!("{} {}", segments.len(), totals.map(|total| total.to_string()).join(" "));
+    Ok(tell(common.output, text(&segments, &snapshots, totals), json(&segments, &snapshots, totals), quiet)?)
 }
 
 /// Reads the log, and once more if that fails: what a master does between two reads can pass for damage.
@@ -105,8 +94,7 @@ fn segments(inspection: &Inspection, queues: &Queues) -> Vec<SegmentLine> {
     }
     let with_use = |stats: &SegmentStats| {
         let live_bytes = queues.live_in(stats.epoch).bytes;
-        let (live_jobs, oldest) =
-            jobs.get(&stats.epoch).map_or((0, None), |jobs| (jobs.len(), jobs.first().copied()));
+        let (live_jobs, oldest) = jobs.get(&stats.epoch).map_or((0, None), |jobs| (jobs.len(), jobs.first().copied()));
         SegmentLine { stats: *stats, live_bytes, live_jobs, oldest }
     };
     inspection.segments.iter().map(with_use).collect()
@@ -119,27 +107,10 @@ fn snapshots(device: &DirDevice) -> Result<Vec<(Lsn, u64)>, WalError> {
     Ok(lsns.filter_map(|lsn| Some((lsn, device.bytes(&names::snapshot(lsn)).ok()?))).collect())
 }
 
-fn json(segments: &[SegmentLine], snapshots: &[(Lsn, u64)], totals: &Totals) -> Value {
-    let segments: Vec<Value> = segments
-        .iter()
-        .map(|segment| {
-            json!({
-                "file": names::segment(segment.stats.first),
-                "first_lsn": segment.stats.first.0,
-                "last_lsn": segment.stats.next.0 - 1,
-                "records": segment.records(),
-                "bytes": segment.stats.bytes,
-                "used_bytes": segment.stats.used_bytes,
-                "live_bytes": segment.live_bytes,
-                "dead_bytes": segment.dead_bytes(),
-                "live_jobs": segment.live_jobs,
-                "oldest_live_job": segment.oldest.map(|job| job.0),
-            })
-        })
-        .collect();
-    let snapshots: Vec<Value> =
-        snapshots.iter().map(|(lsn, bytes)| json!({"lsn": lsn.0, "bytes": bytes})).collect();
-    let Totals { records, used, live, dead, jobs } = totals;
+fn json(segments: &[SegmentLine], snapshots: &[(Lsn, u64)], totals: [u64; 5]) -> Value {
+    let segments: Vec<Value> = segments.iter().map(SegmentLine::json).collect();
+    let snapshots: Vec<Value> = snapshots.iter().map(|(lsn, bytes)| json!({"lsn": lsn.0, "bytes": bytes})).collect();
+    let [records, used, live, dead, jobs] = totals;
     json!({
         "segments": segments,
         "snapshots": snapshots,
@@ -149,13 +120,8 @@ fn json(segments: &[SegmentLine], snapshots: &[(Lsn, u64)], totals: &Totals) -> 
     })
 }
 
-fn table(
-    renderer: &mut Renderer,
-    segments: &[SegmentLine],
-    snapshots: &[(Lsn, u64)],
-    totals: &Totals,
-) -> Result<(), Stop> {
-    const HEADINGS: [(&str, usize); 8] = [
+fn text(segments: &[SegmentLine], snapshots: &[(Lsn, u64)], totals: [u64; 5]) -> String {
+    const COLUMNS: [(&str, usize); 8] = [
         ("FIRST LSN", 12),
         ("LAST LSN", 12),
         ("RECORDS", 10),
@@ -165,18 +131,8 @@ fn table(
         ("LIVE JOBS", 9),
         ("OLDEST JOB", 12),
     ];
-    renderer.heading(&HEADINGS)?;
-    let mut put = |texts: [String; 8]| {
-        let cells: Vec<(String, usize)> = texts.into_iter().zip(HEADINGS.map(|(_, width)| width)).collect();
-        renderer.row(&Row { cells: &cells, json: Value::Null, quiet: String::new() })
-    };
-    segments.iter().try_for_each(|segment| put(segment.cells()))?;
-    let Totals { records, used, live, dead, jobs } = totals;
-    let [records, used, live, dead, jobs] = [records, used, live, dead, jobs].map(u64::to_string);
-    put(["TOTAL".to_owned(), String::new(), records, used, live, dead, jobs, String::new()])?;
-    for (lsn, bytes) in snapshots {
-        let text = format!("snapshot at LSN {lsn}, {bytes} bytes");
-        renderer.row(&Row { cells: &[(text, 0)], json: Value::Null, quiet: String::new() })?;
-    }
-    Ok(())
+    let total = cells(["TOTAL".to_owned(), String::new()], totals, String::new());
+    let mut lines = table(&COLUMNS, segments.iter().map(SegmentLine::cells).chain([total]));
+    lines.extend(snapshots.iter().map(|(lsn, bytes)| format!("snapshot at LSN {lsn}, {bytes} bytes")));
+    lines.join("\n")
 }

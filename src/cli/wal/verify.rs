@@ -9,7 +9,7 @@ use serde_json::json;
 use super::dir::{self, LOOKS_MAX, PAUSE};
 use crate::cli::Stop;
 use crate::cli::args::Common;
-use crate::cli::render::{Renderer, Row};
+use crate::cli::render::Renderer;
 use crate::exit::{self, Failure};
 use crate::rebuilt::Rebuilt;
 use crate::wal::{DirDevice, Verified, WalError, verify};
@@ -21,32 +21,24 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     for fault in &found.faults {
         let (file, offset) = fault.place();
         let place = [file.clone(), offset.map(|offset| offset.to_string())];
-        renderer.row(&Row {
-            cells: &[(fault.to_string(), 0)],
-            json: json!({"file": file, "offset": offset, "fault": fault.to_string()}),
-            quiet: place.into_iter().flatten().collect::<Vec<_>>().join(":"),
-        })?;
+        let json = json!({"file": file, "offset": offset, "fault": fault.to_string()});
+        let quiet = place.into_iter().flatten().collect::<Vec<_>>().join(":");
+        renderer.line(fault.to_string(), json, quiet)?;
     }
     for torn in &found.torn {
-        exit::say(&format!(
-            "falcon-cli: {torn}; if a master is writing this log now, that is its newest record"
-        ));
+        exit::say(&format!("falcon-cli: {torn}; if a master is writing this log now, that is its newest record"));
     }
     let shown = dir.display();
     if !found.faults.is_empty() {
         renderer.flush()?;
-        let text = format!("{} faults in {shown}", found.faults.len());
-        return Err(Failure::new(exit::REFUSED, text).into());
+        return Err(Failure::new(exit::REFUSED, format!("{} faults in {shown}", found.faults.len())).into());
     }
     let Verified { segments, records, snapshots, bytes, torn, .. } = &found;
-    renderer.row(&Row {
-        cells: &[(
-            format!("{shown} is whole: {segments} segments, {records} records, {snapshots} snapshots, {bytes} bytes"),
-            0,
-        )],
-        json: json!({"segments": segments, "records": records, "snapshots": snapshots, "bytes": bytes, "torn": torn}),
-        quiet: format!("{segments} {records} {snapshots} {bytes}"),
-    })?;
+    renderer.line(
+        format!("{shown} is whole: {segments} segments, {records} records, {snapshots} snapshots, {bytes} bytes"),
+        json!({"segments": segments, "records": records, "snapshots": snapshots, "bytes": bytes, "torn": torn}),
+        format!("{segments} {records} {snapshots} {bytes}"),
+    )?;
     Ok(renderer.flush()?)
 }
 

@@ -3,8 +3,9 @@
 use super::super::answers::Answer;
 use super::super::journal::Journal;
 use super::super::sessions::Sessions;
+use super::Scratch;
 use crate::ids::{JobId, LeaseId, SessionId};
-use crate::protocol::{Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List, Reply};
+use crate::protocol::{Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List};
 use crate::time::Timestamp;
 
 /// Extends leases; one that names none is a sign of life.
@@ -14,8 +15,9 @@ pub(super) fn heartbeat<'s>(
     id: SessionId,
     heartbeat: &Heartbeat<'_>,
     now: Timestamp,
-    statuses: &'s mut Vec<LeaseStatus>,
+    scratch: &'s mut Scratch,
 ) -> Answer<'s> {
+    let Scratch { leases: statuses, written, .. } = scratch;
     statuses.clear();
     let mut lost = false;
     for HeldLease { job, lease, .. } in heartbeat.leases.iter() {
@@ -29,21 +31,18 @@ pub(super) fn heartbeat<'s>(
         let remaining_ms = remaining.map_or(0, |rest| u32::try_from(rest.0).unwrap_or(u32::MAX));
         statuses.push(LeaseStatus { job, want, remaining_ms });
     }
-    let reply = Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(statuses) });
+    let reply = HeartbeatOk { leases: List::lent(statuses) };
     // That a lease is lost is told of the state; that one was extended is not in the log at all.
-    if lost { Answer::Told(reply) } else { Answer::AtOnce(reply) }
+    if lost {
+        Answer::told::<Heartbeat<'_>>(&reply, written)
+    } else {
+        Answer::at_once::<Heartbeat<'_>>(&reply, written)
+    }
 }
 
 /// Notes that a session holds a lease from now on.
-pub(in super::super) fn hold(
-    journal: &mut Journal,
-    sessions: &mut Sessions,
-    id: SessionId,
-    job: JobId,
-    lease: LeaseId,
-) {
-    let queues = &mut journal.queues;
-    queues.hold(job, lease, id);
+pub(in super::super) fn hold(journal: &Journal, sessions: &mut Sessions, id: SessionId, job: JobId, lease: LeaseId) {
+    let queues = &journal.queues;
     if let Some(session) = sessions.session_mut(id) {
         session.holds(job, lease, |job, lease| {
             queues.live_lease(job).is_some_and(|live| live.id == lease && live.holder == id)

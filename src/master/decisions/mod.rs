@@ -1,5 +1,5 @@
-//! Decisions: one function a request. It looks at the state, decides events, and gives an answer back; it knows no bytes
-//! and no sockets. Each takes the parts of the master that it needs, and no others.
+//! Decisions: one function a request. It looks at the state, decides events, and gives an answer back; it knows no
+//! bytes and no sockets. Each takes the parts of the master that it needs, and no others.
 
 mod hello;
 mod leases;
@@ -18,7 +18,9 @@ use super::answers::{Answer, Decided, Unanswered};
 use super::sessions::Session;
 use super::{Input, Master};
 use crate::ids::{JobId, SessionId};
-use crate::protocol::{ErrorCode, Header, ItemStatus, LeaseStatus, Refusal, Reply, Request, Submitted};
+use crate::protocol::{
+    Ack, Call, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Refusal, Release, Reported, Request, Submitted,
+};
 use crate::time::Timestamp;
 use crate::wal::WalError;
 
@@ -38,9 +40,6 @@ pub struct Scratch {
 
 impl Master {
     /// Takes what a session says.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
     pub fn take(&mut self, id: SessionId, input: Input<'_>, now: Timestamp) -> Result<(), WalError> {
         match input {
             Input::Frame(header, body) => return self.receive(id, header, body, now),
@@ -68,25 +67,17 @@ impl Master {
     }
 
     /// Takes one frame of a session.
-    ///
-    /// # Errors
-    /// When the log takes no more records.
-    pub fn receive(
-        &mut self,
-        id: SessionId,
-        header: &Header,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(), WalError> {
+    pub fn receive(&mut self, id: SessionId, header: &Header, body: &[u8], now: Timestamp) -> Result<(), WalError> {
         let Some(session) = self.sessions.session(id) else { return Ok(()) };
         if session.closing {
             return Ok(());
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let decided = self.decide(id, header, body, now, &mut scratch);
+        let greeted = session.greeted;
+        let mut scratch = self.scratch.take().expect("one request is decided at a time");
+        let decided = self.decide((id, greeted), header, body, now, &mut scratch);
         let outcome = match decided {
             Ok(answer) => {
-                answer.write(&mut self.sessions, id, header.correlation, self.journal.gate());
+                answer.send(&mut self.sessions, id, header.correlation, self.journal.gate());
                 Ok(())
             }
             Err(Unanswered::Refused(refusal)) => {
@@ -96,47 +87,36 @@ impl Master {
             }
             Err(Unanswered::Fatal(error)) => Err(error),
         };
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         outcome
     }
 
     fn decide<'s>(
         &mut self,
-        id: SessionId,
+        (id, greeted): (SessionId, bool),
         header: &Header,
         body: &[u8],
         now: Timestamp,
         scratch: &'s mut Scratch,
     ) -> Decided<'s> {
-        let request = hello::first_look(&self.config, &self.sessions, id, header.kind, body)?;
+        hello::first_look(greeted, header.kind, body)?;
         let journal = &mut self.journal;
-        match request {
-            Request::Hello(hello) => hello::hello(&mut self.sessions, id, &hello),
+        match Request::decode(header.kind, body)? {
+            Request::Hello(hello) => hello::hello(&self.config, &mut self.sessions, id, &hello, &mut scratch.written),
             Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
             Request::Submit(submit) => {
                 submit::make_room_for_names(journal, &self.parked, &submit, now)?;
-                submit::submit(journal, &submit, now, &mut scratch.submitted)
+                submit::submit(journal, &submit, now, scratch)
             }
             Request::Poll(poll) => {
                 let lines = (&mut self.parked, &mut self.dispatch);
                 let number = poll::poll(journal, lines, id, header, &poll, now, &mut self.named);
                 Ok(self.park(id, number))
             }
-            Request::Ack(ack) => {
-                let reported = self.reporting(now).report(ack.items, scratch)?;
-                Ok(Answer::Told(Reply::AckOk(reported)))
-            }
-            Request::Fail(fail) => {
-                let reported = self.reporting(now).report(fail.items, scratch)?;
-                Ok(Answer::Told(Reply::FailOk(reported)))
-            }
-            Request::Release(release) => {
-                let reported = self.reporting(now).report(release.items, scratch)?;
-                Ok(Answer::Told(Reply::ReleaseOk(reported)))
-            }
-            Request::Heartbeat(heartbeat) => {
-                Ok(leases::heartbeat(journal, &mut self.sessions, id, &heartbeat, now, &mut scratch.leases))
-            }
+            Request::Ack(Ack { items }) => self.report::<Ack<'_>, _>(items, now, scratch),
+            Request::Fail(Fail { items }) => self.report::<Fail<'_>, _>(items, now, scratch),
+            Request::Release(Release { items }) => self.report::<Release<'_>, _>(items, now, scratch),
+            Request::Heartbeat(beat) => Ok(leases::heartbeat(journal, &mut self.sessions, id, &beat, now, scratch)),
             Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
             Request::Snapshot(_) => {
                 let number = upkeep::snapshot(journal, &mut self.parked, &mut self.keeping, id, header, now)?;
@@ -154,9 +134,16 @@ impl Master {
         Answer::Parked
     }
 
-    fn reporting(&mut self, now: Timestamp) -> reports::Reporting<'_> {
-        let key_window = self.config.key_window;
-        reports::Reporting { journal: &mut self.journal, random: &mut self.random, key_window, now }
+    /// Takes a report, the items of a request of type `R`.
+    fn report<'s, 'a, R, T>(&mut self, items: List<'a, T>, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s>
+    where
+        R: Call<'s, Reply = Reported<'s>>,
+        T: reports::Item<'a>,
+    {
+        let (journal, random, key_window) = (&mut self.journal, &mut self.random, self.config.key_window);
+        reports::Reporting { journal, random, key_window, now }.report(items, scratch)?;
+        let Scratch { statuses, written, .. } = scratch;
+        Ok(Answer::told::<R>(&Reported { items: List::lent(statuses) }, written))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::ids::{JobId, LeaseId};
 use crate::job::{Ending, StoryText};
 use crate::limits::RECORD_OVERHEAD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
-use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, List, Refusal, ReleaseItem, Reported};
+use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, List, Refusal, ReleaseItem};
 use crate::queue::events::{Ack, Dead, DeathReason, Release, Retry};
 use crate::queue::{Event, LeaseView};
 use crate::time::{Millis, Timestamp};
@@ -60,11 +60,12 @@ impl From<LeaseView<'_>> for LeaseFacts {
 }
 
 impl Reporting<'_> {
-    pub(super) fn report<'s, 'a, T: Item<'a>>(
+    /// Decides the items; what became of each is in `scratch`.
+    pub(super) fn report<'a, T: Item<'a>>(
         mut self,
         items: List<'a, T>,
-        scratch: &'s mut Scratch,
-    ) -> Result<Reported<'s>, Unanswered> {
+        scratch: &mut Scratch,
+    ) -> Result<(), Unanswered> {
         let mut left = self.make_room(items, &mut scratch.jobs)?;
         scratch.statuses.clear();
         for item in items.iter() {
@@ -75,27 +76,23 @@ impl Reporting<'_> {
             let Some(facts) = facts else { continue };
             if let Some(end) = item.story() {
                 let (before, out) = (&mut scratch.story_before, &mut scratch.story);
-                write_story(self.journal, job, end, self.now, before, out)?;
+                write_story(self.journal, job, end, self.now, before, out);
             }
             let event = item.event(&facts, StoryText(&scratch.story), &mut self);
             left -= 1;
             self.journal.record(self.now, &event, left > 0)?;
         }
-        Ok(Reported { items: List::lent(&scratch.statuses) })
+        Ok(())
     }
 
     /// Begins a group for the items whose leases are live, and gives their number: room is taken for what will be
     /// written, not for what was claimed. Of several items for one job the first counts.
-    fn make_room<'a, T: Item<'a>>(
-        &mut self,
-        items: List<'a, T>,
-        jobs: &mut Vec<JobId>,
-    ) -> Result<usize, Unanswered> {
+    fn make_room<'a, T: Item<'a>>(&mut self, items: List<'a, T>, jobs: &mut Vec<JobId>) -> Result<usize, Unanswered> {
         jobs.clear();
         let (mut bytes, mut words) = (0, 0);
         for item in items.iter() {
             let (job, lease) = item.named();
-            if self.live(job, lease).is_none() {
+            if !self.journal.queues.is_live(job, lease) {
                 continue;
             }
             jobs.push(job);
@@ -111,8 +108,7 @@ impl Reporting<'_> {
         let is_kept = T::ENDS && words == 0;
         let more = if T::ENDS { 0 } else { count };
         if count > 0 && !is_kept && !self.journal.has_room(bytes, more, self.now)? {
-            let text =
-                "no room in the log for this report: no log segment can be made; acks without results go on";
+            let text = "no room in the log for this report: no log segment can be made; acks without results go on";
             return Err(Refusal::new(ErrorCode::StorageFull, text).into());
         }
         self.journal.begin_group(bytes)?;

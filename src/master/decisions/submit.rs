@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::super::answers::{Answer, Decided, Unanswered};
 use super::super::journal::Journal;
 use super::super::parked::Parked;
+use super::Scratch;
 use crate::ids::JobId;
 use crate::job::Settings;
 use crate::limits::{ATTEMPTS_DEFAULT, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
-use crate::protocol::{ErrorCode, List, Refusal, Reply, Submit, SubmitJob, SubmitOk, Submitted};
+use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
 use crate::queue::events::{Enqueue, Forget};
 use crate::time::{Millis, Timestamp};
 use crate::wal::WalError;
@@ -21,17 +22,55 @@ pub(super) fn submit<'s>(
     journal: &mut Journal,
     submit: &Submit<'_>,
     now: Timestamp,
-    submitted: &'s mut Vec<Submitted>,
+    scratch: &'s mut Scratch,
 ) -> Decided<'s> {
+    let Scratch { submitted, written, .. } = scratch;
     submitted.clear();
-    let mut new = plan(journal, submit.jobs, submitted, now)?;
-    for (job, outcome) in submit.jobs.iter().zip(submitted.iter()) {
-        if !outcome.duplicate {
-            new -= 1;
-            journal.record(now, &enqueue(&job, outcome.job, now).into(), new > 0)?;
+    let mut keys_here: HashMap<&str, JobId> = HashMap::new();
+    let mut next_job = journal.queues.next_job();
+    // Each event is written when the next one is known, so that the last is marked as the group's end.
+    let mut waiting: Option<Enqueue<'_>> = None;
+    for job in submit.jobs.iter() {
+        if let Some(job) = first_of_key(journal, &keys_here, job.key) {
+            submitted.push(Submitted { job, duplicate: true });
+            continue;
         }
+        if !job.key.is_empty() && submit.jobs.len() > 1 {
+            keys_here.insert(job.key, next_job);
+        }
+        submitted.push(Submitted { job: next_job, duplicate: false });
+        match waiting.replace(enqueue(&job, next_job, now)) {
+            Some(before) => drop(journal.record(now, &before.into(), true)?),
+            None => begin(journal, submit, now)?,
+        }
+        next_job = JobId(next_job.0 + 1);
     }
-    Ok(Answer::Told(Reply::SubmitOk(SubmitOk { jobs: List::lent(submitted) })))
+    if let Some(last) = waiting {
+        journal.record(now, &last.into(), false)?;
+    }
+    Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(submitted) }, written))
+}
+
+/// The first job of a key that is remembered, or that stands before in this request.
+fn first_of_key(journal: &Journal, keys_here: &HashMap<&str, JobId>, key: &str) -> Option<JobId> {
+    if key.is_empty() {
+        return None;
+    }
+    journal.queues.job_of_key(key).or_else(|| keys_here.get(key).copied())
+}
+
+/// Begins the group of a request that has a new job, if there is room for all that may be.
+fn begin(journal: &mut Journal, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
+    let group_bytes = submit.jobs.bytes() + submit.jobs.len() * RECORD_OVERHEAD_BYTES_MAX;
+    if !journal.has_room(group_bytes, submit.jobs.len(), now)? {
+        return Err(no_room());
+    }
+    Ok(journal.begin_group(group_bytes)?)
+}
+
+fn no_room() -> Unanswered {
+    let text = "no room for more jobs: no log segment can be made; polls and acks go on";
+    Refusal::new(ErrorCode::StorageFull, text).into()
 }
 
 fn enqueue<'a>(job: &SubmitJob<'a>, id: JobId, now: Timestamp) -> Enqueue<'a> {
@@ -57,45 +96,6 @@ pub(super) fn due_at(delay_ms: u64, now: Timestamp) -> Timestamp {
     }
 }
 
-/// Decides which jobs are new and which ids they get, and whether there is room; nothing changes. Returns how many are
-/// new.
-fn plan(
-    journal: &mut Journal,
-    jobs: List<'_, SubmitJob<'_>>,
-    submitted: &mut Vec<Submitted>,
-    now: Timestamp,
-) -> Result<usize, Unanswered> {
-    let mut keys_here: HashMap<&str, JobId> = HashMap::new();
-    let mut next_job = journal.queues.next_job();
-    let (mut group_bytes, mut new) = (0, 0);
-    for job in jobs.iter() {
-        let known = match job.key {
-            "" => None,
-            key => journal.queues.job_of_key(key).or_else(|| keys_here.get(key).copied()),
-        };
-        if let Some(job) = known {
-            submitted.push(Submitted { job, duplicate: true });
-            continue;
-        }
-        if !job.key.is_empty() && jobs.len() > 1 {
-            keys_here.insert(job.key, next_job);
-        }
-        submitted.push(Submitted { job: next_job, duplicate: false });
-        next_job = JobId(next_job.0 + 1);
-        group_bytes += RECORD_OVERHEAD_BYTES_MAX + job.queue.len() + job.key.len() + job.payload.len();
-        new += 1;
-    }
-    if new == 0 {
-        return Ok(0);
-    }
-    if !journal.has_room(group_bytes, new, now)? {
-        let text = "no room for more jobs: no log segment can be made; polls and acks go on";
-        return Err(Refusal::new(ErrorCode::StorageFull, text).into());
-    }
-    journal.begin_group(group_bytes)?;
-    Ok(new)
-}
-
 /// Sees to it that there is a place for each new queue that the jobs name: when names run out, queues without jobs and
 /// waiting polls are forgotten.
 pub(super) fn make_room_for_names(
@@ -108,8 +108,10 @@ pub(super) fn make_room_for_names(
     if journal.queues.durable_queues() + submit.jobs.len() <= QUEUES_MAX {
         return Ok(());
     }
-    let is_new = |name: &&str| !journal.queues.is_durable(name);
-    let fresh: HashSet<&str> = submit.jobs.iter().map(|job| job.queue).filter(is_new).collect();
+    // A job whose key is remembered is not made again, and needs no place.
+    let is_new = |job: &SubmitJob<'_>| job.key.is_empty() || journal.queues.job_of_key(job.key).is_none();
+    let is_fresh = |name: &&str| !journal.queues.is_durable(name);
+    let fresh: HashSet<&str> = submit.jobs.iter().filter(is_new).map(|job| job.queue).filter(is_fresh).collect();
     let over = (journal.queues.durable_queues() + fresh.len()).saturating_sub(QUEUES_MAX);
     if over == 0 {
         return Ok(());
@@ -118,16 +120,21 @@ pub(super) fn make_room_for_names(
     let kept = |name: &str| named.contains(name);
     forget_idle(journal, parked, now, Timestamp(u64::MAX), over.max(FORGOTTEN_AT_ONCE), &kept)?;
     if journal.queues.durable_queues() + fresh.len() > QUEUES_MAX {
+        if !journal.has_room(RECORD_OVERHEAD_BYTES_MAX, 0, now)? {
+            return Err(no_room());
+        }
         let name = fresh.into_iter().min().unwrap_or_default();
         let text = format!(
-            "there are {QUEUES_MAX} queues with jobs already; queue {name:?} would be one more: let some of them run empty"
+            "there are {QUEUES_MAX} queues with jobs already; queue {name:?} would be one more: \
+             let some of them run empty"
         );
         return Err(Refusal::new(ErrorCode::TooManyQueues, text).into());
     }
     Ok(())
 }
 
-/// Forgets up to `most` queues that have no jobs and no waiting polls and were last used before `before`.
+/// Forgets up to `most` queues that have no jobs and no waiting polls and were last used before `before`; returns how
+/// many.
 pub(in super::super) fn forget_idle(
     journal: &mut Journal,
     parked: &Parked,
@@ -135,16 +142,16 @@ pub(in super::super) fn forget_idle(
     before: Timestamp,
     most: usize,
     is_kept: &dyn Fn(&str) -> bool,
-) -> Result<(), WalError> {
+) -> Result<usize, WalError> {
     let idle = journal.queues.idle_queues(before).filter(|id| parked.first(*id).is_none());
     let names = idle.map(|id| journal.queues.queue_name(id)).filter(|name| !is_kept(name));
     let names: Vec<String> = names.take(most).map(str::to_owned).collect();
-    for name in names {
+    for (count, name) in names.iter().enumerate() {
         if !journal.has_room(RECORD_OVERHEAD_BYTES_MAX, 0, now)? {
-            break;
+            return Ok(count);
         }
         journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
-        journal.record(now, &Forget { queue: &name }.into(), false)?;
+        journal.record(now, &Forget { queue: name }.into(), false)?;
     }
-    Ok(())
+    Ok(names.len())
 }

@@ -6,9 +6,7 @@ use super::super::keeping::Keeping;
 use super::super::parked::{Caller, Parked, Wish};
 use crate::ids::SessionId;
 use crate::limits::{READ_BYTES_MAX, SNAPSHOTS_ASKED_MAX};
-use crate::protocol::{
-    Backup, BackupFile, BackupOk, Call, ErrorCode, Header, List, REPLY_BIT, Read, Refusal,
-};
+use crate::protocol::{Backup, BackupFile, BackupOk, Call, ErrorCode, Header, List, REPLY_BIT, Read, Refusal};
 use crate::time::Timestamp;
 
 /// Parks a request for a snapshot of all that has happened so far; gives its number.
@@ -38,11 +36,9 @@ pub(super) fn backup<'s>(
     now: Timestamp,
     written: &'s mut Vec<u8>,
 ) -> Decided<'s> {
-    let backup =
-        journal.wal.backup().map_err(|error| Refusal::new(ErrorCode::Unavailable, error.to_string()))?;
+    let backup = journal.wal.backup().map_err(|error| Refusal::new(ErrorCode::Unavailable, error.to_string()))?;
     let files = backup.files().iter();
-    let files: Vec<_> =
-        files.map(|file| BackupFile { name: &file.name, bytes: file.bytes, size: file.size }).collect();
+    let files: Vec<_> = files.map(|file| BackupFile { name: &file.name, bytes: file.bytes, size: file.size }).collect();
     let answer = Answer::told::<Backup>(&BackupOk { files: List::lent(&files) }, written);
     keeping.backups.begin(id, backup, now);
     Ok(answer)

@@ -1,16 +1,17 @@
-//! Cleaning: segments in which little lives are emptied, by moving what does live to the log's end, a slice each turn; a
-//! segment that nothing needs is given up.
+//! Cleaning: segments in which little lives are emptied, by moving what does live to the log's end, a slice each
+//! turn; a segment that nothing needs is given up.
 //!
 //! Only segments that no replay needs are cleaned: emptying another would not free it. They are cleaned while less than
-//! three quarters of their bytes live, the one in which the smallest part lives first (the greedy policy of log-structured
-//! stores; Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File System", 1992, section 3.4).
+//! three quarters of their bytes live, the one in which the smallest part lives first (the greedy policy of
+//! log-structured stores; Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
+//! System", 1992, section 3.4).
 
 use super::super::journal::Journal;
 use super::backups::Backups;
 use crate::ids::{JobId, Location};
 use crate::limits::RECORD_OVERHEAD_BYTES_MAX;
-use crate::queue::Event;
 use crate::queue::events::{Move, Part};
+use crate::rebuilt::event_of;
 use crate::time::{Millis, Timestamp};
 use crate::wal::{SegmentStats, WalError, record_bytes};
 
@@ -41,15 +42,7 @@ impl Cleaning {
     }
 
     /// The turn's share of cleaning.
-    ///
-    /// # Errors
-    /// When the disk fails, or a segment is damaged.
-    pub fn work(
-        &mut self,
-        journal: &mut Journal,
-        backups: &mut Backups,
-        now: Timestamp,
-    ) -> Result<(), WalError> {
+    pub fn work(&mut self, journal: &mut Journal, backups: &mut Backups, now: Timestamp) -> Result<(), WalError> {
         journal.wal.proceed(now)?;
         if now >= self.look_at {
             self.look_at = now.plus(LOOK_EVERY);
@@ -69,11 +62,8 @@ impl Cleaning {
         if now < self.retry_at {
             return Ok(());
         }
-        let next = if journal.queues.live_in(epoch).texts > 0 {
-            self.move_slice(journal, epoch, from, now)?
-        } else {
-            None
-        };
+        let next =
+            if journal.queues.live_in(epoch).texts > 0 { self.move_slice(journal, epoch, from, now)? } else { None };
         self.victim = next.map(|next| (epoch, next));
         if next.is_none() {
             self.look_again();
@@ -93,11 +83,10 @@ impl Cleaning {
         let mut moves: Vec<(JobId, Part, Vec<u8>)> = Vec::new();
         let mut bytes = 0;
         let next = journal.wal.visit_slice(epoch, from, SLICE_BYTES, &mut |record, body_at| {
-            let Ok(event) = Event::decode(record.head.kind, record.body) else { return Ok(()) };
+            let event = event_of(record)?;
             let tail = event.tail();
             let Some(job) = event.job().filter(|_| !tail.is_empty()) else { return Ok(()) };
-            let head_bytes =
-                u32::try_from(record.body.len() - tail.len()).expect("a record is within its limit");
+            let head_bytes = u32::try_from(record.body.len() - tail.len()).expect("a record is within its limit");
             let at = Location { epoch, offset: body_at.offset + head_bytes };
             if let Some(part) = queues.lives_at(job, at) {
                 bytes += record_bytes(tail.len() + RECORD_OVERHEAD_BYTES_MAX);

@@ -38,9 +38,6 @@ pub enum Kept {
 
 impl Keeping {
     /// The turn's share; `wanted` says that somebody waits for a snapshot.
-    ///
-    /// # Errors
-    /// When the disk fails, or a segment is damaged.
     pub fn work(&mut self, journal: &mut Journal, wanted: bool, now: Timestamp) -> Result<Kept, WalError> {
         let kept = self.snapshots.work(journal, wanted, now)?;
         if let Kept::Snapshot { .. } = kept {
@@ -56,19 +53,16 @@ impl Keeping {
     }
 
     /// Whether the log has to be made durable for a snapshot, whatever the settings say.
-    #[must_use]
     pub fn wants_sync(&self) -> bool {
         self.snapshots.wants_sync()
     }
 
     /// How many snapshots were taken since the log was opened.
-    #[must_use]
     pub fn snapshots_taken(&self) -> u64 {
         self.snapshots.taken()
     }
 
     /// When a turn is due for any of it.
-    #[must_use]
     pub fn next_deadline(&self, turn_at: Timestamp, durable: Lsn, wanted: bool) -> Option<Timestamp> {
         let snapshots = self.snapshots.next_deadline(turn_at, durable, wanted);
         snapshots.into_iter().chain(self.cleaning.next_deadline(turn_at)).min()

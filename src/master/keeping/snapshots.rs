@@ -1,5 +1,5 @@
-//! Snapshots while serving: a slice of the state each turn, written beside the loop, checked, and published when the log is
-//! durable up to its LSN.
+//! Snapshots while serving: a slice of the state each turn, written beside the loop, checked, and published when
+//! the log is durable up to its LSN.
 //!
 //! One is due when the log has grown by a quarter of a segment, or by the size of the last snapshot if that is
 //! more, so that writing snapshots costs no more than writing the log; or when somebody asks.
@@ -77,9 +77,6 @@ impl Snapshots {
     }
 
     /// The turn's share of work.
-    ///
-    /// # Errors
-    /// When the disk fails.
     pub fn work(&mut self, journal: &mut Journal, wanted: bool, now: Timestamp) -> Result<Kept, WalError> {
         match std::mem::take(&mut self.stage) {
             Stage::Idle => self.begin_if_due(journal, wanted, now),
@@ -118,12 +115,7 @@ impl Snapshots {
         self.go_on(Stage::Publishing(writer))
     }
 
-    fn begin_if_due(
-        &mut self,
-        journal: &mut Journal,
-        wanted: bool,
-        now: Timestamp,
-    ) -> Result<Kept, WalError> {
+    fn begin_if_due(&mut self, journal: &mut Journal, wanted: bool, now: Timestamp) -> Result<Kept, WalError> {
         let wal = &journal.wal;
         let grown = wal.written_bytes() - self.begun_at_bytes;
         let is_due = grown >= (u64::from(wal.segment_bytes()) / 4).max(wal.snapshot_bytes());

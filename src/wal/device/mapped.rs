@@ -31,9 +31,6 @@ pub struct MappedWriter {
 }
 
 /// Maps a file for writing; the bytes before `published` are what it holds already.
-///
-/// # Errors
-/// What the system says, or `InvalidInput` for a file of another size than `bytes`.
 pub fn map_segment(file: File, bytes: u32, published: u32) -> io::Result<MappedWriter> {
     if file.metadata()?.len() != u64::from(bytes) || published > bytes {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the segment's file has another size"));
@@ -52,9 +49,7 @@ struct MappedFile(Mmap);
 
 /// Maps a whole file for reading, and has the system read all of it now, so that a bad sector is an error here. It is
 /// a signal only if the system gives a page up, has to read it again, and finds it bad by then.
-///
-/// # Errors
-/// What the system says; `InvalidInput` from one older than Linux 5.14.
+/// A system older than Linux 5.14 cannot do that.
 pub fn map_to_read(file: &File) -> io::Result<Payload> {
     let length = u32::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     // SAFETY: nobody writes the file while the map lives: the caller holds the directory's lock and looks at files
@@ -81,10 +76,7 @@ impl SegmentWriter for MappedWriter {
         let start = offset as usize;
         let fits = start.checked_add(bytes.len()).is_some_and(|end| end <= self.segment.map.len());
         assert!(fits, "a write lies within its segment");
-        assert!(
-            offset >= self.segment.published.load(Ordering::Relaxed),
-            "published bytes are not written again"
-        );
+        assert!(offset >= self.segment.published.load(Ordering::Relaxed), "published bytes are not written again");
         let target = self.segment.map.as_mut_ptr();
         // SAFETY: `target + start .. + bytes.len()` lies within the mapping (checked above), which lives as long as
         // `self.segment`. `&mut self` makes this the only writer (a `MappedWriter` is made once per mapping and is

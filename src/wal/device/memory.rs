@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::memory_file::MemoryFile;
-use super::{LogDevice, NewFile, Payload, SegmentWriter, SharedFile};
+use super::{LogDevice, NewFile, SegmentWriter, SharedFile};
 use crate::ids::Lsn;
 use crate::limits::SEGMENT_PAGE_BYTES;
 use crate::wal::names;
@@ -87,7 +87,6 @@ impl MemoryDevice {
         disk.left(&disk.names, MemoryFile::after_kill)
     }
 
-    /// From now on every sync fails.
     pub fn fail_syncs(&self) {
         self.fail_sync(1, u64::MAX);
     }
@@ -96,11 +95,6 @@ impl MemoryDevice {
     pub fn fail_sync(&self, from: u64, to: u64) {
         let mut disk = self.locked();
         disk.failing_syncs = Some((disk.syncs.saturating_add(from), disk.syncs.saturating_add(to)));
-    }
-
-    fn content(&self, name: &str) -> io::Result<Vec<u8>> {
-        let disk = self.locked();
-        Ok(disk.files[&disk.id(name)?].content.to_vec())
     }
 
     /// From now on it cannot allocate, as some file systems cannot.
@@ -169,10 +163,10 @@ impl MemoryDevice {
     }
 
     /// Begins an operation that changes something.
-    fn operate(&self, verb: &'static str, file: File<'_>) -> io::Result<MutexGuard<'_, Disk>> {
+    fn operate(&self, verb: &'static str, name: impl FnOnce(&Disk) -> String) -> io::Result<MutexGuard<'_, Disk>> {
         let mut disk = self.locked();
         if let Some(watcher) = disk.watcher.clone() {
-            disk.operation = Operation { verb, name: disk.name(file) };
+            disk.operation = Operation { verb, name: name(&disk) };
             drop(disk);
             watcher(self);
             disk = self.locked();
@@ -185,31 +179,14 @@ impl MemoryDevice {
     }
 }
 
-/// A file, as an operation knows it.
-#[derive(Clone, Copy)]
-enum File<'a> {
-    Named(&'a str),
-    Open(u64),
-    None,
-}
-
 impl Disk {
-    fn name(&self, file: File<'_>) -> String {
-        match file {
-            File::Named(name) => name.to_owned(),
-            File::Open(id) => {
-                let named = self.names.iter().find(|(_, named)| **named == id);
-                named.map(|(name, _)| name.clone()).unwrap_or_default()
-            }
-            File::None => String::new(),
-        }
+    /// The name of a file that is open; empty if it has none any more.
+    fn name_of(&self, id: u64) -> String {
+        let named = self.names.iter().find(|(_, named)| **named == id);
+        named.map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
-    fn left(
-        &self,
-        names: &BTreeMap<String, u64>,
-        mut file: impl FnMut(&MemoryFile) -> MemoryFile,
-    ) -> MemoryDevice {
+    fn left(&self, names: &BTreeMap<String, u64>, mut file: impl FnMut(&MemoryFile) -> MemoryFile) -> MemoryDevice {
         let mut files = BTreeMap::new();
         for id in names.values() {
             files.insert(*id, file(&self.files[id]));
@@ -276,9 +253,9 @@ impl LogDevice for MemoryDevice {
         Ok(disk.files[&disk.id(name)?].content.len() as u64)
     }
 
-    fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()> {
-        *content = self.content(name)?;
-        Ok(())
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let disk = self.locked();
+        Ok(disk.files[&disk.id(name)?].content.to_vec())
     }
 
     fn read_piece(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
@@ -286,10 +263,6 @@ impl LogDevice for MemoryDevice {
         let content = &disk.files[&disk.id(name)?].content;
         let from = usize::try_from(offset).map_or(content.len(), |offset| offset.min(content.len()));
         Ok(content[from..].iter().take(bytes).copied().collect())
-    }
-
-    fn view(&self, name: &str) -> io::Result<Payload> {
-        Ok(Payload::Owned(self.content(name)?.into()))
     }
 
     fn distrust(&self, name: &str, from: u32) -> io::Result<()> {
@@ -307,7 +280,7 @@ impl LogDevice for MemoryDevice {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn NewFile>> {
-        let mut disk = self.operate("create", File::Named(name))?;
+        let mut disk = self.operate("create", |_| name.to_owned())?;
         let id = disk.next_file;
         disk.next_file += 1;
         disk.files.insert(id, MemoryFile::default());
@@ -324,15 +297,15 @@ impl LogDevice for MemoryDevice {
     }
 
     fn zero(&self, name: &str, from: u32, to: u32) -> io::Result<()> {
-        let mut disk = self.operate("zero", File::Named(name))?;
+        let mut disk = self.operate("zero", |_| name.to_owned())?;
         let id = disk.id(name)?;
         disk.write(id, from as usize, &vec![0; to.saturating_sub(from) as usize])?;
         drop(disk);
-        self.operate("sync", File::Named(name))?.sync(id)
+        self.operate("sync", |_| name.to_owned())?.sync(id)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut disk = self.operate("rename", File::Named(from))?;
+        let mut disk = self.operate("rename", |_| from.to_owned())?;
         let id = disk.id(from)?;
         disk.names.remove(from);
         disk.names.insert(to.to_owned(), id);
@@ -341,7 +314,7 @@ impl LogDevice for MemoryDevice {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut disk = self.operate("remove", File::Named(name))?;
+        let mut disk = self.operate("remove", |_| name.to_owned())?;
         disk.id(name)?;
         disk.names.remove(name);
         disk.names_changed();
@@ -349,7 +322,7 @@ impl LogDevice for MemoryDevice {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        let mut disk = self.operate("sync-names", File::None)?;
+        let mut disk = self.operate("sync-names", |_| String::new())?;
         if disk.count_sync() {
             return Err(io::Error::other("the test said so"));
         }
@@ -369,18 +342,14 @@ struct MemoryHandle {
 }
 
 impl MemoryHandle {
-    fn read(&self, offset: u32, bytes: &mut [u8]) -> io::Result<()> {
-        let disk = self.device.locked();
-        let file = disk.files.get(&self.id).ok_or(io::ErrorKind::NotFound)?;
-        let from = file.content.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
-        bytes.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+    fn operate(&self, verb: &'static str) -> io::Result<MutexGuard<'_, Disk>> {
+        self.device.operate(verb, |disk| disk.name_of(self.id))
     }
 }
 
 impl NewFile for MemoryHandle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.device.operate("write", File::Open(self.id))?.write(self.id, self.bytes, bytes)?;
+        self.operate("write")?.write(self.id, self.bytes, bytes)?;
         self.bytes += bytes.len();
         Ok(())
     }
@@ -394,7 +363,7 @@ impl NewFile for MemoryHandle {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.device.operate("sync", File::Open(self.id))?.sync(self.id)
+        self.operate("sync")?.sync(self.id)
     }
 }
 
@@ -405,7 +374,7 @@ impl SegmentWriter for MemoryHandle {
 
     fn write_at(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         assert!(offset as usize + bytes.len() <= self.bytes, "a write lies within its segment");
-        self.device.operate("write", File::Open(self.id))?.write(self.id, offset as usize, bytes)
+        self.operate("write")?.write(self.id, offset as usize, bytes)
     }
 
     fn publish(&mut self, _end: u32) -> io::Result<()> {
@@ -423,16 +392,14 @@ impl SharedFile for MemoryHandle {
     }
 
     fn read_at(&self, offset: u32, bytes: &mut [u8]) -> io::Result<()> {
-        self.read(offset, bytes)
+        let disk = self.device.locked();
+        let file = disk.files.get(&self.id).ok_or(io::ErrorKind::NotFound)?;
+        let from = file.content.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
+        bytes.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.device.operate("sync", File::Open(self.id))?.sync(self.id)
-    }
-
-    fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload> {
-        let mut bytes = vec![0; length as usize];
-        self.read(offset, &mut bytes)?;
-        Ok(Payload::Owned(bytes.into()))
+        self.operate("sync")?.sync(self.id)
     }
 }

@@ -36,7 +36,6 @@ impl MemoryFile {
         self.dirty.extend(0..self.content.len().div_ceil(SECTOR_BYTES));
     }
 
-    /// Makes what was written durable.
     pub fn sync(&mut self) {
         if self.durable.len() == self.content.len() {
             for sector in std::mem::take(&mut self.dirty) {

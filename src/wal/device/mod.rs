@@ -13,21 +13,21 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-#[allow(clippy::missing_errors_doc)] // what the system says, in all of them
 pub trait LogDevice: Send + Sync + fmt::Debug {
     /// The names of all files, in any order.
     fn names(&self) -> io::Result<Vec<String>>;
 
     fn bytes(&self, name: &str) -> io::Result<u64>;
 
-    /// The whole content of a file into `content`.
-    fn read(&self, name: &str, content: &mut Vec<u8>) -> io::Result<()>;
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
     /// Up to `bytes` of a file from `offset` on; fewer only at its end.
     fn read_piece(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
 
     /// The whole content of a file, in place where the device can and nobody else writes it.
-    fn view(&self, name: &str) -> io::Result<Payload>;
+    fn view(&self, name: &str) -> io::Result<Payload> {
+        Ok(Payload::Owned(self.read(name)?.into()))
+    }
 
     /// Gives up what the system has in memory of a file from the byte `from` on, so that it is read from the disk
     /// again. After a failed sync the memory may hold what never reached the disk.
@@ -47,14 +47,11 @@ pub trait LogDevice: Send + Sync + fmt::Debug {
 
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes the names durable.
     fn sync_names(&self) -> io::Result<()>;
 }
 
 /// A file that is being made. After a failed sync there is no second try.
-#[allow(clippy::missing_errors_doc)] // what the system says, in all of them
 pub trait NewFile: Send + fmt::Debug {
-    /// Writes bytes to the end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes the file this long, really allocated, to read as zeros. Says whether the device can do that.
@@ -94,7 +91,11 @@ pub trait SharedFile: Send + Sync + fmt::Debug {
     fn sync(&self) -> io::Result<()>;
 
     /// Lends published bytes, without copying them where the device can.
-    fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload>;
+    fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload> {
+        let mut bytes = vec![0; length as usize];
+        self.read_at(offset, &mut bytes)?;
+        Ok(Payload::Owned(bytes.into()))
+    }
 }
 
 /// A segment whose published bytes can be looked at in place.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::{Payload, SegmentWriter, SharedFile};
+use super::{SegmentWriter, SharedFile};
 
 /// A segment's file, shared between the writer, the sync thread and replies.
 #[derive(Debug)]
@@ -27,7 +27,6 @@ pub struct PlainWriter {
     pending_at: u32,
 }
 
-/// Takes a file over as a segment.
 pub fn plain_segment(file: File) -> io::Result<PlainWriter> {
     let bytes = u32::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let segment = Arc::new(PlainSegment { file, bytes });
@@ -81,12 +80,6 @@ impl SharedFile for PlainSegment {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
-    }
-
-    fn payload(self: Arc<Self>, offset: u32, length: u32) -> io::Result<Payload> {
-        let mut bytes = vec![0; length as usize];
-        self.read_at(offset, &mut bytes)?;
-        Ok(Payload::Owned(bytes.into()))
     }
 }
 

@@ -12,7 +12,6 @@ use crate::wal::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::wal::segment::reader::{Following, is_zero, read_segment, valid_after};
 use crate::wal::segment::record::Stamp;
 
-/// Where the log cannot be read on.
 pub struct Hole<'a> {
     /// The header of the segment; where that is what is missing, of the one before.
     pub header: SegmentHeader,
@@ -21,7 +20,6 @@ pub struct Hole<'a> {
     /// Where the missing record should begin; 0 if the header is missing.
     pub offset: u32,
     pub bad: Bad,
-    /// The segments after it.
     pub later: &'a [Lsn],
 }
 
@@ -52,9 +50,6 @@ impl Hole<'_> {
 }
 
 /// Ends the log at a hole, or refuses it.
-///
-/// # Errors
-/// `Damaged` when something durable is missing; what is wrong with the segments after it.
 pub fn end_at_hole(device: &dyn LogDevice, hole: &Hole<'_>, found: &mut Examined) -> Result<(), WalError> {
     let Hole { first, offset, bad, later, .. } = *hole;
     let missing = found.next_lsn;
@@ -107,7 +102,7 @@ fn look_into(
     let mut named_epoch = 0;
     let (header, epochs) = match read_segment(device, first, &mut content) {
         Ok(header) if header.log_id != log_id => {
-            let why = "it belongs to another log than the segments before it".to_owned();
+            let why = "it belongs to another log than the segments before it";
             return Err(WalError::Segment { segment: first, why });
         }
         Ok(header) => (Some(header), header.epoch..=header.epoch),
@@ -125,9 +120,6 @@ fn look_into(
 }
 
 /// A segment has no header: it was named, but a crash came before its first sync; or its header is damaged.
-///
-/// # Errors
-/// `Header` when something durable is missing; what is wrong with the segments after it.
 pub fn end_without_header(
     device: &dyn LogDevice,
     (first, content): (Lsn, &[u8]),

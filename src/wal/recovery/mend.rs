@@ -39,8 +39,7 @@ pub fn mend(device: &dyn LogDevice, mending: &Mending, next: Lsn) -> Result<(), 
 fn cut_tail(device: &dyn LogDevice, cut: &Cut, next: Lsn) -> io::Result<()> {
     let Cut { segment, offset, bytes, bad } = *cut;
     let name = names::segment(segment);
-    let mut content = Vec::new();
-    device.read(&name, &mut content)?;
+    let content = device.read(&name)?;
     let tail = content.get(offset as usize..).unwrap_or_default();
     let torn_bytes = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let mut kept = "nowhere, since they are zeros".to_owned();
@@ -70,8 +69,7 @@ fn keep(device: &dyn LogDevice, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 fn drop_segment(device: &dyn LogDevice, first: Lsn) -> io::Result<()> {
     let name = names::segment(first);
-    let mut content = Vec::new();
-    device.read(&name, &mut content)?;
+    let content = device.read(&name)?;
     // Zeros, or a file that is used again and was named before it got its new header.
     let was_begun = SegmentHeader::decode(&content).map_or(true, |header| header.first_lsn == first);
     if !was_begun || is_zero(&content) {
@@ -85,7 +83,6 @@ fn drop_segment(device: &dyn LogDevice, first: Lsn) -> io::Result<()> {
     Ok(())
 }
 
-/// A name `….cut` that no file has.
 fn free_name(device: &dyn LogDevice, stem: &str) -> io::Result<String> {
     let taken = device.names()?;
     let mut number = 0u32;

@@ -70,23 +70,14 @@ impl Progress {
     }
 }
 
-/// What is rebuilt from a log. Its errors need not name the file.
+/// What is rebuilt from a log. A kind that it does not know is `Later`, and what does not fit is `Replay`. Its errors
+/// need not name the file.
 pub trait Restore {
     /// Takes a block of the snapshot, in the order in which they were written.
-    ///
-    /// # Errors
-    /// `Later` when its kind is not known, `Replay` when it cannot be understood.
     fn block(&mut self, kind: u32, body: &[u8]) -> Result<(), WalError>;
 
     /// The snapshot is complete: it was begun at this moment, and holds everything up to this LSN.
-    ///
-    /// # Errors
-    /// `Replay` when it does not fit together.
     fn loaded(&mut self, lsn: Lsn, at: Timestamp) -> Result<(), WalError>;
 
-    /// Takes the next record.
-    ///
-    /// # Errors
-    /// `Later` when its kind is not known, `Replay` when it does not fit what came before.
     fn record(&mut self, record: &Record<'_>) -> Result<(), WalError>;
 }

@@ -10,9 +10,7 @@ use crate::wal::error::{ADVICE, HeaderFault, WalError};
 use crate::wal::names;
 use crate::wal::segment::Covered;
 use crate::wal::segment::header::SegmentHeader;
-use crate::wal::segment::reader::{
-    ScanEnd, header_of, pass_over, read_segment, scan, view_from_disk, view_segment,
-};
+use crate::wal::segment::reader::{ScanEnd, header_of, pass_over, read_segment, scan, view_from_disk, view_segment};
 use crate::wal::snapshot::reading::{Loaded, newest};
 
 /// Bytes from which on it pays to read covered segments beside the replay.
@@ -27,15 +25,7 @@ pub struct Inspected {
 }
 
 /// Reads everything and rebuilds the state; nothing is changed.
-///
-/// # Errors
-/// When durable data is damaged, a file is none of this log or was written by a later falcond, or a block or record
-/// is refused.
-pub fn inspect(
-    device: &dyn LogDevice,
-    progress: &Progress,
-    restore: &mut dyn Restore,
-) -> Result<Inspected, WalError> {
+pub fn inspect(device: &dyn LogDevice, progress: &Progress, restore: &mut dyn Restore) -> Result<Inspected, WalError> {
     let listed = device.names().map_err(WalError::io("listing the data directory"))?;
     later::refuse(device, &listed)?;
     let beside = expect_all(device, &listed, progress)? >= BESIDE_BYTES;
@@ -69,12 +59,7 @@ fn expect_all(device: &dyn LogDevice, listed: &[String], progress: &Progress) ->
     Ok(segment_bytes)
 }
 
-/// Hands a snapshot's blocks over.
-pub fn take_in(
-    snapshot: Option<&Loaded>,
-    progress: &Progress,
-    restore: &mut dyn Restore,
-) -> Result<(), WalError> {
+pub fn take_in(snapshot: Option<&Loaded>, progress: &Progress, restore: &mut dyn Restore) -> Result<(), WalError> {
     let Some(snapshot) = snapshot else { return Ok(()) };
     for (kind, body) in snapshot.blocks() {
         restore.block(kind, body).map_err(WalError::in_file(|| names::snapshot(snapshot.lsn)))?;
@@ -125,8 +110,7 @@ fn examine(
     }
     std::thread::scope(|scope| {
         let checking = scope.spawn(check);
-        let replayed =
-            take_in(Some(snapshot), progress, restore).and_then(|()| tail_of.examine(tail, found, restore));
+        let replayed = take_in(Some(snapshot), progress, restore).and_then(|()| tail_of.examine(tail, found, restore));
         let checked = checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut found = replayed?;
         found.segments.splice(0..0, checked?);
@@ -147,7 +131,7 @@ pub fn check_covered(
     let header = header_of(first, content)?;
     progress.read(content.len());
     if (header.log_id, header.epoch) != (snapshot.log_id, covered.epoch) {
-        let why = "it is not the segment of this name that the snapshot knows".to_owned();
+        let why = "it is not the segment of this name that the snapshot knows";
         return Err(WalError::Segment { segment: first, why });
     }
     let inside = content.get(..covered.end as usize).unwrap_or(content);
@@ -170,12 +154,7 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
-    fn examine(
-        &self,
-        firsts: &[Lsn],
-        mut found: Examined,
-        restore: &mut dyn Restore,
-    ) -> Result<Examined, WalError> {
+    fn examine(&self, firsts: &[Lsn], mut found: Examined, restore: &mut dyn Restore) -> Result<Examined, WalError> {
         if firsts.is_empty() && self.base > Lsn(0) {
             return Err(WalError::Missing { from: found.next_lsn, to: self.base, before: None });
         }
@@ -188,12 +167,7 @@ impl Tail<'_> {
     }
 
     /// Takes the first of these segments in; says whether the log goes on in the next one.
-    fn take_segment(
-        &self,
-        firsts: &[Lsn],
-        found: &mut Examined,
-        restore: &mut dyn Restore,
-    ) -> Result<bool, WalError> {
+    fn take_segment(&self, firsts: &[Lsn], found: &mut Examined, restore: &mut dyn Restore) -> Result<bool, WalError> {
         let (first, later) = (firsts[0], &firsts[1..]);
         let view = view_from_disk(self.device, first, self.base)?;
         let content = view.as_slice();
@@ -230,25 +204,22 @@ impl Tail<'_> {
         later: &[Lsn],
         found: &mut Examined,
     ) -> Result<Option<SegmentHeader>, WalError> {
-        let error = match header_of(first, content) {
-            Ok(header) => return Ok(Some(header)),
-            Err(error) => error,
-        };
-        match error {
-            WalError::Header { fault: HeaderFault::Unfinished, .. } => {
+        match header_of(first, content) {
+            Ok(header) => Ok(Some(header)),
+            Err(WalError::Header { fault: HeaderFault::Unfinished, .. }) => {
                 end_without_header(self.device, (first, content), later, found)?;
                 Ok(None)
             }
             // A file that is used again got its name, but a crash came before its new header. Its old one can be
             // newer than the segment before it, if a power cut took a name away.
-            WalError::OtherName { log_id, epoch, .. }
+            Err(WalError::OtherName { log_id, epoch, .. })
                 if found.segments.last().is_some_and(|before| before.header.log_id == log_id) =>
             {
                 end_without_header(self.device, (first, content), later, found)?;
                 found.last_epoch = found.last_epoch.max(epoch);
                 Ok(None)
             }
-            error => Err(error),
+            Err(error) => Err(error),
         }
     }
 
@@ -263,7 +234,7 @@ impl Tail<'_> {
     }
 
     fn check_continues(&self, found: &Examined, header: &SegmentHeader) -> Result<(), WalError> {
-        let refused = |why: &str| Err(WalError::Segment { segment: header.first_lsn, why: why.to_owned() });
+        let refused = |why| Err(WalError::Segment { segment: header.first_lsn, why });
         if self.log_id.is_some_and(|log_id| log_id != header.log_id) {
             return refused("it belongs to another log than the snapshot");
         }

@@ -30,9 +30,6 @@ pub struct Salvage {
 }
 
 /// Takes in the newest snapshot that is whole; returns its LSN, 0 without one.
-///
-/// # Errors
-/// `Io`, `Later`, or what is rebuilt refuses a block.
 pub fn newest_snapshot(device: &DirDevice, restore: &mut dyn Restore) -> Result<Lsn, WalError> {
     let (snapshot, _) = newest(device)?;
     take_in(snapshot.as_ref(), &Progress::default(), restore)?;
@@ -40,9 +37,6 @@ pub fn newest_snapshot(device: &DirDevice, restore: &mut dyn Restore) -> Result<
 }
 
 /// Visits every whole record in every segment, in order. What cannot be read is taken for zeros.
-///
-/// # Errors
-/// `Segment` when nothing tells which log this is; `Later`; the visitor's.
 pub fn visit_whole(
     device: &DirDevice,
     mut visit: impl FnMut(&Record<'_>) -> Result<(), WalError>,
@@ -84,7 +78,7 @@ impl Salvage {
         let log_id = whole().map(|header| header.log_id).next();
         let Some(log_id) = log_id.or(snapshot.map(|loaded| loaded.log_id)) else {
             let segment = firsts.first().copied().unwrap_or(Lsn(1));
-            let why = "no segment's header and no snapshot tells which log this is".to_owned();
+            let why = "no segment's header and no snapshot tells which log this is";
             return Err(WalError::Segment { segment, why });
         };
         let covered = snapshot.and_then(|loaded| loaded.covered.last()).map(|newest| newest.epoch);
@@ -116,12 +110,11 @@ fn header(device: &DirDevice, first: Lsn) -> Option<SegmentHeader> {
 /// A file's content, with zeros in place of what the disk refuses to give.
 fn read_around(device: &DirDevice, first: Lsn) -> Result<Vec<u8>, WalError> {
     let name = names::segment(first);
-    let mut content = Vec::new();
-    if device.read(&name, &mut content).is_ok() {
+    if let Ok(content) = device.read(&name) {
         return Ok(content);
     }
     let bytes = device.bytes(&name).map_err(WalError::io(format!("looking at {name}")))?;
-    content = vec![0; usize::try_from(bytes).unwrap_or(0).min(SEGMENT_BYTES_MAX as usize)];
+    let mut content = vec![0; usize::try_from(bytes).unwrap_or(0).min(SEGMENT_BYTES_MAX as usize)];
     for (number, page) in (0..).zip(content.chunks_mut(SEGMENT_PAGE_BYTES)) {
         let read = device.read_piece(&name, number * SEGMENT_PAGE_BYTES as u64, page.len());
         if let Some(read) = read.ok().filter(|read| read.len() == page.len()) {

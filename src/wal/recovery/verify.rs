@@ -18,7 +18,6 @@ use crate::wal::snapshot::reading::{self, Loaded};
 /// A log as recovery finds it.
 #[derive(Debug)]
 pub struct Inspection {
-    /// Its segments, oldest first.
     pub segments: Vec<SegmentStats>,
     /// What recovery would take out of it, none of which was ever answered for: a sentence each.
     pub torn: Vec<String>,
@@ -41,9 +40,6 @@ pub struct Verified {
 }
 
 /// Reads the log as recovery does and rebuilds the state.
-///
-/// # Errors
-/// Those for which recovery refuses the log.
 pub fn inspect(device: &dyn LogDevice, restore: &mut dyn Restore) -> Result<Inspection, WalError> {
     let Inspected { examined, .. } = replay::inspect(device, &Progress::default(), restore)?;
     let segments = examined.segments.iter().map(stats).collect();
@@ -52,9 +48,6 @@ pub fn inspect(device: &dyn LogDevice, restore: &mut dyn Restore) -> Result<Insp
 
 /// Reads every segment and every snapshot, and goes on after a fault. If recovery would serve the log, `is_whole`
 /// holds the state against the epochs of the segments that are there.
-///
-/// # Errors
-/// `Io` when the directory cannot be read.
 pub fn verify<R: Restore>(
     device: &dyn LogDevice,
     restore: &mut R,
@@ -65,10 +58,10 @@ pub fn verify<R: Restore>(
     later::written_later(device, &listed).for_each(|error| verified.add(error));
     let mut newest = None;
     for lsn in names::snapshots(&listed) {
-        match reading::load(device, lsn, true) {
+        match reading::load(device, lsn) {
             Ok(loaded) => {
                 verified.snapshots += 1;
-                verified.bytes += loaded.bytes();
+                verified.bytes += loaded.bytes;
                 newest = Some(loaded);
             }
             Err(error) => verified.add(error),
@@ -95,9 +88,7 @@ impl WalError {
     /// The file of a fault and the byte in it, as far as it has them.
     pub fn place(&self) -> (Option<String>, Option<u64>) {
         match self {
-            WalError::Damaged { segment, offset, .. } => {
-                (Some(names::segment(*segment)), Some(u64::from(*offset)))
-            }
+            WalError::Damaged { segment, offset, .. } => (Some(names::segment(*segment)), Some(u64::from(*offset))),
             WalError::Segment { segment, .. } | WalError::Header { segment, .. } => {
                 (Some(names::segment(*segment)), Some(0))
             }
@@ -128,17 +119,14 @@ impl Verified {
     fn look_further(&mut self, device: &dyn LogDevice, firsts: &[Lsn], snapshot: Option<&Loaded>) {
         let progress = Progress::default();
         let covered = snapshot.map_or(&[][..], |loaded| &loaded.covered);
-        let mut content = Vec::new();
         for (index, first) in firsts.iter().enumerate() {
             let known = covered.iter().find(|covered| covered.first == *first);
             let is_newest = covered.last().is_none_or(|newest| *first >= newest.first);
             let found = match (known, snapshot) {
-                (Some(covered), Some(snapshot)) if !is_newest => {
-                    check_covered(device, snapshot, covered, &progress)
-                }
+                (Some(covered), Some(snapshot)) if !is_newest => check_covered(device, snapshot, covered, &progress),
                 // It was given up before the snapshot was taken.
                 (None, _) if !is_newest => continue,
-                _ => check_alone(device, *first, firsts.get(index + 1).copied(), &mut content),
+                _ => check_alone(device, *first, firsts.get(index + 1).copied()),
             };
             match found {
                 Ok(found) => self.count(&stats(&found)),
@@ -149,14 +137,10 @@ impl Verified {
 }
 
 /// Reads a segment up to its end, which the next segment has to continue.
-fn check_alone(
-    device: &dyn LogDevice,
-    first: Lsn,
-    next: Option<Lsn>,
-    content: &mut Vec<u8>,
-) -> Result<FoundSegment, WalError> {
-    let header = read_segment(device, first, content)?;
-    let end = pass_over(content, &header)?;
+fn check_alone(device: &dyn LogDevice, first: Lsn, next: Option<Lsn>) -> Result<FoundSegment, WalError> {
+    let mut content = Vec::new();
+    let header = read_segment(device, first, &mut content)?;
+    let end = pass_over(&content, &header)?;
     if let Some(next) = next.filter(|next| *next != end.next_lsn) {
         let (offset, lsn, found) = (end.offset, end.next_lsn, end.bad);
         return Err(WalError::Damaged { segment: first, offset, lsn, found, durable: Lsn(next.0 - 1) });

@@ -26,7 +26,6 @@ use crate::codec::Reader;
 use crate::ids::Lsn;
 use crate::wal::error::HeaderFault;
 
-/// Bytes before the first record.
 pub const SEGMENT_HEADER_BYTES: usize = 72;
 
 const FLAG_USED_BEFORE: u32 = 1;
@@ -37,23 +36,17 @@ const VERSION: u32 = 1;
 /// What a segment says of itself and of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// The same in every segment of a log.
     pub log_id: u128,
-    /// Never used twice.
     pub epoch: u32,
     pub segment_bytes: u32,
     pub first_lsn: Lsn,
-    /// Newest LSN known durable when the segment was begun.
     pub durable: Lsn,
-    /// Where the segment before ends.
     pub before_end: u32,
     pub before_crc: u32,
-    /// Whether the file was a segment before.
     pub used_before: bool,
 }
 
 impl SegmentHeader {
-    /// What the segment's records have in common.
     pub fn stamp(&self) -> Stamp {
         Stamp::new(self.log_id, self.epoch)
     }
@@ -77,7 +70,6 @@ impl SegmentHeader {
         out
     }
 
-    /// Reads a header.
     pub fn decode(segment: &[u8]) -> Result<Self, HeaderFault> {
         Self::decode_fields(segment).ok_or(HeaderFault::Short)?
     }
@@ -114,9 +106,7 @@ impl SegmentHeader {
             used_before: false,
         };
         match (reader.u32("flags").ok()?, reader.u32("reserved").ok()?) {
-            (flags @ 0..=FLAG_USED_BEFORE, 0) => {
-                Some(Ok(SegmentHeader { used_before: flags != 0, ..header }))
-            }
+            (flags @ 0..=FLAG_USED_BEFORE, 0) => Some(Ok(SegmentHeader { used_before: flags != 0, ..header })),
             (0..=FLAG_USED_BEFORE, reserved) => later("a last header field of", reserved, 0),
             (flags, _) => later("header flags of", flags, FLAG_USED_BEFORE),
         }

@@ -13,6 +13,15 @@ use crate::ids::Lsn;
 /// No format gets a version above this, of segments or of snapshots: a higher one is damage.
 pub const VERSION_MAX: u32 = 255;
 
+/// CRC-32 of bytes that follow one another, begun with the checksum `seed`.
+pub fn crc_of(seed: u32, parts: [&[u8]; 2]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(seed);
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize()
+}
+
 /// A segment, and where its records end; as a snapshot tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Covered {

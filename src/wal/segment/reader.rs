@@ -31,12 +31,10 @@ impl ScanEnd {
     /// Refuses a segment (named by its first LSN) whose records end at one with unknown flags.
     pub fn known(self, first: Lsn) -> Result<ScanEnd, WalError> {
         let Bad::Flags(lsn, flags) = self.bad else { return Ok(self) };
-        let (file, what) = (Some(names::segment(first)), format!("the flags {flags:#x}"));
-        Err(WalError::Later { file, lsn: Some(lsn), what })
+        Err(WalError::in_file(|| names::segment(first))(WalError::flags(lsn, flags)))
     }
 }
 
-/// Where the records of a segment end.
 pub fn pass_over(content: &[u8], header: &SegmentHeader) -> Result<ScanEnd, WalError> {
     let Ok(end) = scan(content, header.stamp(), header.first_lsn, &mut |_| Ok::<(), Infallible>(()));
     end.known(header.first_lsn)
@@ -95,11 +93,7 @@ pub fn scan_from<'c, E>(
 
 fn known_record_at(content: &[u8], at: u32, stamp: Stamp) -> Result<Record<'_>, Bad> {
     let record = record_at(content, at, stamp)?;
-    if record.unknown_flags == 0 {
-        Ok(record)
-    } else {
-        Err(Bad::Flags(record.head.lsn, record.unknown_flags))
-    }
+    if record.unknown_flags == 0 { Ok(record) } else { Err(Bad::Flags(record.head.lsn, record.unknown_flags)) }
 }
 
 /// What valid records after a place tell.
@@ -108,19 +102,12 @@ pub struct Following {
     pub records: usize,
     /// The newest durable LSN that one of them names.
     pub durable: Lsn,
-    /// Their highest epoch.
     pub epoch: u32,
 }
 
 /// Looks for valid records after `from` with this seed and an epoch in `epochs`. Only LSNs from `hole` on count, and
 /// no more of them than the segment can hold.
-pub fn valid_after(
-    content: &[u8],
-    from: u32,
-    seed: u32,
-    epochs: &RangeInclusive<u32>,
-    hole: Lsn,
-) -> Following {
+pub fn valid_after(content: &[u8], from: u32, seed: u32, epochs: &RangeInclusive<u32>, hole: Lsn) -> Following {
     let mut following = Following::default();
     if content.get(from as usize..).is_none_or(is_zero) {
         return following;
@@ -128,8 +115,7 @@ pub fn valid_after(
     let lsns = hole..=Lsn(hole.0.saturating_add((content.len() / RECORD_HEADER_BYTES) as u64));
     let mut at = from as usize;
     while at + RECORD_HEADER_BYTES <= content.len() {
-        match plausible_record_at(content, at, seed, epochs).filter(|record| lsns.contains(&record.head.lsn))
-        {
+        match plausible_record_at(content, at, seed, epochs).filter(|record| lsns.contains(&record.head.lsn)) {
             Some(record) => {
                 following.records += 1;
                 following.durable = following.durable.max(record.head.durable);
@@ -162,14 +148,9 @@ pub fn plausible_record_at<'c>(
     record_at(content, u32::try_from(at).ok()?, Stamp { epoch, seed }).ok()
 }
 
-/// Reads one segment and its header.
-pub fn read_segment(
-    device: &dyn LogDevice,
-    first: Lsn,
-    content: &mut Vec<u8>,
-) -> Result<SegmentHeader, WalError> {
+pub fn read_segment(device: &dyn LogDevice, first: Lsn, content: &mut Vec<u8>) -> Result<SegmentHeader, WalError> {
     let name = names::segment(first);
-    device.read(&name, content).map_err(WalError::io(format!("reading segment {name}")))?;
+    *content = device.read(&name).map_err(WalError::io(format!("reading segment {name}")))?;
     header_of(first, content)
 }
 
@@ -201,19 +182,14 @@ fn synced_bytes(first: Lsn, base: Lsn, content: &[u8]) -> u32 {
     synced.checked_sub(1).map_or(0, |newest| ends[newest].1)
 }
 
-/// The header of a segment's file.
-///
-/// # Errors
-/// `Header`, `OtherName` when the header names another LSN than the file, `Segment` when the file is too long.
 pub fn header_of(first: Lsn, content: &[u8]) -> Result<SegmentHeader, WalError> {
-    let refused = |why: &str| WalError::Segment { segment: first, why: why.to_owned() };
     let header = SegmentHeader::decode(content).map_err(|fault| WalError::header(first, fault))?;
     if header.first_lsn != first {
         return Err(WalError::OtherName { segment: first, log_id: header.log_id, epoch: header.epoch });
     }
     // A shorter file was cut off by somebody; what is left is judged like a torn tail.
     if content.len() > header.segment_bytes as usize {
-        return Err(refused("the file is longer than its header says"));
+        return Err(WalError::Segment { segment: first, why: "the file is longer than its header says" });
     }
     Ok(header)
 }

@@ -26,6 +26,7 @@
 //! the length against its bounds before it uses it, then the checksum, then the epoch, then that the LSN is the next
 //! one.
 
+use super::crc_of;
 use crate::ids::Lsn;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
@@ -35,7 +36,6 @@ use crate::wal::error::{Bad, WalError};
 /// The kind of a mark. All other kinds are the caller's.
 pub const KIND_MARK: u8 = 0;
 
-/// Bytes before a record's body.
 pub const RECORD_HEADER_BYTES: usize = 40;
 
 /// Zeros after the newest record: as many as say that there is no record.
@@ -43,24 +43,20 @@ pub const TERMINATOR_BYTES: u32 = 8;
 
 const FLAG_MORE: u8 = 1;
 
-/// The fields before the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHead {
     pub lsn: Lsn,
     pub at: Timestamp,
     pub term: u32,
     pub epoch: u32,
-    /// Newest LSN known durable when this was written.
     pub durable: Lsn,
     pub kind: u8,
-    /// Whether the next record belongs to the same group.
     pub more: bool,
 }
 
 /// A record that passed the checks which need no neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The fields before the body.
     pub head: RecordHead,
     /// Offset of the body in its segment.
     pub body_at: u32,
@@ -73,14 +69,7 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// Refuses a record with unknown flags.
     pub(in crate::wal) fn known(&self) -> Result<(), WalError> {
-        match self.unknown_flags {
-            0 => Ok(()),
-            flags => Err(WalError::Later {
-                file: None,
-                lsn: Some(self.head.lsn),
-                what: format!("the flags {flags:#x}"),
-            }),
-        }
+        if self.unknown_flags == 0 { Ok(()) } else { Err(WalError::flags(self.head.lsn, self.unknown_flags)) }
     }
 
     /// Where the next record begins.
@@ -115,13 +104,7 @@ fn padded(body_bytes: usize) -> u32 {
 
 /// Writes the header of a record and the first part of its body, which `body_tail` has to follow. Returns the
 /// checksum.
-pub fn encode_start(
-    head: &RecordHead,
-    seed: u32,
-    body_head: &[u8],
-    body_tail: &[u8],
-    out: &mut Vec<u8>,
-) -> u32 {
+pub fn encode_start(head: &RecordHead, seed: u32, body_head: &[u8], body_tail: &[u8], out: &mut Vec<u8>) -> u32 {
     let length = RECORD_HEADER_BYTES + body_head.len() + body_tail.len();
     let length = u32::try_from(length).expect("a record is within its limit");
     let lag = u32::try_from(head.lsn.0 - head.durable.0).unwrap_or(u32::MAX);
@@ -137,18 +120,13 @@ pub fn encode_start(
     let start = out.len();
     out.extend_from_slice(&header);
     out.extend_from_slice(body_head);
-    let mut hasher = crc32fast::Hasher::new_with_initial(seed);
-    hasher.update(&out[start + 4..]);
-    hasher.update(body_tail);
-    let crc = hasher.finalize();
+    let crc = crc_of(seed, [&out[start + 4..], body_tail]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
     crc
 }
 
 /// The record that begins at `offset` of a segment, if a valid one does.
-///
-/// # Errors
-/// What is wrong with it. Never reads past the segment, whatever the length says.
+/// Never reads past the segment, whatever the length says.
 pub fn record_at(segment: &[u8], offset: u32, stamp: Stamp) -> Result<Record<'_>, Bad> {
     let rest = segment.get(offset as usize..).unwrap_or_default();
     let Some(header) = rest.first_chunk::<RECORD_HEADER_BYTES>() else { return Err(Bad::Empty) };
@@ -161,9 +139,7 @@ pub fn record_at(segment: &[u8], offset: u32, stamp: Stamp) -> Result<Record<'_>
     let Some(record) = rest.get(..length as usize).filter(|_| fits) else {
         return Err(Bad::Length(length));
     };
-    let mut hasher = crc32fast::Hasher::new_with_initial(stamp.seed);
-    hasher.update(&record[4..]);
-    if hasher.finalize() != crc {
+    if crc_of(stamp.seed, [&record[4..], &[]]) != crc {
         return Err(Bad::Checksum);
     }
     let lsn = u64_in(header, 8);
@@ -202,15 +178,7 @@ mod tests {
     const STAMP: Stamp = Stamp { epoch: 3, seed: 99 };
 
     fn head() -> RecordHead {
-        RecordHead {
-            lsn: Lsn(10),
-            at: Timestamp(1234),
-            term: 0,
-            epoch: 3,
-            durable: Lsn(8),
-            kind: 2,
-            more: true,
-        }
+        RecordHead { lsn: Lsn(10), at: Timestamp(1234), term: 0, epoch: 3, durable: Lsn(8), kind: 2, more: true }
     }
 
     fn written() -> Vec<u8> {

@@ -24,7 +24,6 @@ pub type SpareOutcome = io::Result<Option<SpareFile>>;
 #[derive(Debug)]
 pub enum Task {
     Make(u64),
-    /// Writes one that was only allocated.
     Write(SpareFile),
     /// Makes one of a segment.
     Reuse {
@@ -57,8 +56,7 @@ impl Task {
             }
             Task::Write(SpareFile { name, used_before, .. }) => {
                 device.zero(&name, 0, bytes)?;
-                let number = names::room_number(&name).expect("only room is written");
-                let spare = names::spare(number);
+                let spare = names::spare(names::room_number(&name).expect("only room is written"));
                 // It does not matter if the name does not last: the zeros are then written again.
                 device.rename(&name, &spare)?;
                 Ok(Some(SpareFile { name: spare, is_written: true, used_before }))

@@ -110,18 +110,12 @@ impl Spares {
     }
 
     /// Takes in what came of the last task, and begins the next one beside the loop. Unless a spare is `urgent`, none
-    /// is made: a segment may be given up in time to become one.
-    ///
-    /// # Errors
-    /// What the system said of what was done; it is tried again at the next call.
+    /// is made: a segment may be given up in time to become one. What fails is tried again at the next call.
     pub fn proceed(&mut self, urgent: bool) -> io::Result<()> {
         if self.under_way.as_ref().is_some_and(|under_way| !under_way.thread.is_finished()) {
             return Ok(());
         }
         self.collect()?;
-        if !self.is_busy(urgent) {
-            return Ok(());
-        }
         let Some(task) = self.next_task(urgent) else { return Ok(()) };
         if !self.beside {
             return self.run(task);
@@ -167,13 +161,16 @@ impl Spares {
     pub fn is_busy(&self, urgent: bool) -> bool {
         let lacks_some = self.count() < self.wanted;
         let has_surplus = self.count() > self.kept_max();
-        let lacks_written = !self.ready.is_empty() && !self.has_written();
-        let has_work = self.under_way.is_some() || !self.given.is_empty() || has_surplus || lacks_written;
+        let has_work = self.under_way.is_some() || !self.given.is_empty() || has_surplus || self.lacks_written();
         has_work || (urgent && lacks_some)
     }
 
     fn has_written(&self) -> bool {
         self.ready.iter().any(|spare| spare.is_written)
+    }
+
+    fn lacks_written(&self) -> bool {
+        !self.ready.is_empty() && !self.has_written()
     }
 
     /// Takes a spare, if possible one that is written. Waits until there is one.
@@ -225,8 +222,7 @@ impl Spares {
             }
             None if self.count() > self.kept_max() => {
                 let room = self.ready.iter().position(|spare| !spare.is_written);
-                let surplus = self.ready.remove(room.unwrap_or(0));
-                Some(Task::Remove(surplus.name, None))
+                Some(Task::Remove(self.ready.remove(room.unwrap_or(0)).name, None))
             }
             None => self.writing(),
         }
@@ -234,8 +230,7 @@ impl Spares {
 
     /// Room is to be written if nothing else is ready.
     fn writing(&mut self) -> Option<Task> {
-        let lacks_written = !self.ready.is_empty() && !self.has_written();
-        lacks_written.then(|| Task::Write(self.ready.remove(0)))
+        self.lacks_written().then(|| Task::Write(self.ready.remove(0)))
     }
 
     /// Waits for what is under way.
@@ -266,10 +261,27 @@ mod tests {
         device.names().unwrap()
     }
 
+    fn spares_of(device: &MemoryDevice) -> Spares {
+        Spares::new(Arc::new(device.clone()), BYTES, false).unwrap()
+    }
+
+    fn fresh() -> (MemoryDevice, Spares) {
+        let device = MemoryDevice::default();
+        let spares = spares_of(&device);
+        (device, spares)
+    }
+
+    /// Gives segments up.
+    fn give(spares: &mut Spares, device: &MemoryDevice, segments: &[&str], keep: bool) {
+        for name in segments {
+            device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
+            spares.give((*name).to_owned(), device.open(name, 0).unwrap().shared(), keep);
+        }
+    }
+
     #[test]
     fn as_many_are_made_as_are_wanted() {
-        let device = MemoryDevice::default();
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        let (device, mut spares) = fresh();
         spares.want(2);
         spares.proceed(false).unwrap();
         assert_eq!(spares.count(), 0, "there is time");
@@ -278,10 +290,7 @@ mod tests {
         }
         assert_eq!(names(&device.crash()), [names::room(1), names::room(2)]);
         assert_eq!(names(&device), [names::spare(1), names::room(2)], "one is written");
-        assert_eq!(
-            spares.take().unwrap(),
-            SpareFile { name: names::spare(1), is_written: true, used_before: false }
-        );
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(1), is_written: true, used_before: false });
         spares.proceed(false).unwrap();
         let now = names(&device);
         assert_eq!(now, [names::spare(1), names::spare(2)], "the next is written, also while there is time");
@@ -292,7 +301,7 @@ mod tests {
     fn where_nothing_can_be_allocated_all_are_written() {
         let device = MemoryDevice::default();
         device.forget_to_allocate();
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        let mut spares = spares_of(&device);
         spares.want(2);
         (0..2).for_each(|_| spares.proceed(true).unwrap());
         assert_eq!(names(&device.crash()), [names::spare(1), names::spare(2)]);
@@ -301,8 +310,7 @@ mod tests {
 
     #[test]
     fn room_is_used_as_it_is_before_anybody_waits_for_its_writing() {
-        let device = MemoryDevice::default();
-        let mut spares = Spares::new(Arc::new(device), BYTES, false).unwrap();
+        let (_, mut spares) = fresh();
         spares.want(2);
         (0..2).for_each(|_| spares.proceed(true).unwrap());
         assert_eq!(spares.take().unwrap().name, names::room(1));
@@ -322,23 +330,14 @@ mod tests {
                 outcome = spares.proceed(false);
             }
             assert!(outcome.is_err());
-            assert_eq!(
-                (spares.count(), spares.take().unwrap().name),
-                (1, names::room(spares.next_number - 1))
-            );
+            assert_eq!((spares.count(), spares.take().unwrap().name), (1, names::room(spares.next_number - 1)));
         }
     }
 
     #[test]
     fn a_segment_becomes_a_spare_under_a_durable_name_or_goes() {
-        let device = MemoryDevice::default();
-        for name in ["a", "b"] {
-            device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
-        }
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
-        for name in ["a", "b"] {
-            spares.give(name.to_owned(), device.open(name, 0).unwrap().shared(), false);
-        }
+        let (device, mut spares) = fresh();
+        give(&mut spares, &device, &["a", "b"], false);
         spares.proceed(true).unwrap();
         assert_eq!(names(&device.crash()), [names::spare(1), "b".to_owned()]);
         spares.proceed(true).unwrap();
@@ -348,14 +347,8 @@ mod tests {
 
     #[test]
     fn one_more_than_is_wanted_is_kept_for_the_next_segment() {
-        let device = MemoryDevice::default();
-        for name in ["a", "b", "c"] {
-            device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
-        }
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
-        for name in ["a", "b", "c"] {
-            spares.give(name.to_owned(), device.open(name, 0).unwrap().shared(), true);
-        }
+        let (device, mut spares) = fresh();
+        give(&mut spares, &device, &["a", "b", "c"], true);
         (0..3).for_each(|_| spares.proceed(false).unwrap());
         assert_eq!(names(&device), [names::spare(1), names::spare(2)]);
         assert!(spares.take().unwrap().used_before);
@@ -364,8 +357,7 @@ mod tests {
 
     #[test]
     fn more_than_one_above_what_is_wanted_are_removed() {
-        let device = MemoryDevice::default();
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        let (device, mut spares) = fresh();
         spares.want(3);
         (0..3).for_each(|_| spares.proceed(true).unwrap());
         spares.want(1);
@@ -382,31 +374,21 @@ mod tests {
         of(&names::spare(7), BYTES);
         of(&names::spare(8), BYTES * 2);
         of(&names::being_made(&names::spare(9)), 5);
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        let mut spares = spares_of(&device);
         assert_eq!(names(&device), [names::spare(7)]);
-        assert_eq!(
-            spares.take().unwrap(),
-            SpareFile { name: names::spare(7), is_written: true, used_before: true }
-        );
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), is_written: true, used_before: true });
         spares.proceed(true).unwrap();
         assert_eq!(names(&device), [names::spare(7), names::room(8)], "the number is not used again");
         drop(spares);
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        let mut spares = spares_of(&device);
         assert_eq!(spares.count(), 2);
-        assert_eq!(
-            spares.take().unwrap(),
-            SpareFile { name: names::spare(7), is_written: true, used_before: true }
-        );
-        assert_eq!(
-            spares.take().unwrap(),
-            SpareFile { name: names::room(8), is_written: false, used_before: true }
-        );
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::spare(7), is_written: true, used_before: true });
+        assert_eq!(spares.take().unwrap(), SpareFile { name: names::room(8), is_written: false, used_before: true });
     }
 
     #[test]
     fn what_could_not_be_made_leaves_nothing_behind_and_is_tried_again() {
-        let device = MemoryDevice::default();
-        let mut spares = Spares::new(Arc::new(device.clone()), BYTES, false).unwrap();
+        let (device, mut spares) = fresh();
         device.limit_space(Some(5000));
         assert_eq!(spares.proceed(true).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(names(&device).is_empty());

@@ -11,8 +11,6 @@ use crate::wal::names;
 /// What [`visit_all`] saw besides records.
 #[derive(Debug, Default)]
 pub struct Visited {
-    /// LSN after the last record.
-    pub next: Option<Lsn>,
     /// Runs of records, first and last, whose segments were given up since nothing in them lives.
     pub given_up: Vec<(Lsn, Lsn)>,
     /// A sentence about what stands after the last record, if that is not simply the end.
@@ -21,9 +19,6 @@ pub struct Visited {
 
 /// Visits every record that is still there, in order, from the LSN `from` on, in a log that may be in use by a
 /// daemon.
-///
-/// # Errors
-/// `Io`, `Header` or `Segment`; the visitor's as it is.
 pub fn visit_all<E: From<WalError>>(
     device: &dyn LogDevice,
     from: Lsn,
@@ -31,21 +26,21 @@ pub fn visit_all<E: From<WalError>>(
 ) -> Result<Visited, E> {
     let listed = device.names().map_err(|error| E::from(WalError::io("listing the segments")(error)))?;
     let firsts = names::segments(&listed);
-    let mut content = Vec::new();
-    let mut visited = Visited::default();
+    let (mut visited, mut next) = (Visited::default(), None);
     // Whole segments before the one that holds `from` need not be read.
     let skipped = firsts.partition_point(|first| *first <= from).saturating_sub(1);
     for (index, first) in firsts.iter().enumerate().skip(skipped) {
         let is_last = index + 1 == firsts.len();
+        let mut content = Vec::new();
         let Some(header) = header_if_there(device, *first, is_last, &mut content)? else { continue };
-        if let Some(next) = visited.next.filter(|next| next < first) {
+        if let Some(next) = next.filter(|next| next < first) {
             visited.given_up.push((next, Lsn(first.0 - 1)));
         }
         let end = scan(&content, header.stamp(), *first, &mut |record| {
             if record.head.lsn >= from { visit(record) } else { Ok(()) }
         })?
         .known(*first)?;
-        visited.next = Some(end.next_lsn);
+        next = Some(end.next_lsn);
         visited.note = note(*first, header.epoch, &end).or(visited.note);
     }
     Ok(visited)

@@ -8,8 +8,9 @@ use super::record::{RECORD_HEADER_BYTES, RecordHead, Stamp, TERMINATOR_BYTES, en
 use crate::ids::Location;
 use crate::wal::device::{SegmentWriter, SharedFile};
 
-/// The part of a segment that is certainly still in memory: what was written last.
-const FRESH_BYTES: u32 = 1 << 20;
+/// The part of a segment that is certainly still in memory: what was written last. A busy log writes as much in a tenth
+/// of a second.
+const FRESH_BYTES: u32 = 8 << 20;
 
 /// The longest payload that is copied into a reply.
 const COPIED_BYTES_MAX: u32 = 4 << 10;
@@ -18,7 +19,6 @@ const COPIED_BYTES_MAX: u32 = 4 << 10;
 #[derive(Debug)]
 pub struct RecordWriter {
     file: Box<dyn SegmentWriter>,
-    /// What its records have in common.
     stamp: Stamp,
     /// Where the next record goes.
     end: u32,
@@ -28,7 +28,6 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Begins a segment with its header.
     pub fn begin(mut file: Box<dyn SegmentWriter>, header: &SegmentHeader) -> io::Result<RecordWriter> {
         let mut bytes = header.encode();
         bytes.extend_from_slice(&[0; TERMINATOR_BYTES as usize]);
@@ -60,7 +59,6 @@ impl RecordWriter {
         self.file.bytes().saturating_sub(self.end) as usize
     }
 
-    /// The side that others may have.
     pub fn shared(&self) -> Arc<dyn SharedFile> {
         self.file.shared()
     }

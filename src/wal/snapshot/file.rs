@@ -34,12 +34,11 @@ use crate::codec::{DecodeError, Reader};
 use crate::ids::Lsn;
 use crate::time::Timestamp;
 use crate::wal::error::WalError;
-use crate::wal::segment::{Covered, VERSION_MAX};
+use crate::wal::segment::{Covered, VERSION_MAX, crc_of};
 
 const MAGIC: &[u8; 8] = b"FALCNSNP";
 const VERSION: u32 = 1;
 pub const HEADER_BYTES: usize = 48;
-/// Bytes before a block's body.
 pub const BLOCK_HEADER_BYTES: usize = 16;
 pub const KIND_END: u32 = 0;
 pub const KIND_SEGMENTS: u32 = 1;
@@ -68,7 +67,6 @@ impl SnapshotHeader {
         out
     }
 
-    /// Reads a header.
     pub fn decode(content: &[u8]) -> Result<SnapshotHeader, SnapshotFault> {
         let mut reader = Reader::new(content);
         let magic = reader.take("magic", MAGIC.len())?;
@@ -96,10 +94,7 @@ impl SnapshotHeader {
     }
 
     pub fn seed(&self) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&self.log_id.to_le_bytes());
-        hasher.update(&self.lsn.0.to_le_bytes());
-        hasher.finalize()
+        crc_of(0, [&self.log_id.to_le_bytes(), &self.lsn.0.to_le_bytes()])
     }
 }
 
@@ -111,7 +106,6 @@ pub struct BlockWriter {
 }
 
 impl BlockWriter {
-    /// For the blocks after this header.
     pub fn new(header: &SnapshotHeader) -> BlockWriter {
         BlockWriter { seed: header.seed(), number: 0 }
     }
@@ -123,10 +117,8 @@ impl BlockWriter {
         out[4..8].copy_from_slice(&length.to_le_bytes());
         out[8..12].copy_from_slice(&self.number.to_le_bytes());
         out[12..].copy_from_slice(&kind.to_le_bytes());
-        let mut hasher = crc32fast::Hasher::new_with_initial(self.seed);
-        hasher.update(&out[4..]);
-        hasher.update(body);
-        out[..4].copy_from_slice(&hasher.finalize().to_le_bytes());
+        let crc = crc_of(self.seed, [&out[4..], body]);
+        out[..4].copy_from_slice(&crc.to_le_bytes());
         self.number += 1;
         out
     }
@@ -136,7 +128,6 @@ impl BlockWriter {
     }
 }
 
-/// The block that tells of the segments.
 pub fn encode_covered(covered: &[Covered]) -> Vec<u8> {
     let mut out = Vec::with_capacity(covered.len() * 28);
     for segment in covered {
@@ -149,7 +140,6 @@ pub fn encode_covered(covered: &[Covered]) -> Vec<u8> {
     out
 }
 
-/// The segments that such a block tells of.
 pub fn decode_covered(body: &[u8]) -> Result<Vec<Covered>, DecodeError> {
     let mut reader = Reader::new(body);
     let mut covered = Vec::new();
@@ -165,15 +155,6 @@ pub fn decode_covered(body: &[u8]) -> Result<Vec<Covered>, DecodeError> {
     Ok(covered)
 }
 
-/// Where a block lies in its file.
-#[derive(Debug)]
-pub struct BlockAt {
-    pub kind: u32,
-    pub start: usize,
-    pub end: usize,
-}
-
-/// What is wrong with a snapshot, and where.
 #[derive(Debug)]
 pub struct SnapshotFault {
     pub offset: usize,
@@ -205,20 +186,18 @@ pub fn u32_of(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// The block that begins at a place, with its body.
-pub fn check_block(content: &[u8], at: usize, seed: u32, number: u32) -> Result<BlockAt, SnapshotFault> {
-    let cut_off = || SnapshotFault::at(at, "it is cut off");
-    let head = content.get(at..at + BLOCK_HEADER_BYTES).ok_or_else(cut_off)?;
+/// The kind of a block, or what is wrong with it.
+pub fn check_block(block: &[u8], seed: u32, number: u32) -> Result<u32, String> {
+    let head = block.first_chunk::<BLOCK_HEADER_BYTES>().ok_or("it is cut off")?;
     let field = |offset: usize| u32_of(&head[offset..offset + 4]);
-    let start = at + BLOCK_HEADER_BYTES;
-    let end = start.checked_add(field(4) as usize).filter(|end| *end <= content.len()).ok_or_else(cut_off)?;
-    let mut hasher = crc32fast::Hasher::new_with_initial(seed);
-    hasher.update(&content[at + 4..end]);
-    if hasher.finalize() != field(0) {
-        return Err(SnapshotFault::at(at, "the checksum of a block does not match"));
+    if block.len() < BLOCK_HEADER_BYTES + field(4) as usize {
+        return Err("it is cut off".to_owned());
+    }
+    if crc_of(seed, [&block[4..], &[]]) != field(0) {
+        return Err("the checksum of a block does not match".to_owned());
     }
     if field(8) != number {
-        return Err(SnapshotFault::at(at, format!("block {} stands where block {number} should", field(8))));
+        return Err(format!("block {} stands where block {number} should", field(8)));
     }
-    Ok(BlockAt { kind: field(12), start, end })
+    Ok(field(12))
 }

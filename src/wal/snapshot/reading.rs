@@ -1,9 +1,12 @@
-//! Reading snapshots, whole or a block at a time; every byte is checked.
+//! Reading snapshots; every byte is checked.
+
+use std::ops::Range;
 
 use super::file::{
-    BLOCK_HEADER_BYTES, BlockAt, HEADER_BYTES, KIND_END, KIND_SEGMENTS, SnapshotFault, SnapshotHeader,
-    check_block, decode_covered, u32_of,
+    BLOCK_HEADER_BYTES, HEADER_BYTES, KIND_END, KIND_SEGMENTS, SnapshotFault, SnapshotHeader, check_block,
+    decode_covered, u32_of,
 };
+use crate::codec::DecodeError;
 use crate::ids::Lsn;
 use crate::time::Timestamp;
 use crate::wal::device::LogDevice;
@@ -11,39 +14,33 @@ use crate::wal::error::WalError;
 use crate::wal::names;
 use crate::wal::segment::Covered;
 
+/// What is read of a file at once: the device reads nothing ahead.
+const READ_BYTES: usize = 1 << 20;
+
 /// A snapshot whose every byte was checked.
 #[derive(Debug)]
 pub struct Loaded {
     pub log_id: u128,
     pub lsn: Lsn,
     pub at: Timestamp,
+    pub bytes: u64,
     /// The segments that it covers, oldest first.
     pub covered: Vec<Covered>,
     content: Vec<u8>,
-    blocks: Vec<BlockAt>,
+    /// The caller's blocks: their kinds, and where their bodies lie.
+    blocks: Vec<(u32, Range<usize>)>,
 }
 
 impl Loaded {
     /// The caller's blocks, in order: kind and body.
     pub fn blocks(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.blocks.iter().map(|block| (block.kind, &self.content[block.start..block.end]))
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.content.len() as u64
+        self.blocks.iter().map(|(kind, body)| (*kind, &self.content[body.clone()]))
     }
 }
 
-/// Reads a snapshot and checks every byte of it.
-pub fn load(device: &dyn LogDevice, lsn: Lsn, distrust: bool) -> Result<Loaded, WalError> {
+pub fn load(device: &dyn LogDevice, lsn: Lsn) -> Result<Loaded, WalError> {
     let name = names::snapshot(lsn);
-    let reading = || WalError::io(format!("reading snapshot {name}"));
-    if distrust {
-        device.distrust(&name, 0).map_err(reading())?;
-    }
-    let mut content = Vec::new();
-    device.read(&name, &mut content).map_err(reading())?;
-    let loaded = parse(content).map_err(|fault| fault.in_file(&name))?;
+    let loaded = load_file(device, &name)?;
     if loaded.lsn != lsn {
         let why = format!("it says that it is the snapshot at LSN {}", loaded.lsn);
         return Err(SnapshotFault::at(32, why).in_file(&name));
@@ -51,32 +48,75 @@ pub fn load(device: &dyn LogDevice, lsn: Lsn, distrust: bool) -> Result<Loaded, 
     Ok(loaded)
 }
 
-/// Checks every byte of a snapshot that was just written, whatever its file is called. It is read from the disk, a
-/// block at a time. Returns what it says of itself, and its size.
+/// Reads it whole: one long read is what a disk does best.
+fn load_file(device: &dyn LogDevice, name: &str) -> Result<Loaded, WalError> {
+    let reading = || WalError::io(format!("reading snapshot {name}"));
+    device.distrust(name, 0).map_err(reading())?;
+    let content = device.read(name).map_err(reading())?;
+    let piece = |at: usize, wanted: usize| {
+        let rest = content.get(at..).unwrap_or_default();
+        Ok(rest[..wanted.min(rest.len())].to_vec())
+    };
+    let (mut covered, mut blocks) = (Vec::new(), Vec::new());
+    let header = visit_blocks(name, content.len() as u64, piece, |kind, at, body| {
+        match kind {
+            KIND_SEGMENTS => covered = decode_covered(body)?,
+            _ => blocks.push((kind, at..at + body.len())),
+        }
+        Ok(())
+    })?;
+    let SnapshotHeader { log_id, lsn, at } = header;
+    Ok(Loaded { log_id, lsn, at, bytes: content.len() as u64, covered, content, blocks })
+}
+
+/// Checks every byte of a snapshot that was just written, whatever its file is called. It is read from the disk,
+/// many blocks at a time. Returns what it says of itself, and its size.
 pub fn check_file(device: &dyn LogDevice, name: &str) -> Result<(SnapshotHeader, u64), WalError> {
     let reading = || WalError::io(format!("reading snapshot {name}"));
     device.distrust(name, 0).map_err(reading())?;
     let bytes = device.bytes(name).map_err(reading())?;
-    let read = |at: usize, wanted: usize| device.read_piece(name, at as u64, wanted).map_err(reading());
-    let mut piece = read(0, HEADER_BYTES)?;
-    let mut at = 0;
-    let header = SnapshotHeader::decode(&piece).map_err(|fault| fault.in_file(name))?;
-    for number in 0.. {
-        at += piece.len();
-        piece = read(at, BLOCK_HEADER_BYTES)?;
-        let body_bytes = piece.get(4..8).map_or(0, |length| u32_of(length) as usize);
-        // A length that is wrong reaches no further than the file.
-        piece.extend(read(at + piece.len(), body_bytes.min(bytes as usize))?);
-        let block = check_block(&piece, 0, header.seed(), number)
-            .map_err(|fault| SnapshotFault { offset: at + fault.offset, ..fault }.in_file(name))?;
-        if block.kind == KIND_END && at as u64 + (block.end as u64) < bytes {
-            return Err(SnapshotFault::at(at + block.end, "something follows its end").in_file(name));
+    let (mut held_at, mut held) = (0, Vec::new());
+    let read = |at: usize, wanted: usize| {
+        if at < held_at || at + wanted > held_at + held.len() {
+            held = device.read_piece(name, at as u64, wanted.max(READ_BYTES)).map_err(reading())?;
+            held_at = at;
         }
-        if block.kind == KIND_END {
+        let rest = &held[at - held_at..];
+        Ok(rest[..wanted.min(rest.len())].to_vec())
+    };
+    Ok((visit_blocks(name, bytes, read, |_, _, _| Ok(()))?, bytes))
+}
+
+/// Reads a snapshot of `bytes` by pieces, and hands over each block but the end: its kind, where its body lies, and
+/// the body.
+fn visit_blocks(
+    name: &str,
+    bytes: u64,
+    mut read: impl FnMut(usize, usize) -> Result<Vec<u8>, WalError>,
+    mut visit: impl FnMut(u32, usize, &[u8]) -> Result<(), DecodeError>,
+) -> Result<SnapshotHeader, WalError> {
+    let header = SnapshotHeader::decode(&read(0, HEADER_BYTES)?).map_err(|fault| fault.in_file(name))?;
+    let mut at = HEADER_BYTES;
+    for number in 0.. {
+        let mut block = read(at, BLOCK_HEADER_BYTES)?;
+        let body_bytes = block.get(4..8).map_or(0, |length| u32_of(length) as usize);
+        // A length that is wrong reaches no further than the file.
+        block.extend(read(at + block.len(), body_bytes.min(bytes as usize))?);
+        let end = at + block.len();
+        let kind =
+            check_block(&block, header.seed(), number).map_err(|why| SnapshotFault::at(at, why).in_file(name))?;
+        if kind == KIND_END && (end as u64) < bytes {
+            return Err(SnapshotFault::at(end, "something follows its end").in_file(name));
+        }
+        if kind == KIND_END {
             break;
         }
+        let body_at = at + BLOCK_HEADER_BYTES;
+        visit(kind, body_at, &block[BLOCK_HEADER_BYTES..])
+            .map_err(|error| SnapshotFault::at(body_at, error.to_string()).in_file(name))?;
+        at = end;
     }
-    Ok((header, bytes))
+    Ok(header)
 }
 
 /// The newest snapshot that can be used, if there is one, and what is wrong with newer ones.
@@ -84,38 +124,13 @@ pub fn newest(device: &dyn LogDevice) -> Result<(Option<Loaded>, Vec<WalError>),
     let listed = device.names().map_err(WalError::io("listing the snapshots"))?;
     let mut damaged = Vec::new();
     for lsn in names::snapshots(&listed).into_iter().rev() {
-        match load(device, lsn, true) {
+        match load(device, lsn) {
             Ok(loaded) => return Ok((Some(loaded), damaged)),
             Err(error @ WalError::Snapshot { .. }) => damaged.push(error),
             Err(error) => return Err(error),
         }
     }
     Ok((None, damaged))
-}
-
-fn parse(content: Vec<u8>) -> Result<Loaded, SnapshotFault> {
-    let header = SnapshotHeader::decode(&content)?;
-    let seed = header.seed();
-    let mut blocks = Vec::new();
-    let mut covered = Vec::new();
-    let mut at = HEADER_BYTES;
-    for number in 0.. {
-        let block = check_block(&content, at, seed, number)?;
-        at = block.end;
-        match block.kind {
-            KIND_END => break,
-            KIND_SEGMENTS => {
-                covered = decode_covered(&content[block.start..block.end])
-                    .map_err(|error| SnapshotFault::at(block.start, error.to_string()))?;
-            }
-            _ => blocks.push(block),
-        }
-    }
-    if at != content.len() {
-        return Err(SnapshotFault::at(at, "something follows its end"));
-    }
-    let SnapshotHeader { log_id, lsn, at } = header;
-    Ok(Loaded { log_id, lsn, at, covered, content, blocks })
 }
 
 #[cfg(test)]
@@ -138,9 +153,7 @@ mod tests {
     fn written() -> Vec<u8> {
         let mut writer = BlockWriter::new(&header());
         let mut out = header().encode();
-        for (kind, body) in
-            [(KIND_SEGMENTS, encode_covered(&covered())), (5, b"jobs".to_vec()), (6, Vec::new())]
-        {
+        for (kind, body) in [(KIND_SEGMENTS, encode_covered(&covered())), (5, b"jobs".to_vec()), (6, Vec::new())] {
             out.extend_from_slice(&writer.header(kind, &body));
             out.extend_from_slice(&body);
         }
@@ -148,25 +161,22 @@ mod tests {
         out
     }
 
+    fn loaded(content: &[u8]) -> Result<Loaded, WalError> {
+        let device = MemoryDevice::default();
+        device.create("a").unwrap().append(content).unwrap();
+        load_file(&device, "a")
+    }
+
     #[test]
     fn a_snapshot_comes_back_as_it_was_written() {
-        let loaded = parse(written()).unwrap();
+        let loaded = loaded(&written()).unwrap();
         assert_eq!((loaded.log_id, loaded.lsn, loaded.at), (7, Lsn(9), Timestamp(11)));
-        assert_eq!(loaded.covered, covered());
+        assert_eq!((loaded.bytes, &loaded.covered), (written().len() as u64, &covered()));
         assert_eq!(loaded.blocks().collect::<Vec<_>>(), [(5, &b"jobs"[..]), (6, &b""[..])]);
     }
 
-    /// Whether it is refused, as a whole and when it is read a block at a time, for the same reason.
     fn is_refused(content: &[u8]) -> bool {
-        let device = MemoryDevice::default();
-        device.create("a").unwrap().append(content).unwrap();
-        let by_blocks = check_file(&device, "a").map_err(|error| error.to_string());
-        let whole = parse(content.to_vec()).map_err(|fault| fault.in_file("a").to_string());
-        assert_eq!(by_blocks.as_ref().err(), whole.as_ref().err());
-        if let Ok((header, bytes)) = &by_blocks {
-            assert_eq!((header.lsn, *bytes), (Lsn(9), content.len() as u64));
-        }
-        by_blocks.is_err()
+        loaded(content).is_err()
     }
 
     #[test]

@@ -18,7 +18,6 @@ use crate::wal::error::WalError;
 use crate::wal::segment::Covered;
 use crate::wal::{beside, names};
 
-/// A snapshot that is being written.
 #[derive(Debug)]
 pub struct SnapshotWriter {
     lsn: Lsn,
@@ -49,15 +48,11 @@ pub enum SnapshotOutcome {
     Written,
     /// It has its name; this many bytes.
     Published(u64),
-    /// It failed, and is no more.
     Failed(WalError),
 }
 
 impl SnapshotWriter {
     /// Begins a snapshot, `beside` the loop or each step at once.
-    ///
-    /// # Errors
-    /// `Io` when there is no thread to be had, or without one, when the file cannot be made.
     pub fn begin(
         device: Arc<dyn LogDevice>,
         header: SnapshotHeader,
@@ -67,8 +62,7 @@ impl SnapshotWriter {
         let lsn = header.lsn;
         let segments = encode_covered(covered);
         if !beside {
-            let mut writing = SnapshotFile::begin(device, header)?;
-            writing.block(KIND_SEGMENTS, &segments)?;
+            let writing = SnapshotFile::begin(device, header, &segments)?;
             return Ok(SnapshotWriter { lsn, way: Way::AtOnce(Box::new(writing), None) });
         }
         let (steps, todo) = mpsc::channel();
@@ -76,10 +70,8 @@ impl SnapshotWriter {
         let queued = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&queued);
         let thread = beside::spawn("falcon-snapshot", move || {
-            let outcome = SnapshotFile::begin(device, header).and_then(|mut writing| {
-                writing.block(KIND_SEGMENTS, &segments)?;
-                writing.carry_out(todo, &done, &taken)
-            });
+            let begun = SnapshotFile::begin(device, header, &segments);
+            let outcome = begun.and_then(|writing| writing.carry_out(todo, &done, &taken));
             if let Err(error) = outcome {
                 // Nobody listens if the daemon is stopping.
                 let _ = done.send(SnapshotOutcome::Failed(error));
@@ -169,12 +161,13 @@ struct SnapshotFile {
 }
 
 impl SnapshotFile {
-    fn begin(device: Arc<dyn LogDevice>, header: SnapshotHeader) -> Result<SnapshotFile, WalError> {
+    fn begin(device: Arc<dyn LogDevice>, header: SnapshotHeader, segments: &[u8]) -> Result<SnapshotFile, WalError> {
         let being_made = names::being_made(&names::snapshot(header.lsn));
         let file = device.create(&being_made).map_err(WalError::io("making a snapshot"))?;
         let blocks = BlockWriter::new(&header);
         let mut writing = SnapshotFile { device, header, being_made, file, blocks, bytes: 0, unsynced: 0 };
         writing.append(&header.encode())?;
+        writing.block(KIND_SEGMENTS, segments)?;
         Ok(writing)
     }
 

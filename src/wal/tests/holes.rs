@@ -4,19 +4,13 @@ use super::*;
 
 #[test]
 fn a_torn_tail_is_cut_and_the_log_goes_on_in_a_fresh_segment() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"kept"]);
-    append(&mut wal, &[b"torn record"]);
+    let (device, mut wal) = fresh();
+    append_each(&mut wal, &[b"kept", b"torn record"]);
     let torn = device.kill();
-    torn.damage(Lsn(1), |content| {
-        let second = place(content, 2);
-        content[second + 42] ^= 1;
-    });
+    flip(&torn, 1, 2, 42);
     let (mut wal, seen) = open(&torn).unwrap();
     assert_eq!(lsns(&seen), [1]);
-    append(&mut wal, &[b"after the cut"]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[b"after the cut"]);
     let (wal, seen) = open(&torn.crash()).unwrap();
     assert_eq!(seen[1], (2, b"after the cut".to_vec()));
     assert_eq!(wal.stats().segments, 2);
@@ -24,11 +18,8 @@ fn a_torn_tail_is_cut_and_the_log_goes_on_in_a_fresh_segment() {
 
 #[test]
 fn unsynced_records_behind_a_hole_do_not_come_back() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    append(&mut wal, &[b"two"]);
-    append(&mut wal, &[b"three"]);
+    let (device, mut wal) = fresh();
+    append_each(&mut wal, &[b"one", b"two", b"three"]);
     let holed = device.kill();
     holed.damage(Lsn(1), |content| {
         let (second, third) = (place(content, 2), place(content, 3));
@@ -43,11 +34,9 @@ fn unsynced_records_behind_a_hole_do_not_come_back() {
 
 #[test]
 fn damage_to_what_was_durable_is_refused_with_its_place() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
-    append(&mut wal, &[b"two"]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[b"two"]);
     append(&mut wal, &[b"three names two as durable"]);
     for lsn in [1, 2] {
         let damaged = device.kill();
@@ -67,11 +56,9 @@ fn damage_to_what_was_durable_is_refused_with_its_place() {
 
 #[test]
 fn damage_in_a_segment_that_durable_ones_continue_is_refused() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     for number in 0..40u8 {
-        append(&mut wal, &[&[number; 300]]);
-        sync(&mut wal);
+        append_synced(&mut wal, &[&[number; 300]]);
     }
     device.damage(Lsn(1), |content| content[100] ^= 1);
     assert!(matches!(open(&device), Err(WalError::Damaged { lsn: Lsn(1), .. })));
@@ -79,18 +66,12 @@ fn damage_in_a_segment_that_durable_ones_continue_is_refused() {
 
 #[test]
 fn a_hole_at_the_unsynced_end_of_a_segment_takes_the_next_one_with_it() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    sync(&mut wal);
-    append(&mut wal, &[&[2; 5000]]);
-    append(&mut wal, &[&[3; 5000]]);
+    let (device, mut wal) = fresh();
+    append_synced(&mut wal, &[b"one"]);
+    append_each(&mut wal, &[&[2; 5000], &[3; 5000]]);
     assert_eq!(device.segments(), [Lsn(1), Lsn(3)]);
     let holed = device.kill();
-    holed.damage(Lsn(1), |content| {
-        let second = place(content, 2);
-        content[second..].fill(0);
-    });
+    zero_from(&holed, 1, 2);
     let (wal, seen) = open(&holed).unwrap();
     assert_eq!(lsns(&seen), [1]);
     assert_eq!(wal.next_lsn(), Lsn(2));
@@ -98,23 +79,18 @@ fn a_hole_at_the_unsynced_end_of_a_segment_takes_the_next_one_with_it() {
 
 #[test]
 fn a_segment_that_was_named_but_never_begun_is_no_obstacle() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    sync(&mut wal);
+    let (device, mut wal) = fresh();
+    append_synced(&mut wal, &[b"one"]);
     let after = device.crash();
     after.create(&names::segment(Lsn(2))).unwrap().append(&[0; SEGMENT as usize]).unwrap();
-    let (_, seen) = open(&after).unwrap();
-    assert_eq!(lsns(&seen), [1]);
+    assert_eq!(found(&after), [1]);
 }
 
 #[test]
 fn a_missing_segment_and_a_foreign_one_are_refused() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     for number in 0..60u8 {
-        append(&mut wal, &[&[number; 300]]);
-        sync(&mut wal);
+        append_synced(&mut wal, &[&[number; 300]]);
     }
     let firsts = device.segments();
     assert!(firsts.len() > 2);
@@ -136,20 +112,11 @@ fn a_missing_segment_and_a_foreign_one_are_refused() {
 
 #[test]
 fn records_of_an_older_epoch_are_the_end_and_are_written_over() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    sync(&mut wal);
+    let (device, mut wal) = fresh();
+    append_synced(&mut wal, &[b"one"]);
     device.damage(Lsn(1), |content| {
-        let head = RecordHead {
-            lsn: Lsn(2),
-            at: Timestamp(1),
-            term: 0,
-            epoch: 0,
-            durable: Lsn(0),
-            kind: 1,
-            more: false,
-        };
+        let head =
+            RecordHead { lsn: Lsn(2), at: Timestamp(1), term: 0, epoch: 0, durable: Lsn(0), kind: 1, more: false };
         let at = place(content, 1) + record_bytes(3);
         let mut left_over = Vec::new();
         encode_start(&head, Stamp::new(7, 0).seed, b"old", b"", &mut left_over);
@@ -163,24 +130,20 @@ fn records_of_an_older_epoch_are_the_end_and_are_written_over() {
 
 #[test]
 fn a_torn_first_record_does_not_keep_the_log_from_going_on() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"torn"]);
     let torn = device.kill();
     torn.damage(Lsn(1), |content| content[SEGMENT_HEADER_BYTES + 41] ^= 1);
     let (mut wal, seen) = open(&torn).unwrap();
     assert_eq!((lsns(&seen), wal.next_lsn()), (vec![], Lsn(1)));
-    append(&mut wal, &[b"fresh"]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[b"fresh"]);
     assert_eq!(open(&torn.crash()).unwrap().1, [(1, b"fresh".to_vec())]);
 }
 
 /// Three segments, of which nothing after the first record was synced.
 fn unsynced_segments() -> MemoryDevice {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
-    append(&mut wal, &[b"one"]);
-    sync(&mut wal);
+    let (device, mut wal) = fresh();
+    append_synced(&mut wal, &[b"one"]);
     for number in 2..6u8 {
         append(&mut wal, &[&[number; 5000]]);
     }
@@ -195,16 +158,14 @@ fn an_unsynced_header_that_was_lost_ends_the_log_there() {
     let (mut wal, seen) = open(&device).unwrap();
     assert_eq!(lsns(&seen), [1, 2]);
     append(&mut wal, &[b"three again"]);
-    assert_eq!(lsns(&open(&device.kill()).unwrap().1), [1, 2, 3]);
+    assert_eq!(found(&device.kill()), [1, 2, 3]);
 }
 
 #[test]
 fn a_header_that_was_synced_and_is_lost_is_refused() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     for number in 1..5u8 {
-        append(&mut wal, &[&[number; 5000]]);
-        sync(&mut wal);
+        append_synced(&mut wal, &[&[number; 5000]]);
     }
     device.damage(Lsn(2), |content| content[..64].fill(0));
     assert!(matches!(open(&device), Err(WalError::Header { segment: Lsn(2), .. })));
@@ -220,27 +181,15 @@ fn a_last_segment_of_an_unknown_version_is_refused() {
 
 #[test]
 fn a_payload_that_looks_like_a_record_proves_nothing() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
-    let head = RecordHead {
-        lsn: Lsn(3),
-        at: Timestamp(1),
-        term: 0,
-        epoch: 1,
-        durable: Lsn(3),
-        kind: 1,
-        more: false,
-    };
+    let head = RecordHead { lsn: Lsn(3), at: Timestamp(1), term: 0, epoch: 1, durable: Lsn(3), kind: 1, more: false };
     let mut forged = Vec::new();
     encode_start(&head, 0, b"", b"", &mut forged);
     append(&mut wal, &[&forged]);
     let torn = device.kill();
-    torn.damage(Lsn(1), |content| {
-        let second = place(content, 2);
-        content[second] ^= 1;
-    });
-    assert_eq!(lsns(&open(&torn).unwrap().1), [1]);
+    flip(&torn, 1, 2, 0);
+    assert_eq!(found(&torn), [1]);
 }
 
 #[test]
@@ -253,8 +202,7 @@ fn an_epoch_is_never_used_twice() {
 
 #[test]
 fn a_mark_vouches_for_the_newest_group() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
     assert!(!wal.wants_mark(), "it is not durable yet");
     sync(&mut wal);
@@ -264,23 +212,17 @@ fn a_mark_vouches_for_the_newest_group() {
     sync(&mut wal);
     assert!(!wal.wants_mark() && !wal.has_unsynced(), "one is enough");
     let damaged = device.crash();
-    damaged.damage(Lsn(1), |content| {
-        let first = place(content, 1);
-        content[first + 41] ^= 1;
-    });
+    flip(&damaged, 1, 1, 41);
     assert!(matches!(open(&damaged), Err(WalError::Damaged { lsn: Lsn(1), .. })));
 }
 
 #[test]
 fn a_torn_first_record_behind_a_mark_does_not_keep_the_log_from_going_on() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
-    append(&mut wal, &[&[2; 8000]]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[&[2; 8000]]);
     wal.append_mark(Timestamp(1)).unwrap();
-    append(&mut wal, &[&[3; 8000]]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[&[3; 8000]]);
     wal.append_mark(Timestamp(1)).unwrap();
     wal.roll().unwrap();
     wal.write_record(
@@ -290,28 +232,21 @@ fn a_torn_first_record_behind_a_mark_does_not_keep_the_log_from_going_on() {
     .unwrap();
     append(&mut wal, &[b"torn"]);
     let torn = device.kill();
-    torn.damage(Lsn(4), |content| {
-        let fourth = place(content, 4);
-        content[fourth + 41] ^= 1;
-    });
+    flip(&torn, 4, 4, 41);
     let (mut wal, seen) = open(&torn).unwrap();
     assert_eq!(lsns(&seen), [1, 2, 3]);
     append(&mut wal, &[b"four again"]);
-    assert_eq!(lsns(&open(&torn.kill()).unwrap().1), [1, 2, 3, 4]);
+    assert_eq!(found(&torn.kill()), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_lost_header_is_refused_although_the_epochs_before_it_have_a_gap() {
     let device = unsynced_segments();
-    device.damage(Lsn(1), |content| {
-        let second = place(content, 2);
-        content[second..].fill(0);
-    });
+    zero_from(&device, 1, 2);
     let (mut wal, seen) = open(&device).unwrap();
     assert_eq!(lsns(&seen), [1]);
     for body in [b"two", b"six", b"ten"] {
-        append(&mut wal, &[body]);
-        sync(&mut wal);
+        append_synced(&mut wal, &[body]);
     }
     device.damage(Lsn(2), |content| content[..64].fill(0));
     assert!(matches!(open(&device), Err(WalError::Header { segment: Lsn(2), .. })));

@@ -5,11 +5,9 @@ use super::*;
 
 /// Three segments, of which everything was synced.
 fn synced_segments() -> MemoryDevice {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     for number in 1..4u8 {
-        append(&mut wal, &[&[number; 5000]]);
-        sync(&mut wal);
+        append_synced(&mut wal, &[&[number; 5000]]);
     }
     assert_eq!(device.segments(), [Lsn(1), Lsn(2), Lsn(3)]);
     device.kill()
@@ -31,9 +29,8 @@ fn refused(device: &MemoryDevice, file: &str) -> String {
 fn rewrite(content: &mut [u8], at: usize, byte: usize, value: u8) {
     content[at + byte] = value;
     let length = u32::from_le_bytes(content[at + 4..at + 8].try_into().unwrap()) as usize;
-    let mut hasher = crc32fast::Hasher::new_with_initial(Stamp::new(7, 0).seed);
-    hasher.update(&content[at + 4..at + length]);
-    content[at..at + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
+    let crc = segment::crc_of(Stamp::new(7, 0).seed, [&content[at + 4..at + length], &[]]);
+    content[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
 #[test]

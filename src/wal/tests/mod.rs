@@ -45,12 +45,18 @@ fn open(device: &MemoryDevice) -> Result<(Wal, Seen), WalError> {
     open_with(device, SEGMENT)
 }
 
+/// A log that was just begun.
+fn fresh() -> (MemoryDevice, Wal) {
+    let device = MemoryDevice::default();
+    let (wal, _) = open(&device).unwrap();
+    (device, wal)
+}
+
 fn append(wal: &mut Wal, bodies: &[&[u8]]) -> Appended {
     wal.begin_group(bodies.iter().map(|body| record_bytes(body.len())).sum()).unwrap();
     let mut last = None;
     for (left, body) in (0..bodies.len()).rev().zip(bodies) {
-        let record =
-            NewRecord { at: Timestamp(5), kind: 1, head: &body[..1], tail: &body[1..], more: left > 0 };
+        let record = NewRecord { at: Timestamp(5), kind: 1, head: &body[..1], tail: &body[1..], more: left > 0 };
         last = Some(wal.append(&record).unwrap());
     }
     last.unwrap()
@@ -61,8 +67,26 @@ fn sync(wal: &mut Wal) {
     wal.synced(&outcome).unwrap();
 }
 
+/// Appends each as a group of its own.
+fn append_each(wal: &mut Wal, bodies: &[&[u8]]) {
+    for body in bodies {
+        append(wal, &[body]);
+    }
+}
+
+fn append_synced(wal: &mut Wal, bodies: &[&[u8]]) -> Appended {
+    let appended = append(wal, bodies);
+    sync(wal);
+    appended
+}
+
 fn lsns(seen: &[(u64, Vec<u8>)]) -> Vec<u64> {
     seen.iter().map(|(lsn, _)| *lsn).collect()
+}
+
+/// The records that are found when it is opened.
+fn found(device: &MemoryDevice) -> Vec<u64> {
+    lsns(&open(device).unwrap().1)
 }
 
 /// Where the record of this LSN begins in a segment's content.
@@ -70,6 +94,22 @@ fn place(content: &[u8], lsn: u64) -> usize {
     let records = &content[SEGMENT_HEADER_BYTES..];
     let found = records.windows(8).position(|bytes| bytes == lsn.to_le_bytes());
     found.expect("the record is there") + SEGMENT_HEADER_BYTES - 8
+}
+
+/// Flips a bit of a record.
+fn flip(device: &MemoryDevice, segment: u64, lsn: u64, byte: usize) {
+    device.damage(Lsn(segment), |content| {
+        let record = place(content, lsn);
+        content[record + byte] ^= 1;
+    });
+}
+
+/// Takes a record away, and all that follows it in its segment.
+fn zero_from(device: &MemoryDevice, segment: u64, lsn: u64) {
+    device.damage(Lsn(segment), |content| {
+        let record = place(content, lsn);
+        content[record..].fill(0);
+    });
 }
 
 #[test]
@@ -82,29 +122,24 @@ fn a_fresh_log_is_empty_and_survives_a_crash() {
 
 #[test]
 fn what_was_synced_survives_and_the_rest_does_not() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
-    append(&mut wal, &[b"two"]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[b"two"]);
     assert_eq!(wal.durable(), Lsn(2));
     append(&mut wal, &[b"three"]);
     let (after, seen) = open(&device.crash()).unwrap();
     assert_eq!(seen, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
     assert_eq!(after.next_lsn(), Lsn(3));
-    let (_, seen) = open(&device.kill()).unwrap();
-    assert_eq!(lsns(&seen), [1, 2, 3], "a killed process loses nothing");
+    assert_eq!(found(&device.kill()), [1, 2, 3], "a killed process loses nothing");
 }
 
 #[test]
 fn what_a_killed_daemon_wrote_is_durable_before_it_is_told() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
     let (after, _) = open(&device).unwrap();
     assert_eq!(after.durable(), Lsn(1));
-    let (_, seen) = open(&device.crash()).unwrap();
-    assert_eq!(lsns(&seen), [1]);
+    assert_eq!(found(&device.crash()), [1]);
 }
 
 #[test]
@@ -119,8 +154,7 @@ fn payloads_are_lent_from_where_they_were_put() {
 
 #[test]
 fn segments_follow_one_another_without_gaps() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     for number in 0..100u8 {
         append(&mut wal, &[&[number; 300]]);
     }
@@ -128,23 +162,18 @@ fn segments_follow_one_another_without_gaps() {
     assert!(wal.stats().segments > 3);
     let (mut wal, seen) = open(&device.crash()).unwrap();
     assert_eq!(lsns(&seen), (1..=100).collect::<Vec<_>>());
-    append(&mut wal, &[b"more"]);
-    sync(&mut wal);
+    append_synced(&mut wal, &[b"more"]);
     assert_eq!(open(&device.crash()).unwrap().1.len(), 100, "the copy that crashed is a log of its own");
 }
 
 #[test]
 fn a_group_is_recovered_whole_or_not_at_all() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"alone"]);
     append(&mut wal, &[b"first", b"second", b"third"]);
-    assert_eq!(lsns(&open(&device.kill()).unwrap().1), [1, 2, 3, 4]);
+    assert_eq!(found(&device.kill()), [1, 2, 3, 4]);
     let torn = device.kill();
-    torn.damage(Lsn(1), |content| {
-        let third = place(content, 4);
-        content[third..].fill(0);
-    });
+    zero_from(&torn, 1, 4);
     let (wal, seen) = open(&torn).unwrap();
     assert_eq!(lsns(&seen), [1], "the group's last record is gone, and the group with it");
     assert_eq!(wal.next_lsn(), Lsn(2));
@@ -166,8 +195,7 @@ fn one_sync_is_under_way_at_a_time_and_covers_what_came_before_it() {
 
 #[test]
 fn a_failed_sync_is_an_error_and_makes_nothing_durable() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     append(&mut wal, &[b"one"]);
     device.fail_syncs();
     let outcome = wal.sync_request().unwrap().run();
@@ -178,22 +206,18 @@ fn a_failed_sync_is_an_error_and_makes_nothing_durable() {
 #[test]
 fn what_a_failed_sync_left_in_memory_only_is_not_believed() {
     for bytes in [3, 5000] {
-        let device = MemoryDevice::default();
-        let (mut wal, _) = open(&device).unwrap();
-        append(&mut wal, &[&vec![b'x'; bytes]]);
-        sync(&mut wal);
+        let (device, mut wal) = fresh();
+        append_synced(&mut wal, &[&vec![b'x'; bytes]]);
         append(&mut wal, &[b"two"]);
         device.fail_sync(1, 1);
         assert!(wal.sync_request().unwrap().run().result.is_err());
-        let (_, seen) = open(&device).unwrap();
-        assert_eq!(lsns(&seen), [1], "after a record of {bytes} bytes");
+        assert_eq!(found(&device), [1], "after a record of {bytes} bytes");
     }
 }
 
 #[test]
 fn without_room_for_a_next_segment_new_jobs_are_refused_and_the_reserve_serves_the_rest() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     device.limit_space(Some(u64::from(SEGMENT)));
     let mut accepted = 0;
     let mut now = Timestamp(1000);
@@ -242,11 +266,9 @@ fn segments_of_another_size_than_todays_setting_are_used_as_they_are() {
 
 #[test]
 fn marks_take_no_lsn_and_the_log_goes_on_after_them() {
-    let device = MemoryDevice::default();
-    let (mut wal, _) = open(&device).unwrap();
+    let (device, mut wal) = fresh();
     for number in 1..=60u8 {
-        assert_eq!(append(&mut wal, &[&[number; 300]]).lsn, Lsn(u64::from(number)));
-        sync(&mut wal);
+        assert_eq!(append_synced(&mut wal, &[&[number; 300]]).lsn, Lsn(u64::from(number)));
         wal.append_mark(Timestamp(9)).unwrap();
         sync(&mut wal);
     }
@@ -260,16 +282,16 @@ fn marks_take_no_lsn_and_the_log_goes_on_after_them() {
 fn only_short_payloads_that_were_just_written_are_looked_at_in_place() {
     let dir = tempfile::tempdir().unwrap();
     let device = Arc::new(DirDevice::open(dir.path(), SegmentIo::Map).unwrap());
-    let config = WalConfig { segment_bytes: 4 << 20, log_id: 7, beside: false };
+    let config = WalConfig { segment_bytes: 16 << 20, log_id: 7, beside: false };
     let mut wal = Wal::open(device, config, &Progress::default(), &mut Vec::new()).unwrap();
     let first = append(&mut wal, &[b"1payload"]).tail_at;
     assert_eq!(wal.fresh_payload(first, 7), Some(&b"payload"[..]));
     let long = append(&mut wal, &[&[7; 8 << 10]]).tail_at;
     assert_eq!((wal.fresh_payload(long, 4 << 10).is_some(), wal.fresh_payload(long, 8000)), (true, None));
-    for _ in 0..2 {
+    for _ in 0..14 {
         append(&mut wal, &[&vec![0; 600 << 10]]);
     }
-    assert_eq!(wal.fresh_payload(first, 7), None, "more than 1 MiB was written since");
+    assert_eq!(wal.fresh_payload(first, 7), None, "more than 8 MiB was written since");
     let before = append(&mut wal, &[b"1payload"]).tail_at;
     while wal.stats().segments == 1 {
         append(&mut wal, &[&vec![0; 100 << 10]]);

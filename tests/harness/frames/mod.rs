@@ -18,6 +18,7 @@ pub const BAD_QUEUE_NAME: u16 = 7;
 pub const BAD_VALUE: u16 = 8;
 pub const PAYLOAD_TOO_LARGE: u16 = 9;
 pub const LEASE_LOST: u16 = 10;
+pub const NOT_FOUND: u16 = 11;
 pub const STORAGE_FULL: u16 = 12;
 pub const TOO_MANY_CONNECTIONS: u16 = 13;
 pub const TOO_MANY_QUEUES: u16 = 14;
@@ -173,9 +174,8 @@ pub fn release(job: u64, lease: u64, delay_ms: u64) -> Request {
 
 pub fn release_all(items: &[(u64, u64, u64)]) -> Request {
     let body = Body::default().len16(items.len());
-    let body = items
-        .iter()
-        .fold(body, |body, (job, lease, delay_ms)| body.u64(*job).u64(*lease).u64(*delay_ms).plain());
+    let body =
+        items.iter().fold(body, |body, (job, lease, delay_ms)| body.u64(*job).u64(*lease).u64(*delay_ms).plain());
     Request::new(6, body.plain())
 }
 
@@ -183,6 +183,10 @@ pub fn heartbeat(leases: &[(u64, u64)]) -> Request {
     let body = Body::default().len16(leases.len());
     let body = leases.iter().fold(body, |body, (job, lease)| body.u64(*job).u64(*lease).u8(1).plain());
     Request::new(7, body.plain())
+}
+
+pub fn get(job: u64) -> Request {
+    Request::new(12, Body::default().u64(job).plain())
 }
 
 pub fn stats() -> Request {

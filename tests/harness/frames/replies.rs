@@ -75,6 +75,15 @@ pub struct BackupFile {
     pub size: u32,
 }
 
+/// An attempt that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    pub begun_at: u64,
+    pub ended_at: u64,
+    pub ending: u8,
+    pub worker: String,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     HelloOk {
@@ -272,7 +281,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
     // A tail comes last.
-    if kind != 0x800B {
+    if !matches!(kind, 0x800B | 0x800C) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

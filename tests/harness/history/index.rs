@@ -182,11 +182,7 @@ impl<'h> Names<'h> {
         for asked in &self.keyless {
             let Some(answer) = asked.1.ok() else { continue };
             if answer.duplicate {
-                flag(
-                    found,
-                    Rule::FalseDuplicate,
-                    format!("job {} has no key: {:?}", answer.job, asked.0.what),
-                );
+                flag(found, Rule::FalseDuplicate, format!("job {} has no key: {:?}", answer.job, asked.0.what));
             }
             let job = jobs.entry(answer.job).or_insert_with(|| Job::new(answer.job));
             if !job.submits.is_empty() {

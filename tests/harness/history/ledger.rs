@@ -111,8 +111,7 @@ fn count(queue: &str, bounds: &Bounds, counts: Counts, found: &mut Vec<Violation
 fn story(job: &Job) -> String {
     let submits = job.submits.iter().map(|(at, outcome)| format!("{}: {outcome:?}", at.end));
     let given = job.deliveries.iter();
-    let given =
-        given.map(|at| format!("{}..{}: lease {} #{}", at.start, at.end, at.what.lease, at.what.attempt));
+    let given = given.map(|at| format!("{}..{}: lease {} #{}", at.start, at.end, at.what.lease, at.what.attempt));
     let ended = job.endings.iter();
     let ended = ended.map(|(lease, how, at)| format!("{}: {how:?} {}: {:?}", at.start, lease.lease, at.what));
     submits.chain(given).chain(ended).collect::<Vec<_>>().join("; ")

@@ -153,8 +153,7 @@ fn nothing_though_one_waits(index: &Index, found: &mut Vec<Violation>) {
             for (_, line) in lines.range((queue.as_str(), 0)..=(queue.as_str(), u8::MAX)) {
                 let Some(other) = before(line, poll.start) else { continue };
                 if other.asked > poll.end {
-                    let text =
-                        format!("job {} waited in {queue}, and {:?} got nothing", other.job, poll.what);
+                    let text = format!("job {} waited in {queue}, and {:?} got nothing", other.job, poll.what);
                     flag(found, Rule::PassedOver, format!("{text} at {}", poll.end));
                 }
             }

@@ -53,9 +53,7 @@ impl Producer {
 
     fn heard(&mut self, shared: &Shared, answer: &Answer, n: usize, job: Job) {
         let outcome = answer.heard.outcome(|reply| match reply {
-            Reply::SubmitOk(jobs) => {
-                Outcome::Ok(Submitted { job: jobs[n].job, duplicate: jobs[n].duplicate == 1 })
-            }
+            Reply::SubmitOk(jobs) => Outcome::Ok(Submitted { job: jobs[n].job, duplicate: jobs[n].duplicate == 1 }),
             other => panic!("a SubmitOk, not {other:?}"),
         });
         let submit = Submit {

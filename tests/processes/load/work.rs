@@ -138,9 +138,7 @@ impl Worker {
     fn beat(&mut self, lease: Lease) {
         let answer: Answer = self.client.ask(&frames::heartbeat(&[(lease.job, lease.lease)]));
         let outcome = answer.heard.outcome(|reply| match reply {
-            Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == lease.job => {
-                Outcome::Ok(items[0].1 == 0)
-            }
+            Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == lease.job => Outcome::Ok(items[0].1 == 0),
             other => panic!("a HeartbeatOk of one job, not {other:?}"),
         });
         self.client.record(&answer, What::Heartbeat(lease, outcome));

@@ -19,9 +19,7 @@ pub struct Namer {
 }
 
 pub fn content(device: &MemoryDevice, name: &str) -> Vec<u8> {
-    let mut content = Vec::new();
-    device.read(name, &mut content).expect("the file is there");
-    content
+    device.read(name).expect("the file is there")
 }
 
 pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -37,10 +35,7 @@ pub fn records(segment: &[u8]) -> (usize, Vec<usize>) {
     let epoch = u32_at(segment, 32);
     let mut at = SEGMENT_HEADER;
     let mut all = Vec::new();
-    while at + RECORD_HEADER <= segment.len()
-        && u32_at(segment, at + 4) > 0
-        && u32_at(segment, at + 28) == epoch
-    {
+    while at + RECORD_HEADER <= segment.len() && u32_at(segment, at + 4) > 0 && u32_at(segment, at + 28) == epoch {
         all.push(at);
         at += (u32_at(segment, at + 4) as usize).next_multiple_of(8);
     }

@@ -87,8 +87,7 @@ impl Sim {
                 self.still_held(held, code);
             }
             (What::Other, Reply::HeartbeatOk(leases)) => {
-                let is_lost =
-                    |held: &Held| leases.iter().any(|(job, want, _)| *job == held.job.0 && *want == 1);
+                let is_lost = |held: &Held| leases.iter().any(|(job, want, _)| *job == held.job.0 && *want == 1);
                 self.held.retain(|held| !is_lost(held));
             }
             (What::Fail(_) | What::Release(_), Reply::Done(..)) | (What::Other, _) => {}

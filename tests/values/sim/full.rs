@@ -1,5 +1,6 @@
 //! What has to go on while a disk is full, and after.
 
+use falconqueue::ids::SessionId;
 use falconqueue::limits::RECORD_OVERHEAD_BYTES_MAX;
 use falconqueue::master::{Urgency, WalError};
 use falconqueue::protocol::{Ack, AckItem, List, Request};
@@ -10,7 +11,7 @@ use crate::session::{heard, poll};
 
 use super::client::What;
 use super::load::QUEUES;
-use super::{SEGMENT_BYTES, Sim};
+use super::{Held, SEGMENT_BYTES, Sim};
 
 /// Acks of one request.
 const ACKS_MAX: usize = SEGMENT_BYTES as usize / 4 / RECORD_OVERHEAD_BYTES_MAX;
@@ -34,36 +35,31 @@ impl Sim {
             self.finish_turn()?;
             self.sync()?;
             self.beat(worker)?;
-            let held = std::mem::take(&mut self.held);
-            // As many as fit into the fixed reserve of these small segments, each counted with its whole overhead.
-            for held in held.chunks(ACKS_MAX) {
-                let items: Vec<AckItem<'_>> = held
-                    .iter()
-                    .map(|held| AckItem {
-                        job: held.job,
-                        lease: held.lease,
-                        result: b"",
-                        ..AckItem::default()
-                    })
-                    .collect();
-                for held in held {
-                    self.told.ending(held.job, self.now);
-                }
-                self.begin_turn()?;
-                self.send(
-                    worker,
-                    &Request::Ack(Ack { items: List::lent(&items) }),
-                    What::Ack(held.to_vec()),
-                )?;
-                self.finish_turn()?;
-                self.sync()?;
-            }
+            self.ack_all(worker)?;
             assert!(self.held.is_empty(), "an ack without a result was refused");
         }
         panic!("jobs are left: {:?}", self.master.queues().unfinished());
     }
 
-    fn beat(&mut self, worker: falconqueue::ids::SessionId) -> Result<(), WalError> {
+    /// In a request as many as fit into the fixed reserve of these small segments, each with its whole overhead.
+    fn ack_all(&mut self, worker: SessionId) -> Result<(), WalError> {
+        let held = std::mem::take(&mut self.held);
+        for held in held.chunks(ACKS_MAX) {
+            let item = |held: &Held| AckItem { job: held.job, lease: held.lease, ..AckItem::default() };
+            let items: Vec<AckItem<'_>> = held.iter().map(item).collect();
+            for held in held {
+                self.told.ending(held.job, self.now);
+            }
+            self.begin_turn()?;
+            let acks = Request::Ack(Ack { items: List::lent(&items) });
+            self.send(worker, &acks, What::Ack(held.to_vec()))?;
+            self.finish_turn()?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self, worker: SessionId) -> Result<(), WalError> {
         let waiting = self.sent.len();
         self.send_heartbeat(worker)?;
         self.sync()?;

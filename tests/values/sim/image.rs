@@ -49,8 +49,7 @@ impl Recovered {
         let opened = Master::open(config, Arc::new(device.clone()), &Progress::default())?;
         let mut master = opened.master;
         let session = master.connected(Some("crash"));
-        let mut recovered =
-            Recovered { master, device: device.clone(), now, last: 0, session, correlation: 0 };
+        let mut recovered = Recovered { master, device: device.clone(), now, last: 0, session, correlation: 0 };
         recovered.last = match recovered.send(&Request::Stats(Stats {})).pop() {
             Some(Reply::StatsOk(stats)) => stats.records,
             other => panic!("{other:?}"),

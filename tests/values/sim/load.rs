@@ -40,7 +40,6 @@ impl Submission {
             settings: Settings { priority: self.priority, max_attempts: self.max_attempts, timeout_ms: 0 },
             delay_ms: self.delay_ms,
             payload: &self.payload,
-            ..SubmitJob::default()
         }
     }
 }
@@ -152,10 +151,8 @@ impl Sim {
         }
         let for_good = self.random.one_in(5);
         let error = "x".repeat(self.random.below(self.load.text_max + 1) as usize);
-        let items: Vec<FailItem<'_>> = held
-            .iter()
-            .map(|held| FailItem { job: held.job, lease: held.lease, for_good, error: &error })
-            .collect();
+        let items: Vec<FailItem<'_>> =
+            held.iter().map(|held| FailItem { job: held.job, lease: held.lease, for_good, error: &error }).collect();
         self.send(worker, &Request::Fail(Fail { items: List::lent(&items) }), What::Fail(held.clone()))?;
         Ok(())
     }
@@ -168,20 +165,13 @@ impl Sim {
         let delay_ms = if self.random.one_in(2) { 0 } else { 1 + self.random.below(60_000) };
         let items: Vec<ReleaseItem> =
             held.iter().map(|held| ReleaseItem { job: held.job, lease: held.lease, delay_ms }).collect();
-        self.send(
-            worker,
-            &Request::Release(Release { items: List::lent(&items) }),
-            What::Release(held.clone()),
-        )?;
+        self.send(worker, &Request::Release(Release { items: List::lent(&items) }), What::Release(held.clone()))?;
         Ok(())
     }
 
     pub fn send_heartbeat(&mut self, worker: SessionId) -> Result<(), WalError> {
-        let leases: Vec<HeldLease> = self
-            .held
-            .iter()
-            .map(|held| HeldLease { job: held.job, lease: held.lease, stage: Stage::Begun })
-            .collect();
+        let leases: Vec<HeldLease> =
+            self.held.iter().map(|held| HeldLease { job: held.job, lease: held.lease, stage: Stage::Begun }).collect();
         if !leases.is_empty() {
             self.send(worker, &Request::Heartbeat(Heartbeat { leases: List::lent(&leases) }), What::Other)?;
         }

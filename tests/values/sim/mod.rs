@@ -208,8 +208,7 @@ impl Sim {
         let images: Arc<Mutex<Vec<Image>>> = Arc::default();
         let operations: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
         let full_at_spare: Arc<AtomicBool> = Arc::default();
-        let (taken, counted, full) =
-            (Arc::clone(&images), Arc::clone(&operations), Arc::clone(&full_at_spare));
+        let (taken, counted, full) = (Arc::clone(&images), Arc::clone(&operations), Arc::clone(&full_at_spare));
         device.watch(move |device| {
             let what = kind_of(&device.operation());
             if what == "create spare.tmp" && full.swap(false, Ordering::Relaxed) {

@@ -132,8 +132,7 @@ impl Scene {
         let submits = self.keyless();
         let prompt = submits.iter().filter(|(_, submit, _)| submit.delay_ms == 0);
         let prompt: BTreeSet<u64> = prompt.map(|(_, _, answer)| answer.job).collect();
-        let fits =
-            |given: &Delivery| given.attempt == 1 && times[&given.job] == 1 && prompt.contains(&given.job);
+        let fits = |given: &Delivery| given.attempt == 1 && times[&given.job] == 1 && prompt.contains(&given.job);
         self.deliveries().into_iter().filter(|spot| fits(&spot.2)).collect()
     }
 

@@ -231,8 +231,7 @@ pub fn grant_twice(scene: &mut Scene) -> Option<()> {
         let newest = !all.iter().any(|(_, _, other)| other.job == given.job && other.lease > given.lease);
         let (start, end) = (scene.ops()[at].start, scene.ops()[at].end);
         let runs_out = start + (u64::from(given.lease_ms) * MS).min(GRACE);
-        let ended =
-            |op: &Op| matches!(op.what, What::End(_, l, _) if l.lease == given.lease && op.start <= end);
+        let ended = |op: &Op| matches!(op.what, What::End(_, l, _) if l.lease == given.lease && op.start <= end);
         if newest && !scene.ops().iter().any(ended) && end + 1 + CLOCK_SLACK < runs_out {
             let (lease, attempt) = (scene.fresh_id(), given.attempt + 1);
             scene.add_poll(end, end, Delivery { lease, attempt, ..given });
