@@ -19,6 +19,7 @@ snapshot-early          --test values  corners::a_snapshot_gets_its_name_only_wh
 snapshot-smeared        --test values  snapshot::a_snapshot_in_slices_is_the_state_when_it_was_begun
 segment-given-up-early  --test values  corners::a_segment_is_kept_as_long_as_the_snapshot_before_the_last_needs_it
 no-room-kept            --test values  wal_faults::a_full_disk_ends_nothing_and_loses_nothing
+story-cut               --test values  stories::the_last_ten_attempts_are_remembered_with_the_last_error
 unknown-ignored         --lib          an_unknown_extra_is_skipped_or_refused_by_its_tag
 "
 

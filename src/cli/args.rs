@@ -15,6 +15,7 @@ Examples:
   falcon-cli submit mail 'a payload' --key order-1001 --delay 5s
   seq 1000 | falcon-cli submit mail --lines - --output quiet
   falcon-cli --output json stats
+  falcon-cli job show 7
   falcon-cli backup /backup/monday
   falcon-cli wal dump ./falcon-data --event ack --follow
 
@@ -76,9 +77,22 @@ pub enum Command {
     },
     /// Wait until no job is pending, delayed or in flight, with a progress bar.
     Wait(Wait),
+    /// Look at one job.
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Look into a log; works on a live or a stopped master's directory.
     #[command(subcommand)]
     Wal(WalCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Show all that the master keeps of a job that is not completed.
+    Show {
+        /// The job's id, as submit tells it.
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ pub mod args;
 mod backup;
 mod connect;
 mod input;
+mod job;
 mod jobs_file;
 mod render;
 mod snapshot;
@@ -21,7 +22,7 @@ use std::io;
 use crate::client::ClientError;
 use crate::exit::{self, Failure};
 
-use args::{Args, Command};
+use args::{Args, Command, JobCommand};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Stats => stats::run(&common),
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
+        Command::Job(JobCommand::Show { id }) => job::show(&common, id),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(command) => wal::run(&common, &command),
     };

@@ -7,6 +7,7 @@ use crate::codec::message;
 use crate::codec::{List, Message};
 use crate::ids::{JobId, LeaseId, SessionId};
 use crate::job::Settings;
+use crate::time::Timestamp;
 
 message! {
     /// The connection may be used.
@@ -196,6 +197,49 @@ message! {
 message! {
     /// A piece of a file.
     ReadOk<'a> {} tail piece: &'a [u8]
+}
+
+message! {
+    /// Everything that is known of a job.
+    GetOk<'a> {
+        job: JobId;
+        queue: &'a str;
+        /// Empty for none.
+        key: &'a str;
+        /// [`Standing`](crate::job::Standing)'s number, or one of a later version.
+        standing: u8;
+        settings: Settings;
+        submitted_at: Timestamp;
+        /// 0 unless it is delayed.
+        due_at: Timestamp;
+        /// Attempts so far.
+        attempts: u16;
+        payload_bytes: u32;
+    } extras {
+        /// While it is in flight.
+        1 lease: Leased<'a>;
+        /// Once an attempt of it has ended that counts.
+        2 past: Past;
+    } tail story: &'a [u8]
+}
+
+message! {
+    /// Who has a job.
+    Leased<'a> {
+        lease: LeaseId;
+        worker: &'a str;
+        begun_at: Timestamp;
+        remaining_ms: u64;
+    }
+}
+
+message! {
+    /// How the last attempt of a job ended.
+    Past {
+        ended_at: Timestamp;
+        /// [`Ending`](crate::job::Ending)'s number, or one of a later version.
+        ending: u8;
+    }
 }
 
 message! {

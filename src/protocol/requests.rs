@@ -174,3 +174,10 @@ message! {
         bytes: u32 => within(1, READ_BYTES_MAX.into());
     }
 }
+
+message! {
+    /// Asks for everything that is known of a job.
+    Get {
+        job: JobId;
+    }
+}

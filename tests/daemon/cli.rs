@@ -325,3 +325,38 @@ fn wait_waits_until_nothing_is_left_to_do() {
     master.cli(&["wait", "--timeout", "20s"]).expect(0);
     assert_eq!(master.dump().counts(), [1, 1, 1]);
 }
+
+#[test]
+fn job_show_tells_all_that_is_kept_of_a_job() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let full = Job { priority: 7, max_attempts: 9, timeout_ms: 60_000, payload: b"hello".to_vec(), ..job("mail", "") };
+    let id = wire.put_all(&[Job { key: "order-5".to_owned(), ..full }])[0];
+    let show = |output: &str| master.cli(&["--output", output, "job", "show", &id.to_string()]).expect(0);
+    assert_eq!(show("quiet").out, "pending\n");
+    let got = wire.take("mail");
+    let told = show("json").json().remove(0);
+    assert_eq!((text(&told, "standing"), number(&told, "lease")), ("in-flight", got.lease));
+    assert_eq!((text(&told, "worker"), text(&told, "queue"), text(&told, "key")), ("a test", "mail", "order-5"));
+    let settings = ["priority", "max_attempts", "timeout_ms", "attempts", "payload_bytes"];
+    assert_eq!(settings.map(|name| number(&told, name)), [7, 9, 60_000, 1, 5]);
+    assert!(number(&told, "remaining_ms") <= 30_000 && now_ms() - number(&told, "submitted_at_ms") < 60_000);
+    wire.fail(&got, false, "no\nroute");
+    let told = show("json").json().remove(0);
+    assert_eq!((text(&told, "standing"), text(&told, "ending")), ("delayed", "failed"));
+    assert_eq!((text(&told, "error"), &told["lease"]), ("no\nroute", &Value::Null));
+    let history = &told["history"][0];
+    assert_eq!((text(history, "worker"), text(history, "ending")), ("a test", "failed"));
+    assert!(number(history, "begun_at_ms") <= number(history, "ended_at_ms"));
+    let table = show("table").out;
+    assert!(table.contains("standing         delayed") && table.contains("error            no\\nroute"), "{table}");
+    assert_eq!(table.lines().filter(|line| line.starts_with("attempt ")).count(), 1, "{table}");
+}
+
+#[test]
+fn job_show_of_no_job_ends_with_3() {
+    let master = Master::fresh(&[]);
+    let run = master.cli(&["job", "show", "7"]).expect(3);
+    assert!(run.err.contains("no job 7"), "{}", run.err);
+    master.cli(&["job", "show", "seven"]).expect(2);
+}

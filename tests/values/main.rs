@@ -19,6 +19,7 @@ mod master;
 mod model;
 mod protocol_doc;
 mod snapshot;
+mod stories;
 mod wal_crash;
 mod wal_damage;
 mod wal_faults;

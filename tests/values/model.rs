@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::frames::{NOT_FOUND, Reply, is_error};
 use crate::hand::*;
-use falconqueue::ids::SessionId;
+use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Settings;
 use falconqueue::master::Input;
-use falconqueue::protocol::SubmitJob;
+use falconqueue::protocol::{Get, Request, SubmitJob};
 use falconqueue::queue::Event;
 use falconqueue::time::{Millis, Timestamp};
 use proptest::prelude::*;
@@ -25,6 +26,7 @@ enum Step {
     Fail { pick: usize, for_good: bool, stale: bool },
     Release { pick: usize, delay_ms: u64, stale: bool },
     Heartbeat { client: usize, pick: usize },
+    Get { client: usize, pick: usize },
     Pass(u64),
     Disconnect { client: usize },
     Snapshot,
@@ -50,6 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any_pick.clone(), delay, prop::bool::weighted(0.2))
             .prop_map(|(pick, delay_ms, stale)| Step::Release { pick, delay_ms, stale }),
         2 => (0usize..2, any_pick.clone()).prop_map(|(client, pick)| Step::Heartbeat { client, pick }),
+        3 => (0usize..2, any_pick).prop_map(|(client, pick)| Step::Get { client, pick }),
         5 => span.prop_map(Step::Pass),
         1 => (0usize..2).prop_map(|client| Step::Disconnect { client }),
         2 => Just(Step::Snapshot),
@@ -74,6 +77,7 @@ struct Job {
     priority: u8,
     attempts: u16,
     max_attempts: u16,
+    submitted_at: Timestamp,
     state: State,
     /// Attempts that have ended and count: begun, ended, how.
     past: Vec<(u64, u64, u8)>,
@@ -224,6 +228,7 @@ impl Run {
                 self.hand.sync();
             }
             Step::Disconnect { client } => self.disconnect(client),
+            Step::Get { client, pick } => self.get(client, pick),
             Step::Snapshot => {
                 self.hand.snapshot(self.clients[0]);
             }
@@ -250,8 +255,8 @@ impl Run {
         }
         let id = answer.job;
         assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
-        let (state, past) = (State::Pending, Vec::new());
-        let job = Job { queue, key, priority, attempts: 0, max_attempts, state, past };
+        let (state, submitted_at, past) = (State::Pending, self.hand.now, Vec::new());
+        let job = Job { queue, key, priority, attempts: 0, max_attempts, submitted_at, state, past };
         self.model.jobs.insert(id, job);
         self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), false);
     }
@@ -321,6 +326,33 @@ impl Run {
         if let State::InFlight { until: was_until, holder, .. } = &mut self.model.jobs.get_mut(&id).unwrap().state {
             (*was_until, *holder) = (until, client);
         }
+    }
+
+    /// Everything that is known of a job, as the lists have it.
+    fn get(&mut self, client: usize, pick: usize) {
+        let ids: Vec<u64> = self.model.jobs.keys().copied().collect();
+        let Some(id) = ids.get(pick % ids.len().max(1)).copied() else { return };
+        let reply = self.hand.ask(self.clients[client], &Request::Get(Get { job: JobId(id) }));
+        let job = &self.model.jobs[&id];
+        let (standing, due_at, lease) = match job.state {
+            State::Completed { .. } => return assert!(is_error(&reply, NOT_FOUND), "{reply:?}"),
+            State::Pending => (0, 0, None),
+            State::Delayed(at) => (1, at.0, None),
+            State::InFlight { lease, until, begun_at, .. } => {
+                (2, 0, Some((lease, "hand".to_owned(), begun_at.0, until.since(self.hand.now).0)))
+            }
+            State::Dead => (3, 0, None),
+        };
+        let Reply::GetOk(known) = reply else { panic!("{reply:?}") };
+        assert_eq!((known.job, known.standing, known.due_at, known.lease), (id, standing, due_at, lease));
+        assert_eq!((known.queue.as_str(), known.key.as_str()), (QUEUES[job.queue], KEYS[job.key]));
+        assert_eq!((known.attempts, known.submitted_at), (job.attempts, job.submitted_at.0));
+        assert_eq!(known.past, job.past.last().map(|(_, ended_at, ending)| (*ended_at, *ending)));
+        let history = known.history.iter().map(|past| (past.begun_at, past.ended_at, past.ending));
+        let remembered = &job.past[job.past.len().saturating_sub(10)..];
+        assert_eq!(history.collect::<Vec<_>>(), remembered, "attempts of job {id}");
+        assert!(known.history.iter().all(|past| past.worker == "hand"));
+        assert_eq!(known.error.is_empty(), job.past.is_empty());
     }
 
     fn disconnect(&mut self, client: usize) {

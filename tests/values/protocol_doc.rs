@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use falconqueue::codec::Field;
 use falconqueue::ids::{JobId, LeaseId, SessionId};
-use falconqueue::job::Settings;
+use falconqueue::job::{Attempt, Ending, Settings, Standing, Story};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::*;
+use falconqueue::time::Timestamp;
 
 const JOB: JobId = JobId(7);
 const LEASE: LeaseId = LeaseId(9);
@@ -31,6 +33,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
         Snapshot {}.into(),
         Backup {}.into(),
         Read { file: 1, offset: 1 << 20, bytes: 1 << 20 }.into(),
+        Get { job: JOB }.into(),
     ];
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     for (request, (_, name)) in all.into_iter().zip(Request::KINDS) {
@@ -68,6 +71,32 @@ const FILES: [BackupFile<'_>; 2] = [
     BackupFile { name: "00000000000000000001.wal", bytes: 3000, size: 64 << 20 },
 ];
 
+/// A job that has failed once, with the story of that.
+fn get_ok(story: &[u8]) -> GetOk<'_> {
+    GetOk {
+        job: JOB,
+        queue: "mail",
+        key: "order-5",
+        standing: Standing::Delayed.code(),
+        settings: SETTINGS,
+        submitted_at: Timestamp(1_000_000),
+        due_at: Timestamp(1_009_000),
+        attempts: 1,
+        payload_bytes: 5,
+        lease: None,
+        past: Some(Past { ended_at: Timestamp(1_008_000), ending: Ending::Failed.code() }),
+        story,
+    }
+}
+
+fn story() -> Vec<u8> {
+    let (begun_at, ended_at) = (Timestamp(1_001_000), Timestamp(1_008_000));
+    let attempts = [Attempt { begun_at, ended_at, ending: Ending::Failed, worker: "w" }];
+    let mut out = Vec::new();
+    Story { attempts: List::lent(&attempts), error: "no route" }.write(&mut out);
+    out
+}
+
 /// Calls `take` with the name and the bytes of every reply that the page shows.
 fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     let submitted = [Submitted { job: JOB, duplicate: false }];
@@ -76,7 +105,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     let leases = [LeaseStatus { job: JOB, want: LeaseStatus::GO_ON, remaining_ms: 10_000 }];
     let figures = [("pending", 1), ("syncs", 12)].map(|(name, value)| Figure { name, value });
     let queues = [QueueFigures { name: "mail", figures: List::lent(&figures[..1]) }];
-    let deliveries = [DELIVERY];
+    let (deliveries, story) = ([DELIVERY], story());
     let reported = |items| Reported { items: List::lent(items) };
     let all = [
         ("HelloOk", Reply::HelloOk(HELLO_OK)),
@@ -90,6 +119,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         ("SnapshotOk", Reply::SnapshotOk(SnapshotOk { lsn: 30, bytes: 260 })),
         ("BackupOk", Reply::BackupOk(BackupOk { files: List::lent(&FILES) })),
         ("ReadOk", Reply::ReadOk(ReadOk { piece: b"FALCNWAL" })),
+        ("GetOk", Reply::GetOk(get_ok(&story))),
         ("Error", Reply::Error(Refusal::new(ErrorCode::StorageFull, "no room"))),
         ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
     ];

@@ -1,8 +1,10 @@
 //! Looks: what the master tells of itself and of its jobs. Nothing changes here.
 
 use super::super::Master;
-use super::super::answers::Answer;
-use crate::protocol::{Figure, List, QueueFigures, Stats, StatsOk};
+use super::super::answers::{Answer, Decided};
+use super::super::journal::Journal;
+use super::Scratch;
+use crate::protocol::{ErrorCode, Figure, Get, GetOk, Leased, List, Past, QueueFigures, Refusal, Stats, StatsOk};
 use crate::queue::counters::Counters;
 use crate::time::Timestamp;
 
@@ -37,4 +39,43 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
         by_queue.iter().map(|(name, figures)| QueueFigures { name, figures: List::lent(figures) }).collect();
     let reply = StatsOk { figures: List::lent(&all), queues: List::lent(&by_queue) };
     Answer::told::<Stats>(&reply, written)
+}
+
+/// Everything that is known of a job.
+pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
+    let Some(facts) = journal.queues.facts(get.job) else {
+        let text = format!("there is no job {}: it is completed, or was never there", get.job);
+        return Err(Refusal::new(ErrorCode::NotFound, text).into());
+    };
+    scratch.story.clear();
+    if let Some(past) = facts.past.filter(|past| past.story_bytes > 0) {
+        // A look does no harm: what cannot be read here does not end the service of all others.
+        journal.read(past.story_at, past.story_bytes, &mut scratch.story).map_err(|error| {
+            Refusal::new(
+                ErrorCode::Unavailable,
+                format!("the log cannot be read where the job's attempts are: {error}"),
+            )
+        })?;
+    }
+    let view = facts.view;
+    let reply = GetOk {
+        job: view.id,
+        queue: view.queue,
+        key: view.key,
+        standing: facts.standing.code(),
+        settings: view.settings,
+        submitted_at: facts.submitted_at,
+        due_at: facts.due_at.unwrap_or_default(),
+        attempts: view.attempts,
+        payload_bytes: view.payload_bytes,
+        lease: facts.lease.map(|lease| Leased {
+            lease: lease.id,
+            worker: lease.worker,
+            begun_at: lease.begun_at,
+            remaining_ms: lease.deadline.since(now).0,
+        }),
+        past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.code() }),
+        story: &scratch.story,
+    };
+    Ok(Answer::told::<Get>(&reply, &mut scratch.written))
 }

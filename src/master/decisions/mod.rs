@@ -124,6 +124,7 @@ impl Master {
             }
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
+            Request::Get(get) => looks::get(journal, get, now, scratch),
         }
     }
 

@@ -84,6 +84,28 @@ pub struct Attempt {
     pub worker: String,
 }
 
+/// What is known of a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    pub job: u64,
+    pub queue: String,
+    pub key: String,
+    pub standing: u8,
+    pub priority: u8,
+    pub max_attempts: u16,
+    pub timeout_ms: u32,
+    pub submitted_at: u64,
+    pub due_at: u64,
+    pub attempts: u16,
+    pub payload_bytes: u32,
+    /// Lease, worker, begun at, `remaining_ms`.
+    pub lease: Option<(u64, String, u64, u64)>,
+    /// Ended at, ending.
+    pub past: Option<(u64, u8)>,
+    pub history: Vec<Attempt>,
+    pub error: String,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     HelloOk {
@@ -106,6 +128,7 @@ pub enum Reply {
     },
     BackupOk(Vec<BackupFile>),
     ReadOk(Vec<u8>),
+    GetOk(Known),
     Error {
         code: u16,
         retry: u8,
@@ -235,6 +258,47 @@ impl Reader<'_> {
         }
     }
 
+    fn get_ok(&mut self) -> Reply {
+        let mut known = Known {
+            job: self.u64(),
+            queue: self.text(),
+            key: self.text(),
+            standing: self.u8(),
+            priority: self.u8(),
+            max_attempts: self.u16(),
+            timeout_ms: self.u32(),
+            submitted_at: self.u64(),
+            due_at: self.u64(),
+            attempts: self.u16(),
+            payload_bytes: self.u32(),
+            ..Known::default()
+        };
+        for _ in 0..self.u8() {
+            let (tag, len) = (self.u8(), self.u16());
+            let bytes = self.bytes(len.into());
+            let mut value = Reader(&bytes);
+            match tag {
+                1 => known.lease = Some((value.u64(), value.text(), value.u64(), value.u64())),
+                2 => known.past = Some((value.u64(), value.u8())),
+                other => panic!("an extra {other} of a GetOk"),
+            }
+            value.extras();
+            assert!(value.0.is_empty(), "an extra {tag} of a GetOk ends where its value does");
+        }
+        let story = self.bytes32();
+        let mut story = Reader(&story);
+        if !story.0.is_empty() {
+            known.history = story.list(|r| {
+                let (begun_at, ended_at, ending) = (r.u64(), r.u64(), r.u8());
+                let attempt = Attempt { begun_at, ended_at, ending, worker: r.text() };
+                r.then_extras(attempt)
+            });
+            known.error = story.text();
+            story.extras();
+        }
+        Reply::GetOk(known)
+    }
+
     fn read_ok(&mut self) -> Reply {
         self.extras();
         Reply::ReadOk(self.bytes32())
@@ -277,6 +341,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             r.then_extras(file)
         })),
         0x800B => r.read_ok(),
+        0x800C => r.get_ok(),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };

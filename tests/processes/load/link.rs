@@ -16,6 +16,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// What came of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub enum Heard {
     Reply(Reply),
     Broken,

@@ -1,0 +1,97 @@
+//! `falcon-cli job show`: all that the master keeps of one job.
+
+use serde_json::{Map, Value, json};
+
+use super::args::Common;
+use super::render::{shown, tell};
+use super::{Stop, connect};
+use crate::client::ClientError;
+use crate::codec::{self, Field};
+use crate::exit::{self, Failure};
+use crate::ids::JobId;
+use crate::job::{Ending, Standing, StoryText};
+use crate::protocol::{ErrorCode, Get};
+
+/// Width of the column of names.
+const NAME: usize = 15;
+
+/// Shows a job; exit status 3 if there is none of this id.
+pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
+    let mut client = connect::client(common)?;
+    let job = client.call(Get { job: JobId(id) }).map_err(|error| match error {
+        ClientError::Refused(refusal) if refusal.code == ErrorCode::NotFound => {
+            Failure::new(exit::NOT_FOUND, refusal.text).into()
+        }
+        error => Stop::from(error),
+    })?;
+    let mut facts = Facts { lines: Vec::new(), json: Map::new() };
+    job.show("job", &mut |name, value| facts.add(name, value));
+    facts.story(StoryText(job.story));
+    Ok(tell(common.output, facts.lines.join("\n"), Value::Object(facts.json), standing(job.standing))?)
+}
+
+fn standing(code: u8) -> String {
+    Standing::from_code(code).map_or_else(|| later(code), |standing| standing.word().to_owned())
+}
+
+fn ending(code: u8) -> String {
+    Ending::from_code(code).map_or_else(|| later(code), |ending| ending.word().to_owned())
+}
+
+/// A number that only the master's version has a word for.
+fn later(code: u8) -> String {
+    format!("{code} (this falcon-cli is older than the master)")
+}
+
+/// What is shown, in both ways.
+struct Facts {
+    lines: Vec<String>,
+    json: Map<String, Value>,
+}
+
+impl Facts {
+    fn add(&mut self, name: &str, value: codec::Value<'_>) {
+        match (name, value) {
+            (_, codec::Value::Moment(0) | codec::Value::Text("") | codec::Value::Bytes(_)) => {}
+            ("standing", codec::Value::Number(code)) => self.put(name, standing(code as u8).into()),
+            ("ending", codec::Value::Number(code)) => self.put(name, ending(code as u8).into()),
+            (_, codec::Value::Number(number)) => self.put(name, number.into()),
+            (_, codec::Value::Flag(flag)) => self.put(name, flag.into()),
+            (_, codec::Value::Moment(at)) => self.put(&format!("{name}_ms"), at.into()),
+            (_, codec::Value::Text(text)) => self.put(name, text.into()),
+        }
+    }
+
+    fn put(&mut self, name: &str, value: Value) {
+        let text = value.as_str().map_or_else(|| value.to_string(), |text| shown(text.as_bytes()));
+        self.lines.push(format!("{:NAME$}  {text}", name.replace('_', " ")));
+        self.json.insert(name.to_owned(), value);
+    }
+
+    /// The attempts that are remembered, oldest first, and why the last one ended.
+    fn story(&mut self, story: StoryText<'_>) {
+        let Ok(story) = story.read() else {
+            return self.put("history", "told as only a later falcon-cli knows".into());
+        };
+        self.add("error", codec::Value::Text(story.error));
+        for attempt in story.attempts.iter() {
+            self.lines.push(format!(
+                "{:NAME$}  {} to {} ms by {}: {}",
+                "attempt",
+                attempt.begun_at,
+                attempt.ended_at,
+                shown(attempt.worker.as_bytes()),
+                attempt.ending.word(),
+            ));
+        }
+        let json = story.attempts.iter().map(|attempt| {
+            json!({
+                "begun_at_ms": attempt.begun_at.0,
+                "ended_at_ms": attempt.ended_at.0,
+                "worker": attempt.worker,
+                "ending": attempt.ending.word(),
+            })
+        });
+        self.json.insert("history".to_owned(), json.collect());
+    }
+}
