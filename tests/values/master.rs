@@ -392,3 +392,16 @@ fn a_silent_log_gets_one_mark_and_then_rests() {
     assert!(!hand.sync());
     assert_eq!(hand.log(), [("ENQUEUE", 1)], "a mark is no event");
 }
+
+#[test]
+fn a_delivery_tells_how_long_its_poll_had_waited() {
+    let mut hand = Hand::new();
+    let (worker, producer) = (hand.connect(), hand.connect());
+    hand.put(producer, job("q"));
+    assert_eq!(hand.take(worker, "q").waited_ms, 0);
+    hand.send(worker, &poll(&["q"], 1, 60_000));
+    hand.pass(1250);
+    hand.put(producer, job("q"));
+    let Reply::PollOk(got) = hand.heard(worker).remove(0) else { panic!("the poll is answered") };
+    assert_eq!(got[0].waited_ms, 1250);
+}

@@ -4,7 +4,7 @@
 use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
 use std::sync::LazyLock;
 
-use falconqueue::codec::{Field, List};
+use falconqueue::codec::{DecodeError, Field, List};
 use falconqueue::job::{Attempt, Settings, Story, StoryText};
 use falconqueue::queue::events::{
     Ack, Dead, DeathReason, Dispatch, Enqueue, Forget, Move, Part, Release, Retry, Timeout,
@@ -276,4 +276,41 @@ proptest! {
         restored.check();
         prop_assert_eq!(differing(&restored.describe(), &run.queues.describe()), Vec::<String>::new());
     }
+}
+
+/// A snapshot with the jobs block given, as it is taken in.
+fn taken_in(kind: u32, body: &[u8]) -> Result<(), DecodeError> {
+    let mut queues = Queues::default();
+    let enqueue = Enqueue { job: JobId(1), queue: "q", payload: b"x", ..Enqueue::default() };
+    queues.apply(Lsn(1), Timestamp(1000), &enqueue.into(), Location { epoch: 1, offset: 100 }).unwrap();
+    let Slice::Block(head_kind, head) = queues.begin_snapshot() else { panic!("its first block") };
+    let mut restored = Queues::default();
+    let mut restoring = Restoring::default();
+    restoring.block(&mut restored, head_kind, &head).unwrap();
+    restoring.block(&mut restored, kind, body)
+}
+
+#[test]
+fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
+    let unknown = [
+        ("a block", 9, &[][..]),
+        ("where a job stands", 3, &[4, 2, 0, 0]),
+        // Flags of two bytes: the first one that is not there.
+        ("a flag", 3, &[0x80, 0x02]),
+    ];
+    for (what, kind, body) in unknown {
+        assert!(taken_in(kind, body).unwrap_err().is_unknown(), "{what}");
+    }
+    // Flags, id 1, queue 0, submitted at 0; then attempts or what a lease needs.
+    let impossible = [
+        ("in flight before its first attempt", &[2, 2, 0, 0, 2, 1, 0, 0, 0, 0][..]),
+        ("more attempts than it gets", &[8, 2, 0, 0, 100, 2]),
+        ("a job with the id 0", &[0, 0, 0, 0, 2]),
+        ("a queue that is not there", &[0, 2, 7, 0, 2]),
+    ];
+    for (what, body) in impossible {
+        let error = taken_in(3, body).unwrap_err();
+        assert!(!error.is_unknown(), "{what}: {error}");
+    }
+    assert_eq!(taken_in(3, &[0, 2, 0, 0, 2]), Ok(()), "a pending job of the queue");
 }
