@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::device::{LogDevice, Payload, SharedFile};
-use super::error::WalError;
+use super::error::{WalError, is_lack_of_space};
 use super::names;
 use super::segment::Covered;
 use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -250,9 +250,9 @@ impl Wal {
     }
 
     pub(super) fn roll(&mut self) -> Result<(), WalError> {
-        let spare = self.spares.take().map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => WalError::Full,
-            _ => WalError::io("making a log segment")(error),
+        let spare = self.spares.take().map_err(|error| match error {
+            error if is_lack_of_space(&error) => WalError::Full,
+            error => WalError::io("making a log segment")(error),
         })?;
         let (end, crc, next) = (self.newest.end(), self.newest.last_crc(), self.next_lsn);
         if let Some(before) = self.segments.last_mut() {

@@ -117,12 +117,15 @@ impl WalError {
     pub fn is_lack_of_space(&self) -> bool {
         match self {
             WalError::Full => true,
-            WalError::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            WalError::Io { source, .. } => is_lack_of_space(source),
             _ => false,
         }
     }
+}
+
+/// Whether the disk, or who may use how much of it, has come to its end.
+pub(super) fn is_lack_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl fmt::Display for WalError {

@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::spare_file::{SpareFile, SpareOutcome, Task};
 use crate::wal::device::{LogDevice, SharedFile};
+use crate::wal::error::is_lack_of_space;
 use crate::wal::{beside, names};
 
 /// The spares, and what is done about them.
@@ -173,16 +174,15 @@ impl Spares {
         !self.ready.is_empty() && !self.has_written()
     }
 
-    /// Takes a spare, if possible one that is written. Waits until there is one.
+    /// Takes a spare, if possible one that is written. Waits until there is one; an error if
+    /// there is no space for one.
     pub fn take(&mut self) -> io::Result<SpareFile> {
         if !self.has_written() {
-            self.collect()?;
+            unless_short_of_space(self.collect())?;
         }
         if self.ready.is_empty() {
             self.wait_for_one_more()?;
-            if let Some(task) = self.writing() {
-                self.run(task)?;
-            }
+            unless_short_of_space(self.writing().map_or(Ok(()), |task| self.run(task)))?;
         }
         let written = self.ready.iter().position(|spare| spare.is_written);
         Ok(self.ready.remove(written.unwrap_or(0)))
@@ -239,6 +239,11 @@ impl Spares {
         let outcome = thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
         self.done(outcome, written)
     }
+}
+
+/// Lets a lack of space pass: it is met again, and told, when the next spare is made.
+fn unless_short_of_space(outcome: io::Result<()>) -> io::Result<()> {
+    outcome.or_else(|error| if is_lack_of_space(&error) { Ok(()) } else { Err(error) })
 }
 
 /// A thread that is still at work is waited for, so that no file appears after the lock was given up.
@@ -331,6 +336,21 @@ mod tests {
             }
             assert!(outcome.is_err());
             assert_eq!((spares.count(), spares.take().unwrap().name), (1, names::room(spares.next_number - 1)));
+        }
+    }
+
+    /// The next one is under way, and cannot be made, at the moment when what is there is needed.
+    #[test]
+    fn what_is_ready_is_taken_although_there_is_no_space_for_another() {
+        for beside in [false, true] {
+            let device = MemoryDevice::default();
+            let mut spares = Spares::new(Arc::new(device.clone()), BYTES, beside).unwrap();
+            spares.wait_for_one_more().unwrap();
+            device.limit_space(Some(0));
+            spares.want(2);
+            assert_eq!(spares.proceed(true).is_err(), !beside, "told, or still under way");
+            assert_eq!(spares.take().unwrap().name, names::room(1));
+            assert_eq!(spares.take().unwrap_err().kind(), io::ErrorKind::StorageFull);
         }
     }
 
