@@ -51,11 +51,11 @@ impl<'a, T: Field<'a>> List<'a, T> {
     }
 
     /// The items in order.
-    pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
-        let items = self.items;
+    pub fn iter<'s>(&'s self) -> impl Iterator<Item = T> + use<'a, 's, T> {
+        let items = &self.items;
         let mut reader = Reader::new(if let Items::Encoded(bytes) = items { bytes } else { &[] });
         (0..self.count).map(move |index| match items {
-            Items::One(item) => item,
+            Items::One(item) => *item,
             Items::Lent(items) => items[index],
             Items::Encoded(_) => T::read(&mut reader, "item").expect("the list was decoded before"),
         })

@@ -23,21 +23,14 @@ const MUST_BE_UNDERSTOOD: u8 = 128;
 
 /// A value of several fields.
 pub trait Message<'a>: Copy + Default {
-    /// What the tail is called, if there is one.
-    const TAIL: Option<&'static str>;
-
-    /// Reads everything but the tail.
-    fn read_head(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    /// Reads it whole. Its tail has its length before it, or is all that is left.
+    fn read_whole<const HAS_LENGTH: bool>(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 
     /// Writes everything but the tail's bytes.
     fn write_head(&self, out: &mut Vec<u8>);
 
-    /// The tail's bytes.
-    fn tail(&self) -> &'a [u8];
-
-    /// # Errors
-    /// When the bytes are not what the tail has to be.
-    fn set_tail(&mut self, reader: &Reader<'a>, bytes: &'a [u8]) -> Result<(), DecodeError>;
+    /// The tail's bytes, if it has one.
+    fn tail(&self) -> Option<&'a [u8]>;
 
     fn check_fields(&self) -> Result<(), DecodeError>;
 
@@ -50,18 +43,13 @@ pub trait Message<'a>: Copy + Default {
 impl<'a, M: Message<'a>> Field<'a> for M {
     #[inline]
     fn read(reader: &mut Reader<'a>, _name: &'static str) -> Result<Self, DecodeError> {
-        let mut message = M::read_head(reader)?;
-        if let Some(name) = M::TAIL {
-            let bytes = reader.bytes(name)?;
-            message.set_tail(reader, bytes)?;
-        }
-        Ok(message)
+        M::read_whole::<true>(reader)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         self.write_head(out);
-        if M::TAIL.is_some() {
-            self.tail().write(out);
+        if let Some(tail) = self.tail() {
+            tail.write(out);
         }
     }
 
@@ -168,11 +156,11 @@ macro_rules! message {
         }
 
         impl<'a> $crate::codec::Message<'a> for $name $(<$life>)? {
-            const TAIL: Option<&'static str> = $crate::codec::message!(@tail $($tail)?);
-
             #[allow(unused_mut, unused_variables, clippy::redundant_closure_call)]
             #[inline]
-            fn read_head(outer: &mut $crate::codec::Reader<'a>) -> Result<Self, $crate::codec::DecodeError> {
+            fn read_whole<const HAS_LENGTH: bool>(
+                outer: &mut $crate::codec::Reader<'a>,
+            ) -> Result<Self, $crate::codec::DecodeError> {
                 // A copy of its own stays in registers from field to field.
                 let mut reader = outer.clone();
                 $(
@@ -195,8 +183,16 @@ macro_rules! message {
                         }
                     }
                 }
+                $(
+                    let bytes =
+                        if HAS_LENGTH { reader.bytes(stringify!($tail))? } else { reader.take_rest() };
+                    let $tail: $ttype = $crate::codec::Tail::of(stringify!($tail), bytes)?;
+                    $(if reader.checks() {
+                        $tbound(stringify!($tail), &$tail)?;
+                    })?
+                )?
                 *outer = reader;
-                Ok($name { $($field,)* $($($extra,)*)? $($tail: Default::default())? })
+                Ok($name { $($field,)* $($($extra,)*)? $($tail)? })
             }
 
             #[inline]
@@ -211,26 +207,8 @@ macro_rules! message {
             }
 
             #[inline]
-            fn tail(&self) -> &'a [u8] {
-                $(return $crate::codec::Tail::bytes(&self.$tail);)?
-                #[allow(unreachable_code)]
-                &[]
-            }
-
-            #[inline]
-            #[allow(unused_variables, clippy::redundant_closure_call)]
-            fn set_tail(
-                &mut self,
-                reader: &$crate::codec::Reader<'a>,
-                bytes: &'a [u8],
-            ) -> Result<(), $crate::codec::DecodeError> {
-                $(
-                    self.$tail = $crate::codec::Tail::of(stringify!($tail), bytes)?;
-                    $(if reader.checks() {
-                        $tbound(stringify!($tail), &self.$tail)?;
-                    })?
-                )?
-                Ok(())
+            fn tail(&self) -> Option<&'a [u8]> {
+                None$(.or(Some($crate::codec::Tail::bytes(&self.$tail))))?
             }
 
             #[allow(clippy::redundant_closure_call)]
@@ -262,8 +240,6 @@ macro_rules! message {
             }
         }
     };
-    (@tail) => { None };
-    (@tail $tail:ident) => { Some(stringify!($tail)) };
 }
 
 pub(crate) use message;

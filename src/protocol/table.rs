@@ -63,11 +63,13 @@ macro_rules! requests {
             }
 
             #[inline]
-            fn read(kind: u16, reader: &mut Reader<'a>) -> Option<Result<Self, DecodeError>> {
-                match kind {
-                    $($kind => Some($name::read(reader, stringify!($name)).map(Request::$name)),)*
-                    _ => None,
-                }
+            fn read(kind: u16, mut reader: Reader<'a>) -> Result<Self, Refusal> {
+                let request = match kind {
+                    $($kind => Request::$name($name::read(&mut reader, stringify!($name))?),)*
+                    _ => return Err(unknown_request(kind)),
+                };
+                reader.finish()?;
+                Ok(request)
             }
 
             fn message_write(&self, out: &mut Vec<u8>) {
@@ -138,14 +140,7 @@ impl<'a> Request<'a> {
     /// out of its bounds.
     #[inline]
     pub fn decode(kind: u16, body: &'a [u8]) -> Result<Self, Refusal> {
-        let mut reader = Reader::checking(body);
-        let Some(request) = Request::read(kind, &mut reader) else {
-            let text = format!("unknown request kind {kind:#06x}; this master does not know it");
-            return Err(Refusal::new(ErrorCode::UnknownRequest, text));
-        };
-        let request = request?;
-        reader.finish()?;
-        Ok(request)
+        Request::read(kind, Reader::checking(body))
     }
 
     /// Writes the whole frame.
@@ -192,6 +187,12 @@ impl<'a> Reply<'a> {
     }
 }
 
+#[cold]
+fn unknown_request(kind: u16) -> Refusal {
+    let text = format!("unknown request kind {kind:#06x}; this master does not know it");
+    Refusal::new(ErrorCode::UnknownRequest, text)
+}
+
 fn error_reply(refusal: &Refusal) -> ErrorReply<'_> {
     let Refusal { code, text } = refusal;
     ErrorReply { code: code.code(), retry: code.retry_may_help(), text: text_head(text, 1000) }
@@ -208,7 +209,7 @@ mod tests {
             let mut out = Vec::new();
             request.encode(7, &mut out);
             let (header, body) = split_frame(&out).unwrap();
-            let read = |body| Request::read(header.kind, &mut Reader::new(body)).unwrap();
+            let read = |body| Request::read(header.kind, Reader::new(body));
             assert_eq!(read(body), Ok(request));
             for end in 0..body.len() {
                 assert!(read(&body[..end]).is_err(), "{end} bytes of {request:?}");

@@ -146,7 +146,7 @@ impl Queues {
     /// Ends the attempt of this lease; the job is then in no state, and the caller puts it into one.
     fn end_attempt(&mut self, job: JobId, lease: LeaseId) -> Applied<u32> {
         let slot = self.table.slot(job).ok_or("there is no such job")?;
-        let index = self.lease_index(job, lease).ok_or("the lease is not the job's live lease")?;
+        let index = self.lease_at(slot, lease).ok_or("the lease is not the job's live lease")?;
         self.leave_state(slot);
         self.end_lease(index);
         Ok(slot)

@@ -83,7 +83,8 @@ macro_rules! events {
 
             /// Its bytes that lie at the end of its record.
             pub fn tail(&self) -> &'a [u8] {
-                match self { $(Event::$name(event) => event.tail()),* }
+                let tail = match self { $(Event::$name(event) => event.tail()),* };
+                tail.unwrap_or_default()
             }
 
             /// Tells each field with its name.
@@ -94,8 +95,13 @@ macro_rules! events {
             /// Writes the body up to its tail, and returns that: the log copies it straight to its place, so a payload
             /// is copied once.
             pub fn encode_head(&self, out: &mut Vec<u8>) -> &'a [u8] {
-                match self { $(Event::$name(event) => event.write_head(out)),* }
-                self.tail()
+                let tail = match self {
+                    $(Event::$name(event) => {
+                        event.write_head(out);
+                        event.tail()
+                    })*
+                };
+                tail.unwrap_or_default()
             }
 
             /// Reads the body of a record of this kind.
@@ -105,14 +111,7 @@ macro_rules! events {
             pub fn decode(kind: u8, body: &'a [u8]) -> Result<Self, DecodeError> {
                 let mut reader = Reader::new(body);
                 let event = match kind {
-                    $($kind => {
-                        let mut event = $name::read_head(&mut reader)?;
-                        if $name::TAIL.is_some() {
-                            let tail = reader.take_rest();
-                            event.set_tail(&reader, tail)?;
-                        }
-                        Event::$name(event)
-                    })*
+                    $($kind => Event::$name($name::read_whole::<false>(&mut reader)?),)*
                     _ => return Err(DecodeError::new("event", Fault::Unknown(u64::from(kind)))),
                 };
                 reader.finish()?;

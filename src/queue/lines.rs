@@ -29,10 +29,11 @@ impl Lines {
 
     /// Puts an entry at the end of the line of its priority.
     pub fn push_back(&mut self, table: &mut Table, slot: u32) {
-        let priority = table[slot].settings.priority;
+        let entry = &mut table[slot];
+        let priority = entry.settings.priority;
         let line = self.line_made(priority);
         let last = line.tail;
-        (table[slot].prev, table[slot].next) = (last, NIL);
+        (entry.prev, entry.next) = (last, NIL);
         line.tail = slot;
         if last == NIL {
             line.head = slot;
@@ -44,10 +45,11 @@ impl Lines {
 
     /// Puts an entry at the front of the line of its priority.
     pub fn push_front(&mut self, table: &mut Table, slot: u32) {
-        let priority = table[slot].settings.priority;
+        let entry = &mut table[slot];
+        let priority = entry.settings.priority;
         let line = self.line_made(priority);
         let first = line.head;
-        (table[slot].prev, table[slot].next) = (NIL, first);
+        (entry.prev, entry.next) = (NIL, first);
         line.head = slot;
         if first == NIL {
             line.tail = slot;
@@ -59,7 +61,9 @@ impl Lines {
 
     /// Takes an entry out of its line.
     pub fn remove(&mut self, table: &mut Table, slot: u32) {
-        let (prev, next, priority) = (table[slot].prev, table[slot].next, table[slot].settings.priority);
+        let entry = &mut table[slot];
+        let priority = entry.settings.priority;
+        let (prev, next) = (std::mem::replace(&mut entry.prev, NIL), std::mem::replace(&mut entry.next, NIL));
         let line = &mut self.lines[usize::from(priority)];
         if prev == NIL {
             line.head = next;
@@ -71,7 +75,6 @@ impl Lines {
         } else {
             table[next].prev = prev;
         }
-        (table[slot].prev, table[slot].next) = (NIL, NIL);
         self.mark(priority);
     }
 

@@ -186,7 +186,12 @@ impl Queues {
     }
 
     fn lease_index(&self, job: JobId, lease: LeaseId) -> Option<u32> {
-        let index = self.table[self.table.slot(job)?].lease()?;
+        self.lease_at(self.table.slot(job)?, lease)
+    }
+
+    /// The same for the job at this slot.
+    fn lease_at(&self, slot: u32, lease: LeaseId) -> Option<u32> {
+        let index = self.table[slot].lease()?;
         let live = self.leases.lease(index).granted.id == lease || is_planted(Bug::NoFence);
         live.then_some(index)
     }

@@ -197,8 +197,8 @@ impl Table {
         // The newest page stays: the next job lands on it.
         if page.used == 0 && index + 1 < self.pages.len() {
             self.kept_page = self.pages[index].take();
+            self.drop_empty_pages();
         }
-        self.drop_empty_pages();
     }
 
     /// Drops the pages before the first one that is in use; the newest stays.

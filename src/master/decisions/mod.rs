@@ -67,6 +67,7 @@ impl Master {
     }
 
     /// Takes one frame of a session.
+    #[inline]
     pub fn receive(&mut self, id: SessionId, header: &Header, body: &[u8], now: Timestamp) -> Result<(), WalError> {
         let Some(session) = self.sessions.session(id) else { return Ok(()) };
         if session.closing {

@@ -19,7 +19,9 @@ pub(super) fn poll(
     named: &mut Vec<QueueId>,
 ) -> u32 {
     named.clear();
-    named.extend(poll.queues.iter().filter_map(|name| journal.queues.polled(name).ok()));
+    for name in poll.queues.iter() {
+        named.extend(journal.queues.polled(name));
+    }
     let caller = Caller {
         session,
         correlation: header.correlation,

@@ -10,6 +10,7 @@ use crate::ids::JobId;
 use crate::job::Settings;
 use crate::limits::{ATTEMPTS_DEFAULT, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
+use crate::queue::Event;
 use crate::queue::events::{Enqueue, Forget};
 use crate::time::{Millis, Timestamp};
 use crate::wal::WalError;
@@ -29,7 +30,7 @@ pub(super) fn submit<'s>(
     let mut keys_here: HashMap<&str, JobId> = HashMap::new();
     let mut next_job = journal.queues.next_job();
     // Each event is written when the next one is known, so that the last is marked as the group's end.
-    let mut waiting: Option<Enqueue<'_>> = None;
+    let mut waiting: Option<Event<'_>> = None;
     for job in submit.jobs.iter() {
         if let Some(job) = first_of_key(journal, &keys_here, job.key) {
             submitted.push(Submitted { job, duplicate: true });
@@ -40,13 +41,13 @@ pub(super) fn submit<'s>(
         }
         submitted.push(Submitted { job: next_job, duplicate: false });
         match waiting.replace(enqueue(&job, next_job, now)) {
-            Some(before) => drop(journal.record(now, &before.into(), true)?),
+            Some(before) => drop(journal.record(now, &before, true)?),
             None => begin(journal, submit, now)?,
         }
         next_job = JobId(next_job.0 + 1);
     }
     if let Some(last) = waiting {
-        journal.record(now, &last.into(), false)?;
+        journal.record(now, &last, false)?;
     }
     Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(submitted) }, written))
 }
@@ -73,19 +74,19 @@ fn no_room() -> Unanswered {
     Refusal::new(ErrorCode::StorageFull, text).into()
 }
 
-fn enqueue<'a>(job: &SubmitJob<'a>, id: JobId, now: Timestamp) -> Enqueue<'a> {
+fn enqueue<'a>(job: &SubmitJob<'a>, id: JobId, now: Timestamp) -> Event<'a> {
     let max_attempts = match job.settings.max_attempts {
         0 => ATTEMPTS_DEFAULT,
         attempts => attempts,
     };
-    Enqueue {
+    Event::Enqueue(Enqueue {
         job: id,
         queue: job.queue,
         key: job.key,
         settings: Settings { max_attempts, ..job.settings },
         due_at: due_at(job.delay_ms, now),
         payload: job.payload,
-    }
+    })
 }
 
 /// The moment after a delay; 0 for at once.

@@ -14,10 +14,12 @@ use crate::ids::Lsn;
 pub const VERSION_MAX: u32 = 255;
 
 /// CRC-32 of bytes that follow one another, begun with the checksum `seed`.
+#[inline]
 pub fn crc_of(seed: u32, parts: [&[u8]; 2]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
-    for part in parts {
-        hasher.update(part);
+    hasher.update(parts[0]);
+    if !parts[1].is_empty() {
+        hasher.update(parts[1]);
     }
     hasher.finalize()
 }
