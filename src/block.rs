@@ -9,7 +9,6 @@
 //! This file and `wal::device::mapped` are the only ones with `unsafe` in them.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
@@ -19,6 +18,7 @@ use memmap2::MmapMut;
 const PAGE_BYTES: usize = 4096;
 
 /// Values in a mapping of their own.
+#[derive(Debug)]
 pub struct Block<T> {
     map: MmapMut,
     length: usize,
@@ -60,12 +60,6 @@ impl<T> DerefMut for Block<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as above, and the mapping is private and borrowed for this caller alone.
         unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast::<T>(), self.length) }
-    }
-}
-
-impl<T> fmt::Debug for Block<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block").field("length", &self.length).finish_non_exhaustive()
     }
 }
 

@@ -4,19 +4,15 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// The request was refused.
 pub const REFUSED: u8 = 1;
 /// Bad usage of the command line.
 pub const USAGE: u8 = 2;
-/// No such thing.
 pub const NOT_FOUND: u8 = 3;
-/// Not done in time.
 pub const TIMED_OUT: u8 = 4;
 /// The log is damaged, or a later falcond wrote it.
 pub const DATA_DAMAGED: u8 = 65;
 /// The master cannot be reached, or cannot listen.
 pub const UNAVAILABLE: u8 = 69;
-/// The system failed.
 pub const SYSTEM: u8 = 71;
 /// The data directory cannot be made or used.
 pub const CANNOT_CREATE: u8 = 73;

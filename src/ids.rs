@@ -6,8 +6,8 @@ use std::fmt;
 use crate::codec::newtype_field;
 use crate::limits::{CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX};
 
-macro_rules! define_id {
-    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
+macro_rules! define_ids {
+    ($($(#[$doc:meta])* $name:ident($inner:ty);)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub $inner);
@@ -17,34 +17,21 @@ macro_rules! define_id {
                 self.0.fmt(f)
             }
         }
-    };
+    )*};
 }
 
-define_id!(
+define_ids! {
     /// A job, for ever: given by the master, increasing from 1, never reused, below 2^48.
-    JobId,
-    u64
-);
-define_id!(
+    JobId(u64);
     /// Position of a record in the log, counted in records from 1, without gaps. 0 is "before the first".
-    Lsn,
-    u64
-);
-define_id!(
+    Lsn(u64);
     /// A lease: the LSN of its DISPATCH. It never repeats and only grows, so it fences.
-    LeaseId,
-    u64
-);
-define_id!(
+    LeaseId(u64);
     /// One connection (or local source) of this run of the master; never reused within a run.
-    SessionId,
-    u64
-);
-define_id!(
+    SessionId(u64);
     /// A queue in memory. Not durable: the log names queues, and the number of one that was forgotten is given again.
-    QueueId,
-    u32
-);
+    QueueId(u32);
+}
 
 newtype_field! {
     JobId Number;
@@ -54,7 +41,6 @@ newtype_field! {
 }
 
 impl Lsn {
-    /// The LSN after this one.
     #[must_use]
     pub fn next(self) -> Lsn {
         Lsn(self.0 + 1)
@@ -80,7 +66,6 @@ impl SessionId {
 /// Where a payload lies in the log: which segment (by its epoch) and where in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Location {
-    /// Epoch of the segment.
     pub epoch: u32,
     /// Byte offset in the segment.
     pub offset: u32,

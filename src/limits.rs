@@ -27,16 +27,13 @@ pub const ITEMS_MAX: usize = 1024;
 /// Most queues that one Poll may name.
 pub const POLL_QUEUES_MAX: usize = 32;
 
-/// Longest queue name.
 pub const QUEUE_NAME_BYTES_MAX: usize = 64;
 
-/// Longest key.
 pub const KEY_BYTES_MAX: usize = 128;
 
 /// Longest name that a client gives itself in Hello.
 pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 
-/// Longest token.
 pub const TOKEN_BYTES_MAX: usize = 1024;
 
 /// Most queues of one master; each costs about 2 KiB of memory.
@@ -138,7 +135,6 @@ pub const HEARTBEAT_MS: u64 = 1000;
 /// Most jobs that one worker, or the workers in the master's process, run at once; each has a thread and a connection.
 pub const CONCURRENCY_MAX: u64 = 1024;
 
-/// Longest grace.
 pub const GRACE_MS_MAX: u64 = 60 * 60 * 1000;
 
 /// Longest interval of `--sync DURATION`: 1 minute.

@@ -9,7 +9,6 @@ use crate::wal::{Record, RecordHead, Restore, WalError};
 /// The state that a log comes to, while it is read.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
-    /// The state.
     pub queues: Queues,
     /// Moment of the newest record.
     pub last_at: Timestamp,

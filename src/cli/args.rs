@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::client::check_address;
 use crate::ids::{check_key, parse_queue_name};
 use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
+use crate::queue::Event;
 use crate::time::{Millis, SpanError};
 
 const EXAMPLES: &str = "\
@@ -123,12 +124,6 @@ pub struct Repair {
     pub yes: bool,
 }
 
-/// Names of events, as the log has them now or will.
-const EVENTS: [&str; 13] = [
-    "ENQUEUE", "DISPATCH", "ACK", "RETRY", "TIMEOUT", "DEAD", "RELEASE", "MOVE", "CANCEL", "REQUEUE", "PURGE", "PAUSE",
-    "RESUME",
-];
-
 #[derive(Debug, clap::Args)]
 pub struct Dump {
     /// The data directory.
@@ -138,7 +133,7 @@ pub struct Dump {
     pub jobs: Vec<u64>,
     /// Only records of this event; may be given several times.
     #[arg(long = "event", value_name = "NAME", ignore_case = true, hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(EVENTS))]
+        value_parser = PossibleValuesParser::new(Event::KINDS.iter().map(|(_, name)| *name)))]
     pub events: Vec<String>,
     /// Only records from this one on.
     #[arg(long, value_name = "LSN", default_value_t = 1)]

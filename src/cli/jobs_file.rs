@@ -10,7 +10,6 @@ use crate::ids::{check_key, check_queue_name};
 use crate::job::Settings;
 use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 
-/// One entry.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileJob<'a> {

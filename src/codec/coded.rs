@@ -11,7 +11,6 @@ macro_rules! coded {
         }
 
         impl $name {
-            /// All of them.
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
             /// Its number in frames, records and snapshots.

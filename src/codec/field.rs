@@ -1,6 +1,6 @@
 //! Fields: the types that messages are made of.
 
-use super::{DecodeError, PutExt, Reader, as_text};
+use super::{DecodeError, PutExt, Reader};
 
 /// A type of a field, or a message of several fields.
 pub trait Field<'a>: Copy + Default {
@@ -143,24 +143,6 @@ impl<'a> Tail<'a> for &'a [u8] {
 
     fn of(_name: &'static str, bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Ok(bytes)
-    }
-
-    fn sample(number: &mut u64) -> Self {
-        Field::sample(number)
-    }
-}
-
-impl<'a> Tail<'a> for &'a str {
-    fn bytes(&self) -> &'a [u8] {
-        self.as_bytes()
-    }
-
-    fn of(name: &'static str, bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        as_text(name, bytes)
-    }
-
-    fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
-        see(name, Value::Text(self));
     }
 
     fn sample(number: &mut u64) -> Self {

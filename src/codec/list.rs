@@ -8,7 +8,6 @@ use bytes::BufMut;
 
 use super::{DecodeError, Field, Reader, Value};
 
-/// A list of `T`.
 #[derive(Clone, Copy)]
 pub struct List<'a, T> {
     count: usize,
@@ -35,12 +34,10 @@ impl<'a, T: Field<'a>> List<'a, T> {
         List { count: items.len(), bytes: 0, items: Items::Lent(items) }
     }
 
-    /// How many items there are.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

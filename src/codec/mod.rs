@@ -37,7 +37,6 @@ pub struct BadField {
 pub enum Fault {
     /// It reaches past the end of its frame or record.
     TooShort,
-    /// Text that is not UTF-8.
     NotUtf8,
     /// A value that no version defines.
     Undefined,
@@ -63,14 +62,9 @@ impl DecodeError {
         DecodeError(Box::new(BadField { field, fault }))
     }
 
-    /// A value out of its bounds.
     #[cold]
     pub fn out_of_bounds(field: &'static str, bound: Bound, text: impl fmt::Display) -> DecodeError {
         DecodeError::new(field, Fault::OutOfBounds(bound, text.to_string()))
-    }
-
-    pub fn field(&self) -> &'static str {
-        self.0.field
     }
 
     pub fn fault(&self) -> &Fault {
@@ -103,6 +97,16 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
+/// Numbers of a fixed number of bytes.
+macro_rules! numbers {
+    ($($type:ident)*) => {$(
+        #[inline]
+        pub fn $type(&mut self, field: &'static str) -> Result<$type, DecodeError> {
+            self.array(field).map($type::from_le_bytes)
+        }
+    )*};
+}
+
 /// Reads fields one after another from a slice.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -111,7 +115,6 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the start of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Reader { rest: bytes, checks: false }
     }
@@ -131,12 +134,10 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// Takes all bytes that are left.
     pub fn take_rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
 
-    /// Takes the next `count` bytes.
     #[inline]
     pub fn take(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], DecodeError> {
         let Some((head, rest)) = self.rest.split_at_checked(count) else {
@@ -146,7 +147,6 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    /// Takes the next `N` bytes.
     #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
@@ -156,29 +156,7 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    /// Reads one byte.
-    #[inline]
-    pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        self.array::<1>(field).map(|[byte]| byte)
-    }
-
-    /// Reads a 16-bit number.
-    #[inline]
-    pub fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
-        self.array(field).map(u16::from_le_bytes)
-    }
-
-    /// Reads a 32-bit number.
-    #[inline]
-    pub fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        self.array(field).map(u32::from_le_bytes)
-    }
-
-    /// Reads a 64-bit number.
-    #[inline]
-    pub fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        self.array(field).map(u64::from_le_bytes)
-    }
+    numbers! { u8 u16 u32 u64 }
 
     /// Reads a number of variable length: seven bits a byte, the low ones first, all bytes but the last marked.
     pub fn varint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
@@ -212,7 +190,7 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let count = self.u16(field)?;
         let bytes = self.take(field, usize::from(count))?;
-        as_text(field, bytes)
+        std::str::from_utf8(bytes).map_err(|_| DecodeError::new(field, Fault::NotUtf8))
     }
 
     /// Reads bytes with a length of four bytes.
@@ -267,12 +245,6 @@ pub trait PutExt: BufMut {
 }
 
 impl<B: BufMut> PutExt for B {}
-
-/// Bytes as the text of a field.
-#[inline]
-pub fn as_text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, DecodeError> {
-    std::str::from_utf8(bytes).map_err(|_| DecodeError::new(field, Fault::NotUtf8))
-}
 
 /// The start of `text` that fits into `bytes_max`, cut between characters.
 pub fn text_head(text: &str, bytes_max: usize) -> &str {

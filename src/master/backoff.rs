@@ -11,7 +11,6 @@ use crate::time::Millis;
 pub struct Random(pub u64);
 
 impl Random {
-    /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -21,10 +21,8 @@ pub enum SyncMode {
     Every(Millis),
 }
 
-/// Settings of the master.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// When the log is made durable.
     pub sync: SyncMode,
     /// What a Hello has to carry; nothing if anyone may connect.
     pub token: Option<Vec<u8>>,
@@ -32,7 +30,6 @@ pub struct Config {
     pub key_window: Millis,
     /// What is left of the leases of a connection that broke.
     pub grace: Millis,
-    /// Size of a log segment.
     pub segment_bytes: u32,
     /// Seed of the jitter in backoffs, and id of a log that is begun.
     pub seed: u64,

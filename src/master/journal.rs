@@ -14,7 +14,6 @@ use crate::wal::{NewRecord, SyncOutcome, SyncRequest, Wal, WalError};
 
 use super::SyncMode;
 
-/// The log and its queues.
 #[derive(Debug)]
 pub struct Journal {
     pub wal: Wal,
@@ -171,7 +170,6 @@ impl Journal {
         Some(request)
     }
 
-    /// Takes the outcome of a sync.
     pub fn synced(&mut self, outcome: &SyncOutcome, at: Timestamp) -> Result<(), WalError> {
         self.wal.synced(outcome)?;
         self.synced_at = at;

@@ -20,12 +20,10 @@ pub struct LocalMessage {
 pub enum LocalEvent {
     /// It is there.
     Open {
-        /// Who it is.
         name: String,
         /// Where replies go, each a whole frame or several.
         replies: Sender<Vec<u8>>,
     },
-    /// Frames.
     Frames(Vec<u8>),
     /// It will send nothing more.
     EndOfInput,

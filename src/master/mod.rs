@@ -71,7 +71,6 @@ pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
 /// How often segments that are being made ahead or removed are looked at.
 const ROOM_LOOK: Millis = Millis(5);
 
-/// The master.
 #[derive(Debug)]
 pub struct Master {
     config: Config,
@@ -193,7 +192,7 @@ impl Master {
 
     /// How many snapshots were taken since the log was opened.
     pub fn snapshots(&self) -> u64 {
-        self.keeping.snapshots_taken()
+        self.keeping.snapshots.taken
     }
 
     /// A turn begins: time passes.
@@ -236,7 +235,7 @@ impl Master {
 
     /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
     pub fn wants_sync(&self) -> bool {
-        self.journal.wants_sync(self.keeping.wants_sync())
+        self.journal.wants_sync(self.keeping.snapshots.wants_sync())
     }
 
     /// Whether enough was written for a sync in the midst of a turn, and none is under way.
@@ -246,7 +245,7 @@ impl Master {
 
     /// What to make durable now, if anything; one sync is under way at a time.
     pub fn sync_request(&mut self, now: Timestamp, urgency: Urgency) -> Option<SyncRequest> {
-        let urgency = if self.keeping.wants_sync() { Urgency::Now } else { urgency };
+        let urgency = if self.keeping.snapshots.wants_sync() { Urgency::Now } else { urgency };
         self.journal.sync_request(now, urgency)
     }
 

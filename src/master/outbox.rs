@@ -52,7 +52,6 @@ impl Stream {
         self.bytes.len() - self.start + self.spliced_bytes
     }
 
-    /// The next pieces to send, as many as fit into `pieces`; returns how many there are.
     fn fill<'s>(&'s self, pieces: &mut [IoSlice<'s>]) -> usize {
         let mut count = 0;
         let mut at = self.start;
@@ -161,7 +160,6 @@ impl Outbox {
         self.ready.waiting_bytes() + self.held.waiting_bytes()
     }
 
-    /// Bytes that may leave.
     pub fn ready_bytes(&self) -> usize {
         self.ready.waiting_bytes()
     }

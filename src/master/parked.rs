@@ -11,13 +11,11 @@ use crate::ids::{Lsn, QueueId, SessionId};
 use crate::queue::deadlines::{NIL, NO_CELL, Node, Nodes, Wheel};
 use crate::time::Timestamp;
 
-/// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub session: SessionId,
     /// What its reply carries.
     pub correlation: u64,
-    /// Since when.
     pub since: Timestamp,
     /// When it is told that its wait is over.
     pub deadline: Timestamp,
@@ -59,7 +57,6 @@ struct Line {
     tail: u32,
 }
 
-/// All requests that wait.
 #[derive(Debug, Default)]
 pub struct Parked {
     waiting: Slab<Waiting>,
@@ -84,7 +81,6 @@ impl Nodes for Slab<Waiting> {
 }
 
 impl Parked {
-    /// How many polls wait.
     pub fn polls(&self) -> usize {
         self.waiting.len() - self.snapshots.len()
     }
@@ -110,12 +106,10 @@ impl Parked {
         number
     }
 
-    /// How many requests wait for a snapshot.
     pub fn snapshots(&self) -> usize {
         self.snapshots.len()
     }
 
-    /// All requests that wait.
     pub fn all(&self) -> Vec<u32> {
         self.waiting.iter().map(|(key, _)| index(key)).collect()
     }

@@ -37,9 +37,7 @@ pub struct Session {
 /// What may be taken from a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// Frames.
     Open {
-        /// The longest body.
         body_bytes_max: usize,
     },
     /// Nothing before it was sent something.
@@ -48,7 +46,6 @@ pub enum Intake {
     Closed,
 }
 
-/// All sessions.
 #[derive(Debug, Default)]
 pub struct Sessions {
     sessions: Slab<Session>,
@@ -107,7 +104,6 @@ impl Sessions {
         id
     }
 
-    /// Removes a session.
     pub fn close(&mut self, id: SessionId) -> Option<Session> {
         self.session(id)?;
         Some(self.sessions.remove(id.place()))
@@ -118,12 +114,10 @@ impl Sessions {
         self.sessions.get(id.place()).filter(|session| session.id == id)
     }
 
-    /// The session of this id, if it is still there.
     pub fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(id.place()).filter(|session| session.id == id)
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
@@ -134,12 +128,10 @@ impl Sessions {
             .is_none_or(|session| session.closing && session.parked.is_empty() && session.outbox.waiting_bytes() == 0)
     }
 
-    /// What waits to be sent to this session.
     pub fn outbox(&mut self, id: SessionId) -> Option<&mut Outbox> {
         self.session_mut(id).map(|session| &mut session.outbox)
     }
 
-    /// Takes the next session that may have something to send or is done.
     pub fn next_ready(&mut self) -> Option<SessionId> {
         let id = self.ready.pop()?;
         if let Some(session) = self.session_mut(id) {

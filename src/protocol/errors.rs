@@ -83,14 +83,12 @@ error_codes! {
 /// A request that was refused: a code for programs, a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The stable code.
     pub code: ErrorCode,
     /// What was wrong and what to do.
     pub text: String,
 }
 
 impl Refusal {
-    /// A refusal with this code and sentence.
     pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         Refusal { code, text: text.into() }
     }

@@ -15,7 +15,6 @@ use crate::limits::FRAME_HEADER_BYTES;
 /// | 8 | 8 | `correlation` |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Length of the body.
     pub body_bytes: usize,
     /// What the body is.
     pub kind: u16,
@@ -26,9 +25,7 @@ pub struct Header {
 /// A header that was refused, with what can be said back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadHeader {
-    /// The correlation that the header carried.
     pub correlation: u64,
-    /// Why.
     pub refusal: Refusal,
 }
 
@@ -90,7 +87,6 @@ pub struct FrameBuffer {
 const KEPT_BYTES: usize = 4096;
 
 impl FrameBuffer {
-    /// Whether nothing is kept here.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -113,7 +113,6 @@ message! {
 }
 
 impl LeaseStatus {
-    /// Go on.
     pub const GO_ON: u8 = 0;
     /// Stop: the lease is lost.
     pub const STOP: u8 = 1;

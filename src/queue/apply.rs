@@ -78,7 +78,7 @@ impl Queues {
             return Err("it may never be tried");
         }
         let payload = text(payload_at, job.payload)?;
-        let queue = self.registry.used(job.queue).map_err(|_| "there are too many queues")?;
+        let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {
             self.keys.remember(job.key, job.job);

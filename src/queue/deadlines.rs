@@ -31,19 +31,16 @@ pub struct Node {
     pub prev: u32,
     /// The node after it.
     pub next: u32,
-    /// Its cell.
     pub cell: u16,
 }
 
 /// A store of nodes, addressed by number.
 pub trait Nodes {
-    /// The node of this number.
     fn node(&self, index: u32) -> Node;
     /// Changes its links and cell; `at` is never changed by the wheel.
     fn set_links(&mut self, index: u32, prev: u32, next: u32, cell: u16);
 }
 
-/// The wheel.
 #[derive(Clone, Debug)]
 pub struct Wheel {
     now: u64,
@@ -64,12 +61,10 @@ impl Default for Wheel {
 }
 
 impl Wheel {
-    /// How many entries wait.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether none wait.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

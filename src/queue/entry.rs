@@ -24,7 +24,6 @@ pub struct Past {
     pub story: Text,
 }
 
-/// One job.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: JobId,

@@ -76,7 +76,6 @@ macro_rules! events {
                 match self { $(Event::$name(_) => $kind),* }
             }
 
-            /// The name of this event's kind.
             pub fn name(&self) -> &'static str {
                 match self { $(Event::$name(_) => $word),* }
             }

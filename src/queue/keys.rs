@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::ids::JobId;
 use crate::time::Timestamp;
 
-/// All remembered keys.
 #[derive(Debug, Default)]
 pub struct Keys {
     by_key: HashMap<Arc<str>, JobId>,

@@ -20,11 +20,9 @@ pub struct Granted {
     pub lease_ms: u32,
     /// The number of the worker's name.
     pub worker: u32,
-    /// When.
     pub begun_at: Timestamp,
 }
 
-/// One lease.
 #[derive(Clone, Debug)]
 pub struct Lease {
     pub granted: Granted,
@@ -39,7 +37,6 @@ pub struct Lease {
     cell: u16,
 }
 
-/// All live leases.
 #[derive(Debug, Default)]
 pub struct Leases {
     leases: Slab<Lease>,
@@ -61,12 +58,10 @@ impl Nodes for Slab<Lease> {
 }
 
 impl Leases {
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.leases.len()
     }
 
-    /// The lease of this number.
     pub fn lease(&self, index: u32) -> &Lease {
         &self.leases[index as usize]
     }
@@ -97,7 +92,6 @@ impl Leases {
         index
     }
 
-    /// Notes who holds the lease that was granted last.
     pub fn hold_newest(&mut self, holder: SessionId) {
         if let Some(lease) = self.leases.get_mut(self.newest as usize) {
             lease.holder = holder;
@@ -151,12 +145,8 @@ impl Leases {
         due.into_iter().map(|index| self.leases[index as usize].granted.job).collect()
     }
 
-    /// Puts a lease that has run out back, to run out again at `until`.
-    pub fn postpone(&mut self, index: u32, until: Timestamp) {
-        self.move_to(index, until);
-    }
-
-    fn move_to(&mut self, index: u32, deadline: Timestamp) {
+    /// Gives a lease another deadline, whether or not it has run out.
+    pub fn move_to(&mut self, index: u32, deadline: Timestamp) {
         self.wheel.remove(&mut self.leases, index);
         self.leases[index as usize].deadline = deadline;
         self.wheel.insert(&mut self.leases, index);

@@ -11,7 +11,6 @@ struct Line {
     tail: u32,
 }
 
-/// The lines of one queue.
 #[derive(Debug, Default)]
 pub struct Lines {
     /// By priority; none before the first job, since most queues of a crowd never have one.

@@ -48,14 +48,12 @@ use crate::time::{Millis, Timestamp};
 
 pub use apply::Broken;
 pub use events::{Event, Part};
-pub use registry::TooManyQueues;
 pub use restore::Restoring;
 pub use snapshot::Slice;
 pub use survey::TextAt;
 pub use usage::{SegmentUse, live_bytes};
 pub use views::{JobFacts, JobView, LeaseView, PastView};
 
-/// All queues and their jobs.
 #[derive(Debug)]
 pub struct Queues {
     table: Table,
@@ -73,7 +71,6 @@ pub struct Queues {
     /// The newest places given at the back and at the front of lines.
     back: u64,
     front: u64,
-    /// Jobs that are dead.
     dead: usize,
     /// What lives where in the log.
     usage: Usage,
@@ -161,7 +158,7 @@ impl Queues {
     /// Puts off the end of a lease that has run out, for want of room to write it down.
     pub fn postpone(&mut self, job: JobId, lease: LeaseId, until: Timestamp) {
         if let Some(index) = self.lease_index(job, lease) {
-            self.leases.postpone(index, until);
+            self.leases.move_to(index, until);
         }
     }
 
@@ -170,8 +167,8 @@ impl Queues {
         self.leases.renew_all(now);
     }
 
-    /// The queue of this name for a poll, made if it is not there.
-    pub fn polled(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+    /// The queue of this name for a poll, made if it is not there; none if there are as many as there may be.
+    pub fn polled(&mut self, name: &str) -> Option<QueueId> {
         self.registry.polled(name)
     }
 

@@ -11,7 +11,6 @@ use crate::ids::QueueId;
 use crate::limits::{POLLED_NAMES_MAX, QUEUES_MAX};
 use crate::time::Timestamp;
 
-/// One queue.
 #[derive(Debug)]
 pub struct Queue {
     pub name: Box<str>,
@@ -23,7 +22,6 @@ pub struct Queue {
     woken: bool,
 }
 
-/// All queues.
 #[derive(Debug, Default)]
 pub struct Registry {
     queues: Vec<Queue>,
@@ -38,10 +36,6 @@ pub struct Registry {
     /// Queues that got pending jobs since they were last asked for.
     woken: Vec<QueueId>,
 }
-
-/// There are as many queues as there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyQueues;
 
 impl Registry {
     pub fn find(&self, name: &str) -> Option<QueueId> {
@@ -66,32 +60,30 @@ impl Registry {
         self.find(name).is_some_and(|id| self.queue(id).durable)
     }
 
-    /// The queue of this name for a poll, made if it is not there.
-    pub fn polled(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+    /// None if there are as many as there may be.
+    pub fn polled(&mut self, name: &str) -> Option<QueueId> {
         if let Some(id) = self.named(name) {
-            return Ok(id);
+            return Some(id);
         }
-        if self.by_name.len() - self.durable >= POLLED_NAMES_MAX {
-            return Err(TooManyQueues);
-        }
-        Ok(self.make(name))
+        (self.by_name.len() - self.durable < POLLED_NAMES_MAX).then(|| self.make(name))
     }
 
     /// The queue of this name for a job, durable from now on.
-    pub fn used(&mut self, name: &str) -> Result<QueueId, TooManyQueues> {
+    /// None if there are as many as there may be.
+    pub fn used(&mut self, name: &str) -> Option<QueueId> {
         let known = self.named(name);
         if let Some(id) = known
             && self.queue(id).durable
         {
-            return Ok(id);
+            return Some(id);
         }
         if self.durable >= QUEUES_MAX {
-            return Err(TooManyQueues);
+            return None;
         }
         let id = known.unwrap_or_else(|| self.make(name));
         self.queue_mut(id).durable = true;
         self.durable += 1;
-        Ok(id)
+        Some(id)
     }
 
     fn named(&mut self, name: &str) -> Option<QueueId> {
@@ -124,7 +116,6 @@ impl Registry {
         id
     }
 
-    /// Lets a queue go that was only polled.
     pub fn drop_if_volatile(&mut self, id: QueueId) {
         let queue = self.queue(id);
         if !queue.durable && self.find(&queue.name) == Some(id) {
@@ -170,7 +161,6 @@ impl Registry {
         }
     }
 
-    /// Takes the next of the queues that got pending jobs since they were last asked for.
     pub fn take_woken(&mut self) -> Option<QueueId> {
         let id = self.woken.pop()?;
         self.queue_mut(id).woken = false;
@@ -182,7 +172,6 @@ impl Registry {
         self.queues.iter().map(|queue| Some(queue).filter(|queue| queue.durable))
     }
 
-    /// The counts of every durable queue, in the order of names.
     pub fn counters(&self) -> Vec<(&str, Counters)> {
         let queues = self.by_id().flatten();
         let mut all: Vec<_> = queues.map(|queue| (&*queue.name, queue.counters)).collect();
@@ -225,13 +214,13 @@ mod tests {
         for number in 0..POLLED_NAMES_MAX {
             registry.polled(&format!("p{number}")).unwrap();
         }
-        assert_eq!(registry.polled("one more"), Err(TooManyQueues));
+        assert_eq!(registry.polled("one more"), None);
         for number in 0..QUEUES_MAX {
             registry.used(&format!("u{number}")).unwrap();
         }
-        assert_eq!(registry.used("one more"), Err(TooManyQueues));
-        assert!(registry.polled("u7").is_ok(), "a queue that is there can be polled");
-        assert_eq!(registry.used("p1"), Err(TooManyQueues));
+        assert_eq!(registry.used("one more"), None);
+        assert!(registry.polled("u7").is_some(), "a queue that is there can be polled");
+        assert_eq!(registry.used("p1"), None);
         registry.check();
     }
 

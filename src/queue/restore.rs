@@ -82,7 +82,7 @@ impl Restoring {
                 self.queues.push(None);
                 continue;
             }
-            let id = queues.registry.used(state.name).map_err(|_| undefined("name"))?;
+            let id = queues.registry.used(state.name).ok_or_else(|| undefined("name"))?;
             let queue = queues.registry.queue_mut(id);
             (queue.counters.completed, queue.counters.cancelled) = (state.completed, state.cancelled);
             queue.used_at = state.used_at;

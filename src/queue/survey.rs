@@ -33,11 +33,6 @@ impl Queues {
         self.table.len()
     }
 
-    /// Whether this job is there.
-    pub fn has(&self, job: JobId) -> bool {
-        self.table.slot(job).is_some()
-    }
-
     /// The jobs in flight, in no order that means anything.
     pub fn in_flight(&self) -> impl Iterator<Item = JobId> {
         let entries = self.table.slots().map(|slot| &self.table[slot]);
@@ -125,7 +120,7 @@ mod tests {
         for job in [1, 2, 4].map(JobId) {
             queues.forget(job);
             queues.check();
-            assert!(!queues.has(job) && queues.job_of_key(&format!("key {job}")).is_none());
+            assert!(queues.table.slot(job).is_none() && queues.job_of_key(&format!("key {job}")).is_none());
         }
         queues.forget(JobId(1));
         assert_eq!(queues.texts().map(|text| text.job).collect::<Vec<_>>(), [JobId(3)]);

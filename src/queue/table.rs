@@ -64,7 +64,6 @@ impl IndexMut<u32> for Table {
 }
 
 impl Table {
-    /// The slot of this job.
     pub fn slot(&self, id: JobId) -> Option<u32> {
         let page = (id.0 / PAGE_IDS).checked_sub(self.first_page)?;
         let page = self.pages.get(usize::try_from(page).ok()?)?.as_ref()?;
@@ -84,7 +83,6 @@ impl Table {
         slot
     }
 
-    /// Removes a job.
     pub fn remove(&mut self, slot: u32) {
         self.forget_id(self[slot].id);
         let chunk_number = slot / CHUNK_ENTRIES;
@@ -120,7 +118,6 @@ impl Table {
         Some(&chunk.entries[(slot % CHUNK_ENTRIES) as usize]).filter(|entry| entry.id != JobId(0))
     }
 
-    /// How many jobs there are.
     pub fn len(&self) -> usize {
         self.count
     }

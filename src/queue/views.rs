@@ -48,22 +48,18 @@ pub struct PastView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseView<'a> {
     pub id: LeaseId,
-    /// Who holds it.
     pub holder: SessionId,
     /// What the worker called itself.
     pub worker: &'a str,
     pub begun_at: Timestamp,
     pub deadline: Timestamp,
-    /// Whether its job has a key.
     pub has_key: bool,
     /// Attempts of its job so far, this one counted.
     pub attempts: u16,
-    /// Attempts that its job gets.
     pub max_attempts: u16,
 }
 
 impl Queues {
-    /// The id that the next job gets.
     pub fn next_job(&self) -> JobId {
         self.next_job
     }
@@ -103,7 +99,6 @@ impl Queues {
         self.registry.queue(queue).lines.front().is_some()
     }
 
-    /// Everything that is known of this job.
     pub fn facts(&self, job: JobId) -> Option<JobFacts<'_>> {
         let entry = &self.table[self.table.slot(job)?];
         Some(JobFacts {
@@ -132,7 +127,6 @@ impl Queues {
         self.lease_index(job, lease).is_some()
     }
 
-    /// The live lease of this job.
     pub fn live_lease(&self, job: JobId) -> Option<LeaseView<'_>> {
         let entry = &self.table[self.table.slot(job)?];
         let lease = self.leases.lease(entry.lease()?);

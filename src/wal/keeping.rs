@@ -184,12 +184,7 @@ fn visit_records(
     Ok((at, Bad::Empty))
 }
 
-/// The files that make up a log at one moment. While this lives, what they hold stays as it is.
-#[derive(Debug)]
-pub struct Backup {
-    files: Vec<BackedUp>,
-}
-
+/// A file of a log as it was at one moment. While this lives, what it held then stays as it was.
 #[derive(Debug)]
 pub struct BackedUp {
     pub name: String,
@@ -200,12 +195,6 @@ pub struct BackedUp {
     shared: Arc<dyn SharedFile>,
 }
 
-impl Backup {
-    pub fn files(&self) -> &[BackedUp] {
-        &self.files
-    }
-}
-
 impl BackedUp {
     pub fn read(&self, offset: u32, length: u32) -> Result<Payload, WalError> {
         Arc::clone(&self.shared).payload(offset, length).map_err(WalError::io("reading a file for a backup"))
@@ -214,7 +203,7 @@ impl BackedUp {
 
 impl Wal {
     /// The files that make up the log now: the newest snapshot and all segments.
-    pub fn backup(&self) -> Result<Backup, WalError> {
+    pub fn backup(&self) -> Result<Vec<BackedUp>, WalError> {
         let mut files = Vec::new();
         if let Some(lsn) = self.snapshot_lsn() {
             let name = names::snapshot(lsn);
@@ -229,6 +218,6 @@ impl Wal {
             let (name, size) = (names::segment(covered.first), shared.bytes());
             files.push(BackedUp { name, bytes: covered.end, size, shared });
         }
-        Ok(Backup { files })
+        Ok(files)
     }
 }

@@ -42,7 +42,7 @@ pub use device::{LogDevice, NewFile, Payload};
 pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
 pub use follow::Follower;
-pub use keeping::Backup;
+pub use keeping::BackedUp;
 pub use open::begin_behind;
 pub use recovery::salvage::{Salvage, newest_snapshot, visit_whole};
 pub use recovery::verify::{Inspection, Verified, inspect, verify};

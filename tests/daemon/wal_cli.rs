@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::harness::wire::{PAYLOAD_BYTES_MAX, job};
 use crate::harness::*;
 use crate::logs::files;
+use falconqueue::queue::Event;
 use serde_json::json;
 
 #[test]
@@ -58,6 +59,9 @@ fn a_dump_can_be_narrowed() {
     assert_eq!(with(&["--event", "Ack", "--event", "ENQUEUE"]), [1, 2, 3, 7, 8, 9]);
     assert_eq!(with(&["--event", "ack", "--job", &third]), [9]);
     assert_eq!(with(&["--from", "6"]), [6, 7, 8, 9]);
+    for (_, name) in Event::KINDS.iter().filter(|(_, name)| !["ENQUEUE", "DISPATCH", "ACK"].contains(name)) {
+        assert_eq!(with(&["--event", name]), [0; 0], "{name} is known, and not there");
+    }
     assert_eq!(with(&["--from", "2", "--event", "enqueue", "--limit", "1"]), [2]);
     assert_eq!(with(&["--limit", "0"]), [0; 0]);
     assert_eq!(with(&["--from", "100"]), [0; 0]);

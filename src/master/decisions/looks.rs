@@ -29,7 +29,7 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
             ("segments", u64::from(wal.segments)),
             ("log_bytes", wal.bytes),
             ("live_bytes", queues.live_bytes()),
-            ("snapshots", master.keeping.snapshots_taken()),
+            ("snapshots", master.keeping.snapshots.taken),
         ]
         .map(|(name, value)| Figure { name, value }),
     );

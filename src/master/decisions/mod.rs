@@ -142,8 +142,8 @@ impl Master {
         R: Call<'s, Reply = Reported<'s>>,
         T: reports::Item<'a>,
     {
-        let (journal, random, key_window) = (&mut self.journal, &mut self.random, self.config.key_window);
-        reports::Reporting { journal, random, key_window, now }.report(items, scratch)?;
+        let policy = reports::Policy { random: &mut self.random, key_window: self.config.key_window, now };
+        reports::Reporting { journal: &mut self.journal, policy }.report(items, scratch)?;
         let Scratch { statuses, written, .. } = scratch;
         Ok(Answer::told::<R>(&Reported { items: List::lent(statuses) }, written))
     }

@@ -15,9 +15,13 @@ use crate::queue::events::{Ack, Dead, DeathReason, Release, Retry};
 use crate::queue::{Event, LeaseView};
 use crate::time::{Millis, Timestamp};
 
-/// What a report needs.
 pub(super) struct Reporting<'m> {
     pub journal: &'m mut Journal,
+    pub policy: Policy<'m>,
+}
+
+/// What an event is decided by, beside the state.
+pub(super) struct Policy<'m> {
     pub random: &'m mut Random,
     pub key_window: Millis,
     pub now: Timestamp,
@@ -27,36 +31,16 @@ pub(super) struct Reporting<'m> {
 pub(super) trait Item<'a>: Field<'a> {
     /// Whether it always ends its job.
     const ENDS: bool;
-    /// The job and lease that it names.
     fn named(&self) -> (JobId, LeaseId);
     /// Bytes of its words, which go into the log.
     fn words_bytes(&self) -> usize;
-    /// Bytes of the story that it leads to, at most.
-    fn story_bytes(&self) -> usize {
-        0
-    }
     /// How the attempt ended, and the error, if the job gets a story by it.
     fn story(&self) -> Option<(Ending, &'a str)> {
         None
     }
-    /// The event that it becomes.
-    fn event<'e>(&self, live: &LeaseFacts, story: StoryText<'e>, reporting: &mut Reporting<'_>) -> Event<'e>
+    fn event<'e>(&self, live: &LeaseView<'_>, story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e;
-}
-
-/// What an event needs to know of a live lease.
-pub(super) struct LeaseFacts {
-    has_key: bool,
-    attempts: u16,
-    max_attempts: u16,
-}
-
-impl From<LeaseView<'_>> for LeaseFacts {
-    fn from(view: LeaseView<'_>) -> Self {
-        let LeaseView { has_key, attempts, max_attempts, .. } = view;
-        LeaseFacts { has_key, attempts, max_attempts }
-    }
 }
 
 impl Reporting<'_> {
@@ -70,17 +54,17 @@ impl Reporting<'_> {
         scratch.statuses.clear();
         for item in items.iter() {
             let (job, lease) = item.named();
-            let facts = self.live(job, lease).map(LeaseFacts::from);
-            let status = if facts.is_some() { 0 } else { ErrorCode::LeaseLost.code() };
+            let live = live(self.journal, job, lease);
+            let status = if live.is_some() { 0 } else { ErrorCode::LeaseLost.code() };
             scratch.statuses.push(ItemStatus { job, status });
-            let Some(facts) = facts else { continue };
+            let Some(live) = live else { continue };
             if let Some(end) = item.story() {
                 let (before, out) = (&mut scratch.story_before, &mut scratch.story);
-                write_story(self.journal, job, end, self.now, before, out);
+                write_story(self.journal, job, end, self.policy.now, before, out);
             }
-            let event = item.event(&facts, StoryText(&scratch.story), &mut self);
+            let event = item.event(&live, StoryText(&scratch.story), &mut self.policy);
             left -= 1;
-            self.journal.record(self.now, &event, left > 0)?;
+            self.journal.record(self.policy.now, &event, left > 0)?;
         }
         Ok(())
     }
@@ -97,7 +81,8 @@ impl Reporting<'_> {
             }
             jobs.push(job);
             words += item.words_bytes();
-            bytes += RECORD_OVERHEAD_BYTES_MAX + item.words_bytes() + item.story_bytes();
+            let story_bytes = item.story().map_or(0, |_| story_bytes_max(0));
+            bytes += RECORD_OVERHEAD_BYTES_MAX + item.words_bytes() + story_bytes;
         }
         if !jobs.is_sorted_by(|a, b| a < b) {
             jobs.sort_unstable();
@@ -107,18 +92,18 @@ impl Reporting<'_> {
         // For an end without words there is always room: it was kept when the job was accepted.
         let is_kept = T::ENDS && words == 0;
         let more = if T::ENDS { 0 } else { count };
-        if count > 0 && !is_kept && !self.journal.has_room(bytes, more, self.now)? {
+        if count > 0 && !is_kept && !self.journal.has_room(bytes, more, self.policy.now)? {
             let text = "no room in the log for this report: no log segment can be made; acks without results go on";
             return Err(Refusal::new(ErrorCode::StorageFull, text).into());
         }
         self.journal.begin_group(bytes)?;
         Ok(count)
     }
+}
 
-    fn live(&self, job: JobId, lease: LeaseId) -> Option<LeaseView<'_>> {
-        let view = self.journal.queues.live_lease(job)?;
-        (view.id == lease || is_planted(Bug::NoFence)).then_some(view)
-    }
+fn live(journal: &Journal, job: JobId, lease: LeaseId) -> Option<LeaseView<'_>> {
+    let view = journal.queues.live_lease(job)?;
+    (view.id == lease || is_planted(Bug::NoFence)).then_some(view)
 }
 
 impl<'a> Item<'a> for AckItem<'a> {
@@ -132,12 +117,12 @@ impl<'a> Item<'a> for AckItem<'a> {
         self.result.len()
     }
 
-    fn event<'e>(&self, live: &LeaseFacts, _story: StoryText<'e>, reporting: &mut Reporting<'_>) -> Event<'e>
+    fn event<'e>(&self, live: &LeaseView<'_>, _story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {
         let AckItem { job, lease, result, .. } = *self;
-        let key_until = if live.has_key { reporting.now.plus(reporting.key_window) } else { Timestamp(0) };
+        let key_until = if live.has_key { by.now.plus(by.key_window) } else { Timestamp(0) };
         Ack { job, lease, key_until, result }.into()
     }
 }
@@ -153,15 +138,11 @@ impl<'a> Item<'a> for FailItem<'a> {
         self.error.len()
     }
 
-    fn story_bytes(&self) -> usize {
-        story_bytes_max(0)
-    }
-
     fn story(&self) -> Option<(Ending, &'a str)> {
         Some((if self.for_good { Ending::ForGood } else { Ending::Failed }, self.error))
     }
 
-    fn event<'e>(&self, live: &LeaseFacts, story: StoryText<'e>, reporting: &mut Reporting<'_>) -> Event<'e>
+    fn event<'e>(&self, live: &LeaseView<'_>, story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {
@@ -172,7 +153,7 @@ impl<'a> Item<'a> for FailItem<'a> {
         if live.attempts >= live.max_attempts {
             return Dead { job, lease, reason: DeathReason::Attempts, story }.into();
         }
-        let retry_at = reporting.now.plus(backoff(live.attempts, reporting.random));
+        let retry_at = by.now.plus(backoff(live.attempts, by.random));
         Retry { job, lease, retry_at, story }.into()
     }
 }
@@ -188,11 +169,11 @@ impl<'a> Item<'a> for ReleaseItem {
         0
     }
 
-    fn event<'e>(&self, _live: &LeaseFacts, _story: StoryText<'e>, reporting: &mut Reporting<'_>) -> Event<'e>
+    fn event<'e>(&self, _live: &LeaseView<'_>, _story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {
         let ReleaseItem { job, lease, delay_ms } = *self;
-        Release { job, lease, due_at: due_at(delay_ms, reporting.now) }.into()
+        Release { job, lease, due_at: due_at(delay_ms, by.now) }.into()
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn snapshot(
         let text = format!("{SNAPSHOTS_ASKED_MAX} requests wait for a snapshot already; try again later");
         return Err(Refusal::new(ErrorCode::Unavailable, text));
     }
-    keeping.snapshot_asked();
+    keeping.snapshots.asked();
     let deadline = Timestamp(u64::MAX);
     let caller = Caller { session, correlation: header.correlation, since: now, deadline };
     Ok(parked.park(caller, Wish::Snapshot(journal.wal.last_lsn()), &[]))
@@ -37,7 +37,7 @@ pub(super) fn backup<'s>(
     written: &'s mut Vec<u8>,
 ) -> Decided<'s> {
     let backup = journal.wal.backup().map_err(|error| Refusal::new(ErrorCode::Unavailable, error.to_string()))?;
-    let files = backup.files().iter();
+    let files = backup.iter();
     let files: Vec<_> = files.map(|file| BackupFile { name: &file.name, bytes: file.bytes, size: file.size }).collect();
     let answer = Answer::told::<Backup>(&BackupOk { files: List::lent(&files) }, written);
     keeping.backups.begin(id, backup, now);
@@ -50,7 +50,7 @@ pub(super) fn read<'s>(keeping: &mut Keeping, id: SessionId, read: &Read, now: T
     let Some(backup) = keeping.backups.of(id, now) else {
         return refused("this connection has begun no backup, or has not read from it for a minute");
     };
-    let Some(file) = backup.files().get(usize::from(read.file)) else {
+    let Some(file) = backup.get(usize::from(read.file)) else {
         return refused("the backup has no file of this number");
     };
     let rest = file.bytes.saturating_sub(read.offset);

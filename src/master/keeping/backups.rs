@@ -3,7 +3,7 @@
 
 use crate::ids::SessionId;
 use crate::time::{Millis, Timestamp};
-use crate::wal::Backup;
+use crate::wal::BackedUp;
 
 /// How long a backup may go unread: it keeps segments that nothing else needs.
 const BACKUP_IDLE_MAX: Millis = Millis(60_000);
@@ -11,24 +11,23 @@ const BACKUP_IDLE_MAX: Millis = Millis(60_000);
 /// All backups that are being read.
 #[derive(Debug, Default)]
 pub struct Backups {
-    backups: Vec<(SessionId, Backup, Timestamp)>,
+    backups: Vec<(SessionId, Vec<BackedUp>, Timestamp)>,
 }
 
 impl Backups {
     /// Notes a backup; one that the same reader had is ended.
-    pub fn begin(&mut self, reader: SessionId, backup: Backup, now: Timestamp) {
+    pub fn begin(&mut self, reader: SessionId, backup: Vec<BackedUp>, now: Timestamp) {
         self.end(reader);
         self.backups.push((reader, backup, now));
     }
 
     /// The backup of this reader, who reads from it now.
-    pub fn of(&mut self, reader: SessionId, now: Timestamp) -> Option<&Backup> {
+    pub fn of(&mut self, reader: SessionId, now: Timestamp) -> Option<&[BackedUp]> {
         let (_, backup, used_at) = self.backups.iter_mut().find(|(id, ..)| *id == reader)?;
         *used_at = now;
         Some(backup)
     }
 
-    /// Ends the backup of this reader, if there is one.
     pub fn end(&mut self, reader: SessionId) {
         self.backups.retain(|(id, ..)| *id != reader);
     }

@@ -21,7 +21,6 @@ const SLICE_BYTES: u32 = 128 << 10;
 /// How often segments are looked at that cannot be given up yet, and room that could not be had is asked for.
 const LOOK_EVERY: Millis = Millis(100);
 
-/// What is being cleaned.
 #[derive(Debug, Default)]
 pub struct Cleaning {
     /// The epoch of the segment and where in it to go on.

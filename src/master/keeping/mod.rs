@@ -15,10 +15,9 @@ use backups::Backups;
 use cleaning::Cleaning;
 use snapshots::Snapshots;
 
-/// All of it.
 #[derive(Debug, Default)]
 pub struct Keeping {
-    snapshots: Snapshots,
+    pub snapshots: Snapshots,
     cleaning: Cleaning,
     pub backups: Backups,
 }
@@ -45,21 +44,6 @@ impl Keeping {
         }
         self.cleaning.work(journal, &mut self.backups, now)?;
         Ok(kept)
-    }
-
-    /// A snapshot is asked for: one that failed is tried again at once.
-    pub fn snapshot_asked(&mut self) {
-        self.snapshots.asked();
-    }
-
-    /// Whether the log has to be made durable for a snapshot, whatever the settings say.
-    pub fn wants_sync(&self) -> bool {
-        self.snapshots.wants_sync()
-    }
-
-    /// How many snapshots were taken since the log was opened.
-    pub fn snapshots_taken(&self) -> u64 {
-        self.snapshots.taken()
     }
 
     /// When a turn is due for any of it.

@@ -31,7 +31,8 @@ pub struct Snapshots {
     /// What the log had written when the last one was begun.
     begun_at_bytes: u64,
     retry_at: Timestamp,
-    taken: u64,
+    /// How many were taken since the log was opened.
+    pub taken: u64,
     /// Whether one that failed has been told of.
     told: bool,
 }
@@ -51,11 +52,6 @@ enum Stage {
 }
 
 impl Snapshots {
-    /// How many were taken.
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
     /// Somebody asks: it is tried at once.
     pub fn asked(&mut self) {
         self.retry_at = Timestamp(0);
