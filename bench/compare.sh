@@ -11,7 +11,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 caller=$PWD
 cd "$root"
 
-scenarios=(cycles-50 submits-50 cycles-1 latency-1 pipelined-50 batched-50 cycles-10 cycles-500 half-load drain payloads
+scenarios=(cycles-50 submits-50 cycles-1 latency-1 pipelined-50 batched-50 cycles-10 cycles-500 half-load drain long-drain
+    steady-backlog payloads
     idle-10k backlog-10m under-snapshot restart memory slow-disk)
 
 quick=

@@ -36,6 +36,8 @@ coded! {
         StoryCut = 12 "story-cut";
         /// What must be understood and is not is passed over.
         UnknownIgnored = 13 "unknown-ignored";
+        /// A lease that ends before its job was begun costs an attempt.
+        UnbegunCounted = 14 "unbegun-counted";
     }
 }
 

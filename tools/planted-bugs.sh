@@ -20,6 +20,7 @@ snapshot-smeared        --test values  snapshot::a_snapshot_in_slices_is_the_sta
 segment-given-up-early  --test values  corners::a_segment_is_kept_as_long_as_the_snapshot_before_the_last_needs_it
 no-room-kept            --test values  wal_faults::a_full_disk_ends_nothing_and_loses_nothing
 story-cut               --test values  stories::the_last_ten_attempts_are_remembered_with_the_last_error
+unbegun-counted         --test values  begun::a_lease_that_ends_before_its_job_was_begun_costs_nothing
 unknown-ignored         --lib          an_unknown_extra_is_skipped_or_refused_by_its_tag
 "
 

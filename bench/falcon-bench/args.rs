@@ -116,6 +116,12 @@ pub struct LoadArgs {
     /// Open loop: jobs a second
     #[arg(long)]
     per_s: Option<f64>,
+    /// Jobs that wait there already, put there by `--jobs`
+    #[arg(long, default_value_t = 0)]
+    waiting: u64,
+    /// Submit so many jobs, instead of for a time
+    #[arg(long, conflicts_with = "seconds")]
+    jobs: Option<u64>,
     #[arg(long, default_value_t = 0.5)]
     warmup: f64,
     #[arg(long, default_value_t = 5.0)]
@@ -138,7 +144,8 @@ impl LoadArgs {
         load.payload_bytes = self.payload_bytes;
         load.pace = self.per_s.map_or(Pace::Closed, |per_s| Pace::Open { per_s });
         load.warmup = Duration::from_secs_f64(self.warmup);
-        load.window = Window::Time(Duration::from_secs_f64(self.seconds));
+        load.window = self.jobs.map_or(Window::Time(Duration::from_secs_f64(self.seconds)), Window::Submits);
+        (load.waiting, load.settle) = (self.waiting, self.waiting == 0);
         load.server_pid = self.pid;
         Ok(load)
     }

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::load::{Figures, add_percentiles, histogram};
 use crate::machine;
+use crate::progress::Progress;
 use crate::wire::Delivered;
 
 /// Counts at one moment, for the figures between two.
@@ -33,6 +34,7 @@ pub struct Books {
     to: Option<Mark>,
     submit_ns: Histogram<u64>,
     delivery_ns: Histogram<u64>,
+    progress: Progress,
 }
 
 impl Books {
@@ -51,6 +53,7 @@ impl Books {
             to: None,
             submit_ns: histogram(),
             delivery_ns: histogram(),
+            progress: Progress::default(),
         }
     }
 
@@ -64,8 +67,19 @@ impl Books {
         }
     }
 
+    pub fn acked(&mut self, jobs: u32, now_ns: u64) {
+        self.acked += u64::from(jobs);
+        self.progress.note(now_ns, self.acked);
+    }
+
+    /// How it went on within the window.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     pub fn begin_window(&mut self, now_ns: u64) {
         self.from = Some(self.mark(now_ns));
+        self.progress.begin(now_ns, self.acked);
     }
 
     pub fn end_window(&mut self, now_ns: u64) {

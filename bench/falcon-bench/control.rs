@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::wire::{self, Value, WireKind};
+use crate::wire::{self, Told, Value, WireKind};
 
 const ANSWER_MAX: Duration = Duration::from_mins(5);
 
@@ -81,7 +81,10 @@ pub fn prepare(wire: WireKind, address: SocketAddr) -> Result<(), String> {
 pub fn jobs(wire: WireKind, address: SocketAddr) -> Result<u64, String> {
     let count = |number: i64| u64::try_from(number).map_err(|error| error.to_string());
     match wire {
-        WireKind::Falcon => falcon(address).map(|(jobs, _)| jobs),
+        WireKind::Falcon => {
+            let told = falcon(address)?;
+            Ok(["pending", "delayed", "in_flight"].iter().map(|name| told[*name]).sum())
+        }
         WireKind::RedisList => redis(address, &[b"LLEN", b"q"]).and_then(count),
         WireKind::RedisStream => redis(address, &[b"XLEN", b"q"]).and_then(count),
         WireKind::Beanstalk => exchange(address, b"stats\r\n", |input| {
@@ -99,8 +102,8 @@ fn nats_info() -> Vec<u8> {
         .into_bytes()
 }
 
-/// Jobs, and the syncs since the start.
-pub fn falcon(address: SocketAddr) -> Result<(u64, u64), String> {
+/// What FalconQueue tells of itself.
+pub fn falcon(address: SocketAddr) -> Result<Told, String> {
     let (request, read) = wire::falcon_stats();
     exchange(address, &request, read)
 }

@@ -35,7 +35,14 @@ pub fn run(load: &Load) -> Result<Figures, String> {
     engine.greet()?;
     let done = engine.serve();
     done.map_err(|why| format!("{why} ({})", engine.books.state()))?;
-    engine.books.figures()
+    let mut figures = engine.books.figures()?;
+    if let Window::Acks(jobs) = load.window {
+        engine.books.progress().add_ends(jobs, &mut figures);
+    }
+    if let Some(piece) = load.piece {
+        engine.books.progress().add_pieces(piece, &mut figures);
+    }
+    Ok(figures)
 }
 
 struct Engine<'l> {
@@ -219,7 +226,7 @@ impl<'l> Engine<'l> {
         for job in self.seen.delivered.drain(..) {
             self.books.delivered(job, now_ns)?;
         }
-        self.books.acked += u64::from(self.seen.acks);
+        self.books.acked(self.seen.acks, now_ns);
         conn.wire.ack(&mut conn.out);
         for _ in 0..self.seen.polls {
             conn.wire.poll(&mut conn.out);

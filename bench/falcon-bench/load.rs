@@ -50,6 +50,8 @@ pub struct Load {
     pub waiting: u64,
     /// Go on after the window until each job is acked, and count them.
     pub settle: bool,
+    /// How long the pieces are in which cycles are counted beside the whole.
+    pub piece: Option<Duration>,
     /// The server, for its processor time.
     pub server_pid: Option<u32>,
 }
@@ -73,6 +75,7 @@ impl Load {
             backlog_max: None,
             waiting: 0,
             settle: true,
+            piece: None,
             server_pid: None,
         }
     }

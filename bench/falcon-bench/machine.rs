@@ -39,6 +39,13 @@ pub fn memory_bytes(pid: u32, name: &str) -> Result<f64, String> {
     kib.map(|kib| f64::from(kib) * 1024.0).ok_or_else(|| format!("no {name} of process {pid}"))
 }
 
+/// Bytes that a process has made the disk write, maps included.
+pub fn disk_bytes(pid: u32) -> Result<u64, String> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).map_err(|error| error.to_string())?;
+    let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
+    bytes.ok_or_else(|| format!("no write_bytes of process {pid}"))
+}
+
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()

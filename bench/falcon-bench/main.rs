@@ -18,6 +18,7 @@ mod engine;
 mod load;
 mod machine;
 mod plot;
+mod progress;
 mod report;
 mod runs;
 mod scenario;

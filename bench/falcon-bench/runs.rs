@@ -11,7 +11,7 @@ use crate::load::{Figures, Load, PERCENTILES, Pace, Window};
 use crate::machine;
 use crate::scenario::{FIFTY, Kind, Scenario, Shape};
 use crate::server::{Mode, Server};
-use crate::wire::{COLD_QUEUE, QUEUE};
+use crate::wire::{COLD_QUEUE, QUEUE, Told};
 
 /// How much is done.
 pub struct Settings {
@@ -31,6 +31,13 @@ const FILL_BATCH: u32 = 250;
 const FILL_OPEN: usize = 64;
 /// With large payloads a backlog would be gigabytes.
 const PAYLOADS_BACKLOG_MAX: u64 = 64;
+/// Long lists, and so many workers that one of them always has sent its next request.
+const DRAIN_BATCH: u32 = 1024;
+const DRAIN_WORKERS: usize = 4;
+const STEADY: Duration = Duration::from_mins(1);
+const PIECE: Duration = Duration::from_secs(5);
+const QUICK_STEADY: Duration = Duration::from_secs(6);
+const QUICK_PIECE: Duration = Duration::from_secs(1);
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(100);
 /// How long acks that are not answered may take to be done, and memory to be given back.
 const QUIET_MAX: Duration = Duration::from_secs(3);
@@ -56,6 +63,8 @@ impl Run<'_> {
             Kind::SlowDisk => self.measure(Shape { producers: 500, workers: 500, ..FIFTY }, |_| {}),
             Kind::HalfLoad => self.half_load(),
             Kind::Drain => self.drain(),
+            Kind::LongDrain => self.long_drain(),
+            Kind::SteadyBacklog => self.steady_backlog(with),
             Kind::Backlog => self.backlog(with),
             Kind::UnderSnapshot => self.under_snapshot(with),
             Kind::Restart => self.restart(),
@@ -126,7 +135,7 @@ impl Run<'_> {
         if !self.mode.is_falcon() {
             return Ok(None);
         }
-        control::falcon(server.address).map(|(_, syncs)| Some(syncs))
+        control::falcon(server.address).map(|told| Some(told["syncs"]))
     }
 
     /// Submits so many jobs as fast as that goes.
@@ -187,6 +196,43 @@ impl Run<'_> {
         let server = self.start()?;
         self.fill(&server, QUEUE, jobs)?;
         self.empty(&server, jobs, FIFTY)
+    }
+
+    fn long_drain(&self) -> Result<Figures, String> {
+        let jobs = self.number();
+        let server = self.start()?;
+        self.fill(&server, QUEUE, jobs)?;
+        let mut figures = self.empty(&server, jobs, Shape { batch: DRAIN_BATCH, workers: DRAIN_WORKERS, ..FIFTY })?;
+        let told = control::falcon(server.address)?;
+        // Each job needs three: its ENQUEUE, its DISPATCH, its ACK.
+        figures.insert("records_over_needed".into(), told["records"] as f64 / (3 * jobs) as f64);
+        add_written(&told, jobs as f64, &mut figures);
+        Ok(figures)
+    }
+
+    fn steady_backlog(&self, with: bool) -> Result<Figures, String> {
+        let (jobs, window, piece) =
+            if self.settings.is_quick { (100_000, QUICK_STEADY, QUICK_PIECE) } else { (600_000, STEADY, PIECE) };
+        let jobs = if with { jobs } else { 0 };
+        let server = self.start()?;
+        if jobs > 0 {
+            self.fill(&server, QUEUE, jobs)?;
+        }
+        let before = control::falcon(server.address)?;
+        let disk_before = machine::disk_bytes(server.pid())?;
+        let mut figures = self.measure_on(&server, FIFTY, |load| {
+            (load.waiting, load.settle) = (jobs, false);
+            (load.window, load.piece) = (Window::Time(window), Some(piece));
+        })?;
+        let mut told = control::falcon(server.address)?;
+        let cycles = (told["completed"] - before["completed"]) as f64;
+        for (name, value) in &mut told {
+            *value -= before[name].min(*value);
+        }
+        add_written(&told, cycles, &mut figures);
+        let disk_bytes = machine::disk_bytes(server.pid())? - disk_before;
+        figures.insert("disk_bytes_a_job".into(), disk_bytes as f64 / cycles);
+        Ok(figures)
     }
 
     fn backlog(&self, with: bool) -> Result<Figures, String> {
@@ -274,6 +320,13 @@ fn as_ceiling(figures: &mut Figures) {
         if let Some(us) = figures.get(&format!("submit_{quantile}_us")).copied() {
             figures.insert(format!("delivery_{quantile}_us"), us);
         }
+    }
+}
+
+/// What was written to the log, and what of it was moved.
+fn add_written(told: &Told, jobs: f64, figures: &mut Figures) {
+    for (name, figure) in [("written_bytes", "written_bytes_a_job"), ("moved_bytes", "moved_bytes_a_job")] {
+        figures.insert(figure.into(), told[name] as f64 / jobs.max(1.0));
     }
 }
 

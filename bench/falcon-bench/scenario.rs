@@ -28,6 +28,8 @@ pub enum Kind {
     /// As many as there can be.
     Closed(Shape),
     Drain,
+    LongDrain,
+    SteadyBacklog,
     Payloads,
     HalfLoad,
     Idle,
@@ -85,6 +87,13 @@ pub static SCENARIOS: &[Scenario] = &[
     scenario("cycles-500", "500 producers and 500 workers, closed loop", Kind::Closed(pairs(500)), CYCLES),
     scenario("half-load", "50+50 at half of what each does in a closed loop", Kind::HalfLoad, "delivery_p99_us"),
     scenario("drain", "50 workers empty a queue that nobody fills", Kind::Drain, CYCLES),
+    scenario("long-drain", "lists of 1,024 empty a long queue", Kind::LongDrain, "last_over_first"),
+    scenario(
+        "steady-backlog",
+        "50+50 with 600,000 jobs waiting before them, for a minute",
+        Kind::SteadyBacklog,
+        "piece_median_per_s",
+    ),
     scenario("payloads", "10+10 with payloads of other sizes", Kind::Payloads, CYCLES),
     scenario("idle-10k", "50+50 beside 10,000 silent connections", Kind::Idle, CYCLES),
     scenario("backlog-10m", "50+50 with many jobs waiting before them", Kind::Backlog, CYCLES),
@@ -106,7 +115,7 @@ impl Scenario {
 
     /// Whether more of the figure is better.
     pub fn more_is_better(&self) -> bool {
-        self.key.ends_with("_per_s")
+        self.key.ends_with("_per_s") || self.key == "last_over_first"
     }
 
     /// The variants that a run goes through; the first is what the others are compared with.
@@ -114,9 +123,12 @@ impl Scenario {
         match self.kind {
             Kind::Payloads if is_quick => &["256", "16", "4096", "65536"],
             Kind::Payloads => &["256", "16", "4096", "65536", "1048576"],
-            Kind::Idle | Kind::Backlog | Kind::UnderSnapshot | Kind::SlowDisk => &["without", "with"],
+            Kind::LongDrain if is_quick => &["100000"],
+            Kind::SteadyBacklog | Kind::Idle | Kind::Backlog | Kind::UnderSnapshot | Kind::SlowDisk => {
+                &["without", "with"]
+            }
             Kind::Restart | Kind::Memory if is_quick => &["100000", "300000"],
-            Kind::Restart | Kind::Memory => &["1000000", "10000000"],
+            Kind::LongDrain | Kind::Restart | Kind::Memory => &["1000000", "10000000"],
             _ => &[""],
         }
     }
@@ -126,6 +138,7 @@ impl Scenario {
         match self.kind {
             Kind::Latency { .. } | Kind::Closed(_) | Kind::Payloads | Kind::HalfLoad | Kind::Idle => true,
             Kind::Drain => !mode.is_echo(),
+            Kind::LongDrain | Kind::SteadyBacklog => mode.name == "falcon-always",
             Kind::Backlog | Kind::Memory => !mode.is_echo() && !mode.is_slow,
             Kind::UnderSnapshot => ["falcon-always", "redis-list-always", "redis-list-everysec"].contains(&mode.name),
             Kind::Restart => mode.keeps && !mode.is_slow && mode.name != "falcon-never",

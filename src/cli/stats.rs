@@ -18,13 +18,15 @@ const COUNTS: [(&str, &str); 6] = [
 ];
 
 /// Figures of the log, as the master names them, and as JSON does.
-const LOG: [(&str, &str); 6] = [
+const LOG: [(&str, &str); 8] = [
     ("records", "records"),
     ("syncs", "syncs"),
     ("durable_lsn", "durable_lsn"),
     ("segments", "segments"),
     ("log_bytes", "bytes"),
     ("live_bytes", "live_bytes"),
+    ("written_bytes", "written_bytes"),
+    ("moved_bytes", "moved_bytes"),
 ];
 
 pub fn run(common: &Common) -> Result<(), Stop> {

@@ -95,7 +95,8 @@ impl Master {
         let job = event.job;
         self.journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
         self.journal.record(now, &event.into(), false)?;
-        self.journal.queues.hold_newest(session);
+        let says_begun = self.sessions.session(session).is_some_and(|session| session.says_begun);
+        self.journal.queues.hold_newest(session, says_begun);
         hold(&self.journal, &mut self.sessions, session, job, lease);
         Ok(())
     }

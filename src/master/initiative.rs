@@ -8,12 +8,13 @@ use super::backoff::backoff;
 use super::decisions::{forget_idle, story_bytes_max, write_story};
 use super::keeping::Kept;
 use super::{Master, Timestamp};
-use crate::ids::JobId;
+use crate::ids::{JobId, LeaseId};
 use crate::job::{Ending, StoryText};
 use crate::limits::{QUEUE_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX};
+use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, Refusal, Reply, SnapshotOk};
 use crate::queue::Event;
-use crate::queue::events::{Dead, DeathReason, Timeout};
+use crate::queue::events::{Dead, DeathReason, Release, ReleaseReason, Timeout};
 use crate::time::Millis;
 use crate::wal::WalError;
 
@@ -70,12 +71,28 @@ impl Master {
         self.sessions.write(caller.session, caller.correlation, None, reply);
     }
 
+    /// Ends the lease of a job that was never begun: it waits where it stood in line, and the attempt does not count.
+    fn give_back(&mut self, job: JobId, lease: LeaseId, now: Timestamp) -> Result<(), WalError> {
+        if !self.journal.has_room(RECORD_OVERHEAD_BYTES_MAX, 1, now)? {
+            self.journal.queues.postpone(job, lease, now.plus(FULL_RETRY));
+            return Ok(());
+        }
+        log::info!("the lease {lease} of job {job} ran out before it was begun; it waits again");
+        self.journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
+        let event = Release { job, lease, due_at: Timestamp(0), reason: ReleaseReason::NeverBegun };
+        self.journal.record(now, &event.into(), false)?;
+        Ok(())
+    }
+
     /// Ends the lease of a job that has run out. Without room to write down that the job waits again, it is put
     /// off; the end of the last attempt is then written without its story.
     fn end_lease(&mut self, job: JobId, now: Timestamp) -> Result<(), WalError> {
         const ERROR: &str = "the lease of the last attempt ran out";
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
         let (lease, attempts) = (live.id, live.attempts);
+        if live.begun_at.is_none() && !is_planted(Bug::UnbegunCounted) {
+            return self.give_back(job, lease, now);
+        }
         let has_more = attempts < live.max_attempts;
         let bytes = RECORD_OVERHEAD_BYTES_MAX + story_bytes_max(ERROR.len());
         let has_room = self.journal.has_room(bytes, usize::from(has_more), now)?;

@@ -160,6 +160,13 @@ impl Master {
         self.sessions.open(local_name)
     }
 
+    /// A local source says that it tells when it begins a job, as a connection does in its Hello.
+    pub fn will_say_begun(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.session_mut(id) {
+            session.says_begun = true;
+        }
+    }
+
     /// What may be taken from this session now.
     pub fn intake(&self, id: SessionId) -> Intake {
         self.sessions.session(id).map_or(Intake::Closed, sessions::Session::intake)
@@ -195,6 +202,12 @@ impl Master {
         self.keeping.snapshots.taken
     }
 
+    /// The master stood still for so long (stopped, or kept waiting by the disk), and heard nothing of its workers:
+    /// every lease lasts as much longer.
+    pub fn stood_still(&mut self, gap: Millis) {
+        self.journal.queues.prolong_leases(gap);
+    }
+
     /// A turn begins: time passes.
     pub fn begin_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
         self.turn_at = now;
@@ -227,7 +240,7 @@ impl Master {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let journal = &self.journal;
         let wanted = self.parked.snapshots() > 0;
-        let keeping = self.keeping.next_deadline(self.turn_at, journal.wal.durable(), wanted);
+        let keeping = self.keeping.next_deadline(journal, self.turn_at, wanted);
         let room = journal.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
         let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room);
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()

@@ -22,6 +22,8 @@ pub struct Session {
     pub name: Box<str>,
     /// Whether Hello was answered with `HelloOk`.
     pub greeted: bool,
+    /// Whether it says when it begins a job. Of others each delivery counts as an attempt.
+    pub says_begun: bool,
     /// Whether it is to be closed when everything was sent.
     pub closing: bool,
     outbox: Outbox,
@@ -94,6 +96,7 @@ impl Sessions {
             id,
             name: local_name.unwrap_or_default().into(),
             greeted: local_name.is_some(),
+            says_begun: false,
             closing: false,
             outbox: Outbox::default(),
             parked: Vec::new(),

@@ -227,6 +227,7 @@ message! {
     Leased<'a> {
         lease: LeaseId;
         worker: &'a str;
+        /// 0 while the worker only holds the job.
         begun_at: Timestamp;
         remaining_ms: u64;
     }

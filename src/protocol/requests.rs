@@ -24,6 +24,9 @@ message! {
         token: &'a [u8] => at_most(TOKEN_BYTES_MAX);
         /// The same for all connections of one worker, and another one for each worker; 0 for none.
         instance: u64;
+    } extras {
+        /// It says by a Heartbeat when it begins a job. Without this each delivery counts as an attempt.
+        1 says_begun: bool;
     }
 }
 

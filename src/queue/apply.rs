@@ -6,7 +6,7 @@ use super::deadlines::NIL;
 use super::entry::{Entry, Past, Text};
 use super::events::{Ack, Dispatch, Enqueue, Move, Part};
 use super::leases::Granted;
-use super::{End, Event, Queues};
+use super::{Event, Queues};
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
 use crate::job::{Ending, Standing, StoryText};
 use crate::limits::JOB_ID_END;
@@ -50,17 +50,14 @@ impl Queues {
             Event::Ack(ack) => self.apply_ack(ack),
             Event::Retry(retry) => self
                 .fail_attempt(retry.job, retry.lease, at, Ending::Failed, retry.story, tail_at)
-                .map(|slot| self.enter_waiting(slot, retry.retry_at, End::Back)),
+                .map(|slot| self.enter_waiting(slot, retry.retry_at, None)),
             Event::Timeout(timeout) => self
                 .fail_attempt(timeout.job, timeout.lease, at, Ending::LeaseRanOut, timeout.story, tail_at)
-                .map(|slot| self.enter_waiting(slot, timeout.retry_at, End::Back)),
+                .map(|slot| self.enter_waiting(slot, timeout.retry_at, None)),
             Event::Dead(dead) => self
                 .fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, tail_at)
                 .map(|slot| self.enter_state(slot, Standing::Dead)),
-            Event::Release(release) => self.end_attempt(release.job, release.lease).map(|slot| {
-                self.table[slot].attempts -= 1;
-                self.enter_waiting(slot, release.due_at, End::Front);
-            }),
+            Event::Release(release) => self.give_back(release.job, release.lease, release.due_at),
             Event::Move(moved) => self.apply_move(moved, tail_at),
             Event::Forget(forget) => self.registry.forget(forget.queue),
         };
@@ -92,7 +89,7 @@ impl Queues {
             ..Entry::vacant()
         });
         self.usage.add(payload);
-        self.enter_waiting(slot, job.due_at, End::Back);
+        self.enter_waiting(slot, job.due_at, None);
         Ok(())
     }
 
@@ -123,10 +120,10 @@ impl Queues {
         if attempt > entry.settings.max_attempts || Some(attempt) != entry.attempts.checked_add(1) {
             return Err("it is not the job's next attempt");
         }
-        let timeout_ms = entry.settings.timeout_ms;
+        let (timeout_ms, order) = (entry.settings.timeout_ms, entry.order());
         self.leave_state(slot);
         let worker = self.names.take(worker);
-        let granted = Granted { id: LeaseId(lsn.0), job, lease_ms, worker, begun_at: at };
+        let granted = Granted { id: LeaseId(lsn.0), job, lease_ms, worker, given_at: at, order };
         let lease = self.leases.grant(granted, timeout_ms);
         let entry = &mut self.table[slot];
         entry.attempts = attempt;
@@ -140,6 +137,15 @@ impl Queues {
         self.keys.ended(ack.job, ack.key_until);
         let queue = self.remove_job(slot);
         self.registry.queue_mut(queue).counters.completed += 1;
+        Ok(())
+    }
+
+    /// Ends an attempt that does not count: the job waits where it stood in line, or until its time has come.
+    fn give_back(&mut self, job: JobId, lease: LeaseId, due_at: Timestamp) -> Applied<()> {
+        let order = self.lease_index(job, lease).map(|index| self.leases.lease(index).granted.order);
+        let slot = self.end_attempt(job, lease)?;
+        self.table[slot].attempts -= 1;
+        self.enter_waiting(slot, due_at, order);
         Ok(())
     }
 
@@ -200,40 +206,30 @@ impl Queues {
         queue
     }
 
-    /// Makes a job pending, or delayed if its time is not yet reached.
-    pub(super) fn enter_waiting(&mut self, slot: u32, due_at: Timestamp, end: End) {
+    /// Makes a job pending, at this place in line or at the end, or delayed if its time is not yet reached.
+    pub(super) fn enter_waiting(&mut self, slot: u32, due_at: Timestamp, order: Option<u64>) {
         if due_at > self.now {
             self.table[slot].set_due_at(due_at);
             self.delayed.insert(&mut self.table, slot);
             self.enter_state(slot, Standing::Delayed);
         } else {
-            self.enter_pending(slot, end);
+            self.enter_pending(slot, order);
         }
     }
 
-    pub(super) fn enter_pending(&mut self, slot: u32, end: End) {
-        let order = match end {
-            End::Front => {
-                self.front -= 1;
-                self.front
-            }
-            End::Back => {
-                self.back += 1;
-                self.back
-            }
-        };
+    pub(super) fn enter_pending(&mut self, slot: u32, order: Option<u64>) {
+        let order = order.unwrap_or_else(|| {
+            self.back += 1;
+            self.back
+        });
         self.table[slot].set_order(order);
-        self.line_up(slot, end);
+        self.line_up(slot);
     }
 
     /// Puts a job that has its place in line there.
-    pub(super) fn line_up(&mut self, slot: u32, end: End) {
+    pub(super) fn line_up(&mut self, slot: u32) {
         let id = self.table[slot].queue;
-        let lines = &mut self.registry.queue_mut(id).lines;
-        match end {
-            End::Front => lines.push_front(&mut self.table, slot),
-            End::Back => lines.push_back(&mut self.table, slot),
-        }
+        self.registry.queue_mut(id).lines.insert(&mut self.table, slot);
         self.registry.wake(id);
         self.enter_state(slot, Standing::Pending);
     }

@@ -112,7 +112,7 @@ impl Queues {
         );
         if let Some(lease) = facts.lease {
             let length = entry.lease().map_or(0, |index| self.leases.lease(index).granted.lease_ms);
-            let _ = write!(line, " lease {} of {length} by {:?} from {}", lease.id, lease.worker, lease.begun_at);
+            let _ = write!(line, " lease {} of {length} by {:?} from {}", lease.id, lease.worker, lease.given_at);
         }
         if let Some(past) = facts.past {
             let _ = write!(line, " past {past:?}");

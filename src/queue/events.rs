@@ -13,6 +13,16 @@ use crate::job::{Ending, Settings, StoryText};
 use crate::time::Timestamp;
 
 coded! {
+    /// Why an attempt does not count.
+    ReleaseReason {
+        /// Its worker gave the job back.
+        Reported = 1 "reported";
+        /// Its lease ended before its worker had begun the job.
+        NeverBegun = 2 "never-begun";
+    }
+}
+
+coded! {
     /// Why a job is dead.
     DeathReason {
         /// Its last attempt failed.
@@ -177,12 +187,13 @@ events! {
         reason: DeathReason;
     } tail story: StoryText<'a>;
 
-    /// The worker gave the job back; the attempt is not counted.
+    /// The job was given back; the attempt is not counted.
     7 "RELEASE" Release {
         job: JobId;
         lease: LeaseId;
-        /// Not delivered again before this; 0 for at once.
+        /// Not delivered again before this; 0 for at once, and then where it stood in line.
         due_at: Timestamp;
+        reason: ReleaseReason;
     };
 
     /// A part of the job lies in this record from now on; nothing else about it changed.

@@ -1,7 +1,8 @@
 //! Leases: the right of one worker to one attempt until a deadline.
 //!
-//! A lease's id, job and length come from its DISPATCH. Its deadline and the connection that holds it are
-//! volatile on purpose: after a restart every lease gets its full length again.
+//! A lease's id, job and length come from its DISPATCH. Its deadline, the connection that holds it, and whether its
+//! job was begun are volatile on purpose: after a restart every lease gets its full length again, and every job that
+//! was handed out counts as begun.
 
 use slab::Slab;
 
@@ -20,7 +21,9 @@ pub struct Granted {
     pub lease_ms: u32,
     /// The number of the worker's name.
     pub worker: u32,
-    pub begun_at: Timestamp,
+    pub given_at: Timestamp,
+    /// Where its job stood in line.
+    pub order: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Lease {
     pub granted: Granted,
     /// Who holds it; 0 is nobody (after a restart).
     pub holder: SessionId,
+    /// Since when its job may have been started; nothing while it is only held.
+    pub begun_at: Option<Timestamp>,
     /// When it runs out.
     pub deadline: Timestamp,
     /// It does not last past this: its job's time is over, and the grace to say so.
@@ -71,30 +76,39 @@ impl Leases {
         self.wheel.next_deadline()
     }
 
-    /// Grants a lease; returns its number.
+    /// Grants a lease, whose job counts as begun; returns its number.
     pub fn grant(&mut self, granted: Granted, timeout_ms: u32) -> u32 {
-        let last_deadline = match timeout_ms {
-            0 => Timestamp(u64::MAX),
-            ms => granted.begun_at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS)),
-        };
-        self.grant_until(granted, last_deadline, granted.begun_at)
-    }
-
-    /// Grants a lease from `at` that does not last past `last_deadline`; returns its number.
-    pub fn grant_until(&mut self, granted: Granted, last_deadline: Timestamp, at: Timestamp) -> u32 {
-        let deadline = at.plus(Millis(u64::from(granted.lease_ms))).min(last_deadline);
-        let holder = SessionId(0);
+        let last_deadline = last_deadline(granted.given_at, timeout_ms);
+        let deadline = granted.given_at.plus(Millis(u64::from(granted.lease_ms))).min(last_deadline);
+        let (holder, begun_at) = (SessionId(0), Some(granted.given_at));
         let (prev, next, cell) = (NIL, NIL, NO_CELL);
-        let lease = Lease { granted, holder, deadline, last_deadline, prev, next, cell };
+        let lease = Lease { granted, holder, begun_at, deadline, last_deadline, prev, next, cell };
         let index = u32::try_from(self.leases.insert(lease)).expect("fewer leases than jobs");
         self.wheel.insert(&mut self.leases, index);
         self.newest = index;
         index
     }
 
-    pub fn hold_newest(&mut self, holder: SessionId) {
-        if let Some(lease) = self.leases.get_mut(self.newest as usize) {
-            lease.holder = holder;
+    /// Notes who holds the lease that was granted last, and whether that one will say when it begins the job.
+    pub fn hold_newest(&mut self, holder: SessionId, says_begun: bool) {
+        let Some(lease) = self.leases.get_mut(self.newest as usize) else { return };
+        lease.holder = holder;
+        if says_begun {
+            lease.begun_at = None;
+            lease.last_deadline = Timestamp(u64::MAX);
+            let full = lease.granted.given_at.plus(Millis(u64::from(lease.granted.lease_ms)));
+            if lease.deadline < full {
+                self.move_to(self.newest, full);
+            }
+        }
+    }
+
+    /// Notes that a job may be started from now on: its attempt counts, and its time runs.
+    pub fn begin(&mut self, index: u32, timeout_ms: u32, now: Timestamp) {
+        let lease = &mut self.leases[index as usize];
+        if lease.begun_at.is_none() {
+            lease.begun_at = Some(now);
+            lease.last_deadline = last_deadline(now, timeout_ms);
         }
     }
 
@@ -127,9 +141,21 @@ impl Leases {
         for index in indexes {
             let lease = &mut self.leases[index];
             lease.holder = SessionId(0);
+            lease.begun_at.get_or_insert(lease.granted.given_at);
             let full = now.plus(Millis(u64::from(lease.granted.lease_ms)));
             lease.last_deadline = lease.last_deadline.max(full);
             self.move_to(u32::try_from(index).expect("fewer leases than jobs"), full);
+        }
+    }
+
+    /// Lets every lease last so much longer.
+    pub fn prolong_all(&mut self, gap: Millis) {
+        let indexes: Vec<usize> = self.leases.iter().map(|(index, _)| index).collect();
+        for index in indexes {
+            let lease = &mut self.leases[index];
+            lease.last_deadline = lease.last_deadline.plus(gap);
+            let deadline = lease.deadline.plus(gap);
+            self.move_to(u32::try_from(index).expect("fewer leases than jobs"), deadline);
         }
     }
 
@@ -158,6 +184,14 @@ impl Leases {
     }
 }
 
+/// When a job must have ended that may be started at `begun_at`.
+fn last_deadline(begun_at: Timestamp, timeout_ms: u32) -> Timestamp {
+    match timeout_ms {
+        0 => Timestamp(u64::MAX),
+        ms => begun_at.plus(Millis(u64::from(ms) + TIMEOUT_GRACE_MS)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +203,7 @@ mod tests {
     }
 
     fn lease(id: u64, lease_ms: u32) -> Granted {
-        Granted { id: LeaseId(id), job: JobId(id - 8), lease_ms, worker: 0, begun_at: Timestamp(0) }
+        Granted { id: LeaseId(id), job: JobId(id - 8), lease_ms, worker: 0, given_at: Timestamp(0), order: 0 }
     }
 
     #[test]

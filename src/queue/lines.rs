@@ -1,5 +1,6 @@
 //! The pending jobs of one queue: a line for each of 256 priorities, linked through the entries, and a
-//! bitmap that tells which lines have anyone. Everything here is O(1).
+//! bitmap that tells which lines have anyone. Everything here is O(1), but for jobs that are given back: such a one
+//! passes those that were given back before it and stood before it, unless they come in order.
 
 use super::deadlines::NIL;
 use super::table::Table;
@@ -16,6 +17,8 @@ pub struct Lines {
     /// By priority; none before the first job, since most queues of a crowd never have one.
     lines: Box<[Line]>,
     occupied: [u64; 4],
+    /// The entry that was given back last, if it still waits here: many are given back in order.
+    given_back: Option<u32>,
 }
 
 impl Lines {
@@ -26,40 +29,42 @@ impl Lines {
         Some(self.lines[priority].head)
     }
 
-    /// Puts an entry at the end of the line of its priority.
-    pub fn push_back(&mut self, table: &mut Table, slot: u32) {
-        let entry = &mut table[slot];
-        let priority = entry.settings.priority;
+    /// Puts an entry where its order says: nearly always at the end. One that was given back stood before all that were
+    /// never handed out, so that it is looked for from the front, behind the one that was given back last.
+    pub fn insert(&mut self, table: &mut Table, slot: u32) {
+        let (priority, order) = (table[slot].settings.priority, table[slot].order());
+        let Line { head, tail } = *self.line_made(priority);
+        let before = if tail == NIL || table[tail].order() < order {
+            tail
+        } else {
+            let from = self.given_back.filter(|before| {
+                let before = &table[*before];
+                before.settings.priority == priority && before.order() < order
+            });
+            self.given_back = Some(slot);
+            last_below(table, from.map_or((NIL, head), |from| (from, table[from].next)), order)
+        };
+        let next = if before == NIL { head } else { table[before].next };
+        (table[slot].prev, table[slot].next) = (before, next);
         let line = self.line_made(priority);
-        let last = line.tail;
-        (entry.prev, entry.next) = (last, NIL);
-        line.tail = slot;
-        if last == NIL {
+        if before == NIL {
             line.head = slot;
         } else {
-            table[last].next = slot;
+            table[before].next = slot;
         }
-        self.mark(priority);
-    }
-
-    /// Puts an entry at the front of the line of its priority.
-    pub fn push_front(&mut self, table: &mut Table, slot: u32) {
-        let entry = &mut table[slot];
-        let priority = entry.settings.priority;
-        let line = self.line_made(priority);
-        let first = line.head;
-        (entry.prev, entry.next) = (NIL, first);
-        line.head = slot;
-        if first == NIL {
+        if next == NIL {
             line.tail = slot;
         } else {
-            table[first].prev = slot;
+            table[next].prev = slot;
         }
         self.mark(priority);
     }
 
     /// Takes an entry out of its line.
     pub fn remove(&mut self, table: &mut Table, slot: u32) {
+        if self.given_back == Some(slot) {
+            self.given_back = None;
+        }
         let entry = &mut table[slot];
         let priority = entry.settings.priority;
         let (prev, next) = (std::mem::replace(&mut entry.prev, NIL), std::mem::replace(&mut entry.next, NIL));
@@ -123,6 +128,14 @@ impl Lines {
     }
 }
 
+/// The last entry whose order is below this one, from an entry (or none) and its next on.
+fn last_below(table: &Table, (mut before, mut next): (u32, u32), order: u64) -> u32 {
+    while next != NIL && table[next].order() < order {
+        (before, next) = (next, table[next].next);
+    }
+    before
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +151,7 @@ mod tests {
             let mut entry = Entry { id: JobId(id), settings, ..Entry::vacant() };
             entry.set_order(id);
             let slot = table.insert(entry);
-            lines.push_back(&mut table, slot);
+            lines.insert(&mut table, slot);
             slots.push(slot);
         }
         (table, lines, slots)
@@ -167,10 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn the_front_can_be_given_back() {
-        let (mut table, mut lines, slots) = line_up(&[1, 1]);
-        lines.remove(&mut table, slots[0]);
-        lines.push_front(&mut table, slots[0]);
-        assert_eq!(order(&table, &lines), [1, 2]);
+    fn what_is_given_back_stands_where_it_stood() {
+        for back in [[0, 1, 3, 2], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let (mut table, mut lines, slots) = line_up(&[1, 1, 1, 1, 1, 0]);
+            slots[..4].iter().for_each(|slot| lines.remove(&mut table, *slot));
+            let mut there = vec![6, 5];
+            for index in back {
+                lines.insert(&mut table, slots[index]);
+                there.push(index as u64 + 1);
+                there[1..].sort_unstable();
+                assert_eq!(order(&table, &lines), there);
+            }
+            lines.remove(&mut table, slots[back[3]]);
+            lines.insert(&mut table, slots[back[3]]);
+            assert_eq!(order(&table, &lines), [6, 1, 2, 3, 4, 5]);
+        }
     }
 }

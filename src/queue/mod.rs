@@ -68,9 +68,8 @@ pub struct Queues {
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
-    /// The newest places given at the back and at the front of lines.
+    /// The newest place given at the end of a line.
     back: u64,
-    front: u64,
     dead: usize,
     /// What lives where in the log.
     usage: Usage,
@@ -79,9 +78,6 @@ pub struct Queues {
     /// Reused by `advance`.
     due: Vec<u32>,
 }
-
-/// Places in line are given from here to both sides, and never come to an end.
-const LINE_MIDDLE: u64 = 1 << 63;
 
 impl Default for Queues {
     fn default() -> Self {
@@ -95,8 +91,7 @@ impl Default for Queues {
             pasts: Slab::new(),
             now: Timestamp(0),
             next_job: JobId(1),
-            back: LINE_MIDDLE,
-            front: LINE_MIDDLE,
+            back: 0,
             dead: 0,
             usage: Usage::default(),
             taking: None,
@@ -119,7 +114,7 @@ impl Queues {
         due.sort_unstable_by_key(|slot| (self.table[*slot].due_at(), self.table[*slot].id));
         for slot in due.drain(..) {
             self.leave_state(slot);
-            self.enter_pending(slot, End::Back);
+            self.enter_pending(slot, None);
         }
         self.due = due;
     }
@@ -141,9 +136,19 @@ impl Queues {
         Some(self.leases.extend(index, holder, now))
     }
 
-    /// Notes who holds the lease that was granted last.
-    pub fn hold_newest(&mut self, holder: SessionId) {
-        self.leases.hold_newest(holder);
+    /// Notes that the job of a live lease may be started from now on: the attempt counts, and its time runs.
+    pub fn begin(&mut self, job: JobId, lease: LeaseId, now: Timestamp) {
+        if let Some(slot) = self.table.slot(job)
+            && let Some(index) = self.lease_at(slot, lease)
+        {
+            self.leases.begin(index, self.table[slot].settings.timeout_ms, now);
+        }
+    }
+
+    /// Notes who holds the lease that was granted last, and whether that one will say when it begins the job: until
+    /// then the attempt does not count.
+    pub fn hold_newest(&mut self, holder: SessionId, says_begun: bool) {
+        self.leases.hold_newest(holder, says_begun);
     }
 
     /// Shortens a lease to end at `deadline` at the latest, if `holder` still holds it.
@@ -160,6 +165,11 @@ impl Queues {
         if let Some(index) = self.lease_index(job, lease) {
             self.leases.move_to(index, until);
         }
+    }
+
+    /// Lets every lease last so much longer.
+    pub fn prolong_leases(&mut self, gap: Millis) {
+        self.leases.prolong_all(gap);
     }
 
     /// Gives every lease its full length from `now`: after a restart.
@@ -210,11 +220,4 @@ impl Queues {
         let lies_there = |part: &&Part| self.part(slot, **part).is_some_and(|text| text.at == at);
         Part::ALL.iter().find(lies_there).copied()
     }
-}
-
-/// Which end of its line a job joins.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Front,
-    Back,
 }

@@ -1,5 +1,6 @@
 //! A snapshot's blocks back to state; the format is told in `snapshot`.
 
+use super::Queues;
 use super::counters::Counters;
 use super::entry::{Entry, Past, Text};
 use super::leases::Granted;
@@ -7,7 +8,6 @@ use super::snapshot::{
     Before, EndedKey, FLAGS_KNOWN, Head, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, QueueState, SET,
     STANDING, TRIED, sum,
 };
-use super::{End, Queues};
 use crate::codec::{DecodeError, Fault, Field, Reader};
 use crate::ids::{JobId, LeaseId, Location, QueueId};
 use crate::job::{Settings, Standing};
@@ -58,7 +58,7 @@ impl Restoring {
         for (_, order, slot) in self.lines {
             queues.table[slot].set_order(order);
             let used_at = queues.registry.queue(queues.table[slot].queue).used_at;
-            queues.line_up(slot, End::Back);
+            queues.line_up(slot);
             queues.registry.queue_mut(queues.table[slot].queue).used_at = used_at;
         }
     }
@@ -67,10 +67,10 @@ impl Restoring {
         let head = Head::read(reader, "head")?;
         queues.advance(head.now);
         queues.next_job = head.next_job;
-        if head.front == 0 || head.back == u64::MAX {
-            return Err(undefined("front"));
+        if head.back == u64::MAX {
+            return Err(undefined("back"));
         }
-        (queues.back, queues.front) = (head.back, head.front);
+        queues.back = head.back;
         queues.registry.set_forgotten(Counters {
             completed: head.forgotten_completed,
             cancelled: head.forgotten_cancelled,
@@ -152,7 +152,7 @@ impl Restoring {
                 if due_at <= queues.now {
                     return Err(undefined("due_at"));
                 }
-                queues.enter_waiting(slot, due_at, End::Back);
+                queues.enter_waiting(slot, due_at, None);
             }
             Standing::InFlight => take_lease(queues, slot, reader, before)?,
             Standing::Dead => queues.enter_state(slot, Standing::Dead),
@@ -183,14 +183,12 @@ fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &
     }
     let id = LeaseId(sum(&mut before.lease, reader.varint("lease")?));
     let lease_ms = within(reader, "lease_ms")?;
-    let last_deadline = match reader.varint("last_deadline")? {
-        0 => Timestamp(u64::MAX),
-        at => Timestamp(at),
-    };
-    let begun_at = Timestamp(sum(&mut before.begun_at, reader.varint("begun_at")?));
+    let given_at = Timestamp(sum(&mut before.given_at, reader.varint("given_at")?));
+    let order = sum(&mut before.order, reader.varint("order")?);
     let worker = queues.names.take(reader.text("worker")?);
-    let granted = Granted { id, job: queues.table[slot].id, lease_ms, worker, begun_at };
-    let number = queues.leases.grant_until(granted, last_deadline, queues.now);
+    let Entry { id: job, settings, .. } = queues.table[slot];
+    let granted = Granted { id, job, lease_ms, worker, given_at, order };
+    let number = queues.leases.grant(granted, settings.timeout_ms);
     queues.table[slot].set_lease(number);
     queues.enter_state(slot, Standing::InFlight);
     Ok(())

@@ -23,7 +23,7 @@
 //! | `PAYLOAD` | epoch d, offset d, bytes v |
 //! | it waits | order d |
 //! | it is delayed | `due_at` d |
-//! | it is leased | lease d, `lease_ms` v, `last_deadline` v (0: none), begun at d, worker text |
+//! | it is leased | lease d, `lease_ms` v, given at d, order d, worker text |
 //! | `KEY` | key text |
 //! | `PAST` | ended at d, ending u8, story's epoch d, offset d, bytes v |
 //!
@@ -59,8 +59,8 @@ message! {
     Head {
         now: Timestamp;
         next_job: JobId;
+        /// The newest place given at the back of a line.
         back: u64;
-        front: u64;
         /// Jobs that ended in queues that were forgotten.
         forgotten_completed: u64;
         forgotten_cancelled: u64;
@@ -126,7 +126,7 @@ pub(super) struct Before {
     pub(super) order: u64,
     pub(super) due_at: u64,
     pub(super) lease: u64,
-    pub(super) begun_at: u64,
+    pub(super) given_at: u64,
     pub(super) ended_at: u64,
     pub(super) story_epoch: u64,
     pub(super) story_offset: u64,
@@ -176,7 +176,6 @@ impl Queues {
             now: self.now,
             next_job: self.next_job,
             back: self.back,
-            front: self.front,
             forgotten_completed: forgotten.completed,
             forgotten_cancelled: forgotten.cancelled,
         };
@@ -300,9 +299,8 @@ impl Queues {
                 let lease = self.leases.lease(entry.lease().expect("it is in flight"));
                 out.put_varint(difference(&mut before.lease, lease.granted.id.0));
                 out.put_varint(u64::from(lease.granted.lease_ms));
-                let has_end = lease.last_deadline < Timestamp(u64::MAX);
-                out.put_varint(if has_end { lease.last_deadline.0 } else { 0 });
-                out.put_varint(difference(&mut before.begun_at, lease.granted.begun_at.0));
+                out.put_varint(difference(&mut before.given_at, lease.granted.given_at.0));
+                out.put_varint(difference(&mut before.order, lease.granted.order));
                 out.put_text(self.names.text(lease.granted.worker));
             }
             Standing::Dead => {}

@@ -51,7 +51,10 @@ pub struct LeaseView<'a> {
     pub holder: SessionId,
     /// What the worker called itself.
     pub worker: &'a str,
-    pub begun_at: Timestamp,
+    /// When it was handed out.
+    pub given_at: Timestamp,
+    /// Since when it may have been started, if that is so.
+    pub begun_at: Option<Timestamp>,
     pub deadline: Timestamp,
     pub has_key: bool,
     /// Attempts of its job so far, this one counted.
@@ -134,7 +137,8 @@ impl Queues {
             id: lease.granted.id,
             holder: lease.holder,
             worker: self.names.text(lease.granted.worker),
-            begun_at: lease.granted.begun_at,
+            given_at: lease.granted.given_at,
+            begun_at: lease.begun_at,
             deadline: lease.deadline,
             has_key: self.keys.key(job).is_some(),
             attempts: entry.attempts,

@@ -44,6 +44,7 @@ impl Locals {
             any = true;
             if let LocalEvent::Open { name, replies } = what {
                 let id = master.connected(Some(&name));
+                master.will_say_begun(id);
                 self.sessions.insert(source, id);
                 self.replies.insert(id, replies);
                 continue;

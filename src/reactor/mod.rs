@@ -53,6 +53,9 @@ const SIGNALS: Token = Token(2);
 /// How long the last words to a connection may take to be read.
 const LINGER: Millis = Millis(1000);
 
+/// A loop that is this late was stopped, or kept waiting by the disk: what workers said meanwhile is still unread.
+const STALL: Millis = Millis(500);
+
 pub struct Reactor {
     poll: Poll,
     signals: Signals,
@@ -133,10 +136,12 @@ impl Reactor {
 
     fn serve(&mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
         let mut events = Events::with_capacity(1024);
+        let mut now = self.clock.now();
         loop {
             let timeout = self.timeout();
             self.wait(&mut events, timeout)?;
-            let now = self.clock.now();
+            let before = std::mem::replace(&mut now, self.clock.now());
+            self.note_stall(now.since(before), timeout);
             self.master.begin_turn(now)?;
             let mut quiet = events.is_empty() && self.to_read.is_empty();
             for event in &events {
@@ -152,6 +157,18 @@ impl Reactor {
             if self.stopping.is_over(self.locals.are_closed(), now) {
                 return self.finish();
             }
+        }
+    }
+
+    /// Looks whether a turn and the wait behind it took much longer than the wait should have. Without a deadline there
+    /// is no lease.
+    fn note_stall(&mut self, span: Millis, timeout: Option<Duration>) {
+        let Some(timeout) = timeout else { return };
+        let late_ms = u128::from(span.0).saturating_sub(timeout.as_millis());
+        let gap = Millis(u64::try_from(late_ms).unwrap_or(u64::MAX));
+        if gap >= STALL {
+            log::warn!("this master stood still for {gap}; all leases last as much longer");
+            self.master.stood_still(gap);
         }
     }
 

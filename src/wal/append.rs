@@ -49,6 +49,10 @@ pub struct Wal {
     pub(super) vouched: Lsn,
     pub(super) mark_unsynced: bool,
     pub(super) spares: Spares,
+    /// Whether the files have come to their bound.
+    pub(super) is_over: bool,
+    /// Bytes that are kept for what happens to accepted jobs.
+    pub(super) reserved: u64,
     /// Bytes that should be free in the newest segment and in spares.
     pub(super) room_ahead: u64,
     /// When a spare is tried again; 0 unless one could not be made.
@@ -56,7 +60,9 @@ pub struct Wal {
     /// LSNs of the snapshots that are kept, ascending, and the size of the newest.
     pub(super) snapshots: Vec<Lsn>,
     pub(super) snapshot_bytes: u64,
-    /// Bytes of the log behind the newest snapshot when it was opened, and all that was written since.
+    /// Bytes of the log behind the newest snapshot when it was opened.
+    pub(super) behind_bytes: u64,
+    /// Bytes that were written since it was opened.
     pub(super) written_bytes: u64,
 }
 
@@ -77,6 +83,8 @@ pub struct WalStats {
     pub durable: Lsn,
     pub segments: u32,
     pub bytes: u64,
+    /// Bytes that were written since it was opened.
+    pub written_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +125,7 @@ impl Wal {
             durable: self.durable,
             segments: u32::try_from(self.segments.len()).expect("segments are counted in 32 bits"),
             bytes: self.segment_bytes_held(),
+            written_bytes: self.written_bytes,
         }
     }
 

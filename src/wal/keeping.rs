@@ -17,9 +17,12 @@ use crate::limits::RECORD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
-/// A log of up to this many files keeps a dead segment as a spare. The bound on disk use, twice the live bytes and
-/// four segments more, allows that.
-const SMALL_LOG_SEGMENTS: u64 = 4;
+/// As long as a log stays below its bound (twice the live bytes and so many segments more), one spare more than is
+/// wanted is kept: a dead segment would be removed else, and another one written soon.
+const BOUND_SEGMENTS: u64 = 4;
+
+/// Files of a snapshot that there may be at once: the last two, and one that is being written.
+const SNAPSHOTS_AT_ONCE: u64 = 3;
 
 impl Wal {
     /// Size of the segments to come.
@@ -29,7 +32,7 @@ impl Wal {
 
     /// Bytes of the log behind the newest snapshot when it was opened, and all that was written since.
     pub fn written_bytes(&self) -> u64 {
-        self.written_bytes
+        self.behind_bytes + self.written_bytes
     }
 
     /// Size of the newest snapshot; 0 if there is none.
@@ -99,12 +102,29 @@ impl Wal {
         }
     }
 
+    /// Bytes that the log may still grow by before its files are at their bound. Spares that the room kept for jobs
+    /// fills are not counted.
+    pub fn bound_left(&self, live_bytes: u64) -> u64 {
+        let bound = 2 * live_bytes + BOUND_SEGMENTS * u64::from(self.config.segment_bytes);
+        let snapshot_bytes = SNAPSHOTS_AT_ONCE * self.snapshot_bytes;
+        let spares = self.spares.files().saturating_sub(self.spares_full_of_jobs());
+        let spare_bytes = spares * u64::from(self.config.segment_bytes);
+        bound.saturating_sub(self.segment_bytes_held() + spare_bytes + snapshot_bytes)
+    }
+
+    /// At the bound no spare is kept that can be done without, until there is place for two again: else one would come
+    /// and go.
+    fn note_bound(&mut self, left: u64) {
+        let was_over = std::mem::replace(&mut self.is_over, left == 0);
+        self.is_over |= was_over && left < 2 * u64::from(self.config.segment_bytes);
+        self.spares.set_over(self.is_over);
+    }
+
     /// Gives up the segments that nothing needs: no replay, no live payload (`is_dead` tells that of an epoch), and
     /// no reply that is still being sent. Returns how many.
-    pub fn give_up_segments(&mut self, is_dead: impl Fn(u32) -> bool) -> usize {
+    pub fn give_up_segments(&mut self, live_bytes: u64, is_dead: impl Fn(u32) -> bool) -> usize {
         let (base, newest, durable) = (self.replay_base(), self.last_lsn(), self.durable);
-        let held_bytes = self.segment_bytes_held() + self.spares.held_bytes();
-        let is_small = held_bytes <= SMALL_LOG_SEGMENTS * u64::from(self.config.segment_bytes);
+        self.note_bound(self.bound_left(live_bytes));
         let full = self.segments.len() - 1;
         let mut given_up = 0;
         let mut index = 0;
@@ -120,7 +140,7 @@ impl Wal {
             if dead_at > durable || Arc::strong_count(&held.shared) > 1 {
                 return true;
             }
-            self.spares.give(names::segment(held.covered.first), Arc::clone(&held.shared), is_small);
+            self.spares.give(names::segment(held.covered.first), Arc::clone(&held.shared));
             given_up += 1;
             false
         });

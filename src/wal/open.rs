@@ -55,7 +55,7 @@ impl Wal {
         let (snapshots, snapshot_bytes) = list_snapshots(&*device)?;
         let base = snapshots.last().copied().unwrap_or_default();
         let behind = found.segments.iter().filter(|segment| segment.next_lsn.0 - 1 > base.0);
-        let written_bytes = behind.map(|segment| u64::from(segment.end)).sum();
+        let behind_bytes = behind.map(|segment| u64::from(segment.end)).sum();
         let spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside)
             .map_err(WalError::io("looking for spare segments"))?;
         // A spare may have been the next segment for a while, until a power cut took that name back. Nothing else
@@ -71,7 +71,8 @@ impl Wal {
             names_unsynced: false,
             snapshots,
             snapshot_bytes,
-            written_bytes,
+            behind_bytes,
+            written_bytes: 0,
             ..Wal::empty(device, config, newest, spares)
         };
         if found.mending.cuts() {
@@ -135,6 +136,8 @@ impl Wal {
     fn empty(device: Arc<dyn LogDevice>, config: WalConfig, newest: RecordWriter, spares: Spares) -> Wal {
         Wal {
             spares,
+            is_over: false,
+            reserved: 0,
             room_ahead: u64::from(config.segment_bytes) / 2,
             device,
             config,
@@ -153,6 +156,7 @@ impl Wal {
             spare_retry_at: Timestamp(0),
             snapshots: Vec::new(),
             snapshot_bytes: 0,
+            behind_bytes: 0,
             written_bytes: 0,
         }
     }

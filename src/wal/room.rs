@@ -40,8 +40,10 @@ impl Wal {
     /// Says how many bytes are to be kept. Spares are made, or removed, as it takes.
     pub fn want_room(&mut self, reserved: u64) {
         let kept = reserved + self.fixed_reserve();
+        self.reserved = reserved;
         // Made ahead of need: jobs come faster than segments.
-        self.room_ahead = kept + (kept / 4).max(u64::from(self.config.segment_bytes) / 2);
+        let ahead = (kept / 4).max(u64::from(self.config.segment_bytes) / 2);
+        self.room_ahead = kept + if self.is_over { 0 } else { ahead };
         self.spares.want(self.spares_for(self.room_ahead));
     }
 
@@ -95,6 +97,11 @@ impl Wal {
     /// Bytes of a fresh segment that can be counted on. A group that does not fit at its end leaves some unused.
     fn usable_bytes(&self) -> u64 {
         u64::from(self.config.segment_bytes) * 15 / 16 - SEGMENT_HEADER_BYTES as u64
+    }
+
+    /// Spares that it takes for what is kept for jobs alone, the one left out that is not full of that.
+    pub(super) fn spares_full_of_jobs(&self) -> u64 {
+        self.reserved / self.usable_bytes()
     }
 
     fn spares_for(&self, kept: u64) -> usize {

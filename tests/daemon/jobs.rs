@@ -245,7 +245,8 @@ fn stats_count_what_is_there() {
 
 #[test]
 fn memory_goes_back_to_the_system_when_a_backlog_is_drained() {
-    const JOBS: usize = 150_000;
+    // Enough that the few MiB which the allocator keeps for each thread are a small part.
+    const JOBS: usize = 300_000;
     let master = Master::fresh(&["--sync", "never"]);
     let mut wire = master.connect();
     wire.put("warm", "");
@@ -263,6 +264,7 @@ fn memory_goes_back_to_the_system_when_a_backlog_is_drained() {
         wire.ask(&ack(&items));
     }
     master.wait_completed(JOBS as u64);
-    let drained = master.anonymous_bytes().saturating_sub(empty);
-    assert!(drained <= full / 3, "{drained} of {full} bytes are still taken");
+    // A snapshot of what there was may still be on its way to the disk.
+    let given_back = || master.anonymous_bytes().saturating_sub(empty) <= full / 4;
+    wait_until("memory that goes back to the system", SOON, given_back);
 }

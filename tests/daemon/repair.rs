@@ -144,7 +144,9 @@ fn log_files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let named = contents(dir)
         .into_iter()
         .map(|(path, content)| (path.file_name().unwrap().to_str().unwrap().to_owned(), content));
-    named.filter(|(name, _)| name.contains(".wal") || name.contains(".snap")).collect()
+    // What a daemon that was killed was still making is no part of the log.
+    let is_whole = |name: &str| !name.contains(".tmp") && (name.contains(".wal") || name.contains(".snap"));
+    named.filter(|(name, _)| is_whole(name)).collect()
 }
 
 /// The jobs that a list of runs names.

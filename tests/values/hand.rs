@@ -66,8 +66,16 @@ impl Hand {
 
     /// A client that has said Hello.
     pub fn connect(&mut self) -> SessionId {
+        self.greeted(Hello::new("hand", b""))
+    }
+
+    /// One that also says when it begins a job.
+    pub fn connect_saying_begun(&mut self) -> SessionId {
+        self.greeted(Hello { says_begun: Some(true), ..Hello::new("hand", b"") })
+    }
+
+    fn greeted(&mut self, hello: Hello<'_>) -> SessionId {
         let id = self.master.connected(None);
-        let hello = Hello::new("hand", b"");
         let reply = self.ask(id, &Request::Hello(hello));
         assert!(matches!(reply, Reply::HelloOk { version: VERSION, .. }), "{reply:?}");
         id
@@ -167,7 +175,12 @@ impl Hand {
 
     /// Extends a lease; says what is left of it.
     pub fn heartbeat(&mut self, id: SessionId, job: u64, lease: u64) -> Option<u32> {
-        let held = [HeldLease { job: JobId(job), lease: LeaseId(lease), stage: Stage::Begun }];
+        self.heartbeat_at(id, job, lease, Stage::Held)
+    }
+
+    /// The same, and says how far the job is.
+    pub fn heartbeat_at(&mut self, id: SessionId, job: u64, lease: u64, stage: Stage) -> Option<u32> {
+        let held = [HeldLease { job: JobId(job), lease: LeaseId(lease), stage }];
         match &self.ask(id, &Request::Heartbeat(Heartbeat { leases: List::lent(&held) })) {
             Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == job => {
                 (items[0].1 == 0).then_some(items[0].2)

@@ -12,6 +12,7 @@ mod session;
 mod sim;
 
 mod allocations;
+mod begun;
 mod bounds;
 mod checker;
 mod corners;

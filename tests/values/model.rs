@@ -8,7 +8,7 @@ use crate::hand::*;
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Settings;
 use falconqueue::master::Input;
-use falconqueue::protocol::{Get, Request, SubmitJob};
+use falconqueue::protocol::{Get, Request, Stage, SubmitJob};
 use falconqueue::queue::Event;
 use falconqueue::time::{Millis, Timestamp};
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ enum Step {
     Ack { pick: usize, stale: bool },
     Fail { pick: usize, for_good: bool, stale: bool },
     Release { pick: usize, delay_ms: u64, stale: bool },
-    Heartbeat { client: usize, pick: usize },
+    Heartbeat { client: usize, pick: usize, stage: Stage },
     Get { client: usize, pick: usize },
     Pass(u64),
     Disconnect { client: usize },
@@ -51,7 +51,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, for_good, stale)| Step::Fail { pick, for_good, stale }),
         2 => (any_pick.clone(), delay, prop::bool::weighted(0.2))
             .prop_map(|(pick, delay_ms, stale)| Step::Release { pick, delay_ms, stale }),
-        2 => (0usize..2, any_pick.clone()).prop_map(|(client, pick)| Step::Heartbeat { client, pick }),
+        3 => (0usize..2, any_pick.clone(), prop_oneof![Just(Stage::Held), Just(Stage::Begun)])
+            .prop_map(|(client, pick, stage)| Step::Heartbeat { client, pick, stage }),
         3 => (0usize..2, any_pick).prop_map(|(client, pick)| Step::Get { client, pick }),
         5 => span.prop_map(Step::Pass),
         1 => (0usize..2).prop_map(|client| Step::Disconnect { client }),
@@ -65,7 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
 enum State {
     Pending,
     Delayed(Timestamp),
-    InFlight { lease: u64, until: Timestamp, holder: usize, begun_at: Timestamp },
+    InFlight { lease: u64, until: Timestamp, holder: usize, given_at: Timestamp, begun_at: Option<Timestamp> },
     Dead,
     Completed { key_until: Timestamp },
 }
@@ -78,6 +79,8 @@ struct Job {
     attempts: u16,
     max_attempts: u16,
     submitted_at: Timestamp,
+    /// Its place in line, which it keeps while an attempt does not count.
+    order: u64,
     state: State,
     /// Attempts that have ended and count: begun, ended, how.
     past: Vec<(u64, u64, u8)>,
@@ -91,11 +94,19 @@ const LEASE_RAN_OUT: u8 = 3;
 /// Nobody holds a lease after a restart.
 const NOBODY: usize = 99;
 
+/// Where a job stands in line that waits again.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Kept,
+    Last,
+}
+
 struct Model {
     now: Timestamp,
     jobs: BTreeMap<u64, Job>,
     /// Pending jobs of each queue in line, whatever their priority.
     lines: [Vec<u64>; 2],
+    last_order: u64,
 }
 
 impl Model {
@@ -111,7 +122,7 @@ impl Model {
         }
         due.sort();
         for (_, id) in due {
-            self.wait(id, None, false);
+            self.wait(id, None, Place::Last);
         }
         let run_out: Vec<u64> = self
             .jobs
@@ -120,28 +131,41 @@ impl Model {
             .map(|(id, _)| *id)
             .collect();
         for id in run_out {
-            self.end_badly(id, LEASE_RAN_OUT, retry_at);
+            match self.jobs[&id].state {
+                State::InFlight { begun_at: None, .. } => self.give_back(id, None),
+                _ => self.end_badly(id, LEASE_RAN_OUT, retry_at),
+            }
         }
     }
 
-    fn wait(&mut self, id: u64, due_at: Option<Timestamp>, front: bool) {
+    /// An attempt ends that does not count.
+    fn give_back(&mut self, id: u64, due_at: Option<Timestamp>) {
+        self.jobs.get_mut(&id).unwrap().attempts -= 1;
+        self.wait(id, due_at, Place::Kept);
+    }
+
+    fn wait(&mut self, id: u64, due_at: Option<Timestamp>, place: Place) {
         let now = self.now;
         let job = self.jobs.get_mut(&id).unwrap();
-        match due_at {
-            Some(at) if at > now => job.state = State::Delayed(at),
-            _ => {
-                job.state = State::Pending;
-                let line = &mut self.lines[job.queue];
-                if front { line.insert(0, id) } else { line.push(id) }
-            }
+        if let Some(at) = due_at.filter(|at| *at > now) {
+            job.state = State::Delayed(at);
+            return;
         }
+        if place == Place::Last {
+            self.last_order += 1;
+            job.order = self.last_order;
+        }
+        job.state = State::Pending;
+        let line = &mut self.lines[job.queue];
+        line.push(id);
+        line.sort_by_key(|id| self.jobs[id].order);
     }
 
     fn end_badly(&mut self, id: u64, ending: u8, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
         let now = self.now;
         let job = self.jobs.get_mut(&id).unwrap();
-        if let State::InFlight { begun_at, .. } = job.state {
-            job.past.push((begun_at.0, now.0, ending));
+        if let State::InFlight { given_at, begun_at, .. } = job.state {
+            job.past.push((begun_at.unwrap_or(given_at).0, now.0, ending));
         }
         if ending == FOR_GOOD || job.attempts == job.max_attempts {
             job.state = State::Dead;
@@ -151,7 +175,7 @@ impl Model {
         let at = retry_at(id).expect("the log says when the job is tried again");
         let backoff = at.since(now).0;
         assert!((whole / 2..=whole).contains(&backoff), "backoff {backoff} of attempt {}", job.attempts);
-        self.wait(id, Some(at), false);
+        self.wait(id, Some(at), Place::Last);
     }
 
     /// What a poll of these queues must be given.
@@ -202,8 +226,8 @@ struct Run {
 impl Run {
     fn new() -> Run {
         let mut hand = Hand::new();
-        let clients = [hand.connect(), hand.connect()];
-        let model = Model { now: START, jobs: BTreeMap::new(), lines: [Vec::new(), Vec::new()] };
+        let clients = [hand.connect(), hand.connect_saying_begun()];
+        let model = Model { now: START, jobs: BTreeMap::new(), lines: [Vec::new(), Vec::new()], last_order: 0 };
         Run { hand, clients, model }
     }
 
@@ -220,7 +244,7 @@ impl Run {
             Step::Release { pick, delay_ms, stale } => {
                 self.end(pick, stale, |run, id, lease, client| run.release(id, lease, client, delay_ms));
             }
-            Step::Heartbeat { client, pick } => self.heartbeat(client, pick),
+            Step::Heartbeat { client, pick, stage } => self.heartbeat(client, pick, stage),
             Step::Pass(span) => {
                 self.hand.pass(span);
                 let hand = &self.hand;
@@ -256,9 +280,9 @@ impl Run {
         let id = answer.job;
         assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
         let (state, submitted_at, past) = (State::Pending, self.hand.now, Vec::new());
-        let job = Job { queue, key, priority, attempts: 0, max_attempts, submitted_at, state, past };
+        let job = Job { queue, key, priority, attempts: 0, max_attempts, submitted_at, order: 0, state, past };
         self.model.jobs.insert(id, job);
-        self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), false);
+        self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), Place::Last);
     }
 
     fn poll(&mut self, client: usize, first: usize, both: bool, jobs_max: u16) {
@@ -273,8 +297,10 @@ impl Run {
             assert_eq!((got.attempt, got.key.as_str()), (job.attempts, KEYS[job.key]));
             assert_eq!(got.payload, KEYS[job.key].as_bytes());
             let until = self.hand.now.plus(Millis(LEASE_MS));
-            let begun_at = self.hand.now;
-            job.state = State::InFlight { lease: got.lease, until, holder: client, begun_at };
+            let given_at = self.hand.now;
+            // The second client says when it begins.
+            let begun_at = (client == 0).then_some(given_at);
+            job.state = State::InFlight { lease: got.lease, until, holder: client, given_at, begun_at };
             self.model.lines[job.queue].retain(|id| *id != got.job);
         }
     }
@@ -311,20 +337,24 @@ impl Run {
         let done = self.hand.release(client, id, lease, delay_ms);
         if done {
             let due_at = (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms)));
-            self.model.jobs.get_mut(&id).unwrap().attempts -= 1;
-            self.model.wait(id, due_at, true);
+            self.model.give_back(id, due_at);
         }
         done
     }
 
-    fn heartbeat(&mut self, client: usize, pick: usize) {
+    fn heartbeat(&mut self, client: usize, pick: usize, stage: Stage) {
         let held = self.model.in_flight();
         let Some((id, lease)) = held.get(pick % held.len().max(1)).copied() else { return };
-        assert_eq!(self.hand.heartbeat(self.clients[client], id, lease), Some(LEASE_MS as u32));
+        let rest = self.hand.heartbeat_at(self.clients[client], id, lease, stage);
+        assert_eq!(rest, Some(LEASE_MS as u32));
         assert_eq!(self.hand.heartbeat(self.clients[client], id, 0), None);
         let until = self.hand.now.plus(Millis(LEASE_MS));
-        if let State::InFlight { until: was_until, holder, .. } = &mut self.model.jobs.get_mut(&id).unwrap().state {
+        let job = self.model.jobs.get_mut(&id).unwrap();
+        if let State::InFlight { until: was_until, holder, begun_at, .. } = &mut job.state {
             (*was_until, *holder) = (until, client);
+            if stage == Stage::Begun {
+                begun_at.get_or_insert(self.hand.now);
+            }
         }
     }
 
@@ -339,7 +369,8 @@ impl Run {
             State::Pending => (0, 0, None),
             State::Delayed(at) => (1, at.0, None),
             State::InFlight { lease, until, begun_at, .. } => {
-                (2, 0, Some((lease, "hand".to_owned(), begun_at.0, until.since(self.hand.now).0)))
+                let begun_at = begun_at.map_or(0, |at| at.0);
+                (2, 0, Some((lease, "hand".to_owned(), begun_at, until.since(self.hand.now).0)))
             }
             State::Dead => (3, 0, None),
         };
@@ -357,7 +388,7 @@ impl Run {
 
     fn disconnect(&mut self, client: usize) {
         self.hand.master.take(self.clients[client], Input::Gone, self.hand.now).unwrap();
-        self.clients[client] = self.hand.connect();
+        self.clients[client] = if client == 0 { self.hand.connect() } else { self.hand.connect_saying_begun() };
         let grace = self.hand.now.plus(Millis(2000));
         for job in self.model.jobs.values_mut() {
             if let State::InFlight { until, holder, .. } = &mut job.state
@@ -372,10 +403,12 @@ impl Run {
         let before = self.hand.master.queues().describe();
         self.hand = self.hand.restart(power_cut);
         assert_eq!(self.hand.master.queues().describe(), before, "the state from disk is the state before");
-        self.clients = [self.hand.connect(), self.hand.connect()];
+        self.clients = [self.hand.connect(), self.hand.connect_saying_begun()];
         for job in self.model.jobs.values_mut() {
-            if let State::InFlight { until, holder, .. } = &mut job.state {
+            if let State::InFlight { until, holder, given_at, begun_at, .. } = &mut job.state {
                 (*until, *holder) = (self.hand.now.plus(Millis(LEASE_MS)), NOBODY);
+                // Nobody knows any more whether it was begun.
+                *begun_at = Some(*given_at);
             }
         }
     }

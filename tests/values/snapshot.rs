@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use falconqueue::codec::{DecodeError, Field, List};
 use falconqueue::job::{Attempt, Settings, Story, StoryText};
 use falconqueue::queue::events::{
-    Ack, Dead, DeathReason, Dispatch, Enqueue, Forget, Move, Part, Release, Retry, Timeout,
+    Ack, Dead, DeathReason, Dispatch, Enqueue, Forget, Move, Part, Release, ReleaseReason, Retry, Timeout,
 };
 use falconqueue::queue::{Event, Queues, Restoring, Slice, TextAt};
 use falconqueue::time::Timestamp;
@@ -120,7 +120,7 @@ fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(
             // No room for a story: the one before stays.
             2 => Timeout { job, lease, retry_at: Timestamp(at), story: StoryText::default() }.into(),
             3 => Dead { job, lease, reason: DeathReason::ForGood, story: STORY.text() }.into(),
-            _ => Release { job, lease, due_at: Timestamp(at) }.into(),
+            _ => Release { job, lease, due_at: Timestamp(at), reason: ReleaseReason::Reported }.into(),
         },
         Applied::Move(job, part, bytes) => Move { job, part, bytes }.into(),
         Applied::Forget(queue) => Forget { queue }.into(),

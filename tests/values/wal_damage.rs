@@ -168,6 +168,7 @@ fn no_record_of_an_older_epoch_is_ever_taken() {
         let bytes = content(&clean, &names::segment(first));
         let (end, starts) = records(&bytes);
         let (log_id, epoch, last) = (bytes[16..32].to_vec(), u32_at(&bytes, 32), sim.history.last());
+        let last_group = last_group(&bytes, &starts);
         let mut random = Dice::new(seed);
         for shift in 0..size("FQ_SIM_SHIFTS", if cfg!(debug_assertions) { 72 } else { 520 }) as usize {
             for torn in [false, true] {
@@ -180,7 +181,7 @@ fn no_record_of_an_older_epoch_is_ever_taken() {
                     }
                     fill(bytes, end + shift, &log_id, epoch, last, &mut random);
                 });
-                let floor = if torn { last - 1 } else { last };
+                let floor = if torn { last - last_group } else { last };
                 let outcome = Recovered::open(&filled, sim.config.clone(), sim.now, |found, at, queues| {
                     assert!((floor..=last).contains(&found), "at {shift}: LSN {found} and not {last}");
                     sim.history.holds_recovered((found, at), sim.now, queues);
@@ -196,6 +197,12 @@ fn no_record_of_an_older_epoch_is_ever_taken() {
     });
     let accepted = accepted.into_inner().expect("whole");
     eprintln!("{accepted} logs opened with left-over records, none of which was taken");
+}
+
+/// How many records the last group has. It is valid as a whole: with its last record all of it is gone.
+fn last_group(bytes: &[u8], starts: &[usize]) -> u64 {
+    let goes_on = |start: &&usize| bytes[**start + 37] & 1 == 1;
+    1 + starts.iter().rev().skip(1).take_while(goes_on).count() as u64
 }
 
 /// Fills a segment from a place on with valid records of older epochs, those first that would be next.

@@ -1,5 +1,7 @@
 //! FalconQueue's frames, as `protocol.md` has them. Each request's correlation is its kind.
 
+use std::collections::BTreeMap;
+
 use super::bytes::{Fields, shown};
 use super::{Batch, POLL_WAIT_MS, Seen, Wire};
 
@@ -110,24 +112,22 @@ pub fn request(kind: u16) -> Vec<u8> {
     out
 }
 
-/// Hello and Stats, and what reads the answers: waiting jobs (in flight ones too) and syncs, or nothing yet.
+/// What a master tells of itself, by name.
+pub type Told = BTreeMap<String, u64>;
+
+/// Hello and Stats, and what reads the answers, or nothing yet.
 #[allow(clippy::type_complexity)] // A request and its reader; a name for the pair would say no more.
-pub fn stats() -> (Vec<u8>, fn(&[u8]) -> Result<Option<(u64, u64)>, String>) {
+pub fn stats() -> (Vec<u8>, fn(&[u8]) -> Result<Option<Told>, String>) {
     (request(STATS), |mut input| {
         while let Some(frame) = whole_frame(input)? {
             let mut fields = Fields(frame.body);
             if frame.kind == STATS | REPLY_BIT {
-                let (mut waiting, mut syncs) = (0, 0);
+                let mut told = Told::new();
                 for _ in 0..fields.u16()? {
-                    let (name, value) = (fields.text()?, fields.u64()?);
+                    told.insert(String::from_utf8_lossy(fields.text()?).into_owned(), fields.u64()?);
                     fields.no_extras()?;
-                    match name {
-                        b"pending" | b"delayed" | b"in_flight" => waiting += value,
-                        b"syncs" => syncs = value,
-                        _ => {}
-                    }
                 }
-                return Ok(Some((waiting, syncs)));
+                return Ok(Some(told));
             }
             input = &input[frame.bytes..];
         }
@@ -316,12 +316,13 @@ mod tests {
     #[test]
     fn stats_are_read_by_name() {
         let (_, read) = stats();
-        let named = [("pending", 1), ("syncs", 12), ("later", 99), ("delayed", 2), ("in_flight", 3)];
+        let named = [("pending", 1), ("syncs", 12)];
         let figures = named.map(|(name, value)| Figure { name, value });
         let mut bytes = Vec::new();
         let stats = StatsOk { figures: List::lent(&figures), ..StatsOk::default() };
         Reply::StatsOk(stats).encode(8, &mut bytes);
-        assert_eq!(read(&bytes), Ok(Some((6, 12))));
+        let told = named.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(read(&bytes), Ok(Some(told.into())));
         assert_eq!(read(&bytes[..30]), Ok(None));
     }
 }

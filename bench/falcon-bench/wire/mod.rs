@@ -10,7 +10,7 @@ mod redis_list;
 mod redis_stream;
 mod resp;
 
-pub use falcon::{SNAPSHOT, request as falcon_request, stats as falcon_stats};
+pub use falcon::{SNAPSHOT, Told, request as falcon_request, stats as falcon_stats};
 pub use nats::{STREAM as NATS_STREAM, create_consumer, create_stream};
 pub use redis_stream::create_group;
 pub use resp::{Value, command, parse as parse_resp};

@@ -55,6 +55,7 @@ pub(super) fn hello<'s>(
     if let Some(session) = sessions.session_mut(id) {
         session.greeted = true;
         session.name = hello.name.into();
+        session.says_begun = hello.says_begun.unwrap_or(false);
     }
     log::debug!("session {id} is {:?}", hello.name);
     let reply = HelloOk {

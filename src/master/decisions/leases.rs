@@ -5,7 +5,7 @@ use super::super::journal::Journal;
 use super::super::sessions::Sessions;
 use super::Scratch;
 use crate::ids::{JobId, LeaseId, SessionId};
-use crate::protocol::{Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List};
+use crate::protocol::{Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List, Stage};
 use crate::time::Timestamp;
 
 /// Extends leases; one that names none is a sign of life.
@@ -20,8 +20,11 @@ pub(super) fn heartbeat<'s>(
     let Scratch { leases: statuses, written, .. } = scratch;
     statuses.clear();
     let mut lost = false;
-    for HeldLease { job, lease, .. } in heartbeat.leases.iter() {
+    for HeldLease { job, lease, stage } in heartbeat.leases.iter() {
         let held_before = journal.queues.live_lease(job).is_some_and(|live| live.holder == id);
+        if stage == Stage::Begun {
+            journal.queues.begin(job, lease, now);
+        }
         let remaining = journal.queues.extend(job, lease, id, now);
         if remaining.is_some() && !held_before {
             hold(journal, sessions, id, job, lease);

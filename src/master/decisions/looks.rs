@@ -29,6 +29,8 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
             ("segments", u64::from(wal.segments)),
             ("log_bytes", wal.bytes),
             ("live_bytes", queues.live_bytes()),
+            ("written_bytes", wal.written_bytes),
+            ("moved_bytes", master.keeping.cleaning.moved_bytes),
             ("snapshots", master.keeping.snapshots.taken),
         ]
         .map(|(name, value)| Figure { name, value }),
@@ -71,7 +73,7 @@ pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s 
         lease: facts.lease.map(|lease| Leased {
             lease: lease.id,
             worker: lease.worker,
-            begun_at: lease.begun_at,
+            begun_at: lease.begun_at.unwrap_or_default(),
             remaining_ms: lease.deadline.since(now).0,
         }),
         past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.code() }),

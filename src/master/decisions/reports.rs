@@ -11,7 +11,7 @@ use crate::job::{Ending, StoryText};
 use crate::limits::RECORD_OVERHEAD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, List, Refusal, ReleaseItem};
-use crate::queue::events::{Ack, Dead, DeathReason, Release, Retry};
+use crate::queue::events::{Ack, Dead, DeathReason, Release, ReleaseReason, Retry};
 use crate::queue::{Event, LeaseView};
 use crate::time::{Millis, Timestamp};
 
@@ -174,6 +174,7 @@ impl<'a> Item<'a> for ReleaseItem {
         'a: 'e,
     {
         let ReleaseItem { job, lease, delay_ms } = *self;
-        Release { job, lease, due_at: due_at(delay_ms, by.now) }.into()
+        let due_at = due_at(delay_ms, by.now);
+        Release { job, lease, due_at, reason: ReleaseReason::Reported }.into()
     }
 }

@@ -41,6 +41,7 @@ pub(in super::super) fn write_story(
         *place = attempt;
         count += 1;
     }
-    attempts[count] = Attempt { begun_at: lease.begun_at, ended_at: now, ending, worker: lease.worker };
+    let begun_at = lease.begun_at.unwrap_or(lease.given_at);
+    attempts[count] = Attempt { begun_at, ended_at: now, ending, worker: lease.worker };
     Story { attempts: List::lent(&attempts[..=count]), error }.write(out);
 }

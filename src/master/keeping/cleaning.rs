@@ -1,13 +1,12 @@
-//! Cleaning: segments in which little lives are emptied, by moving what does live to the log's end, a slice each
-//! turn; a segment that nothing needs is given up.
+//! Cleaning: a segment that nothing needs is given up; where little lives, what does is moved to the log's end, a slice
+//! each turn, so that the segment can be given up, too.
 //!
-//! Only segments that no replay needs are cleaned: emptying another would not free it. They are cleaned while less than
-//! three quarters of their bytes live, the one in which the smallest part lives first (the greedy policy of
-//! log-structured stores; Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
-//! System", 1992, section 3.4).
+//! Promise: no more bytes are moved than clients append in the same time, but at the bound itself. Which segments are
+//! cleaned is in `victims`: only such as no replay needs, since emptying another would not free it.
 
 use super::super::journal::Journal;
 use super::backups::Backups;
+use super::victims::{Full, Victim, Victims};
 use crate::ids::{JobId, Location};
 use crate::limits::RECORD_OVERHEAD_BYTES_MAX;
 use crate::queue::events::{Move, Part};
@@ -15,18 +14,41 @@ use crate::rebuilt::event_of;
 use crate::time::{Millis, Timestamp};
 use crate::wal::{SegmentStats, WalError, record_bytes};
 
-/// Bytes of a segment that are read in one turn.
+/// Bytes of a segment that are read at once, and how often in one turn: mostly, and at the bound. A slice takes about
+/// 30 us, and longer by what is moved of it.
 const SLICE_BYTES: u32 = 128 << 10;
+const SLICES_PER_TURN: usize = 2;
+const SLICES_AT_BOUND: usize = 8;
 
 /// How often segments are looked at that cannot be given up yet, and room that could not be had is asked for.
 const LOOK_EVERY: Millis = Millis(100);
 
 #[derive(Debug, Default)]
 pub struct Cleaning {
-    /// The epoch of the segment and where in it to go on.
-    victim: Option<(u32, u32)>,
+    victims: Victims,
+    under_way: Option<Moving>,
     look_at: Timestamp,
     retry_at: Timestamp,
+    /// Bytes that were moved since the log was opened, of all that were written.
+    pub moved_bytes: u64,
+}
+
+/// A segment that is being cleaned.
+#[derive(Debug)]
+struct Moving {
+    victim: Victim,
+    /// Where in it to go on.
+    from: u32,
+    /// What clients had appended when it was begun, and what was moved of it since.
+    begun_at: u64,
+    moved_bytes: u64,
+}
+
+impl Moving {
+    /// Whether the next slice may be moved, or clients have to append some more first.
+    fn may_go_on(&self, appended: u64) -> bool {
+        self.victim.is_pressed || self.moved_bytes <= appended - self.begun_at
+    }
 }
 
 impl Cleaning {
@@ -36,8 +58,9 @@ impl Cleaning {
     }
 
     /// When a turn is due for it.
-    pub fn next_deadline(&self, turn_at: Timestamp) -> Option<Timestamp> {
-        self.victim.map(|_| turn_at.max(self.retry_at))
+    pub fn next_deadline(&self, journal: &Journal, turn_at: Timestamp) -> Option<Timestamp> {
+        let moving = self.under_way.as_ref()?;
+        moving.may_go_on(self.appended(journal)).then(|| turn_at.max(self.retry_at))
     }
 
     /// The turn's share of cleaning.
@@ -49,24 +72,61 @@ impl Cleaning {
             journal.wal.want_room(reserved);
             backups.end_idle(now);
             let queues = &journal.queues;
-            let given_up = journal.wal.give_up_segments(|epoch| queues.live_in(epoch).texts == 0);
+            let given_up = journal.wal.give_up_segments(queues.live_bytes(), |epoch| queues.live_in(epoch).texts == 0);
             if given_up > 0 {
                 log::debug!("{given_up} segments hold nothing that is needed and were given up");
             }
-            if self.victim.is_none() {
-                self.victim = choose_victim(journal).map(|epoch| (epoch, 0));
+            self.choose(journal);
+        }
+        let is_pressed = self.under_way.as_ref().is_some_and(|moving| moving.victim.is_pressed);
+        for _ in 0..if is_pressed { SLICES_AT_BOUND } else { SLICES_PER_TURN } {
+            let appended = self.appended(journal);
+            match self.under_way.take() {
+                Some(moving) if now >= self.retry_at && moving.may_go_on(appended) => {
+                    self.go_on(journal, moving, now)?;
+                }
+                waiting => {
+                    self.under_way = waiting;
+                    break;
+                }
             }
         }
-        let Some((epoch, from)) = self.victim else { return Ok(()) };
-        if now < self.retry_at {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Bytes that clients have appended: what was written and not moved.
+    fn appended(&self, journal: &Journal) -> u64 {
+        journal.wal.written_bytes() - self.moved_bytes
+    }
+
+    /// Chooses what to clean, or how fast to go on.
+    fn choose(&mut self, journal: &Journal) {
+        let appended = self.appended(journal);
+        let segment_bytes = u64::from(journal.wal.segment_bytes());
+        let left = journal.wal.bound_left(journal.queues.live_bytes());
+        let chosen = self.victims.choose(&cleanable(journal), appended, left, segment_bytes);
+        match &mut self.under_way {
+            Some(moving) => moving.victim.is_pressed = chosen.is_some_and(|victim| victim.is_pressed),
+            None => {
+                self.under_way = chosen.map(|victim| Moving { victim, from: 0, begun_at: appended, moved_bytes: 0 });
+            }
         }
-        let next =
-            if journal.queues.live_in(epoch).texts > 0 { self.move_slice(journal, epoch, from, now)? } else { None };
-        self.victim = next.map(|next| (epoch, next));
-        if next.is_none() {
-            self.look_again();
+    }
+
+    fn go_on(&mut self, journal: &mut Journal, mut moving: Moving, now: Timestamp) -> Result<(), WalError> {
+        let epoch = moving.victim.epoch;
+        if journal.queues.live_in(epoch).texts > 0 {
+            let written_before = journal.wal.written_bytes();
+            let next = self.move_slice(journal, epoch, moving.from, now)?;
+            let moved_bytes = journal.wal.written_bytes() - written_before;
+            self.moved_bytes += moved_bytes;
+            moving.moved_bytes += moved_bytes;
+            if let Some(from) = next {
+                self.under_way = Some(Moving { from, ..moving });
+                return Ok(());
+            }
         }
+        self.look_again();
         Ok(())
     }
 
@@ -106,20 +166,15 @@ impl Cleaning {
     }
 }
 
-/// The segment in which the smallest part lives, if too little lives in all of them together.
-fn choose_victim(journal: &Journal) -> Option<u32> {
+/// The full segments that no replay needs, and in which something lives.
+fn cleanable(journal: &Journal) -> Vec<Full> {
     let base = journal.wal.replay_base();
-    let live = |segment: &SegmentStats| journal.queues.live_in(segment.epoch).bytes;
-    let mut bytes = 0;
-    let mut live_bytes = 0;
-    let mut victim: Option<(u64, u32)> = None;
-    for segment in journal.wal.full_segments().filter(|segment| segment.next <= base) {
-        bytes += u64::from(segment.bytes);
-        live_bytes += live(&segment);
-        let per_mille = live(&segment) * 1000 / u64::from(segment.bytes);
-        if live(&segment) > 0 && victim.is_none_or(|(least, _)| per_mille < least) {
-            victim = Some((per_mille, segment.epoch));
-        }
-    }
-    victim.filter(|_| live_bytes * 4 < bytes * 3).map(|(_, epoch)| epoch)
+    let full = journal.wal.full_segments().filter(|segment| segment.next <= base);
+    full.map(|SegmentStats { epoch, bytes, .. }| Full {
+        epoch,
+        bytes: u64::from(bytes),
+        live: journal.queues.live_in(epoch).bytes,
+    })
+    .filter(|full| full.live > 0)
+    .collect()
 }

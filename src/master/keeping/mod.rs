@@ -5,6 +5,7 @@
 mod backups;
 mod cleaning;
 mod snapshots;
+mod victims;
 
 use super::journal::Journal;
 use crate::ids::Lsn;
@@ -18,7 +19,7 @@ use snapshots::Snapshots;
 #[derive(Debug, Default)]
 pub struct Keeping {
     pub snapshots: Snapshots,
-    cleaning: Cleaning,
+    pub cleaning: Cleaning,
     pub backups: Backups,
 }
 
@@ -47,8 +48,8 @@ impl Keeping {
     }
 
     /// When a turn is due for any of it.
-    pub fn next_deadline(&self, turn_at: Timestamp, durable: Lsn, wanted: bool) -> Option<Timestamp> {
-        let snapshots = self.snapshots.next_deadline(turn_at, durable, wanted);
-        snapshots.into_iter().chain(self.cleaning.next_deadline(turn_at)).min()
+    pub fn next_deadline(&self, journal: &Journal, turn_at: Timestamp, wanted: bool) -> Option<Timestamp> {
+        let snapshots = self.snapshots.next_deadline(turn_at, journal.wal.durable(), wanted);
+        snapshots.into_iter().chain(self.cleaning.next_deadline(journal, turn_at)).min()
     }
 }

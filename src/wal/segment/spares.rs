@@ -27,6 +27,8 @@ pub struct Spares {
     bytes: u32,
     /// How many there should be.
     wanted: usize,
+    /// Whether the log takes more than it may: then none is kept that is not wanted.
+    is_over: bool,
     ready: Vec<SpareFile>,
     next_number: u64,
     /// Segments that nothing needs any more.
@@ -41,8 +43,6 @@ struct Given {
     segment: String,
     /// Whether it has the size of the segments to come.
     fits: bool,
-    /// Whether it is to be kept although enough spares are ready.
-    keep: bool,
     shared: Arc<dyn SharedFile>,
 }
 
@@ -73,7 +73,8 @@ impl Spares {
         }
         let (given, under_way) = (VecDeque::new(), None);
         let wanted = ready.len().max(1);
-        Ok(Spares { device, bytes, wanted, ready, next_number, given, under_way, beside })
+        let is_over = false;
+        Ok(Spares { device, bytes, wanted, is_over, ready, next_number, given, under_way, beside })
     }
 
     /// No epoch above this was in use: neither above `last`, nor in a spare that was a segment for a moment.
@@ -92,22 +93,26 @@ impl Spares {
         self.wanted = count.max(1);
     }
 
+    /// Says whether the log takes more than it may.
+    pub fn set_over(&mut self, is_over: bool) {
+        self.is_over = is_over;
+    }
+
     pub fn count(&self) -> usize {
         let written = self.under_way.as_ref().and_then(|under_way| under_way.written.as_ref());
         self.ready.len() + usize::from(written.is_some())
     }
 
-    /// Bytes of the spares, ready or being made, and of segments that are still to be removed.
-    pub fn held_bytes(&self) -> u64 {
-        let count = self.ready.len() + self.given.len() + usize::from(self.under_way.is_some());
-        count as u64 * u64::from(self.bytes)
+    /// How many files there are: spares, ready or being made, and segments that are still to be removed.
+    pub fn files(&self) -> u64 {
+        (self.ready.len() + self.given.len() + usize::from(self.under_way.is_some())) as u64
     }
 
-    /// Takes a segment that nothing needs. It becomes a spare if one is lacking, or if it is to be `keep`t and there
-    /// is place for one more; else it is removed. So a log that is written round and round never has to make one. Its
-    /// map is given back beside the loop: for 64 MiB that takes the system some milliseconds.
-    pub fn give(&mut self, segment: String, shared: Arc<dyn SharedFile>, keep: bool) {
-        self.given.push_back(Given { segment, fits: shared.bytes() == self.bytes, keep, shared });
+    /// Takes a segment that nothing needs. It becomes a spare if there is place for one more; else it is removed. So a
+    /// log that is written round and round never has to make one. Its map is given back beside the loop: for 64 MiB
+    /// that takes the system some milliseconds.
+    pub fn give(&mut self, segment: String, shared: Arc<dyn SharedFile>) {
+        self.given.push_back(Given { segment, fits: shared.bytes() == self.bytes, shared });
     }
 
     /// Takes in what came of the last task, and begins the next one beside the loop. Unless a spare is `urgent`, none
@@ -152,10 +157,10 @@ impl Spares {
         Ok(())
     }
 
-    /// How many are kept at most: one more than is wanted. Else one would come and go with each job at the edge, and
-    /// one would be written for each segment that is given up.
+    /// How many are kept at most: one more than is wanted, while the log may be as large. Else one would come and go
+    /// with each job at the edge, and one would be written for each segment that is given up.
     fn kept_max(&self) -> usize {
-        self.wanted + 1
+        self.wanted + usize::from(!self.is_over)
     }
 
     /// Whether there is anything left to do; making a spare only counts if one is `urgent`.
@@ -211,7 +216,7 @@ impl Spares {
         let has_place = self.count() < self.kept_max();
         let spare = names::spare(self.next_number);
         match self.given.pop_front() {
-            Some(Given { segment, fits: true, keep, shared }) if lacks_some || (keep && has_place) => {
+            Some(Given { segment, fits: true, shared }) if has_place => {
                 self.next_number += 1;
                 Some(Task::Reuse { segment, spare, shared })
             }
@@ -277,10 +282,10 @@ mod tests {
     }
 
     /// Gives segments up.
-    fn give(spares: &mut Spares, device: &MemoryDevice, segments: &[&str], keep: bool) {
+    fn give(spares: &mut Spares, device: &MemoryDevice, segments: &[&str]) {
         for name in segments {
             device.create(name).unwrap().append(&[1; BYTES as usize]).unwrap();
-            spares.give((*name).to_owned(), device.open(name, 0).unwrap().shared(), keep);
+            spares.give((*name).to_owned(), device.open(name, 0).unwrap().shared());
         }
     }
 
@@ -357,7 +362,8 @@ mod tests {
     #[test]
     fn a_segment_becomes_a_spare_under_a_durable_name_or_goes() {
         let (device, mut spares) = fresh();
-        give(&mut spares, &device, &["a", "b"], false);
+        spares.set_over(true);
+        give(&mut spares, &device, &["a", "b"]);
         spares.proceed(true).unwrap();
         assert_eq!(names(&device.crash()), [names::spare(1), "b".to_owned()]);
         spares.proceed(true).unwrap();
@@ -368,11 +374,17 @@ mod tests {
     #[test]
     fn one_more_than_is_wanted_is_kept_for_the_next_segment() {
         let (device, mut spares) = fresh();
-        give(&mut spares, &device, &["a", "b", "c"], true);
+        give(&mut spares, &device, &["a", "b", "c"]);
         (0..3).for_each(|_| spares.proceed(false).unwrap());
         assert_eq!(names(&device), [names::spare(1), names::spare(2)]);
         assert!(spares.take().unwrap().used_before);
         assert!(!spares.is_busy(true), "nothing has to be made");
+        give(&mut spares, &device, &["d"]);
+        spares.proceed(false).unwrap();
+        spares.set_over(true);
+        assert!(spares.is_busy(false), "the log takes too much");
+        spares.proceed(false).unwrap();
+        assert_eq!(spares.count(), 1);
     }
 
     #[test]

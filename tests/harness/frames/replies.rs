@@ -43,6 +43,8 @@ pub struct Stats {
     pub durable_lsn: u64,
     pub segments: u64,
     pub log_bytes: u64,
+    pub written_bytes: u64,
+    pub moved_bytes: u64,
     pub totals: Counts,
     pub queues: Vec<(String, Counts)>,
 }
@@ -241,6 +243,8 @@ impl Reader<'_> {
             durable_lsn: figures.of("durable_lsn"),
             segments: figures.of("segments"),
             log_bytes: figures.of("log_bytes"),
+            written_bytes: figures.of("written_bytes"),
+            moved_bytes: figures.of("moved_bytes"),
             totals: figures.counts(),
             queues,
         }
