@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         queues: vec!["shout".to_owned()],
         concurrency: 2,
         lease: Duration::from_secs(10),
-        shutdown_limit: Duration::from_secs(30),
+        shutdown_limit: Duration::from_secs(25),
+        outage_limit: Duration::ZERO,
     };
     let pool = Pool::start(config, &remote(master, "example".to_owned(), Vec::new()), Box::new(Shout))?;
     // `pool.stopper().stop()`, from a signal handler for example, ends it in order.

@@ -23,7 +23,7 @@ use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
-use crate::worker::{CommandHandler, MakeClient, Pool, PoolConfig, PoolStopper, local};
+use crate::worker::{CommandHandler, MakeClient, Pool, PoolConfig, PoolError, PoolStopper, local};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +61,9 @@ pub struct Args {
     /// less than that one whose connection breaks may lose what it runs.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     grace: Millis,
+    /// How long an attempt may run of a job that was submitted without a time of its own; 0s for no bound.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    default_timeout: Millis,
     /// Size of a log segment.
     #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT)]
     segment_bytes: u32,
@@ -82,7 +85,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10s", requires = "workers", value_parser = lease)]
     lease: Millis,
     /// How long jobs of --workers may go on after SIGTERM or SIGINT; then they are stopped and given back.
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "workers")]
+    #[arg(long, value_name = "DURATION", default_value = "25s", requires = "workers")]
     shutdown_limit: Millis,
     /// The command that --workers run for each job.
     #[arg(last = true, requires = "workers", value_name = "CMD")]
@@ -116,15 +119,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Serves until it is told to stop, and with it the workers in this process.
 fn serve(reactor: Reactor, pool: Option<Pool>) -> Result<(), Failure> {
     let stopper = pool.as_ref().map(Pool::stopper);
-    let waiting = pool.map(|pool| std::thread::spawn(move || pool.join()));
+    // The daemon goes on without them.
+    let told = |error: &PoolError| log::error!("the workers in this process: {error}");
+    let waiting = pool.map(|pool| std::thread::spawn(move || pool.join().inspect_err(told)));
     let outcome = reactor.run(|| stopper.iter().for_each(PoolStopper::stop));
     if let Err(error) = &outcome {
         log::error!("{error}");
     }
     stopper.iter().for_each(PoolStopper::end);
     match waiting.map(JoinHandle::join) {
-        None | Some(Ok(Ok(()))) => {}
-        Some(Ok(Err(error))) => log::error!("the workers in this process: {error}"),
+        None | Some(Ok(_)) => {}
         Some(Err(_)) => log::error!("the workers in this process panicked"),
     }
     outcome.map_err(reactor_failure)
@@ -152,6 +156,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         token,
         key_window: args.key_window,
         grace: args.grace,
+        default_timeout: args.default_timeout,
         segment_bytes: args.segment_bytes,
         seed: random_seed(),
         beside: true,
@@ -223,6 +228,7 @@ fn start_pool(args: &Args, handler: CommandHandler, make: &MakeClient) -> Result
         concurrency: usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?,
         lease: args.lease.into(),
         shutdown_limit: args.shutdown_limit.into(),
+        outage_limit: std::time::Duration::ZERO,
     };
     Pool::start(config, make, Box::new(handler))
         .map_err(|error| Failure::new(exit::SYSTEM, format!("starting the workers in this process: {error}")))

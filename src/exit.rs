@@ -14,6 +14,8 @@ pub const DATA_DAMAGED: u8 = 65;
 /// The master cannot be reached, or cannot listen.
 pub const UNAVAILABLE: u8 = 69;
 pub const SYSTEM: u8 = 71;
+/// A worker could begin none of the jobs that it got.
+pub const CANNOT_BEGIN: u8 = 72;
 /// The data directory cannot be made or used.
 pub const CANNOT_CREATE: u8 = 73;
 /// A read, write or sync failed.

@@ -55,6 +55,7 @@ pub struct TcpLink {
     name: String,
     token: Vec<u8>,
     patience: Duration,
+    says_begun: bool,
     stream: Option<TcpStream>,
 }
 
@@ -67,6 +68,7 @@ impl TcpLink {
             name: name.to_owned(),
             token: token.to_owned(),
             patience: Duration::ZERO,
+            says_begun: false,
             stream: None,
         }
     }
@@ -75,6 +77,12 @@ impl TcpLink {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> TcpLink {
         TcpLink { patience, ..self }
+    }
+
+    /// The same, and it is promised to the master to say by [`Client::say`](super::Client::say) when a job is begun.
+    #[must_use]
+    pub fn saying_begun(self) -> TcpLink {
+        TcpLink { says_begun: true, ..self }
     }
 
     fn open_once(&mut self, deadline: Instant) -> Result<(), ClientError> {
@@ -100,7 +108,8 @@ impl TcpLink {
 
     fn greet(&mut self, deadline: Instant) -> Result<(), ClientError> {
         let mut hello = Vec::new();
-        let request = Request::from(Hello::new(&self.name, &self.token));
+        let says_begun = self.says_begun.then_some(true);
+        let request = Request::from(Hello { says_begun, ..Hello::new(&self.name, &self.token) });
         request.check().map_err(ClientError::Refused)?;
         request.encode(0, &mut hello);
         let deadline = deadline.min(Instant::now() + OPEN_TIMEOUT);

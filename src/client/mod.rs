@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+mod boot;
 mod error;
 mod link;
 mod stopper;
@@ -17,6 +18,7 @@ mod token;
 use std::io;
 use std::time::{Duration, Instant};
 
+pub use boot::BootTime;
 pub use error::ClientError;
 pub use link::{Ender, Frame, Link, TcpLink, check_address};
 pub use stopper::Stopper;
@@ -52,6 +54,8 @@ pub struct Client {
     /// The frame of the last answer, which the reply borrows from.
     answer: Frame,
     last_correlation: u64,
+    /// Requests whose answers nobody waits for, and which have not come yet.
+    unawaited: Vec<u64>,
     timeout: Duration,
     stop: Stopper,
 }
@@ -77,12 +81,17 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// How long the lease is.
     pub lease_length: Duration,
+    /// Until when it certainly lives, unless it is extended.
+    pub lease_ends_at: BootTime,
     /// The payload.
     pub payload: Vec<u8>,
 }
 
-impl From<Delivery<'_>> for Job {
-    fn from(delivery: Delivery<'_>) -> Self {
+impl Job {
+    /// A job that came in answer to a poll which was sent then: the lease began when the poll had waited.
+    fn delivered(delivery: &Delivery<'_>, polled_at: BootTime) -> Job {
+        let millis = |count: u32| Duration::from_millis(u64::from(count));
+        let lease_length = millis(delivery.lease_ms);
         Job {
             id: delivery.job,
             lease: delivery.lease,
@@ -91,9 +100,9 @@ impl From<Delivery<'_>> for Job {
             priority: delivery.settings.priority,
             attempt: delivery.attempt,
             max_attempts: delivery.settings.max_attempts,
-            timeout: (delivery.settings.timeout_ms > 0)
-                .then(|| Duration::from_millis(u64::from(delivery.settings.timeout_ms))),
-            lease_length: Duration::from_millis(u64::from(delivery.lease_ms)),
+            timeout: (delivery.settings.timeout_ms > 0).then(|| millis(delivery.settings.timeout_ms)),
+            lease_length,
+            lease_ends_at: polled_at.plus(millis(delivery.waited_ms) + lease_length),
             payload: delivery.payload.to_owned(),
         }
     }
@@ -106,6 +115,7 @@ impl Client {
             link: Box::new(link),
             answer: Frame::default(),
             last_correlation: 0,
+            unawaited: Vec::new(),
             timeout: CALL_TIMEOUT,
             stop: Stopper::default(),
         }
@@ -152,8 +162,12 @@ impl Client {
         self.stop.check()?;
         self.open(Instant::now() + self.timeout)?;
         self.stop.begin_poll(self.link.ender().map_err(|source| ClientError::System { source })?)?;
+        let polled_at = BootTime::now();
         let polled = self.call_waiting(request, wait);
-        let jobs = polled.map(|polled| polled.jobs.iter().map(Job::from).collect::<Vec<_>>());
+        let jobs = polled.map(|polled| {
+            let jobs = polled.jobs.iter();
+            jobs.map(|delivery| Job::delivered(&delivery, polled_at)).collect::<Vec<_>>()
+        });
         // The jobs were copied; their payloads need not be here twice while they run.
         self.answer = Frame::default();
         if !self.stop.end_poll() {
@@ -183,6 +197,18 @@ impl Client {
         Ok(self.call(Heartbeat { leases: List::lent(leases) })?.leases.iter().collect())
     }
 
+    /// Says how far the jobs of these leases are, over the link that is open, and does not wait for the answer. A
+    /// master counts an attempt from `Stage::Begun` on, if the link promised to say it.
+    pub fn say(&mut self, leases: &[HeldLease]) -> Result<(), ClientError> {
+        let request = Request::from(Heartbeat { leases: List::lent(leases) });
+        request.check().map_err(ClientError::Refused)?;
+        let deadline = Instant::now() + self.timeout;
+        self.open(deadline)?;
+        self.send(&request, deadline).map_err(|source| self.broken(source, self.timeout))?;
+        self.unawaited.push(self.last_correlation);
+        Ok(())
+    }
+
     /// The master's figures.
     pub fn stats(&mut self) -> Result<StatsOk<'_>, ClientError> {
         self.call(Stats {})
@@ -206,7 +232,27 @@ impl Client {
     }
 
     fn open(&mut self, deadline: Instant) -> Result<(), ClientError> {
-        if self.link.is_open() { Ok(()) } else { self.link.open(deadline) }
+        if self.link.is_open() {
+            return Ok(());
+        }
+        self.unawaited.clear();
+        self.link.open(deadline)
+    }
+
+    fn send(&mut self, request: &Request<'_>, deadline: Instant) -> io::Result<()> {
+        self.last_correlation += 1;
+        let mut frame = Vec::new();
+        request.encode(self.last_correlation, &mut frame);
+        self.link.send(frame, deadline)
+    }
+
+    fn broken(&mut self, source: io::Error, waited: Duration) -> ClientError {
+        self.link.close();
+        match source.kind() {
+            io::ErrorKind::TimedOut => ClientError::TimedOut { waited },
+            io::ErrorKind::InvalidData => ClientError::NotTheProtocol { why: source.to_string() },
+            _ => ClientError::Broken { source },
+        }
     }
 
     /// Sends a request and waits for its answer, `wait` longer than a call may take anyway.
@@ -215,28 +261,23 @@ impl Client {
         let waited = self.timeout + wait;
         let deadline = Instant::now() + waited;
         self.open(deadline)?;
-        self.last_correlation += 1;
-        let mut frame = Vec::new();
-        request.encode(self.last_correlation, &mut frame);
-        let outcome = self.link.send(frame, deadline).and_then(|()| self.receive(deadline));
-        outcome.map_err(|source| {
-            self.link.close();
-            match source.kind() {
-                io::ErrorKind::TimedOut => ClientError::TimedOut { waited },
-                io::ErrorKind::InvalidData => ClientError::NotTheProtocol { why: source.to_string() },
-                _ => ClientError::Broken { source },
-            }
-        })
+        let outcome = self.send(request, deadline).and_then(|()| self.receive(deadline));
+        outcome.map_err(|source| self.broken(source, waited))
     }
 
     fn receive(&mut self, deadline: Instant) -> io::Result<Frame> {
-        let frame = self.link.receive(deadline)?;
-        let Header { correlation, .. } = frame.header;
-        if correlation != self.last_correlation && correlation != 0 {
-            let text = format!("an answer to request {correlation} came for {}", self.last_correlation);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        loop {
+            let frame = self.link.receive(deadline)?;
+            let Header { correlation, .. } = frame.header;
+            if correlation == self.last_correlation || correlation == 0 {
+                return Ok(frame);
+            }
+            let Some(place) = self.unawaited.iter().position(|unawaited| *unawaited == correlation) else {
+                let text = format!("an answer to request {correlation} came for {}", self.last_correlation);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            };
+            self.unawaited.remove(place);
         }
-        Ok(frame)
     }
 }
 

@@ -105,18 +105,22 @@ impl Wal {
     /// Bytes that the log may still grow by before its files are at their bound. Spares that the room kept for jobs
     /// fills are not counted.
     pub fn bound_left(&self, live_bytes: u64) -> u64 {
+        self.left_with(self.spares.files().min(self.spares.wanted()), live_bytes)
+    }
+
+    fn left_with(&self, spares: u64, live_bytes: u64) -> u64 {
         let bound = 2 * live_bytes + BOUND_SEGMENTS * u64::from(self.config.segment_bytes);
         let snapshot_bytes = SNAPSHOTS_AT_ONCE * self.snapshot_bytes;
-        let spares = self.spares.files().saturating_sub(self.spares_full_of_jobs());
-        let spare_bytes = spares * u64::from(self.config.segment_bytes);
+        let counted = spares.saturating_sub(self.spares_full_of_jobs());
+        let spare_bytes = counted * u64::from(self.config.segment_bytes);
         bound.saturating_sub(self.segment_bytes_held() + spare_bytes + snapshot_bytes)
     }
 
-    /// At the bound no spare is kept that can be done without, until there is place for two again: else one would come
-    /// and go.
+    /// Near the bound no spare is kept that can be done without, until there is place for two again: else one would
+    /// come and go.
     fn note_bound(&mut self, left: u64) {
-        let was_over = std::mem::replace(&mut self.is_over, left == 0);
-        self.is_over |= was_over && left < 2 * u64::from(self.config.segment_bytes);
+        let segment_bytes = u64::from(self.config.segment_bytes);
+        self.is_over = left < if self.is_over { 3 * segment_bytes } else { segment_bytes };
         self.spares.set_over(self.is_over);
     }
 
@@ -124,7 +128,7 @@ impl Wal {
     /// no reply that is still being sent. Returns how many.
     pub fn give_up_segments(&mut self, live_bytes: u64, is_dead: impl Fn(u32) -> bool) -> usize {
         let (base, newest, durable) = (self.replay_base(), self.last_lsn(), self.durable);
-        self.note_bound(self.bound_left(live_bytes));
+        self.note_bound(self.left_with(self.spares.files(), live_bytes));
         let full = self.segments.len() - 1;
         let mut given_up = 0;
         let mut index = 0;

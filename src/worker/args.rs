@@ -6,7 +6,7 @@ use clap::{Parser, value_parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{CommandHandler, Pool, PoolConfig, remote};
+use super::{CommandHandler, Pool, PoolConfig, PoolError, remote};
 use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
 use crate::ids::{check_client_name, parse_queue_name};
@@ -17,7 +17,8 @@ const EXAMPLES: &str = "\
 Example:
   falcon-worker --queue mail --concurrency 4 -- ./send-mail --quietly
 
-Exit status: 0 stopped by a signal, 1 refused by the master, 2 bad usage, 78 bad token file";
+Exit status: 0 stopped by a signal, 1 refused by the master, 2 bad usage, 72 no job could be begun for 30 s,
+78 bad token file";
 
 /// Runs a command for each job of a queue.
 ///
@@ -50,9 +51,14 @@ pub struct Args {
     /// How long a job stays with this worker after it has gone silent.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
     lease: Millis,
-    /// How long running jobs may go on after SIGTERM or SIGINT; then they are stopped and given back.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    /// How long running jobs may go on after SIGTERM or SIGINT; then they are stopped and given back. Supervisors kill
+    /// after 30 s or more.
+    #[arg(long, value_name = "DURATION", default_value = "25s")]
     shutdown_limit: Millis,
+    /// How long a job may go on past the end of its lease while the master is away. Another worker may have it by then:
+    /// with more than 0, attempts may overlap. With 0 it is stopped, and given back uncounted.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    outage_limit: Millis,
     /// What this worker is called in the master's log; by default its host and process id.
     #[arg(long, value_name = "NAME", value_parser = client_name)]
     name: Option<String>,
@@ -93,6 +99,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         concurrency: usize::try_from(args.concurrency).map_err(|error| Failure::new(exit::USAGE, error))?,
         lease: args.lease.into(),
         shutdown_limit: args.shutdown_limit.into(),
+        outage_limit: args.outage_limit.into(),
     };
     let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
@@ -106,7 +113,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if waiting.join().is_err() {
         log::error!("the thread that waits for signals panicked");
     }
-    outcome.map_err(|error| Failure::new(exit::REFUSED, error))
+    outcome.map_err(|error| {
+        let status = if let PoolError::CannotBegin { .. } = error { exit::CANNOT_BEGIN } else { exit::REFUSED };
+        Failure::new(status, error)
+    })
 }
 
 fn default_name() -> String {

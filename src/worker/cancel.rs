@@ -4,15 +4,19 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::client::BootTime;
 
 /// Why a job is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// Another worker may have it by now; whatever comes of this attempt is refused.
+    /// The master said so: another worker may have it by now, and whatever comes of this attempt is refused.
     LeaseLost,
+    /// Its lease is over by this machine's clock, and the master could not be asked: another worker may have it.
+    LeaseOver,
     /// This worker is leaving, and its time to finish is over.
     Leaving,
     /// This process is ending at once.
@@ -24,19 +28,21 @@ pub enum StopReason {
 pub struct Cancel {
     state: Mutex<CancelState>,
     event: OwnedFd,
+    /// How long the job goes on past the end of its lease.
+    outage_limit: Duration,
 }
 
 #[derive(Debug)]
 struct CancelState {
     reason: Option<StopReason>,
-    lease_ends_at: Instant,
+    lease_ends_at: BootTime,
 }
 
 impl Cancel {
     /// Not told yet.
-    pub fn new(lease_ends_at: Instant) -> io::Result<Cancel> {
+    pub fn new(lease_ends_at: BootTime, outage_limit: Duration) -> io::Result<Cancel> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Cancel { state: Mutex::new(CancelState { reason: None, lease_ends_at }), event })
+        Ok(Cancel { state: Mutex::new(CancelState { reason: None, lease_ends_at }), event, outage_limit })
     }
 
     /// Tells the job to stop.
@@ -50,18 +56,22 @@ impl Cancel {
 
     /// Why the job is to stop, if it is: what it was told, or that its lease is over.
     pub fn reason(&self) -> Option<StopReason> {
-        let state = self.locked();
-        let over = Instant::now() >= state.lease_ends_at;
-        state.reason.or_else(|| over.then_some(StopReason::LeaseLost))
+        let reason = self.locked().reason;
+        reason.or_else(|| self.left().is_zero().then_some(StopReason::LeaseOver))
     }
 
-    /// When the lease ends, as far as is known now. A handler that waits has to look again at this moment.
-    pub fn lease_ends_at(&self) -> Instant {
-        self.locked().lease_ends_at
+    /// How long the job may go on, as far as is known now. A handler that waits has to look again by then.
+    pub fn left(&self) -> Duration {
+        self.locked().lease_ends_at.plus(self.outage_limit).left()
+    }
+
+    /// Whether the lease certainly lives.
+    pub fn is_sure(&self) -> bool {
+        !self.locked().lease_ends_at.left().is_zero()
     }
 
     /// Notes that the lease was extended, or that the master said how much is left of it.
-    pub fn extend_to(&self, lease_ends_at: Instant) {
+    pub fn extend_to(&self, lease_ends_at: BootTime) {
         self.locked().lease_ends_at = lease_ends_at;
     }
 
@@ -78,18 +88,27 @@ impl Cancel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn what_was_told_last_counts_and_the_end_of_the_lease_without_it() {
-        let cancel = Cancel::new(Instant::now() + Duration::from_hours(1)).unwrap();
-        assert_eq!(cancel.reason(), None);
-        cancel.extend_to(Instant::now());
-        assert_eq!(cancel.reason(), Some(StopReason::LeaseLost));
-        cancel.extend_to(Instant::now() + Duration::from_hours(1));
+        let cancel = Cancel::new(BootTime::now().plus(HOUR), Duration::ZERO).unwrap();
+        assert_eq!((cancel.reason(), cancel.is_sure()), (None, true));
+        cancel.extend_to(BootTime::now());
+        assert_eq!((cancel.reason(), cancel.is_sure()), (Some(StopReason::LeaseOver), false));
+        cancel.extend_to(BootTime::now().plus(HOUR));
         assert_eq!(cancel.reason(), None);
         cancel.cancel(StopReason::Leaving);
         cancel.cancel(StopReason::Ending);
         assert_eq!(cancel.reason(), Some(StopReason::Ending));
+    }
+
+    #[test]
+    fn a_job_may_go_on_past_its_lease_as_long_as_an_outage_may_last() {
+        let cancel = Cancel::new(BootTime::now(), HOUR).unwrap();
+        assert_eq!((cancel.reason(), cancel.is_sure()), (None, false));
+        cancel.cancel(StopReason::LeaseLost);
+        assert_eq!(cancel.reason(), Some(StopReason::LeaseLost), "what the master says counts at once");
     }
 }

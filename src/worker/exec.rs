@@ -31,6 +31,9 @@ use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 /// How long a process group has between SIGTERM and SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a command is not looked at, at most.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
+
 /// How often a group that is being stopped is looked at.
 const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -171,7 +174,9 @@ impl Running {
             if self.stdin_sent == job.payload.len() {
                 self.stdin = None;
             }
-            let look_again_at = time_up_at.into_iter().fold(cancel.lease_ends_at(), Instant::min);
+            // Often, since the machine may sleep meanwhile.
+            let look_at = Instant::now() + cancel.left().min(LOOK_INTERVAL_MAX);
+            let look_again_at = time_up_at.into_iter().fold(look_at, Instant::min);
             let ready = self.wait_for_any(Some(cancel.descriptor()), look_again_at)?;
             if ready.stdin {
                 self.feed(&job.payload);

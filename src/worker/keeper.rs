@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
-use crate::client::{Client, Job};
+use crate::client::{BootTime, Client, Job};
 use crate::ids::LeaseId;
 use crate::limits::{HEARTBEAT_MS, ITEMS_MAX};
 use crate::protocol::{HeldLease, LeaseStatus, Stage};
@@ -45,11 +45,11 @@ struct HeldJob {
 }
 
 impl Held {
-    /// Begins to keep the lease of a job that was just handed out.
+    /// Begins to keep the lease of a job that was just handed out; it is only held.
     pub fn keep(&self, job: &Job, cancel: Arc<Cancel>) {
         let interval = Duration::from_millis(HEARTBEAT_MS).min(job.lease_length / 3);
         let held = HeldJob {
-            held: HeldLease { job: job.id, lease: job.lease, stage: Stage::Begun },
+            held: HeldLease { job: job.id, lease: job.lease, stage: Stage::Held },
             interval,
             next_beat: Instant::now() + interval,
             cancel,
@@ -57,6 +57,13 @@ impl Held {
         };
         self.locked().leases.insert(job.lease, held);
         self.changed.notify_all();
+    }
+
+    /// Notes that the job may be started now.
+    pub fn begun(&self, lease: LeaseId) {
+        if let Some(held) = self.locked().leases.get_mut(&lease) {
+            held.held.stage = Stage::Begun;
+        }
     }
 
     /// Notes that the outcome is being reported; the lease is kept until that is done.
@@ -112,13 +119,13 @@ impl Held {
         }
     }
 
-    fn answered(&self, sent_at: Instant, statuses: &[LeaseStatus], named: &[HeldLease]) {
+    fn answered(&self, sent_at: (Instant, BootTime), statuses: &[LeaseStatus], named: &[HeldLease]) {
         let mut state = self.locked();
         for (status, named) in statuses.iter().zip(named) {
             let Some(held) = state.leases.get_mut(&named.lease) else { continue };
-            held.next_beat = sent_at + held.interval;
+            held.next_beat = sent_at.0 + held.interval;
             if !status.is_stop() {
-                held.cancel.extend_to(sent_at + Duration::from_millis(u64::from(status.remaining_ms)));
+                held.cancel.extend_to(sent_at.1.plus(Duration::from_millis(u64::from(status.remaining_ms))));
             } else if !held.reporting && held.cancel.reason().is_none() {
                 log::warn!("job {}: its lease {} is lost", named.job, named.lease);
                 held.cancel.cancel(StopReason::LeaseLost);
@@ -140,7 +147,7 @@ impl Held {
 pub fn keep_leases(held: &Held, client: &mut Client) {
     let mut was_reached = true;
     while let Some(due) = held.wait_for_due() {
-        let sent_at = Instant::now();
+        let sent_at = (Instant::now(), BootTime::now());
         match client.heartbeat(&due) {
             Ok(statuses) => {
                 if !was_reached {

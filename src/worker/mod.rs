@@ -19,5 +19,5 @@ mod source;
 pub use cancel::{Cancel, StopReason};
 pub use exec::CommandHandler;
 pub use handler::{Handler, Outcome};
-pub use pool::{Pool, PoolConfig, PoolStopper};
+pub use pool::{Pool, PoolConfig, PoolError, PoolStopper};
 pub use source::{MakeClient, local, remote};

@@ -6,6 +6,7 @@
 //! - A pool that is told to stop begins no further job. The running ones get their time; what is left is given back.
 //! - It reconnects for ever, unless the master refuses it for good.
 
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -37,6 +38,45 @@ pub struct PoolConfig {
     pub lease: Duration,
     /// How long running jobs may go on once the pool was told to stop.
     pub shutdown_limit: Duration,
+    /// How long a running job may go on past the end of its lease while the master cannot be asked. Another worker may
+    /// have it by then.
+    pub outage_limit: Duration,
+}
+
+/// Why a pool ended by itself.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// The master refused it for good.
+    Refused(ClientError),
+    /// None of the jobs that it got could be begun.
+    CannotBegin {
+        /// For how long.
+        seconds: u64,
+        /// What went wrong with the last.
+        error: String,
+    },
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PoolError::Refused(error) => error.fmt(f),
+            PoolError::CannotBegin { seconds, error } => write!(
+                f,
+                "no job could be begun here for {seconds} s, and all were given back uncounted; the last: {error}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PoolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            PoolError::Refused(error) => Some(error),
+            PoolError::CannotBegin { .. } => None,
+        }
+    }
 }
 
 /// A running pool.
@@ -73,7 +113,9 @@ pub struct PoolState {
     pub working: usize,
     /// Until when reports are tried again, once running jobs were told to stop.
     pub report_until: Option<Instant>,
-    pub refused: Option<ClientError>,
+    /// Since when no job that came could be begun.
+    pub barren_since: Option<Instant>,
+    pub error: Option<PoolError>,
 }
 
 impl Pool {
@@ -112,7 +154,7 @@ impl Pool {
     }
 
     /// Waits until the pool was told to stop and has stopped, or was refused for good.
-    pub fn join(self) -> Result<(), ClientError> {
+    pub fn join(self) -> Result<(), PoolError> {
         let Pool { shared, slots, keeper } = self;
         shared.wait_while(None, |state| !state.stopping);
         let limit_at = Instant::now() + shared.config.shutdown_limit;
@@ -133,7 +175,7 @@ impl Pool {
         if keeper.join().is_err() {
             log::error!("the keeper of leases panicked");
         }
-        shared.locked().refused.take().map_or(Ok(()), Err)
+        shared.locked().error.take().map_or(Ok(()), Err)
     }
 }
 
@@ -172,6 +214,14 @@ impl Shared {
         drop(self.changed.wait_timeout_while(self.locked(), left, |state| holds(state)));
     }
 
+    /// Ends the pool for a reason of its own.
+    pub fn end(&self, error: PoolError) {
+        self.change(|state| {
+            state.error.get_or_insert(error);
+        });
+        self.begin_stop();
+    }
+
     /// Returns whether this is the first call.
     pub fn begin_stop(&self) -> bool {
         let first = !std::mem::replace(&mut self.locked().stopping, true);
@@ -203,7 +253,7 @@ mod tests {
     use crate::client::{Ender, Frame, Job, Link};
     use crate::ids::JobId;
     use crate::protocol::frame::split_frame;
-    use crate::protocol::{Delivery, List, PollOk, Reply, Reported, Request};
+    use crate::protocol::{Delivery, HeartbeatOk, LeaseStatus, List, PollOk, Reply, Reported, Request};
     use crate::worker::remote;
     use std::io;
     use std::sync::atomic::Ordering;
@@ -213,6 +263,8 @@ mod tests {
     struct OneJob {
         left: Arc<AtomicBool>,
         reports: Sender<String>,
+        lease_ms: u32,
+        want: u8,
         answer: Option<Frame>,
     }
 
@@ -236,7 +288,8 @@ mod tests {
 
         fn send(&mut self, frames: Vec<u8>, _: Instant) -> io::Result<()> {
             let (header, body) = split_frame(&frames).unwrap();
-            let job = [Delivery { job: JobId(1), queue: "q", lease_ms: 60_000, ..Delivery::default() }];
+            let job = [Delivery { job: JobId(1), queue: "q", lease_ms: self.lease_ms, ..Delivery::default() }];
+            let status = [LeaseStatus { job: JobId(1), want: self.want, remaining_ms: 60_000 }];
             let reply = match Request::decode(header.kind, body).unwrap() {
                 Request::Poll(_) if self.left.swap(false, Ordering::Relaxed) => {
                     Reply::PollOk(PollOk { jobs: List::lent(&job) })
@@ -247,6 +300,7 @@ mod tests {
                     Reply::FailOk(self.tell(format!("fail {error}")))
                 }
                 Request::Release(_) => Reply::ReleaseOk(self.tell("release".to_owned())),
+                Request::Heartbeat(_) => Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&status) }),
                 _ => return Ok(()),
             };
             let mut frame = Vec::new();
@@ -281,6 +335,7 @@ mod tests {
             concurrency: 1,
             lease: Duration::from_mins(1),
             shutdown_limit: Duration::ZERO,
+            outage_limit: Duration::ZERO,
         }
     }
 
@@ -293,17 +348,36 @@ mod tests {
             (|| panic!("at the disco"), "fail the handler panicked: at the disco"),
         ];
         for (run, expected) in outcomes {
-            let (reports, reported) = channel();
-            let left = Arc::new(AtomicBool::new(true));
-            let make: MakeClient = Box::new(move || {
-                let (left, reports) = (Arc::clone(&left), reports.clone());
-                Client::new(OneJob { left, reports, answer: None })
-            });
-            let pool = Pool::start(config(), &make, Box::new(Run(run))).unwrap();
-            assert_eq!(reported.recv_timeout(Duration::from_secs(20)).unwrap(), expected);
-            pool.stopper().stop();
-            pool.join().unwrap();
+            assert_eq!(first_report(run, 60_000, LeaseStatus::GO_ON).as_deref(), Some(expected));
         }
+    }
+
+    /// What a pool reports of a job with such a lease, where a Heartbeat is answered so; nothing for a while is none.
+    fn first_report(run: Act, lease_ms: u32, want: u8) -> Option<String> {
+        let (reports, reported) = channel();
+        let left = Arc::new(AtomicBool::new(true));
+        let make: MakeClient = Box::new(move || {
+            let (left, reports) = (Arc::clone(&left), reports.clone());
+            Client::new(OneJob { left, reports, lease_ms, want, answer: None })
+        });
+        let pool = Pool::start(config(), &make, Box::new(Run(run))).unwrap();
+        let limit = if want == LeaseStatus::GO_ON { Duration::from_secs(20) } else { Duration::from_millis(300) };
+        let report = reported.recv_timeout(limit).ok();
+        pool.stopper().stop();
+        pool.join().unwrap();
+        report
+    }
+
+    #[test]
+    fn a_job_is_begun_only_under_a_lease_that_lives() {
+        let done: Act = || Outcome::Done(Vec::new());
+        assert_eq!(
+            first_report(done, 0, LeaseStatus::GO_ON).as_deref(),
+            Some("ack"),
+            "it asked, and was told to go on"
+        );
+        let never: Act = || panic!("it is begun");
+        assert_eq!(first_report(never, 0, LeaseStatus::STOP), None, "it asked, and another one has it");
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
 use super::handler::Outcome;
-use super::pool::Shared;
-use crate::client::{Client, ClientError, Job};
+use super::pool::{PoolError, Shared};
+use crate::client::{BootTime, Client, ClientError, Job};
 use crate::codec::text_head;
 use crate::limits::ERROR_TEXT_BYTES_MAX;
-use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, ReleaseItem};
+use crate::protocol::{AckItem, ErrorCode, FailItem, HeldLease, ItemStatus, ReleaseItem, Stage};
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
@@ -21,6 +21,9 @@ const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a worker may begin none of the jobs that it gets.
+const BARREN_MAX: Duration = Duration::from_secs(30);
 
 /// A job that could not be begun here is not handed out again before this has passed.
 const NOT_BEGUN_DELAY_MS: u64 = 1000;
@@ -46,8 +49,7 @@ impl Shared {
                 }
                 Err(ClientError::Stopped) => return,
                 Err(error) if error.is_for_good() => {
-                    self.change(|state| state.refused = Some(error));
-                    self.begin_stop();
+                    self.end(PoolError::Refused(error));
                 }
                 Err(error) => {
                     if !self.unreachable.swap(true, Ordering::Relaxed) {
@@ -71,13 +73,12 @@ impl Shared {
     /// Runs a job that was handed out and reports what came of it; one that came while the pool is stopping is given
     /// back.
     fn take(&self, client: &mut Client, job: &Job) {
-        let received_at = Instant::now();
-        let cancel = match Cancel::new(received_at + job.lease_length) {
+        let cancel = match Cancel::new(job.lease_ends_at, self.config.outage_limit) {
             Ok(cancel) => Arc::new(cancel),
             Err(error) => return self.report(client, job, &Outcome::NotBegun { error: error.to_string() }),
         };
         self.held.keep(job, Arc::clone(&cancel));
-        let outcome = if self.is_stopping() { Outcome::Stopped } else { self.handle(job, &cancel) };
+        let outcome = if self.begin(client, job, &cancel) { self.handle(job, &cancel) } else { Outcome::Stopped };
         self.held.reporting(job.lease);
         if outcome == Outcome::Stopped && cancel.reason() == Some(StopReason::LeaseLost) {
             log::warn!("job {}: stopped, its lease was lost", job.id);
@@ -85,10 +86,48 @@ impl Shared {
             self.report(client, job, &outcome);
         }
         self.held.drop_lease(job.lease);
-        if let Outcome::NotBegun { error } = &outcome {
-            log::error!("job {} could not be begun and was given back: {error}", job.id);
-            self.wait_while(Some(Instant::now() + RETRY_PAUSE_MAX), |state| !state.stopping);
+        self.note_begun(job, &outcome);
+    }
+
+    /// Says that the job is begun, under a lease that certainly lives: where that is over by the clock, as after a
+    /// pause, the master is asked first. Says whether the job may be begun.
+    fn begin(&self, client: &mut Client, job: &Job, cancel: &Cancel) -> bool {
+        let held = [HeldLease { job: job.id, lease: job.lease, stage: Stage::Begun }];
+        let mut pause = RETRY_PAUSE_FIRST;
+        while !self.is_stopping() && cancel.reason() != Some(StopReason::LeaseLost) {
+            if cancel.is_sure() && client.say(&held).is_ok() {
+                self.held.begun(job.lease);
+                return true;
+            }
+            let asked_at = BootTime::now();
+            match client.heartbeat(&held).as_deref() {
+                Ok([status]) if status.is_stop() => cancel.cancel(StopReason::LeaseLost),
+                Ok([status]) => {
+                    cancel.extend_to(asked_at.plus(Duration::from_millis(u64::from(status.remaining_ms))));
+                    self.held.begun(job.lease);
+                    return true;
+                }
+                Ok(_) | Err(_) => {
+                    self.wait_while(Some(Instant::now() + pause), |state| !state.stopping);
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                }
+            }
         }
+        false
+    }
+
+    /// A worker that can begin nothing pauses after each job, and gives up in the end: jobs would go round and round.
+    fn note_begun(&self, job: &Job, outcome: &Outcome) {
+        let Outcome::NotBegun { error } = outcome else {
+            self.locked().barren_since = None;
+            return;
+        };
+        log::error!("job {} could not be begun and was given back: {error}", job.id);
+        let since = *self.locked().barren_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= BARREN_MAX {
+            self.end(PoolError::CannotBegin { seconds: BARREN_MAX.as_secs(), error: error.clone() });
+        }
+        self.wait_while(Some(Instant::now() + RETRY_PAUSE_MAX), |state| !state.stopping);
     }
 
     /// Runs the handler. One that panics has failed its job and harms no other.

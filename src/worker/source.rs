@@ -15,7 +15,7 @@ pub type MakeClient = Box<dyn Fn() -> Client + Send + Sync>;
 
 /// Clients of the master at `HOST:PORT`.
 pub fn remote(address: String, name: String, token: Vec<u8>) -> MakeClient {
-    Box::new(move || Client::new(TcpLink::new(&address, &name, &token)))
+    Box::new(move || Client::new(TcpLink::new(&address, &name, &token).saying_begun()))
 }
 
 /// Clients of the master in this process.

@@ -246,7 +246,7 @@ fn stats_count_what_is_there() {
 #[test]
 fn memory_goes_back_to_the_system_when_a_backlog_is_drained() {
     // Enough that the few MiB which the allocator keeps for each thread are a small part.
-    const JOBS: usize = 300_000;
+    const JOBS: usize = 500_000;
     let master = Master::fresh(&["--sync", "never"]);
     let mut wire = master.connect();
     wire.put("warm", "");

@@ -245,6 +245,17 @@ fn a_job_whose_time_is_up_is_stopped_with_its_process_group() {
 }
 
 #[test]
+fn a_job_without_a_time_of_its_own_gets_the_masters() {
+    let place = Place::new();
+    let master = Master::fresh(&["--default-timeout", "500ms"]);
+    let mut wire = master.connect();
+    wire.put_all(&[Job { max_attempts: 1, ..job("q", place.for_ever()) }]);
+    let _worker = master.worker(&["--queue", "q"], &["sh"]);
+    wait_until("the dead job", SOON, || wire.stats().totals.dead == 1);
+    falcond_refuses(&["--default-timeout", "1ms", "--data-dir", "nowhere"], 2);
+}
+
+#[test]
 fn a_job_whose_lease_is_lost_is_stopped_with_its_process_group() {
     let place = Place::new();
     let master = Master::fresh(&[]);

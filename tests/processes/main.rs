@@ -15,6 +15,7 @@ mod disk_full;
 mod failover;
 mod kill9;
 mod one_daemon;
+mod outage;
 mod sync_fails;
 mod trouble;
 mod turns;

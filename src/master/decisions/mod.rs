@@ -107,7 +107,7 @@ impl Master {
             Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
             Request::Submit(submit) => {
                 submit::make_room_for_names(journal, &self.parked, &submit, now)?;
-                submit::submit(journal, &submit, now, scratch)
+                submit::submit(journal, &self.config, &submit, now, scratch)
             }
             Request::Poll(poll) => {
                 let lines = (&mut self.parked, &mut self.dispatch);

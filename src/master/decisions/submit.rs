@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::answers::{Answer, Decided, Unanswered};
+use super::super::config::Config;
 use super::super::journal::Journal;
 use super::super::parked::Parked;
 use super::Scratch;
@@ -21,6 +22,7 @@ const FORGOTTEN_AT_ONCE: usize = 256;
 /// Takes jobs in, all or none.
 pub(super) fn submit<'s>(
     journal: &mut Journal,
+    config: &Config,
     submit: &Submit<'_>,
     now: Timestamp,
     scratch: &'s mut Scratch,
@@ -40,7 +42,7 @@ pub(super) fn submit<'s>(
             keys_here.insert(job.key, next_job);
         }
         submitted.push(Submitted { job: next_job, duplicate: false });
-        match waiting.replace(enqueue(&job, next_job, now)) {
+        match waiting.replace(enqueue(&job, config, next_job, now)) {
             Some(before) => drop(journal.record(now, &before, true)?),
             None => begin(journal, submit, now)?,
         }
@@ -74,16 +76,20 @@ fn no_room() -> Unanswered {
     Refusal::new(ErrorCode::StorageFull, text).into()
 }
 
-fn enqueue<'a>(job: &SubmitJob<'a>, id: JobId, now: Timestamp) -> Event<'a> {
+fn enqueue<'a>(job: &SubmitJob<'a>, config: &Config, id: JobId, now: Timestamp) -> Event<'a> {
     let max_attempts = match job.settings.max_attempts {
         0 => ATTEMPTS_DEFAULT,
         attempts => attempts,
+    };
+    let timeout_ms = match job.settings.timeout_ms {
+        0 => config.default_timeout.0 as u32,
+        timeout_ms => timeout_ms,
     };
     Event::Enqueue(Enqueue {
         job: id,
         queue: job.queue,
         key: job.key,
-        settings: Settings { max_attempts, ..job.settings },
+        settings: Settings { timeout_ms, max_attempts, ..job.settings },
         due_at: due_at(job.delay_ms, now),
         payload: job.payload,
     })

@@ -10,7 +10,8 @@
 //! they would not have become free by themselves, over the bytes that are read and written. That is "cost and benefit"
 //! of log-structured stores (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
 //! System", 1992, section 3.6), whose age of a segment stands for how long it will go on as it is; here that is
-//! measured. A segment of which half or more lives gains less than it takes, and is never cleaned.
+//! measured. A segment of which half or more lives is cleaned only where the next one would pass the bound, one of
+//! which three quarters live never.
 //!
 //! It does not: look at the log or the queues. Time is counted in bytes that clients have appended.
 
@@ -67,14 +68,17 @@ impl Victims {
             is_cheap || self.empty_in(full.epoch).is_some_and(|bytes| bytes >= segment_bytes)
         };
         let (all, some) = (waste(segments.iter()), waste(segments.iter().filter(settled)));
-        let is_full = left == 0 || (left < segment_bytes && all > segment_bytes);
-        let is_due = left < 3 * segment_bytes && some > (segment_bytes / 2).min(left / 2);
+        let is_near = left < segment_bytes;
+        let is_full = left == 0 || (is_near && all > segment_bytes);
+        let is_due = is_near || (left < 3 * segment_bytes && some > (segment_bytes / 2).min(left / 2));
         if !is_full && !is_due {
             return None;
         }
-        let gains = segments.iter().filter(|full| full.live > 0 && full.live * 2 < full.bytes);
+        // Where the next segment would pass the bound, whatever gains something has to do.
+        let quarters = if is_near { 3 } else { 2 };
+        let gains = segments.iter().filter(|full| full.live > 0 && full.live * 4 < full.bytes * quarters);
         let best = gains.filter(|full| is_full || settled(full)).max_by_key(|full| (self.gain(full), full.live));
-        best.map(|full| Victim { epoch: full.epoch, is_pressed: left < segment_bytes })
+        best.map(|full| Victim { epoch: full.epoch, is_pressed: is_near })
     }
 
     /// Looks again how much lives in each, if enough was appended since.
@@ -150,15 +154,15 @@ mod tests {
 
     #[test]
     fn nothing_is_moved_while_half_of_all_lives() {
-        assert_eq!(chosen(&[800, 800, 800], &[800, 800, 800]), None);
+        assert_eq!(chosen_with(SEGMENT, &[800, 800, 800], &[800, 800, 800]), None);
         assert_eq!(chosen_with(2 * SEGMENT, &[400], &[400]), None, "half a segment is nothing");
         assert_eq!(chosen_with(SEGMENT - 1, &[400], &[400]), Some((1, true)), "but near the bound");
     }
 
     #[test]
     fn a_segment_that_will_soon_be_empty_is_left_alone() {
-        assert_eq!(chosen_with(1, &[300, 1500], &[100, 1500]), None);
-        assert_eq!(chosen_with(1, &[104, 800], &[100, 800]), Some((1, true)), "that takes six segments more");
+        assert_eq!(chosen_with(SEGMENT, &[300, 1500], &[100, 1500]), None);
+        assert_eq!(chosen_with(SEGMENT, &[104, 800], &[100, 800]), Some((1, false)), "that takes six segments more");
     }
 
     #[test]
@@ -185,9 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_of_which_half_lives_is_never_chosen() {
-        let many: Vec<u64> = vec![800; 100];
-        assert_eq!(chosen(&many, &many), None);
+    fn a_segment_of_which_much_lives_is_chosen_late_or_never() {
+        assert_eq!(chosen_with(SEGMENT, &[1190, 800, 0], &[1190, 800, 0]), None);
+        assert_eq!(chosen_with(1, &[1190, 1200], &[1190, 1200]), Some((1, true)), "nothing else helps");
+        assert_eq!(chosen(&[1200, 1200], &[1200, 1200]), None, "three quarters live");
         assert_eq!(chosen(&[0, 0], &[0, 0]), None, "an empty one is given up and not moved");
     }
 }

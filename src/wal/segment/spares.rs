@@ -108,6 +108,10 @@ impl Spares {
         (self.ready.len() + self.given.len() + usize::from(self.under_way.is_some())) as u64
     }
 
+    pub fn wanted(&self) -> u64 {
+        self.wanted as u64
+    }
+
     /// Takes a segment that nothing needs. It becomes a spare if there is place for one more; else it is removed. So a
     /// log that is written round and round never has to make one. Its map is given back beside the loop: for 64 MiB
     /// that takes the system some milliseconds.
