@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod load;
 
+mod barren;
 mod bytes_per_sync;
 mod disk_full;
 mod failover;
