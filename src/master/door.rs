@@ -87,7 +87,7 @@ impl Master {
     /// Writes the DISPATCH of a job that the reply tells of, and holds the job for the session.
     fn record_delivery(
         &mut self,
-        session: SessionId,
+        (session, says_begun): (SessionId, bool),
         event: events::Dispatch<'_>,
         lease: LeaseId,
         now: Timestamp,
@@ -95,7 +95,6 @@ impl Master {
         let job = event.job;
         self.journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
         self.journal.record(now, &event.into(), false)?;
-        let says_begun = self.sessions.session(session).is_some_and(|session| session.says_begun);
         self.journal.queues.hold_newest(session, says_begun);
         hold(&self.journal, &mut self.sessions, session, job, lease);
         Ok(())
@@ -113,6 +112,7 @@ impl Master {
         let Some(session) = self.sessions.session_mut(caller.session) else { return Ok(()) };
         // Lent to the records; an error is the log's last.
         let worker = std::mem::take(&mut session.name);
+        let holder = (caller.session, session.says_begun);
         // Every reply here tells of a DISPATCH that is about to be written.
         let held = self.journal.will_gate();
         let Some(stream) = self.sessions.stream(caller.session, held) else { return Ok(()) };
@@ -127,7 +127,7 @@ impl Master {
                 break;
             }
             let event = events::Dispatch { job: job.id, attempt: delivery.attempt, lease_ms, worker: &worker };
-            self.record_delivery(caller.session, event, lease, now)?;
+            self.record_delivery(holder, event, lease, now)?;
         }
         if let Some(stream) = self.sessions.stream(caller.session, held) {
             writing.finish(stream);

@@ -32,18 +32,23 @@ impl Lines {
     /// Puts an entry where its order says: nearly always at the end. One that was given back stood before all that were
     /// never handed out, so that it is looked for from the front, behind the one that was given back last.
     pub fn insert(&mut self, table: &mut Table, slot: u32) {
-        let (priority, order) = (table[slot].settings.priority, table[slot].order());
-        let Line { head, tail } = *self.line_made(priority);
-        let before = if tail == NIL || table[tail].order() < order {
-            tail
-        } else {
-            let from = self.given_back.filter(|before| {
-                let before = &table[*before];
-                before.settings.priority == priority && before.order() < order
-            });
-            self.given_back = Some(slot);
-            last_below(table, from.map_or((NIL, head), |from| (from, table[from].next)), order)
-        };
+        let entry = &table[slot];
+        let (priority, order) = (entry.settings.priority, entry.order());
+        let line = self.line_made(priority);
+        let Line { head, tail } = *line;
+        if tail != NIL && table[tail].order() < order {
+            line.tail = slot;
+            table[tail].next = slot;
+            let entry = &mut table[slot];
+            (entry.prev, entry.next) = (tail, NIL);
+            return;
+        }
+        let from = self.given_back.filter(|before| {
+            let before = &table[*before];
+            before.settings.priority == priority && before.order() < order
+        });
+        self.given_back = (tail != NIL).then_some(slot);
+        let before = last_below(table, from.map_or((NIL, head), |from| (from, table[from].next)), order);
         let next = if before == NIL { head } else { table[before].next };
         (table[slot].prev, table[slot].next) = (before, next);
         let line = self.line_made(priority);
