@@ -105,3 +105,36 @@ fn receive(master: &mut Master, id: SessionId, mut frames: &[u8], now: Timestamp
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ids::JobId;
+    use crate::master::local::LocalDoor;
+    use crate::master::{Config, Progress};
+    use crate::protocol::{List, Poll, Request, Submit, SubmitJob};
+    use crate::wal::MemoryDevice;
+
+    /// A job of a standalone master's worker is only held until that says that it is begun.
+    #[test]
+    fn a_local_source_says_when_it_begins_a_job() {
+        let config = Config { beside: false, ..Config::default() };
+        let opened = Master::open(config, Arc::new(MemoryDevice::default()), &Progress::default()).unwrap();
+        let (mut master, now) = (opened.master, Timestamp(1));
+        master.start(now);
+        let (door, messages) = LocalDoor::new(|| {});
+        let source = door.open("standalone").unwrap();
+        let jobs = [SubmitJob { queue: "q", ..SubmitJob::default() }];
+        let poll = Poll { queues: List::lent(&["q"]), jobs_max: 1, wait_ms: 0, lease_ms: 10_000 };
+        let mut frames = Vec::new();
+        Request::from(Submit { jobs: List::lent(&jobs) }).encode(1, &mut frames);
+        Request::from(poll).encode(2, &mut frames);
+        source.send(frames).unwrap();
+        assert!(Locals::default().read(&messages, &mut master, now).unwrap());
+        master.finish_turn(now).unwrap();
+        let lease = master.queues().live_lease(JobId(1)).expect("it was handed out");
+        assert_eq!(lease.begun_at, None);
+    }
+}

@@ -107,6 +107,8 @@ impl Shared {
                     self.held.begun(job.lease);
                     return true;
                 }
+                // The next poll is refused as well, and ends the pool.
+                Err(error) if error.is_for_good() => return false,
                 Ok(_) | Err(_) => {
                     self.wait_while(Some(Instant::now() + pause), |state| !state.stopping);
                     pause = (pause * 2).min(RETRY_PAUSE_MAX);
