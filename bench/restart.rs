@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use falconqueue::client::{Client, TcpLink};
+use falconqueue::client::{Client, Tcp};
 use falconqueue::ids::JobId;
-use falconqueue::protocol::{Fail, FailItem, List, Poll, SubmitJob};
+use falconqueue::protocol::{FailItem, List, Poll, SubmitJob};
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
 const BATCH: usize = 1000;
@@ -53,7 +53,7 @@ impl Daemon {
     }
 
     fn client(&self, name: &str) -> Client {
-        Client::new(TcpLink::new(&self.address, name, b""))
+        Client::new(Tcp::new(&self.address, name, b""))
     }
 }
 
@@ -65,21 +65,21 @@ fn main() {
 }
 
 /// Takes all jobs, and fails them for good.
-fn fail_all(client: &mut Client, jobs: usize) {
+fn fail_all(client: &Client, jobs: usize) {
     let error = "e".repeat(4096);
     for _ in 0..jobs / BATCH {
-        let poll = Poll { jobs_max: BATCH as u16, lease_ms: 60_000, ..Poll::default() };
-        let got = client.call(Poll { queues: List::lent(&["q"]), ..poll }).expect("the jobs are delivered");
+        let poll = Poll { queues: List::lent(&["q"]), free: BATCH as u16, lease_ms: 60_000, ..Poll::default() };
+        let got = client.poll(&poll).expect("the jobs are delivered");
         let item = |job: JobId, lease| FailItem { job, lease, for_good: true, error: &error };
-        let items: Vec<_> = got.jobs.iter().map(|got| item(got.job, got.lease)).collect();
-        client.call(Fail { items: List::lent(&items) }).expect("the report is taken");
+        let items: Vec<_> = got.iter().map(|got| item(got.id, got.lease)).collect();
+        client.fail(&items).expect("the report is taken");
     }
 }
 
 fn measure(jobs: usize, dead: bool) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let daemon = Daemon::start(dir.path());
-    let mut client = daemon.client("fill");
+    let client = daemon.client("fill");
     let begun = Instant::now();
     let job = SubmitJob { queue: "q", payload: &PAYLOAD, ..SubmitJob::default() };
     for _ in 0..jobs / BATCH {
@@ -87,7 +87,7 @@ fn measure(jobs: usize, dead: bool) {
     }
     println!("{jobs} jobs submitted in {:.2?}", begun.elapsed());
     if dead {
-        fail_all(&mut client, jobs);
+        fail_all(&client, jobs);
         let rss = resident_kib(daemon.child.id());
         println!("all dead after {:.2?}, anonymous memory {} bytes a job", begun.elapsed(), rss * 1024 / jobs);
     }
@@ -115,14 +115,14 @@ fn pauses(dir: &Path, job: SubmitJob<'_>) {
     let daemon = Daemon::start(dir);
     for with_snapshot in [false, true, false, true] {
         let asking = with_snapshot.then(|| {
-            let mut client = daemon.client("snapshot");
+            let client = daemon.client("snapshot");
             std::thread::spawn(move || {
                 let begun = Instant::now();
                 let reply = client.snapshot();
                 (begun.elapsed(), reply)
             })
         });
-        let mut client = daemon.client("submit");
+        let client = daemon.client("submit");
         let mut waits = Vec::new();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(500)

@@ -83,7 +83,7 @@ fn job() -> SubmitJob<'static> {
 }
 
 fn poll() -> Request<'static> {
-    Poll { queues: List::lent(&["q"]), jobs_max: 1, wait_ms: 0, lease_ms: 3_600_000 }.into()
+    Poll { queues: List::lent(&["q"]), free: 1, lease_ms: 3_600_000, ..Poll::default() }.into()
 }
 
 fn main() {

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::time::Instant;
 
-use falconqueue::client::{Client, ClientError, TcpLink};
-use falconqueue::protocol::SubmitJob;
+use falconqueue::client::{Client, ClientError, Tcp};
+use falconqueue::protocol::{Stats, SubmitJob};
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
 
@@ -54,7 +54,7 @@ fn measure(connections: usize, jobs_each: usize) {
     let started = std::thread::scope(|scope| {
         for _ in 0..connections {
             scope.spawn(|| {
-                let mut client = Client::new(TcpLink::new(&address, "bench", b""));
+                let client = Client::new(Tcp::new(&address, "bench", b""));
                 client.stats().expect("the master answers");
                 ready.wait();
                 for _ in 0..jobs_each {
@@ -85,5 +85,5 @@ fn job() -> SubmitJob<'static> {
 }
 
 fn syncs(address: &str) -> Result<u64, ClientError> {
-    Ok(Client::new(TcpLink::new(address, "bench", b"")).stats()?.figure("syncs"))
+    Ok(Client::new(Tcp::new(address, "bench", b"")).stats()?.read::<Stats>()?.figure("syncs"))
 }

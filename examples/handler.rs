@@ -6,8 +6,6 @@
 //! cargo run --example handler
 //! ```
 
-use std::time::Duration;
-
 use falconqueue::client::Job;
 use falconqueue::worker::{Cancel, Handler, Outcome, Pool, PoolConfig, remote};
 
@@ -29,14 +27,9 @@ impl Handler for Shout {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let master = std::env::var("FALCON_MASTER").unwrap_or_else(|_| "127.0.0.1:3252".to_owned());
-    let config = PoolConfig {
-        queues: vec!["shout".to_owned()],
-        concurrency: 2,
-        lease: Duration::from_secs(10),
-        shutdown_limit: Duration::from_secs(25),
-        outage_limit: Duration::ZERO,
-    };
-    let pool = Pool::start(config, &remote(master, "example".to_owned(), Vec::new()), Box::new(Shout))?;
+    let mut config = PoolConfig::new(["shout"]);
+    config.concurrency = 2;
+    let pool = Pool::start(config, remote(&master, "example", b""), Shout)?;
     // `pool.stopper().stop()`, from a signal handler for example, ends it in order.
     Ok(pool.join()?)
 }

@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 
 use clap::{Parser, value_parser};
 
-use crate::client::read_token;
+use crate::client::{Client, read_token};
+use crate::embedded::{Local, random_seed};
 use crate::exit::{self, Failure};
 use crate::ids::parse_queue_name;
 use crate::limits::{CONCURRENCY_MAX, POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
@@ -23,7 +24,7 @@ use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
-use crate::worker::{CommandHandler, MakeClient, Pool, PoolConfig, PoolError, PoolStopper, local};
+use crate::worker::{CommandHandler, Pool, PoolConfig, PoolError, PoolStopper};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -108,9 +109,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let opened = open_while_greeting(config, device, &mut listener)?;
     let (reactor, door) = Reactor::new(listener, opened).map_err(reactor_failure)?;
     // Without workers here the door is dropped, so that the loop waits for none.
-    let start = |handler: CommandHandler| {
-        start_pool(args, handler.with_master(listens_at.to_string()), &local(door, "standalone".to_owned()))
-    };
+    let local = Local::new(door, "standalone").saying_begun();
+    let make = move || Client::new(local.clone());
+    let start = |handler: CommandHandler| start_pool(args, handler.with_master(listens_at.to_string()), make);
     let pool = handler.map(start).transpose()?;
     announce(listens_at)?;
     serve(reactor, pool)
@@ -165,12 +166,6 @@ fn config(args: &Args) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// A number that no other run has: the keys of std's hash maps come from the system's randomness.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
 fn resolve(listen: &str) -> Result<SocketAddr, Failure> {
     let refused = |why: String| Failure::new(exit::USAGE, format!("--listen {listen:?}: {why}; write HOST:PORT"));
     let mut addresses = listen.to_socket_addrs().map_err(|error| refused(error.to_string()))?;
@@ -222,15 +217,12 @@ fn open_while_greeting(config: Config, device: DirDevice, listener: &mut Listene
     reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn start_pool(args: &Args, handler: CommandHandler, make: &MakeClient) -> Result<Pool, Failure> {
-    let config = PoolConfig {
-        queues: args.queues.clone(),
-        concurrency: usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?,
-        lease: args.lease.into(),
-        shutdown_limit: args.shutdown_limit.into(),
-        outage_limit: std::time::Duration::ZERO,
-    };
-    Pool::start(config, make, Box::new(handler))
+fn start_pool(args: &Args, handler: CommandHandler, make: impl Fn() -> Client) -> Result<Pool, Failure> {
+    let mut config = PoolConfig::new(&args.queues);
+    config.concurrency = usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?;
+    config.lease = args.lease.into();
+    config.shutdown_limit = args.shutdown_limit.into();
+    Pool::start(config, make, handler)
         .map_err(|error| Failure::new(exit::SYSTEM, format!("starting the workers in this process: {error}")))
 }
 

@@ -52,12 +52,14 @@
 //!  bin/falcond          bin/falcon-worker      bin/falcon-cli
 //!       │                     │                      │
 //!    daemon ─────────────▶ worker                   cli
-//!       │                  │     │                 │   │
-//!    reactor               │   client ◀─────────────   │
-//!       │                  │     │                     │
-//!    master ◀──(local)─────┘     │                     │
-//!     │    \                     │                     │
-//!  rebuilt  protocol ◀───────────┘         rebuilt ◀───┘
+//!       │                     │                    │   │
+//!    embedded ──────────▶ client ◀─────────────────┘   │
+//!       │                     │                        │
+//!    reactor                  │                        │
+//!       │                     │                        │
+//!    master                   │                        │
+//!     │    \                  │                        │
+//!  rebuilt  protocol ◀────────┘            rebuilt ◀───┘
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
@@ -82,6 +84,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod daemon;
+pub mod embedded;
 pub mod exit;
 pub mod ids;
 pub mod job;

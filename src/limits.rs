@@ -55,6 +55,12 @@ pub const ATTEMPTS_REMEMBERED: usize = 10;
 /// The longest story of a job: its attempts, each with its worker's name, and an error.
 pub const STORY_BYTES_MAX: usize = ATTEMPTS_REMEMBERED * (20 + CLIENT_NAME_BYTES_MAX) + ERROR_TEXT_BYTES_MAX + 16;
 
+/// Bytes of payload after which a worker asks for no further job that it would only hold, and that one poll asks for.
+pub const PREFETCH_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of results and errors after which a worker begins no further job before it has reported some.
+pub const UNREPORTED_BYTES_MAX: usize = 4 << 20;
+
 /// Polls that may wait on one connection before the master stops reading from it.
 pub const WAITING_POLLS_MAX: usize = 1024;
 

@@ -21,13 +21,14 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("master", &["rebuilt", "queue", "wal", "protocol"], &["bytes", "slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
-    ("worker", &["client", "master", "protocol"], &["clap", "rustix", "signal_hook", "log"]),
+    ("worker", &["client", "protocol"], &["clap", "rustix", "signal_hook", "log"]),
+    ("embedded", &["client", "master", "protocol", "reactor", "wal"], &["log"]),
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
         &["clap", "indicatif", "rustix", "serde", "serde_json"],
     ),
-    ("daemon", &["client", "master", "reactor", "wal", "worker"], &["clap", "log"]),
+    ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
 const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "block", "exit", "planted"];
 const CRATES: &[&str] = &[

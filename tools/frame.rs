@@ -74,7 +74,7 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
         "poll" => {
             let wait_ms = if after_first.is_empty() { 0 } else { number(after_first)? };
             let wait_ms = u32::try_from(wait_ms).map_err(|error| error.to_string())?;
-            put(Poll { queues: List::lent(&[first]), jobs_max: 1, wait_ms, lease_ms: 30_000 }.into())
+            put(Poll { queues: List::lent(&[first]), free: 1, wait_ms, lease_ms: 30_000, ..Poll::default() }.into())
         }
         _ => {
             let (lease, text) = after_first.split_once(' ').unwrap_or((after_first, ""));

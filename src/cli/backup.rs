@@ -23,14 +23,14 @@ use crate::wal::{DirDevice, LogDevice, NewFile, SegmentIo, names};
 
 /// Copies the log of the master that the options name into `dir`.
 pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
-    let mut client = connect::client(common)?;
+    let client = connect::client(common)?;
     let files = client.backup()?;
     if let Some(odd) = files.iter().find(|file| !is_of_a_log(&file.name)) {
         let text = format!("the master names a file {:?}, which is none of a log", odd.name);
         return Err(Failure::new(exit::REFUSED, text).into());
     }
     let is_ours = make_empty(dir)?;
-    copy(&mut client, &files, dir).inspect_err(|_| remove(&files, dir, is_ours))?;
+    copy(&client, &files, dir).inspect_err(|_| remove(&files, dir, is_ours))?;
     let bytes: u64 = files.iter().map(|file| u64::from(file.size)).sum();
     let shown = dir.display();
     let text = format!("{} files, {bytes} bytes, were copied to {shown}; a master started there goes on", files.len());
@@ -69,7 +69,7 @@ fn make_empty(dir: &Path) -> Result<bool, Failure> {
     }
 }
 
-fn copy(client: &mut Client, files: &[LogFile], dir: &Path) -> Result<(), Stop> {
+fn copy(client: &Client, files: &[LogFile], dir: &Path) -> Result<(), Stop> {
     let writing = |error: io::Error| {
         Stop::from(Failure::new(exit::IO, format!("writing the copy in {} failed: {error}", dir.display())))
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Stop;
 use super::args::Common;
-use crate::client::{Client, TcpLink, read_token};
+use crate::client::{Client, Tcp, read_token};
 use crate::exit::{self, Failure};
 
 /// How long a refused connection is tried again: a master that was started a moment ago may not listen yet.
@@ -14,5 +14,5 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn client(common: &Common) -> Result<Client, Stop> {
     let token = common.token_file.as_deref().map(read_token).transpose();
     let token = token.map_err(|text| Failure::new(exit::USAGE, text))?.unwrap_or_default();
-    Ok(Client::new(TcpLink::new(&common.master, "falcon-cli", &token).with_patience(PATIENCE)))
+    Ok(Client::new(Tcp::new(&common.master, "falcon-cli", &token).with_patience(PATIENCE)))
 }

@@ -17,8 +17,8 @@ const NAME: usize = 15;
 
 /// Shows a job; exit status 3 if there is none of this id.
 pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
-    let mut client = connect::client(common)?;
-    let job = client.call(Get { job: JobId(id) }).map_err(|error| match error {
+    let answer = connect::client(common)?.ask(Get { job: JobId(id) })?;
+    let job = answer.read::<Get>().map_err(|error| match error {
         ClientError::Refused(refusal) if refusal.code == ErrorCode::NotFound => {
             Failure::new(exit::NOT_FOUND, refusal.text).into()
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::args::Common;
 use super::render::{table, tell};
 use super::{Stop, connect};
-use crate::protocol::{Figure, List, StatsOk};
+use crate::protocol::{Figure, List, Stats, StatsOk};
 
 /// The counts of jobs, as the master names them, and as a table does.
 const COUNTS: [(&str, &str); 6] = [
@@ -30,8 +30,8 @@ const LOG: [(&str, &str); 8] = [
 ];
 
 pub fn run(common: &Common) -> Result<(), Stop> {
-    let mut client = connect::client(common)?;
-    let stats = client.stats()?;
+    let answer = connect::client(common)?.stats()?;
+    let stats = answer.read::<Stats>()?;
     let quiet = COUNTS.map(|(name, _)| stats.figure(name).to_string()).join(" ");
     Ok(tell(common.output, text(&stats), json(&stats), quiet)?)
 }

@@ -9,7 +9,7 @@ use super::args::{Common, Wait};
 use super::{Stop, connect};
 use crate::client::CALL_TIMEOUT;
 use crate::exit::{self, Failure};
-use crate::protocol::StatsOk;
+use crate::protocol::{Stats, StatsOk};
 
 /// How often the master is asked.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -47,7 +47,8 @@ fn wait_for_none(common: &Common, deadline: Option<Instant>, bar: &ProgressBar) 
             let left = deadline.saturating_duration_since(Instant::now());
             client.set_timeout(left.min(CALL_TIMEOUT));
         }
-        let stats = client.stats()?;
+        let answer = client.stats()?;
+        let stats = answer.read::<Stats>()?;
         let left = show(bar, &stats);
         if bar.is_hidden() && told_at.is_none_or(|at| at.elapsed() >= PLAIN_INTERVAL) {
             told_at = Some(Instant::now());

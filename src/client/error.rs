@@ -8,6 +8,7 @@ use crate::protocol::{ErrorCode, Refusal};
 
 /// Why a call of a client failed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ClientError {
     /// No connection could be made; nothing was sent.
     Unreachable {
@@ -53,6 +54,22 @@ impl ClientError {
             | ClientError::TimedOut { .. }
             | ClientError::NotTheProtocol { .. }
             | ClientError::Stopped => false,
+        }
+    }
+
+    /// The same error for another one who waited for the same call.
+    pub(super) fn copied(&self) -> ClientError {
+        let copied = |source: &io::Error| io::Error::new(source.kind(), source.to_string());
+        match self {
+            ClientError::Unreachable { address, source } => {
+                ClientError::Unreachable { address: address.clone(), source: copied(source) }
+            }
+            ClientError::System { source } => ClientError::System { source: copied(source) },
+            ClientError::Broken { source } => ClientError::Broken { source: copied(source) },
+            ClientError::TimedOut { waited } => ClientError::TimedOut { waited: *waited },
+            ClientError::Refused(refusal) => ClientError::Refused(refusal.clone()),
+            ClientError::NotTheProtocol { why } => ClientError::NotTheProtocol { why: why.clone() },
+            ClientError::Stopped => ClientError::Stopped,
         }
     }
 

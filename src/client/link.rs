@@ -1,12 +1,13 @@
-//! Links: how frames get to a master and back. One over TCP is here; the worker has one within the process.
+//! Links: how frames get to a master and back. One over TCP is here; another one leads to a master in the same process.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ClientError;
-use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
-use crate::protocol::{Header, Hello, Reply, Request};
+use crate::limits::FRAME_BODY_BYTES_MAX;
+use crate::protocol::{FrameBuffer, Hello, Reply, Request};
 
 /// How long making a connection, and the answer to Hello, may take at most.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -14,90 +15,87 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between attempts of a patient link.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Ends the sending side of a link, or both, from another thread.
-pub type Ender = Box<dyn Fn(Shutdown) + Send + Sync>;
+/// How long one read waits at most. A deadline that is further away needs no time-out of its own to be set.
+const READ_WAIT: Duration = Duration::from_secs(5);
 
-/// One frame of the master.
-#[derive(Clone, Debug, Default)]
-pub struct Frame {
-    /// Its header.
-    pub header: Header,
-    /// Its body.
-    pub body: Vec<u8>,
+/// How long one write waits.
+const WRITE_WAIT: Duration = Duration::from_millis(100);
+
+/// Bytes that are asked for at once where nothing is known of the frame that comes, and of a long one.
+const READ_BYTES: usize = 64 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
+
+/// Makes links to one master. A time-out is the error of a call, not of the link: see [`Link::receive`].
+pub trait Connector: Send + Sync {
+    /// Opens a link, with Hello if it needs one, until the deadline.
+    fn connect(&self, deadline: Instant) -> Result<Box<dyn Link>, ClientError>;
 }
 
-/// A way to a master that can be opened, lost and opened again. Its error is `TimedOut` when the deadline is over; with
-/// any other the link broke.
-pub trait Link: Send {
-    /// Opens the link, with Hello if it needs one. If it cannot be opened until the deadline, nothing is open.
-    fn open(&mut self, deadline: Instant) -> Result<(), ClientError>;
+/// A way to a master that is open. It breaks for good at its first error other than `TimedOut`, and goes away with its
+/// last owner.
+pub trait Link: Send + Sync {
+    /// Sends the first of these bytes, as many as it takes, and says how many; one thread at a time does so. `TimedOut`
+    /// when it has taken none for a moment: the other side does not read, perhaps since nobody reads what it says.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Whether it is open.
-    fn is_open(&self) -> bool;
+    /// Waits for bytes of the master and puts them at the end of `into`; one thread at a time does so. `TimedOut` when
+    /// none came until the deadline, `UnexpectedEof` when none will come.
+    fn receive(&self, into: &mut FrameBuffer, deadline: Instant) -> io::Result<()>;
 
-    /// Closes it.
-    fn close(&mut self);
-
-    /// Sends one or more frames.
-    fn send(&mut self, frames: Vec<u8>, deadline: Instant) -> io::Result<()>;
-
-    /// Waits for a frame of the master.
-    fn receive(&mut self, deadline: Instant) -> io::Result<Frame>;
-
-    /// Ends the link as it is now, or its sending side alone, from any thread.
-    fn ender(&self) -> io::Result<Ender>;
+    /// Ends its sending side, or both, from any thread.
+    fn end(&self, how: Shutdown);
 }
 
-/// A link over TCP.
-#[derive(Debug)]
-pub struct TcpLink {
+/// Makes links over TCP.
+#[derive(Clone, Debug)]
+pub struct Tcp {
     address: String,
     name: String,
     token: Vec<u8>,
     patience: Duration,
     says_begun: bool,
-    stream: Option<TcpStream>,
 }
 
-impl TcpLink {
-    /// A link to `HOST:PORT` that is not open yet. The token is empty if the master needs none.
+impl Tcp {
+    /// Links to `HOST:PORT`, by a client of this name. The token is empty if the master needs none.
     #[must_use]
-    pub fn new(address: &str, name: &str, token: &[u8]) -> TcpLink {
-        TcpLink {
+    pub fn new(address: &str, name: &str, token: &[u8]) -> Tcp {
+        Tcp {
             address: address.to_owned(),
             name: name.to_owned(),
             token: token.to_owned(),
             patience: Duration::ZERO,
             says_begun: false,
-            stream: None,
         }
     }
 
     /// The same, but where nobody listens yet, or the master is still reading its log, it is tried again for this long.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> TcpLink {
-        TcpLink { patience, ..self }
+    pub fn with_patience(self, patience: Duration) -> Tcp {
+        Tcp { patience, ..self }
     }
 
     /// The same, and it is promised to the master to say by [`Client::say`](super::Client::say) when a job is begun.
     #[must_use]
-    pub fn saying_begun(self) -> TcpLink {
-        TcpLink { says_begun: true, ..self }
+    pub fn saying_begun(self) -> Tcp {
+        Tcp { says_begun: true, ..self }
     }
 
-    fn open_once(&mut self, deadline: Instant) -> Result<(), ClientError> {
-        let stream = self.connect(deadline).map_err(|source| self.unreachable(source))?;
-        self.stream = Some(stream);
-        self.greet(deadline).inspect_err(|_| self.stream = None)
+    fn connect_once(&self, deadline: Instant) -> Result<TcpLink, ClientError> {
+        let stream = self.dial(deadline).map_err(|source| self.unreachable(source))?;
+        let link = TcpLink { stream, read_wait_ms: AtomicU64::new(0) };
+        self.greet(&link, deadline)?;
+        Ok(link)
     }
 
-    fn connect(&self, deadline: Instant) -> io::Result<TcpStream> {
+    fn dial(&self, deadline: Instant) -> io::Result<TcpStream> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in self.address.to_socket_addrs()? {
             let left = left_until(deadline)?.min(OPEN_TIMEOUT);
             match TcpStream::connect_timeout(&address, left) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
+                    stream.set_write_timeout(Some(WRITE_WAIT))?;
                     return Ok(stream);
                 }
                 Err(error) => last = error,
@@ -106,27 +104,34 @@ impl TcpLink {
         Err(last)
     }
 
-    fn greet(&mut self, deadline: Instant) -> Result<(), ClientError> {
+    fn greet(&self, link: &TcpLink, deadline: Instant) -> Result<(), ClientError> {
         let mut hello = Vec::new();
         let says_begun = self.says_begun.then_some(true);
         let request = Request::from(Hello { says_begun, ..Hello::new(&self.name, &self.token) });
         request.check().map_err(ClientError::Refused)?;
         request.encode(0, &mut hello);
         let deadline = deadline.min(Instant::now() + OPEN_TIMEOUT);
-        let answer = self.send(hello, deadline).and_then(|()| self.receive(deadline));
-        let frame = answer.map_err(|source| match source.kind() {
+        let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => not_the_protocol(&source.to_string()),
             io::ErrorKind::TimedOut => self.unreachable(io::Error::new(
                 source.kind(),
                 "something listens there but does not answer as falcond does",
             )),
             _ => self.unreachable(source),
-        })?;
-        match Reply::decode(frame.header.kind, &frame.body) {
-            Ok(Reply::HelloOk(_)) => Ok(()),
-            Ok(Reply::Error(refusal)) => Err(ClientError::Refused(refusal)),
-            Ok(_) => Err(not_the_protocol("Hello was answered by another reply")),
-            Err(refusal) => Err(not_the_protocol(&refusal.text)),
+        };
+        // It fits into the buffers of a connection that was just made.
+        link.send(&hello).map_err(failed)?;
+        let mut frames = FrameBuffer::default();
+        loop {
+            link.receive(&mut frames, deadline).map_err(failed)?;
+            let answer = frames.next_frame(FRAME_BODY_BYTES_MAX).map_err(|bad| not_the_protocol(&bad.refusal.text))?;
+            let Some((header, body)) = answer else { continue };
+            return match Reply::decode(header.kind, body) {
+                Ok(Reply::HelloOk(_)) => Ok(()),
+                Ok(Reply::Error(refusal)) => Err(ClientError::Refused(refusal)),
+                Ok(_) => Err(not_the_protocol("Hello was answered by another reply")),
+                Err(refusal) => Err(not_the_protocol(&refusal.text)),
+            };
         }
     }
 
@@ -135,8 +140,21 @@ impl TcpLink {
     }
 }
 
+impl Connector for Tcp {
+    fn connect(&self, deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
+        let until = deadline.min(Instant::now() + self.patience);
+        loop {
+            match self.connect_once(deadline) {
+                Err(error) if may_pass(&error) && Instant::now() < until => std::thread::sleep(RETRY_PAUSE),
+                Err(error) => return Err(error),
+                Ok(link) => return Ok(Box::new(link)),
+            }
+        }
+    }
+}
+
 fn not_the_protocol(why: &str) -> ClientError {
-    ClientError::NotTheProtocol { why: why.to_owned() }
+    ClientError::NotTheProtocol { why: format!("{why}; is that the right port?") }
 }
 
 /// Whether it may be over in a moment: a master was just started.
@@ -153,72 +171,51 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
+/// A connection that was greeted.
+#[derive(Debug)]
+struct TcpLink {
+    stream: TcpStream,
+    /// The time-out of reads as it was set last, so that most reads set none.
+    read_wait_ms: AtomicU64,
+}
+
+impl TcpLink {
+    /// Sets the time-out of the next read, if it is to be another one; rounded up to a millisecond.
+    fn wait_until(&self, deadline: Instant) -> io::Result<()> {
+        let wait_ms = left_until(deadline)?.min(READ_WAIT).as_millis() as u64 + 1;
+        if self.read_wait_ms.swap(wait_ms, Ordering::Relaxed) != wait_ms {
+            self.stream.set_read_timeout(Some(Duration::from_millis(wait_ms)))?;
+        }
+        Ok(())
+    }
+}
+
 impl Link for TcpLink {
-    fn open(&mut self, deadline: Instant) -> Result<(), ClientError> {
-        let until = deadline.min(Instant::now() + self.patience);
-        loop {
-            match self.open_once(deadline) {
-                Err(error) if may_pass(&error) && Instant::now() < until => std::thread::sleep(RETRY_PAUSE),
-                outcome => return outcome,
-            }
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        match (&self.stream).write(bytes) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if is_passing(&error) => Err(io::ErrorKind::TimedOut.into()),
+            outcome => outcome,
         }
     }
 
-    fn is_open(&self) -> bool {
-        self.stream.is_some()
-    }
-
-    fn close(&mut self) {
-        self.stream = None;
-    }
-
-    fn send(&mut self, frames: Vec<u8>, deadline: Instant) -> io::Result<()> {
-        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let mut rest = &frames[..];
-        while !rest.is_empty() {
-            stream.set_write_timeout(Some(left_until(deadline)?))?;
-            match stream.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => rest = &rest[sent..],
+    fn receive(&self, into: &mut FrameBuffer, deadline: Instant) -> io::Result<()> {
+        let missing = into.missing_bytes(FRAME_BODY_BYTES_MAX);
+        loop {
+            self.wait_until(deadline)?;
+            match into.read_with(missing, missing.clamp(READ_BYTES, READ_BYTES_MAX), |room| (&self.stream).read(room)) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => return Ok(()),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
-    fn receive(&mut self, deadline: Instant) -> io::Result<Frame> {
-        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let mut head = [0; FRAME_HEADER_BYTES];
-        read_exact_until(stream, &mut head, deadline)?;
-        let header = Header::decode(&head, FRAME_BODY_BYTES_MAX).map_err(|bad| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}; is that the right port?", bad.refusal.text))
-        })?;
-        let mut body = vec![0; header.body_bytes];
-        read_exact_until(stream, &mut body, deadline)?;
-        Ok(Frame { header, body })
+    fn end(&self, how: Shutdown) {
+        // A connection that is gone has nothing left to end.
+        let _ = self.stream.shutdown(how);
     }
-
-    fn ender(&self) -> io::Result<Ender> {
-        let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?.try_clone()?;
-        Ok(Box::new(move |how| {
-            // A connection that is gone has nothing left to end.
-            let _ = stream.shutdown(how);
-        }))
-    }
-}
-
-fn read_exact_until(stream: &mut TcpStream, mut room: &mut [u8], deadline: Instant) -> io::Result<()> {
-    while !room.is_empty() {
-        stream.set_read_timeout(Some(left_until(deadline)?))?;
-        match stream.read(room) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(came) => room = &mut room[came..],
-            Err(error) if is_passing(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Interrupted, or the time-out of one call; whether the deadline is over is seen before the next one.
@@ -250,25 +247,17 @@ mod tests {
     #[test]
     fn a_listener_that_says_nothing_and_one_that_says_something_else_are_errors_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut link = TcpLink::new(&listener.local_addr().unwrap().to_string(), "test", b"");
-        let silent = link.open(Instant::now() + Duration::from_millis(50)).unwrap_err();
+        let tcp = Tcp::new(&listener.local_addr().unwrap().to_string(), "test", b"");
+        let failure = |limit_ms| tcp.connect(Instant::now() + Duration::from_millis(limit_ms)).err().unwrap();
+        let silent = failure(50);
         assert!(silent.to_string().contains("does not answer as falcond"), "{silent}");
         let stranger = std::thread::spawn(move || {
             let _silent = listener.accept().unwrap();
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
-        let other = link.open(Instant::now() + Duration::from_secs(20)).unwrap_err();
+        let other = failure(20_000);
         assert!(matches!(other, ClientError::NotTheProtocol { .. }), "{other}");
         stranger.join().unwrap();
-    }
-
-    #[test]
-    fn a_side_that_does_not_read_does_not_hold_the_sender_for_ever() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut link = TcpLink::new("", "test", b"");
-        link.stream = Some(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        let error = link.send(vec![0; 64 << 20], Instant::now() + Duration::from_millis(50)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -1,34 +1,55 @@
-//! The blocking client: one request at a time over a link that is opened again when it broke.
+//! The client: calls to one master from any number of threads, over a link that is opened again when it broke.
 //!
 //! Promises:
 //! - Every call ends, by an answer, an error or its time-out.
 //! - An error says whether the request may have been carried out ([`ClientError::is_safe_to_retry`]).
-//! - After an error the next call opens a fresh link.
+//! - Many calls may be open at once: clones of a client share its link, and each call waits for its own answer.
+//! - After a link broke the next call opens a fresh one.
 //!
-//! It does not try a request again by itself, or run jobs: the worker does.
+//! It does not try a request again by itself, or run jobs: the worker does. It starts no thread.
+//!
+//! ```no_run
+//! use falconqueue::client::{Client, SubmitJob, Tcp};
+//!
+//! # fn main() -> Result<(), falconqueue::client::ClientError> {
+//! let client = Client::new(Tcp::new("127.0.0.1:3252", "shop", b""));
+//! let mail = SubmitJob::new("mail", b"to: ada@example.org").with_key("order-17");
+//! println!("job {}", client.submit(&[mail])?[0].job);
+//! // Many requests may be under way.
+//! let first = client.submit_begin(&[SubmitJob::new("mail", b"one")])?;
+//! let second = client.submit_begin(&[SubmitJob::new("mail", b"two")])?;
+//! println!("jobs {} and {}", first.wait()?[0].job, second.wait()?[0].job);
+//! # Ok(())
+//! # }
+//! ```
 
 #![warn(missing_docs)]
 
+mod batcher;
 mod boot;
+mod channel;
 mod error;
+mod job;
 mod link;
-mod stopper;
 mod token;
 
-use std::io;
+use std::net::Shutdown;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use crate::protocol::{SubmitJob, Submitted};
+pub use batcher::Batcher;
 pub use boot::BootTime;
 pub use error::ClientError;
-pub use link::{Ender, Frame, Link, TcpLink, check_address};
-pub use stopper::Stopper;
+pub use job::Job;
+pub use link::{Connector, Link, Tcp, check_address};
 pub use token::read_token;
 
-use crate::ids::{JobId, LeaseId};
+use channel::{Awaited, Channel, Frame, NoAnswer};
+
 use crate::protocol::{
-    Ack, AckItem, Backup, BackupFile, Call, Delivery, ErrorCode, Fail, FailItem, Header, Heartbeat, HeldLease,
-    ItemStatus, LeaseStatus, List, Poll, Read, Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk,
-    Stats, StatsOk, Submit, SubmitJob, Submitted,
+    Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, Heartbeat, HeldLease, ItemStatus, LeaseStatus, List, Poll,
+    Read, Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -48,244 +69,295 @@ pub struct LogFile {
     pub size: u32,
 }
 
-/// A client of one master. Its calls fail as [`ClientError`] says.
+/// A client of one master. Its calls fail as [`ClientError`] says. Clones share its link.
+#[derive(Clone)]
 pub struct Client {
-    link: Box<dyn Link>,
-    /// The frame of the last answer, which the reply borrows from.
-    answer: Frame,
-    last_correlation: u64,
-    /// Requests whose answers nobody waits for, and which have not come yet.
-    unawaited: Vec<u64>,
+    shared: Arc<Shared>,
     timeout: Duration,
-    stop: Stopper,
 }
 
-/// One attempt at a job, as it was handed out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// The job.
-    pub id: JobId,
-    /// The lease under which it may be run.
-    pub lease: LeaseId,
-    /// Its queue.
-    pub queue: String,
-    /// Its key, or empty.
-    pub key: String,
-    /// Its priority.
-    pub priority: u8,
-    /// 1 for the first delivery.
-    pub attempt: u16,
-    /// How many there may be.
-    pub max_attempts: u16,
-    /// The attempt may run this long; `None` for no bound.
-    pub timeout: Option<Duration>,
-    /// How long the lease is.
-    pub lease_length: Duration,
-    /// Until when it certainly lives, unless it is extended.
-    pub lease_ends_at: BootTime,
-    /// The payload.
-    pub payload: Vec<u8>,
+struct Shared {
+    connector: Box<dyn Connector>,
+    line: Mutex<Line>,
+    opened: Condvar,
 }
 
-impl Job {
-    /// A job that came in answer to a poll which was sent then: the lease began when the poll had waited.
-    fn delivered(delivery: &Delivery<'_>, polled_at: BootTime) -> Job {
-        let millis = |count: u32| Duration::from_millis(u64::from(count));
-        let lease_length = millis(delivery.lease_ms);
-        Job {
-            id: delivery.job,
-            lease: delivery.lease,
-            queue: delivery.queue.to_owned(),
-            key: delivery.key.to_owned(),
-            priority: delivery.settings.priority,
-            attempt: delivery.attempt,
-            max_attempts: delivery.settings.max_attempts,
-            timeout: (delivery.settings.timeout_ms > 0).then(|| millis(delivery.settings.timeout_ms)),
-            lease_length,
-            lease_ends_at: polled_at.plus(millis(delivery.waited_ms) + lease_length),
-            payload: delivery.payload.to_owned(),
+/// The link of a client, as it is now.
+#[derive(Default)]
+struct Line {
+    channel: Option<Arc<Channel>>,
+    is_opening: bool,
+    stopped: bool,
+    /// Polls that wait, and over which link the newest of them does.
+    polls: usize,
+    polling: Option<Arc<Channel>>,
+}
+
+/// An answer of the master, of whatever kind.
+#[derive(Debug)]
+pub struct Answer(Frame);
+
+impl Answer {
+    /// The reply to a request of type `R`.
+    pub fn read<'c, R: Call<'c>>(&'c self) -> Result<R::Reply, ClientError> {
+        match Reply::decode(self.0.header.kind, &self.0.body) {
+            Ok(Reply::Error(refusal)) if refusal.code != ErrorCode::Malformed => Err(ClientError::Refused(refusal)),
+            Ok(Reply::Error(refusal)) | Err(refusal) => Err(ClientError::NotTheProtocol { why: refusal.text }),
+            Ok(reply) => R::reply(&reply).ok_or_else(|| {
+                let why = format!("a reply of another kind ({:#06x})", reply.kind());
+                ClientError::NotTheProtocol { why }
+            }),
         }
+    }
+}
+
+/// A request that is under way. Dropping it leaves it under way; its answer is not looked at.
+#[must_use = "what came of the request is told by `wait`"]
+pub struct Pending {
+    channel: Arc<Channel>,
+    correlation: u64,
+    deadline: Instant,
+    limit: Duration,
+}
+
+impl Pending {
+    /// Waits for its answer.
+    pub fn wait(self) -> Result<Answer, ClientError> {
+        let answer = self.channel.wait(self.correlation, self.deadline);
+        answer.map(Answer).map_err(|none| match none {
+            NoAnswer::TimedOut => ClientError::TimedOut { waited: self.limit },
+            NoAnswer::Broken(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+                ClientError::NotTheProtocol { why: source.to_string() }
+            }
+            NoAnswer::Broken(source) => ClientError::Broken { source },
+        })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.channel.forget(self.correlation);
+    }
+}
+
+/// A Submit that is under way.
+#[must_use = "whether the jobs were taken is told by `wait`"]
+pub struct PendingSubmit(Pending);
+
+impl PendingSubmit {
+    /// Waits until the jobs are taken: what became of each, in order.
+    pub fn wait(self) -> Result<Vec<Submitted>, ClientError> {
+        Ok(self.0.wait()?.read::<Submit<'_>>()?.jobs.iter().collect())
     }
 }
 
 impl Client {
     /// A client; its link is opened by the first call.
-    pub fn new(link: impl Link + 'static) -> Client {
-        Client {
-            link: Box::new(link),
-            answer: Frame::default(),
-            last_correlation: 0,
-            unawaited: Vec::new(),
-            timeout: CALL_TIMEOUT,
-            stop: Stopper::default(),
-        }
+    pub fn new(connector: impl Connector + 'static) -> Client {
+        let shared = Shared { connector: Box::new(connector), line: Mutex::default(), opened: Condvar::new() };
+        Client { shared: Arc::new(shared), timeout: CALL_TIMEOUT }
     }
 
-    /// From now on a call may take this long, connecting included, beyond what its request asks to wait.
+    /// From now on a call by this clone may take this long, connecting included, beyond what its request asks to wait.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// What stops this client.
-    pub fn stopper(&self) -> Stopper {
-        self.stop.clone()
+    /// Takes no more jobs, by any clone: polls that wait are answered at once, without losing a job that was handed out
+    /// at that moment. Reports of jobs that are held still go through.
+    pub fn stop(&self) {
+        let mut line = self.shared.locked();
+        line.stopped = true;
+        let Some(channel) = line.polling.clone() else { return };
+        if line.channel.as_ref().is_some_and(|open| Arc::ptr_eq(open, &channel)) {
+            line.channel = None;
+        }
+        channel.end(Shutdown::Write);
     }
 
-    /// Asks for anything; gives the reply of that request's type.
-    pub fn call<'c, R: Call<'c>>(&'c mut self, request: R) -> Result<R::Reply, ClientError> {
-        self.call_waiting::<R>(request, Duration::ZERO)
+    /// Ends polls that wait although the client was stopped: the master does not answer.
+    pub fn abort(&self) {
+        if let Some(channel) = &self.shared.locked().polling {
+            channel.end(Shutdown::Both);
+        }
     }
 
-    /// The same, of a request that may be answered this much later than others.
-    fn call_waiting<'c, R: Call<'c>>(&'c mut self, request: R, wait: Duration) -> Result<R::Reply, ClientError> {
-        self.answer = self.exchange(&request.into(), wait)?;
-        let reply = decoded(&self.answer)?;
-        R::reply(&reply).ok_or_else(|| unexpected(&reply))
+    /// Asks for anything.
+    pub fn ask<'r>(&self, request: impl Into<Request<'r>>) -> Result<Answer, ClientError> {
+        self.begin(request, Duration::ZERO)?.wait()
     }
 
-    /// Submits jobs, all or none.
-    pub fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, ClientError> {
-        Ok(self.call(Submit { jobs: List::lent(jobs) })?.jobs.iter().collect())
+    /// Sends a request that may be answered `wait` later than others.
+    pub fn begin<'r>(&self, request: impl Into<Request<'r>>, wait: Duration) -> Result<Pending, ClientError> {
+        self.begin_as(&request.into(), wait, Awaited::Yes)
     }
 
-    /// Asks for up to `jobs_max` jobs of these queues, and waits for the first.
-    /// `Stopped` once this client was stopped and no job had been handed out.
-    pub fn poll(
-        &mut self,
-        queues: &[&str],
-        jobs_max: u16,
-        wait: Duration,
-        lease: Duration,
-    ) -> Result<Vec<Job>, ClientError> {
-        let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
-        let request = Poll { queues: List::lent(queues), jobs_max, wait_ms: millis(wait), lease_ms: millis(lease) };
-        self.stop.check()?;
-        self.open(Instant::now() + self.timeout)?;
-        self.stop.begin_poll(self.link.ender().map_err(|source| ClientError::System { source })?)?;
-        let polled_at = BootTime::now();
-        let polled = self.call_waiting(request, wait);
-        let jobs = polled.map(|polled| {
-            let jobs = polled.jobs.iter();
-            jobs.map(|delivery| Job::delivered(&delivery, polled_at)).collect::<Vec<_>>()
+    /// Submits jobs, all or none. What became of each, in order.
+    pub fn submit(&self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, ClientError> {
+        self.submit_begin(jobs)?.wait()
+    }
+
+    /// Begins to submit jobs, all or none. They have been sent, or soon will be.
+    pub fn submit_begin(&self, jobs: &[SubmitJob<'_>]) -> Result<PendingSubmit, ClientError> {
+        self.begin(Submit { jobs: List::lent(jobs) }, Duration::ZERO).map(PendingSubmit)
+    }
+
+    /// Asks for jobs, and waits for the first. `Stopped` once this client was stopped and no job had been handed out.
+    pub fn poll(&self, poll: &Poll<'_>) -> Result<Vec<Job>, ClientError> {
+        let request = Request::from(*poll);
+        let wait = Duration::from_millis(u64::from(poll.wait_ms));
+        request.check().map_err(ClientError::Refused)?;
+        let deadline = Instant::now() + self.timeout + wait;
+        let (pending, polled_at) = self.begin_poll(&request, deadline)?;
+        let polled = pending.wait();
+        let jobs = polled.and_then(|answer| {
+            let jobs = answer.read::<Poll<'_>>()?.jobs;
+            Ok(jobs.iter().map(|delivery| Job::delivered(&delivery, polled_at)).collect::<Vec<_>>())
         });
-        // The jobs were copied; their payloads need not be here twice while they run.
-        self.answer = Frame::default();
-        if !self.stop.end_poll() {
+        if !self.shared.end_poll() {
             return jobs;
         }
-        self.link.close();
         jobs.ok().filter(|jobs| !jobs.is_empty()).ok_or(ClientError::Stopped)
     }
 
     /// Reports attempts that did their work.
-    pub fn ack(&mut self, items: &[AckItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
-        self.call(Ack { items: List::lent(items) }).map(statuses)
+    pub fn ack(&self, items: &[AckItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
+        self.ask(Ack { items: List::lent(items) })?.read::<Ack<'_>>().map(statuses)
     }
 
     /// Reports attempts that did not.
-    pub fn fail(&mut self, items: &[FailItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
-        self.call(Fail { items: List::lent(items) }).map(statuses)
+    pub fn fail(&self, items: &[FailItem<'_>]) -> Result<Vec<ItemStatus>, ClientError> {
+        self.ask(Fail { items: List::lent(items) })?.read::<Fail<'_>>().map(statuses)
     }
 
     /// Gives jobs back unharmed.
-    pub fn release(&mut self, items: &[ReleaseItem]) -> Result<Vec<ItemStatus>, ClientError> {
-        self.call(Release { items: List::lent(items) }).map(statuses)
+    pub fn release(&self, items: &[ReleaseItem]) -> Result<Vec<ItemStatus>, ClientError> {
+        self.ask(Release { items: List::lent(items) })?.read::<Release<'_>>().map(statuses)
     }
 
     /// Extends leases.
-    pub fn heartbeat(&mut self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
-        Ok(self.call(Heartbeat { leases: List::lent(leases) })?.leases.iter().collect())
+    pub fn heartbeat(&self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
+        let answer = self.ask(Heartbeat { leases: List::lent(leases) })?;
+        Ok(answer.read::<Heartbeat<'_>>()?.leases.iter().collect())
     }
 
-    /// Says how far the jobs of these leases are, over the link that is open, and does not wait for the answer. A
+    /// Says how far the jobs of these leases are, and does not wait for the answer: when this returns, it was sent. A
     /// master counts an attempt from `Stage::Begun` on, if the link promised to say it.
-    pub fn say(&mut self, leases: &[HeldLease]) -> Result<(), ClientError> {
+    pub fn say(&self, leases: &[HeldLease]) -> Result<(), ClientError> {
         let request = Request::from(Heartbeat { leases: List::lent(leases) });
-        request.check().map_err(ClientError::Refused)?;
-        let deadline = Instant::now() + self.timeout;
-        self.open(deadline)?;
-        self.send(&request, deadline).map_err(|source| self.broken(source, self.timeout))?;
-        self.unawaited.push(self.last_correlation);
-        Ok(())
+        self.begin_as(&request, Duration::ZERO, Awaited::No).map(drop)
     }
 
-    /// The master's figures.
-    pub fn stats(&mut self) -> Result<StatsOk<'_>, ClientError> {
-        self.call(Stats {})
+    /// The master's figures; read them as the reply to [`Stats`].
+    pub fn stats(&self) -> Result<Answer, ClientError> {
+        self.ask(Stats {})
     }
 
     /// Asks for a snapshot of the state, and waits until it is on the master's disk.
-    pub fn snapshot(&mut self) -> Result<SnapshotOk, ClientError> {
-        self.call_waiting(Snapshot {}, SNAPSHOT_WAIT)
+    pub fn snapshot(&self) -> Result<SnapshotOk, ClientError> {
+        self.begin(Snapshot {}, SNAPSHOT_WAIT)?.wait()?.read::<Snapshot>()
     }
 
     /// Begins a backup: the files that make up the log now. They can be read until this client's link breaks.
-    pub fn backup(&mut self) -> Result<Vec<LogFile>, ClientError> {
-        let owned = |BackupFile { name, bytes, size }| LogFile { name: str::to_owned(name), bytes, size };
-        Ok(self.call(Backup {})?.files.iter().map(owned).collect())
+    pub fn backup(&self) -> Result<Vec<LogFile>, ClientError> {
+        let answer = self.ask(Backup {})?;
+        let files = answer.read::<Backup>()?.files;
+        let owned = |file: crate::protocol::BackupFile<'_>| LogFile {
+            name: file.name.to_owned(),
+            bytes: file.bytes,
+            size: file.size,
+        };
+        Ok(files.iter().map(owned).collect())
     }
 
     /// Reads a piece of a file of the backup: fewer bytes than asked for only at its end.
     /// `NotFound` when no backup was begun on this link, or it has no such file.
-    pub fn read(&mut self, file: u16, offset: u32, bytes: u32) -> Result<Vec<u8>, ClientError> {
-        Ok(self.call(Read { file, offset, bytes })?.piece.to_owned())
+    pub fn read(&self, file: u16, offset: u32, bytes: u32) -> Result<Vec<u8>, ClientError> {
+        let answer = self.ask(Read { file, offset, bytes })?;
+        Ok(answer.read::<Read>()?.piece.to_owned())
     }
 
-    fn open(&mut self, deadline: Instant) -> Result<(), ClientError> {
-        if self.link.is_open() {
-            return Ok(());
-        }
-        self.unawaited.clear();
-        self.link.open(deadline)
-    }
-
-    fn send(&mut self, request: &Request<'_>, deadline: Instant) -> io::Result<()> {
-        self.last_correlation += 1;
-        let mut frame = Vec::new();
-        request.encode(self.last_correlation, &mut frame);
-        self.link.send(frame, deadline)
-    }
-
-    fn broken(&mut self, source: io::Error, waited: Duration) -> ClientError {
-        self.link.close();
-        match source.kind() {
-            io::ErrorKind::TimedOut => ClientError::TimedOut { waited },
-            io::ErrorKind::InvalidData => ClientError::NotTheProtocol { why: source.to_string() },
-            _ => ClientError::Broken { source },
-        }
-    }
-
-    /// Sends a request and waits for its answer, `wait` longer than a call may take anyway.
-    fn exchange(&mut self, request: &Request<'_>, wait: Duration) -> Result<Frame, ClientError> {
+    fn begin_as(&self, request: &Request<'_>, wait: Duration, awaited: Awaited) -> Result<Pending, ClientError> {
         request.check().map_err(ClientError::Refused)?;
-        let waited = self.timeout + wait;
-        let deadline = Instant::now() + waited;
-        self.open(deadline)?;
-        let outcome = self.send(request, deadline).and_then(|()| self.receive(deadline));
-        outcome.map_err(|source| self.broken(source, waited))
+        let deadline = Instant::now() + self.timeout + wait;
+        let limit = self.timeout + wait;
+        loop {
+            let channel = self.open(deadline)?;
+            if let Some(correlation) = channel.begin(request, awaited, deadline) {
+                return Ok(Pending { channel, correlation, deadline, limit });
+            }
+        }
     }
 
-    fn receive(&mut self, deadline: Instant) -> io::Result<Frame> {
-        loop {
-            let frame = self.link.receive(deadline)?;
-            let Header { correlation, .. } = frame.header;
-            if correlation == self.last_correlation || correlation == 0 {
-                return Ok(frame);
-            }
-            let Some(place) = self.unawaited.iter().position(|unawaited| *unawaited == correlation) else {
-                let text = format!("an answer to request {correlation} came for {}", self.last_correlation);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-            };
-            self.unawaited.remove(place);
+    fn begin_poll(&self, request: &Request<'_>, deadline: Instant) -> Result<(Pending, BootTime), ClientError> {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        if self.shared.locked().stopped {
+            return Err(ClientError::Stopped);
         }
+        loop {
+            let channel = self.open(deadline)?;
+            self.shared.begin_poll(&channel)?;
+            let polled_at = BootTime::now();
+            if let Some(correlation) = channel.begin(request, Awaited::Yes, deadline) {
+                return Ok((Pending { channel, correlation, deadline, limit }, polled_at));
+            }
+            self.shared.end_poll();
+        }
+    }
+
+    /// The link, opened if none is open.
+    fn open(&self, deadline: Instant) -> Result<Arc<Channel>, ClientError> {
+        let mut line = self.shared.locked();
+        loop {
+            if let Some(channel) = line.channel.as_ref().filter(|channel| channel.takes_calls()) {
+                return Ok(Arc::clone(channel));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !line.is_opening {
+                break;
+            }
+            if left.is_zero() {
+                // It says that the time is over, and where the master should be.
+                return self.shared.connector.connect(deadline).map(|link| Arc::new(Channel::new(link)));
+            }
+            line = self.shared.opened.wait_timeout(line, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        line.channel = None;
+        line.is_opening = true;
+        drop(line);
+        let outcome = self.shared.connector.connect(deadline).map(|link| Arc::new(Channel::new(link)));
+        let mut line = self.shared.locked();
+        line.is_opening = false;
+        line.channel = outcome.as_ref().ok().cloned();
+        self.shared.opened.notify_all();
+        outcome
     }
 }
 
-fn decoded(frame: &Frame) -> Result<Reply<'_>, ClientError> {
-    match Reply::decode(frame.header.kind, &frame.body) {
-        Ok(Reply::Error(refusal)) if refusal.code != ErrorCode::Malformed => Err(ClientError::Refused(refusal)),
-        Ok(Reply::Error(refusal)) | Err(refusal) => Err(ClientError::NotTheProtocol { why: refusal.text }),
-        Ok(reply) => Ok(reply),
+impl Shared {
+    /// A poll begins over this link, which `stop` ends.
+    fn begin_poll(&self, channel: &Arc<Channel>) -> Result<(), ClientError> {
+        let mut line = self.locked();
+        if line.stopped {
+            return Err(ClientError::Stopped);
+        }
+        line.polls += 1;
+        line.polling = Some(Arc::clone(channel));
+        Ok(())
+    }
+
+    /// A poll has ended. Says whether the client was stopped meanwhile.
+    fn end_poll(&self) -> bool {
+        let mut line = self.locked();
+        line.polls -= 1;
+        if line.polls == 0 {
+            line.polling = None;
+        }
+        line.stopped
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -293,29 +365,23 @@ fn statuses(reported: Reported<'_>) -> Vec<ItemStatus> {
     reported.items.iter().collect()
 }
 
-fn unexpected(reply: &Reply<'_>) -> ClientError {
-    ClientError::NotTheProtocol { why: format!("a reply of another kind ({:#06x})", reply.kind()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Settings;
 
     #[test]
     fn a_client_that_was_stopped_takes_no_job() {
-        let mut client = Client::new(TcpLink::new("127.0.0.1:1", "test", b""));
-        let poll = |client: &mut Client| client.poll(&["q"], 1, Duration::ZERO, Duration::from_secs(1));
-        assert!(matches!(poll(&mut client), Err(ClientError::Unreachable { .. })));
-        client.stopper().stop();
-        assert!(matches!(poll(&mut client), Err(ClientError::Stopped)));
+        let client = Client::new(Tcp::new("127.0.0.1:1", "test", b""));
+        let poll = Poll { queues: List::lent(&["q"]), free: 1, lease_ms: 1000, ..Poll::default() };
+        assert!(matches!(client.poll(&poll), Err(ClientError::Unreachable { .. })));
+        client.clone().stop();
+        assert!(matches!(client.poll(&poll), Err(ClientError::Stopped)));
     }
 
     #[test]
     fn a_value_out_of_bounds_is_refused_before_anything_is_sent() {
-        let mut client = Client::new(TcpLink::new("127.0.0.1:1", "test", b""));
-        let settings = Settings { timeout_ms: 1, ..Settings::default() };
-        let job = SubmitJob { queue: "q", settings, ..SubmitJob::default() };
+        let client = Client::new(Tcp::new("127.0.0.1:1", "test", b""));
+        let job = SubmitJob::new("q", b"").with_timeout(Duration::from_millis(1));
         assert!(matches!(client.submit(&[job]), Err(ClientError::Refused(_))));
     }
 }

@@ -144,7 +144,7 @@ macro_rules! message {
         $name:ident $(<$life:lifetime>)? {
             $($(#[$fdoc:meta])* $field:ident: $type:ty $(=> $bound:expr)?;)*
         }
-        $(extras { $($(#[$xdoc:meta])* $tag:literal $extra:ident: $xtype:ty;)* })?
+        $(extras { $($(#[$xdoc:meta])* $tag:literal $extra:ident: $xtype:ty $(=> $xbound:expr)?;)* })?
         $(tail $tail:ident: $ttype:ty $(=> $tbound:expr)?)?
     ) => {
         $(#[$doc])*
@@ -176,8 +176,12 @@ macro_rules! message {
                     while let Some((tag, mut value)) = extras.next(&mut reader)? {
                         match tag {
                             $($($tag => {
-                                $extra = Some($crate::codec::Field::read(&mut value, stringify!($extra))?);
+                                let read: $xtype = $crate::codec::Field::read(&mut value, stringify!($extra))?;
                                 value.finish()?;
+                                $(if reader.checks() {
+                                    $xbound(stringify!($extra), &read)?;
+                                })?
+                                $extra = Some(read);
                             })*)?
                             other => $crate::codec::Extras::skip(other)?,
                         }
@@ -217,6 +221,9 @@ macro_rules! message {
                     $crate::codec::Field::check(&self.$field)?;
                     $($bound(stringify!($field), &self.$field)?;)?
                 )*
+                $($($(if let Some(value) = &self.$extra {
+                    $xbound(stringify!($extra), value)?;
+                })?)*)?
                 $($($tbound(stringify!($tail), &self.$tail)?;)?)?
                 Ok(())
             }

@@ -1,7 +1,8 @@
 //! The policy of what goes where: which waiting poll is served next, and which job it gets.
 //!
 //! Promises: polls of one queue are served in the order in which they came; a poll gets jobs of the first of its queues
-//! that has any, then of the next; no poll is served for which there is no job.
+//! that has any, then of the next; no poll is served for which there is no job; what a poll would only hold it gets
+//! while no other poll waits that can begin it.
 //! It does not: hand anything out. The one door is [`super::door`].
 
 use super::parked::Parked;
@@ -35,8 +36,9 @@ impl Dispatch {
         }
     }
 
-    /// The next job for a poll that named these queues, the preferred one first.
-    pub fn pick<'q>(queues: &'q Queues, named: &[QueueId]) -> Option<JobView<'q>> {
-        named.iter().find_map(|queue| queues.front(*queue))
+    /// The next job for a poll that named these queues, the preferred one first, and that can begin it or would only
+    /// hold it.
+    pub fn pick<'q>(queues: &'q Queues, parked: &Parked, named: &[QueueId], begins: bool) -> Option<JobView<'q>> {
+        named.iter().filter(|queue| begins || !parked.has_free(**queue)).find_map(|queue| queues.front(*queue))
     }
 }

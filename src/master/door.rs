@@ -6,10 +6,10 @@ use super::decisions::hold;
 use super::dispatch::Dispatch;
 use super::journal::Journal;
 use super::outbox::Stream;
-use super::parked::{Caller, Wish};
+use super::parked::{Caller, JobsWish, Wish};
 use super::{Master, Timestamp};
 use crate::ids::{LeaseId, QueueId, SessionId};
-use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX};
+use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, ITEMS_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{Call, Delivery, ErrorCode, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
 use crate::queue::JobView;
 use crate::queue::events;
@@ -21,6 +21,7 @@ struct Writing {
     /// Where its frame begins in the stream.
     start: usize,
     count: u16,
+    payload_bytes: u64,
     spliced_bytes: usize,
 }
 
@@ -28,7 +29,12 @@ impl Writing {
     fn begin(stream: &mut Stream, correlation: u64) -> Writing {
         let start = frame::begin_frame(&mut stream.bytes, REPLY_BIT | Poll::KIND, correlation);
         stream.bytes.put_u16_le(0);
-        Writing { start, count: 0, spliced_bytes: 0 }
+        Writing { start, count: 0, payload_bytes: 0, spliced_bytes: 0 }
+    }
+
+    /// Whether so many bytes of payload may be added.
+    fn has_room(&self, payload_bytes: u32, payload_bytes_max: u32) -> bool {
+        self.count == 0 || self.payload_bytes + u64::from(payload_bytes) <= u64::from(payload_bytes_max)
     }
 
     /// Writes a delivery; says whether it fitted.
@@ -55,6 +61,7 @@ impl Writing {
             self.spliced_bytes += payload_bytes;
         }
         self.count += 1;
+        self.payload_bytes += u64::from(job.payload_bytes);
         Ok(true)
     }
 
@@ -75,8 +82,8 @@ impl Master {
             if let Some(session) = self.sessions.session_mut(caller.session) {
                 session.parked.retain(|parked| *parked != number);
             }
-            if let Wish::Jobs { jobs_max, lease_ms } = wish {
-                self.deliver(&caller, jobs_max, lease_ms, &named, now)?;
+            if let Wish::Jobs(wish) = wish {
+                self.deliver(&caller, &wish, &named, now)?;
             }
             self.drop_unpolled(&named);
         }
@@ -101,14 +108,7 @@ impl Master {
     }
 
     /// Answers a poll with jobs of these queues, each by a DISPATCH.
-    fn deliver(
-        &mut self,
-        caller: &Caller,
-        jobs_max: u16,
-        lease_ms: u32,
-        named: &[QueueId],
-        now: Timestamp,
-    ) -> Result<(), WalError> {
+    fn deliver(&mut self, caller: &Caller, wish: &JobsWish, named: &[QueueId], now: Timestamp) -> Result<(), WalError> {
         let Some(session) = self.sessions.session_mut(caller.session) else { return Ok(()) };
         // Lent to the records; an error is the log's last.
         let worker = std::mem::take(&mut session.name);
@@ -117,16 +117,20 @@ impl Master {
         let held = self.journal.will_gate();
         let Some(stream) = self.sessions.stream(caller.session, held) else { return Ok(()) };
         let mut writing = Writing::begin(stream, caller.correlation);
+        let jobs_max = (wish.free + wish.extra).min(ITEMS_MAX as u16);
         while writing.count < jobs_max
-            && let Some(job) = Dispatch::pick(&self.journal.queues, named)
+            && let begins = writing.count < wish.free
+            && let Some(job) = Dispatch::pick(&self.journal.queues, &self.parked, named, begins)
+            && writing.has_room(job.payload_bytes, wish.payload_bytes_max)
             && let Some(stream) = self.sessions.stream(caller.session, held)
         {
             let lease = LeaseId(self.journal.wal.next_lsn().0);
-            let delivery = delivery(&job, lease, lease_ms, now.since(caller.since));
+            let delivery = delivery(&job, lease, wish.lease_ms, now.since(caller.since));
             if !writing.add(stream, &delivery, &job, &self.journal)? {
                 break;
             }
-            let event = events::Dispatch { job: job.id, attempt: delivery.attempt, lease_ms, worker: &worker };
+            let event =
+                events::Dispatch { job: job.id, attempt: delivery.attempt, lease_ms: wish.lease_ms, worker: &worker };
             self.record_delivery(holder, event, lease, now)?;
         }
         if let Some(stream) = self.sessions.stream(caller.session, held) {
@@ -144,7 +148,7 @@ impl Master {
     pub(super) fn answer_empty(&mut self, number: u32) {
         let (caller, wish) = self.unpark(number);
         let reply = match wish {
-            Wish::Jobs { .. } => Reply::PollOk(PollOk::default()),
+            Wish::Jobs(_) => Reply::PollOk(PollOk::default()),
             Wish::Snapshot(_) => {
                 Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
             }

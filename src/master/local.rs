@@ -1,9 +1,9 @@
 //! The way into the master from the same process: the frames of the protocol over channels instead of a socket.
 //! Jobs that are taken this way go through the same door as all others.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What a local source tells the loop.
@@ -21,6 +21,7 @@ pub enum LocalEvent {
     /// It is there.
     Open {
         name: String,
+        says_begun: bool,
         /// Where replies go, each a whole frame or several.
         replies: Sender<Vec<u8>>,
     },
@@ -29,6 +30,8 @@ pub enum LocalEvent {
     EndOfInput,
     /// It is gone.
     Closed,
+    /// The loop is to end, whoever is still there.
+    Stop,
 }
 
 /// Where local sources are opened. May be cloned and sent to other threads.
@@ -54,7 +57,8 @@ impl Drop for Wake {
 pub struct LocalEnd {
     door: LocalDoor,
     source: u64,
-    replies: Receiver<Vec<u8>>,
+    /// Of the thread that reads.
+    replies: Mutex<Receiver<Vec<u8>>>,
 }
 
 /// The master is gone.
@@ -74,11 +78,17 @@ impl LocalDoor {
     ///
     /// # Errors
     /// When the master is gone.
-    pub fn open(&self, name: &str) -> Result<LocalEnd, MasterGone> {
+    pub fn open(&self, name: &str, says_begun: bool) -> Result<LocalEnd, MasterGone> {
         let source = self.count.fetch_add(1, Ordering::Relaxed);
         let (sender, incoming) = mpsc::channel();
-        self.say(source, LocalEvent::Open { name: name.to_owned(), replies: sender })?;
-        Ok(LocalEnd { door: self.clone(), source, replies: incoming })
+        self.say(source, LocalEvent::Open { name: name.to_owned(), says_begun, replies: sender })?;
+        Ok(LocalEnd { door: self.clone(), source, replies: Mutex::new(incoming) })
+    }
+
+    /// Ends the loop, if that only waits for its local sources to end.
+    pub fn stop(&self) {
+        // A master that is gone has nothing left to stop.
+        let _ = self.say(self.count.fetch_add(1, Ordering::Relaxed), LocalEvent::Stop);
     }
 
     fn say(&self, source: u64, what: LocalEvent) -> Result<(), MasterGone> {
@@ -102,20 +112,17 @@ impl LocalEnd {
     /// # Errors
     /// When the master is gone or has closed this source.
     pub fn receive(&self, wait: Duration) -> Result<Option<Vec<u8>>, MasterGone> {
-        match self.replies.recv_timeout(wait) {
+        match self.replies.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(wait) {
             Ok(frames) => Ok(Some(frames)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(MasterGone),
         }
     }
 
-    /// Something that ends this source's sending side, from any thread: a poll that waits is answered.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let (door, source) = (self.door.clone(), self.source);
-        move || {
-            // A master that is gone has nothing left to stop.
-            let _ = door.say(source, LocalEvent::EndOfInput);
-        }
+    /// Ends this source's sending side, from any thread: a poll that waits is answered.
+    pub fn end_input(&self) {
+        // A master that is gone has nothing left to stop.
+        let _ = self.door.say(self.source, LocalEvent::EndOfInput);
     }
 }
 

@@ -21,11 +21,22 @@ pub struct Caller {
     pub deadline: Timestamp,
 }
 
+/// The jobs that a poll waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobsWish {
+    /// How many can be begun at once.
+    pub free: u16,
+    /// How many more it would hold.
+    pub extra: u16,
+    pub payload_bytes_max: u32,
+    pub lease_ms: u32,
+}
+
 /// What it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Jobs of the queues that it named.
-    Jobs { jobs_max: u16, lease_ms: u32 },
+    Jobs(JobsWish),
     /// A snapshot that holds at least this LSN.
     Snapshot(Lsn),
 }
@@ -44,7 +55,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Place {
     waiting: u32,
-    queue: QueueId,
+    line: u32,
     prev: u32,
     next: u32,
     /// The same poll's place in the line of the next queue that it named.
@@ -61,7 +72,7 @@ struct Line {
 pub struct Parked {
     waiting: Slab<Waiting>,
     places: Slab<Place>,
-    /// By queue.
+    /// Two of each queue: polls that have a free slot, and those that would only hold a job.
     lines: Vec<Line>,
     wheel: Wheel,
     /// Requests for a snapshot, in the order in which they came.
@@ -95,9 +106,10 @@ impl Parked {
         let waiting = Waiting { caller, wish, first_place: NIL, prev: NIL, next: NIL, cell: NO_CELL };
         let number = index(self.waiting.insert(waiting));
         self.wheel.insert(&mut self.waiting, number);
+        let has_free = matches!(wish, Wish::Jobs(JobsWish { free: 1.., .. }));
         let mut sibling = NIL;
         for queue in queues.iter().rev() {
-            sibling = self.line_up(number, *queue, sibling);
+            sibling = self.line_up(number, line_of(*queue, has_free), sibling);
         }
         self.waiting[number as usize].first_place = sibling;
         if let Wish::Snapshot(_) = wish {
@@ -116,7 +128,7 @@ impl Parked {
 
     /// Whether a request's wait ends when its session sends nothing more: a poll's, whose jobs nobody would run.
     pub fn ends_with_input(&self, number: u32) -> bool {
-        matches!(self.waiting[number as usize].wish, Wish::Jobs { .. })
+        matches!(self.waiting[number as usize].wish, Wish::Jobs(_))
     }
 
     /// The first request that waits for a snapshot which holds no more than `held`.
@@ -126,9 +138,18 @@ impl Parked {
         self.snapshots.iter().find(is_met).copied()
     }
 
-    /// The poll that is first in this queue's line.
+    /// The poll that is to be served first with a job of this queue: one that can begin it, if there is any.
     pub fn first(&self, queue: QueueId) -> Option<u32> {
-        let head = self.lines.get(queue.0 as usize)?.head;
+        self.first_in(line_of(queue, true)).or_else(|| self.first_in(line_of(queue, false)))
+    }
+
+    /// Whether a poll waits that can begin a job of this queue.
+    pub fn has_free(&self, queue: QueueId) -> bool {
+        self.first_in(line_of(queue, true)).is_some()
+    }
+
+    fn first_in(&self, line: u32) -> Option<u32> {
+        let head = self.lines.get(line as usize)?.head;
         (head != NIL).then(|| self.places[head as usize].waiting)
     }
 
@@ -142,9 +163,9 @@ impl Parked {
         queues.clear();
         let mut place = waiting.first_place;
         while place != NIL {
-            let Place { queue, prev, next, sibling, .. } = self.places.remove(place as usize);
-            queues.push(queue);
-            let line = &mut self.lines[queue.0 as usize];
+            let Place { line, prev, next, sibling, .. } = self.places.remove(place as usize);
+            queues.push(QueueId(line / 2));
+            let line = &mut self.lines[line as usize];
             if prev == NIL {
                 line.head = next;
             } else {
@@ -171,13 +192,13 @@ impl Parked {
         });
     }
 
-    fn line_up(&mut self, waiting: u32, queue: QueueId, sibling: u32) -> u32 {
-        let at = queue.0 as usize;
+    fn line_up(&mut self, waiting: u32, line: u32, sibling: u32) -> u32 {
+        let at = line as usize;
         if self.lines.len() <= at {
             self.lines.resize(at + 1, Line { head: NIL, tail: NIL });
         }
         let last = self.lines[at].tail;
-        let place = index(self.places.insert(Place { waiting, queue, prev: last, next: NIL, sibling }));
+        let place = index(self.places.insert(Place { waiting, line, prev: last, next: NIL, sibling }));
         self.lines[at].tail = place;
         if last == NIL {
             self.lines[at].head = place;
@@ -186,6 +207,10 @@ impl Parked {
         }
         place
     }
+}
+
+fn line_of(queue: QueueId, has_free: bool) -> u32 {
+    2 * queue.0 + u32::from(!has_free)
 }
 
 fn index(key: usize) -> u32 {
@@ -201,7 +226,8 @@ mod tests {
         Caller { session, correlation: 0, since: Timestamp(0), deadline }
     }
 
-    const JOBS: Wish = Wish::Jobs { jobs_max: 1, lease_ms: 1000 };
+    const JOBS: Wish = Wish::Jobs(JobsWish { free: 1, extra: 0, payload_bytes_max: u32::MAX, lease_ms: 1000 });
+    const EXTRA: Wish = Wish::Jobs(JobsWish { free: 0, extra: 9, payload_bytes_max: u32::MAX, lease_ms: 1000 });
 
     #[test]
     fn polls_are_first_in_the_order_in_which_they_came() {
@@ -219,6 +245,21 @@ mod tests {
         assert_eq!((parked.first(a), parked.first(b)), (None, Some(second)));
         parked.take(second, &mut queues);
         assert_eq!((parked.polls(), parked.first(b), parked.places.len()), (0, None, 0));
+    }
+
+    #[test]
+    fn a_poll_that_would_only_hold_a_job_comes_after_all_that_can_begin_it() {
+        let queue = QueueId(1);
+        let mut parked = Parked::default();
+        let holds = parked.park(caller(1, 10), EXTRA, &[queue]);
+        assert_eq!((parked.first(queue), parked.has_free(queue)), (Some(holds), false));
+        let begins = parked.park(caller(2, 10), JOBS, &[queue]);
+        assert_eq!((parked.first(queue), parked.has_free(queue)), (Some(begins), true));
+        let mut queues = Vec::new();
+        parked.take(begins, &mut queues);
+        assert_eq!((parked.first(queue), queues.as_slice()), (Some(holds), &[queue][..]));
+        parked.take(holds, &mut queues);
+        assert_eq!((parked.first(queue), queues.as_slice()), (None, &[queue][..]));
     }
 
     #[test]

@@ -67,11 +67,18 @@ message! {
     Poll<'a> {
         /// The preferred one first.
         queues: List<'a, &'a str> => queue_names;
-        jobs_max: u16 => within(1, ITEMS_MAX as u64);
+        /// How many of them can be begun at once.
+        free: u16 => within(0, ITEMS_MAX as u64);
         /// How long to wait for the first.
         wait_ms: u32 => within(0, WAIT_MS_MAX.into());
         /// Length of each job's lease.
         lease_ms: u32 => within(LEASE_MS_MIN.into(), LEASE_MS_MAX.into());
+    } extras {
+        /// How many more it would hold until it can begin them. They are given only while no other poll of their queue
+        /// waits that has a free slot.
+        1 extra: u16 => within(1, ITEMS_MAX as u64);
+        /// Bytes that the payloads may have together; the first job is given whatever it has.
+        2 payload_bytes_max: u32;
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Locals {
 }
 
 impl Locals {
-    /// Whether there are none, and will be none.
+    /// Whether there are none, and will be none; or the loop is to end without waiting for them.
     pub fn are_closed(&self) -> bool {
         self.closed
     }
@@ -42,16 +42,19 @@ impl Locals {
                 }
             };
             any = true;
-            if let LocalEvent::Open { name, replies } = what {
+            if let LocalEvent::Open { name, says_begun, replies } = what {
                 let id = master.connected(Some(&name));
-                master.will_say_begun(id);
+                if says_begun {
+                    master.will_say_begun(id);
+                }
                 self.sessions.insert(source, id);
                 self.replies.insert(id, replies);
                 continue;
             }
+            self.closed |= matches!(what, LocalEvent::Stop);
             let Some(id) = self.sessions.get(&source).copied() else { continue };
             match what {
-                LocalEvent::Open { .. } => {}
+                LocalEvent::Open { .. } | LocalEvent::Stop => {}
                 LocalEvent::Frames(frames) => receive(master, id, &frames, now)?,
                 LocalEvent::EndOfInput => master.take(id, Input::Ended, now)?,
                 LocalEvent::Closed => {
@@ -125,9 +128,9 @@ mod tests {
         let (mut master, now) = (opened.master, Timestamp(1));
         master.start(now);
         let (door, messages) = LocalDoor::new(|| {});
-        let source = door.open("standalone").unwrap();
+        let source = door.open("standalone", true).unwrap();
         let jobs = [SubmitJob { queue: "q", ..SubmitJob::default() }];
-        let poll = Poll { queues: List::lent(&["q"]), jobs_max: 1, wait_ms: 0, lease_ms: 10_000 };
+        let poll = Poll { queues: List::lent(&["q"]), free: 1, lease_ms: 10_000, ..Poll::default() };
         let mut frames = Vec::new();
         Request::from(Submit { jobs: List::lent(&jobs) }).encode(1, &mut frames);
         Request::from(poll).encode(2, &mut frames);

@@ -58,7 +58,8 @@ const STALL: Millis = Millis(500);
 
 pub struct Reactor {
     poll: Poll,
-    signals: Signals,
+    /// None where the process has another purpose than this loop.
+    signals: Option<Signals>,
     listener: Option<Listener>,
     master: Master,
     sync: SyncThread,
@@ -81,15 +82,24 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// A loop, and the door for sources in the same process.
+    /// A loop that serves connections until a signal says stop, and the door for sources in the same process.
     pub fn new(mut listener: Listener, opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
+        let (mut reactor, door) = Reactor::within(opened)?;
+        let registry = reactor.poll.registry();
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system("catching signals"))?;
+        registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(system("registering for signals"))?;
+        listener.register(registry, LISTENER).map_err(system("registering the listener"))?;
+        reactor.signals = Some(signals);
+        reactor.listener = Some(listener);
+        reactor.descriptors_max = raise_descriptor_limit();
+        reactor.stopping = Stopping::No;
+        Ok((reactor, door))
+    }
+
+    /// A loop that serves sources in the same process alone, until its door says stop or they and the door are gone.
+    pub fn within(opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
         let poll = Poll::new().map_err(system("making the event queue"))?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system("making the waker"))?);
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system("catching signals"))?;
-        poll.registry()
-            .register(&mut signals, SIGNALS, Interest::READABLE)
-            .map_err(system("registering for signals"))?;
-        listener.register(poll.registry(), LISTENER).map_err(system("registering the listener"))?;
         let wake = move || {
             if let Err(error) = waker.wake() {
                 log::error!("waking the loop: {error}");
@@ -102,13 +112,13 @@ impl Reactor {
         master.start(clock.now());
         let reactor = Reactor {
             poll,
-            signals,
-            listener: Some(listener),
+            signals: None,
+            listener: None,
             master,
             sync,
             clock,
             conns: Vec::new(),
-            descriptors_max: raise_descriptor_limit(),
+            descriptors_max: 0,
             conns_open: 0,
             to_read: VecDeque::new(),
             greeting: VecDeque::new(),
@@ -116,7 +126,7 @@ impl Reactor {
             locals: Locals::default(),
             messages,
             scratch: vec![0; READ_BYTES_PER_TURN],
-            stopping: Stopping::No,
+            stopping: Stopping::Wanted,
         };
         Ok((reactor, door))
     }
@@ -223,7 +233,7 @@ impl Reactor {
     }
 
     fn take_signals(&mut self, on_stop: &mut impl FnMut()) {
-        for signal in self.signals.pending() {
+        for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             log::info!("stopping (signal {signal})");
             self.listener = None;
             self.stopping = self.stopping.hastened(self.clock.now());

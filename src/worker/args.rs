@@ -10,7 +10,7 @@ use super::{CommandHandler, Pool, PoolConfig, PoolError, remote};
 use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
 use crate::ids::{check_client_name, parse_queue_name};
-use crate::limits::{CONCURRENCY_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
+use crate::limits::{CONCURRENCY_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
 use crate::time::Millis;
 
 const EXAMPLES: &str = "\
@@ -48,6 +48,10 @@ pub struct Args {
     /// How many jobs run at once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     concurrency: u64,
+    /// How many jobs to hold ready beyond those that run, up to 1024; by default as many as are finished in two round
+    /// trips to the master.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=ITEMS_MAX as i64))]
+    prefetch: Option<u16>,
     /// How long a job stays with this worker after it has gone silent.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
     lease: Millis,
@@ -94,17 +98,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let handler = CommandHandler::new(&args.command)
         .map_err(|text| Failure::new(exit::USAGE, text))?
         .with_master(args.master.clone());
-    let config = PoolConfig {
-        queues: args.queues,
-        concurrency: usize::try_from(args.concurrency).map_err(|error| Failure::new(exit::USAGE, error))?,
-        lease: args.lease.into(),
-        shutdown_limit: args.shutdown_limit.into(),
-        outage_limit: args.outage_limit.into(),
-    };
+    let mut config = PoolConfig::new(args.queues);
+    config.concurrency = usize::try_from(args.concurrency).map_err(|error| Failure::new(exit::USAGE, error))?;
+    config.lease = args.lease.into();
+    config.shutdown_limit = args.shutdown_limit.into();
+    config.outage_limit = args.outage_limit.into();
+    config.prefetch = args.prefetch;
     let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
-    let make = remote(args.master, args.name.unwrap_or_else(default_name), token);
-    let pool = Pool::start(config, &make, Box::new(handler)).map_err(system)?;
+    let make = remote(&args.master, &args.name.unwrap_or_else(default_name), &token);
+    let pool = Pool::start(config, make, handler).map_err(system)?;
     let stopper = pool.stopper();
     let signals_end = signals.handle();
     let waiting = std::thread::spawn(move || signals.forever().for_each(|_| stopper.stop()));

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -27,7 +27,8 @@ pub enum StopReason {
 #[derive(Debug)]
 pub struct Cancel {
     state: Mutex<CancelState>,
-    event: OwnedFd,
+    /// Made when somebody first waits on it: most jobs end without.
+    event: OnceLock<OwnedFd>,
     /// How long the job goes on past the end of its lease.
     outage_limit: Duration,
 }
@@ -40,17 +41,18 @@ struct CancelState {
 
 impl Cancel {
     /// Not told yet.
-    pub fn new(lease_ends_at: BootTime, outage_limit: Duration) -> io::Result<Cancel> {
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Cancel { state: Mutex::new(CancelState { reason: None, lease_ends_at }), event, outage_limit })
+    pub fn new(lease_ends_at: BootTime, outage_limit: Duration) -> Cancel {
+        let state = Mutex::new(CancelState { reason: None, lease_ends_at });
+        Cancel { state, event: OnceLock::new(), outage_limit }
     }
 
     /// Tells the job to stop.
     pub fn cancel(&self, reason: StopReason) {
-        if self.locked().reason.replace(reason).is_none()
-            && let Err(error) = rustix::io::write(&self.event, &1u64.to_ne_bytes())
+        let mut state = self.locked();
+        if state.reason.replace(reason).is_none()
+            && let Some(event) = self.event.get()
         {
-            log::error!("telling a job to stop: {error}");
+            signal(event);
         }
     }
 
@@ -76,12 +78,30 @@ impl Cancel {
     }
 
     /// A descriptor that is readable once the job was told to stop.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+    ///
+    /// # Errors
+    /// When no further descriptor can be opened.
+    pub fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        let state = self.locked();
+        if let Some(event) = self.event.get() {
+            return Ok(event.as_fd());
+        }
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let event = self.event.get_or_init(|| event);
+        if state.reason.is_some() {
+            signal(event);
+        }
+        Ok(event.as_fd())
     }
 
     fn locked(&self) -> MutexGuard<'_, CancelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn signal(event: &OwnedFd) {
+    if let Err(error) = rustix::io::write(event, &1u64.to_ne_bytes()) {
+        log::error!("telling a job to stop: {error}");
     }
 }
 
@@ -93,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_was_told_last_counts_and_the_end_of_the_lease_without_it() {
-        let cancel = Cancel::new(BootTime::now().plus(HOUR), Duration::ZERO).unwrap();
+        let cancel = Cancel::new(BootTime::now().plus(HOUR), Duration::ZERO);
         assert_eq!((cancel.reason(), cancel.is_sure()), (None, true));
         cancel.extend_to(BootTime::now());
         assert_eq!((cancel.reason(), cancel.is_sure()), (Some(StopReason::LeaseOver), false));
@@ -106,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_job_may_go_on_past_its_lease_as_long_as_an_outage_may_last() {
-        let cancel = Cancel::new(BootTime::now(), HOUR).unwrap();
+        let cancel = Cancel::new(BootTime::now(), HOUR);
         assert_eq!((cancel.reason(), cancel.is_sure()), (None, false));
         cancel.cancel(StopReason::LeaseLost);
         assert_eq!(cancel.reason(), Some(StopReason::LeaseLost), "what the master says counts at once");

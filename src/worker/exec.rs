@@ -177,7 +177,7 @@ impl Running {
             // Often, since the machine may sleep meanwhile.
             let look_at = Instant::now() + cancel.left().min(LOOK_INTERVAL_MAX);
             let look_again_at = time_up_at.into_iter().fold(look_at, Instant::min);
-            let ready = self.wait_for_any(Some(cancel.descriptor()), look_again_at)?;
+            let ready = self.wait_for_any(Some(cancel.descriptor()?), look_again_at)?;
             if ready.stdin {
                 self.feed(&job.payload);
             }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
-use crate::client::{BootTime, Client, Job};
+use super::crew::HeldJob;
+use crate::client::{BootTime, Client};
 use crate::ids::LeaseId;
 use crate::limits::{HEARTBEAT_MS, ITEMS_MAX};
 use crate::protocol::{HeldLease, LeaseStatus, Stage};
@@ -18,10 +19,13 @@ use crate::protocol::{HeldLease, LeaseStatus, Stage};
 /// Pause after a heartbeat that was not answered.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How often it is looked whether jobs have been held for too long, while there are any.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// How long one heartbeat may take, connecting included.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The leases of all running jobs.
+/// The leases of all jobs that were handed out.
 #[derive(Default)]
 pub struct Held {
     state: Mutex<HeldState>,
@@ -31,11 +35,11 @@ pub struct Held {
 #[derive(Default)]
 struct HeldState {
     /// By lease: a job that was lost may be here a second time, under its next lease.
-    leases: BTreeMap<LeaseId, HeldJob>,
+    leases: BTreeMap<LeaseId, Kept>,
     closed: bool,
 }
 
-struct HeldJob {
+struct Kept {
     held: HeldLease,
     interval: Duration,
     next_beat: Instant,
@@ -45,40 +49,52 @@ struct HeldJob {
 }
 
 impl Held {
-    /// Begins to keep the lease of a job that was just handed out; it is only held.
-    pub fn keep(&self, job: &Job, cancel: Arc<Cancel>) {
-        let interval = Duration::from_millis(HEARTBEAT_MS).min(job.lease_length / 3);
-        let held = HeldJob {
-            held: HeldLease { job: job.id, lease: job.lease, stage: Stage::Held },
-            interval,
-            next_beat: Instant::now() + interval,
-            cancel,
-            reporting: false,
-        };
-        self.locked().leases.insert(job.lease, held);
-        self.changed.notify_all();
-    }
-
-    /// Notes that the job may be started now.
-    pub fn begun(&self, lease: LeaseId) {
-        if let Some(held) = self.locked().leases.get_mut(&lease) {
-            held.held.stage = Stage::Begun;
+    /// Begins to keep the leases of jobs that were just handed out; they are only held.
+    pub fn keep(&self, jobs: &[HeldJob]) {
+        let now = Instant::now();
+        let mut state = self.locked();
+        // Otherwise it wakes by itself before one of these is due.
+        let sleeps = state.leases.is_empty();
+        for HeldJob { job, cancel, .. } in jobs {
+            let interval = Duration::from_millis(HEARTBEAT_MS).min(job.lease_length / 3);
+            let held = HeldLease { job: job.id, lease: job.lease, stage: Stage::Held };
+            let (next_beat, cancel) = (now + interval, Arc::clone(cancel));
+            state.leases.insert(job.lease, Kept { held, interval, next_beat, cancel, reporting: false });
+        }
+        drop(state);
+        if sleeps {
+            self.changed.notify_all();
         }
     }
 
-    /// Notes that the outcome is being reported; the lease is kept until that is done.
-    pub fn reporting(&self, lease: LeaseId) {
-        if let Some(held) = self.locked().leases.get_mut(&lease) {
-            held.reporting = true;
+    /// Notes that the jobs may be started now.
+    pub fn begun(&self, jobs: &[HeldJob]) {
+        let mut state = self.locked();
+        for held in jobs {
+            if let Some(kept) = state.leases.get_mut(&held.job.lease) {
+                kept.held.stage = Stage::Begun;
+            }
         }
     }
 
-    pub fn drop_lease(&self, lease: LeaseId) {
-        self.locked().leases.remove(&lease);
-        self.changed.notify_all();
+    /// Notes that the outcomes are being reported; the leases are kept until that is done.
+    pub fn reporting(&self, leases: &[LeaseId]) {
+        let mut state = self.locked();
+        for lease in leases {
+            if let Some(kept) = state.leases.get_mut(lease) {
+                kept.reporting = true;
+            }
+        }
     }
 
-    /// How many jobs run, and of how many the outcome is being reported.
+    pub fn drop_leases(&self, leases: &[LeaseId]) {
+        let mut state = self.locked();
+        for lease in leases {
+            state.leases.remove(lease);
+        }
+    }
+
+    /// How many jobs are held or run, and of how many the outcome is being reported.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.locked();
         let reporting = state.leases.values().filter(|held| held.reporting).count();
@@ -100,7 +116,8 @@ impl Held {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until leases are due to be named and returns them; nothing once the keeper is to end.
+    /// Waits until leases are due to be named and returns them, or none of them so that what is held can be looked at;
+    /// nothing once the keeper is to end.
     fn wait_for_due(&self) -> Option<Vec<HeldLease>> {
         let mut state = self.locked();
         loop {
@@ -114,8 +131,12 @@ impl Held {
                 return Some(due);
             }
             let next = state.leases.values().map(|held| held.next_beat).min();
-            let wait = next.map_or(Duration::MAX, |at| at.saturating_duration_since(now));
-            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            let wait = next.map_or(Duration::MAX, |at| at.saturating_duration_since(now).min(LOOK_INTERVAL));
+            let waited = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+            if waited.1.timed_out() {
+                return Some(Vec::new());
+            }
+            state = waited.0;
         }
     }
 
@@ -143,10 +164,14 @@ impl Held {
     }
 }
 
-/// Extends leases until `held` is closed.
-pub fn keep_leases(held: &Held, client: &mut Client) {
+/// Extends leases until `held` is closed; calls `look` every now and then while there are any.
+pub fn keep_leases(held: &Held, client: &Client, look: impl Fn()) {
     let mut was_reached = true;
     while let Some(due) = held.wait_for_due() {
+        look();
+        if due.is_empty() {
+            continue;
+        }
         let sent_at = (Instant::now(), BootTime::now());
         match client.heartbeat(&due) {
             Ok(statuses) => {

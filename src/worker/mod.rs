@@ -9,10 +9,13 @@
 pub mod args;
 
 mod cancel;
+mod crew;
 mod exec;
 mod handler;
 mod keeper;
+mod pace;
 mod pool;
+mod report;
 mod slot;
 mod source;
 
@@ -20,4 +23,4 @@ pub use cancel::{Cancel, StopReason};
 pub use exec::CommandHandler;
 pub use handler::{Handler, Outcome};
 pub use pool::{Pool, PoolConfig, PoolError, PoolStopper};
-pub use source::{MakeClient, local, remote};
+pub use source::remote;

@@ -1,135 +1,250 @@
-//! What one thread of a pool does: it polls for a job, runs it, and reports what came of it.
+//! What one thread of a pool does, task by task.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
+use super::crew::{Crew, Ended, HeldJob, Task, Wanted};
 use super::handler::Outcome;
 use super::pool::{PoolError, Shared};
-use crate::client::{BootTime, Client, ClientError, Job};
+use crate::client::{BootTime, ClientError, Job};
 use crate::codec::text_head;
-use crate::limits::ERROR_TEXT_BYTES_MAX;
-use crate::protocol::{AckItem, ErrorCode, FailItem, HeldLease, ItemStatus, ReleaseItem, Stage};
+use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX};
+use crate::protocol::{HeldLease, List, Poll, Stage};
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
 
 /// Pause after a first call that did not get through; doubled with each further one.
-const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
+pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a job is held that was to be begun within two round trips. It is given back then: others may be idle.
+const HELD_MAX: Duration = Duration::from_millis(250);
 
 /// How long a worker may begin none of the jobs that it gets.
 const BARREN_MAX: Duration = Duration::from_secs(30);
 
-/// A job that could not be begun here is not handed out again before this has passed.
-const NOT_BEGUN_DELAY_MS: u64 = 1000;
-
 impl Shared {
-    pub(super) fn live(&self, client: &mut Client) {
-        self.work(client);
-        self.change(|state| state.working -= 1);
+    /// Does what there is to do until the pool has stopped.
+    pub(super) fn live(&self) {
+        let mut task = self.next_task(|_| ());
+        loop {
+            task = match task {
+                Task::Run(held) => {
+                    let ended = self.run(held);
+                    let rests = matches!(&ended, Some(Ended { outcome: Outcome::NotBegun { .. }, .. }));
+                    self.next_task(|crew| {
+                        crew.ran(ended);
+                        if !rests {
+                            crew.was_fruitful();
+                        }
+                    })
+                }
+                Task::Begin(jobs) => {
+                    let count = jobs.len();
+                    let begun = self.begin(jobs);
+                    self.next_task(|crew| crew.begun(begun, count))
+                }
+                Task::Poll(wanted) => {
+                    let jobs = self.poll(wanted);
+                    self.next_task(|crew| {
+                        crew.is_polling = false;
+                        crew.take_in(jobs, wanted);
+                    })
+                }
+                Task::Report(ended) => {
+                    self.report(ended);
+                    self.next_task(Crew::reported)
+                }
+                Task::Wait(_) => self.next_task(|_| ()),
+                Task::Leave => break,
+            };
+        }
+        self.change(|crew| crew.living -= 1);
     }
 
-    fn work(&self, client: &mut Client) {
-        let mut pause = RETRY_PAUSE_FIRST;
-        while !self.is_stopping() {
-            match self.poll(client) {
-                Ok(job) => {
-                    pause = RETRY_PAUSE_FIRST;
-                    if self.unreachable.swap(false, Ordering::Relaxed) {
-                        log::info!("the master is reached again");
-                    }
-                    if let Some(job) = job {
-                        self.take(client, &job);
-                    }
+    /// Changes what the threads share, and says what this one does next; waits until there is something.
+    fn next_task(&self, change: impl FnOnce(&mut Crew)) -> Task {
+        let mut crew = self.locked();
+        change(&mut crew);
+        loop {
+            let now = Instant::now();
+            let task = crew.next(now);
+            self.wake_one(&mut crew, now);
+            let Task::Wait(until) = task else {
+                if crew.stopping {
+                    self.changed.notify_all();
                 }
-                Err(ClientError::Stopped) => return,
-                Err(error) if error.is_for_good() => {
-                    self.end(PoolError::Refused(error));
-                }
-                Err(error) => {
-                    if !self.unreachable.swap(true, Ordering::Relaxed) {
-                        log::warn!("{error}; trying again until it works");
-                    }
-                    self.wait_while(Some(Instant::now() + pause), |state| !state.stopping);
-                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                }
+                return task;
+            };
+            crew = self.wait_for_work(crew, until);
+        }
+    }
+
+    /// Asks for jobs once; after an error it pauses, so that the next try is not too soon.
+    fn poll(&self, wanted: Wanted) -> Vec<HeldJob> {
+        let queues: Vec<&str> = self.config.queues.iter().map(String::as_str).collect();
+        let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
+        let request = Poll {
+            queues: List::lent(&queues),
+            free: wanted.free,
+            // What is only to be held is not waited for: slots may be free by then.
+            wait_ms: if wanted.free > 0 { millis(POLL_WAIT) } else { 0 },
+            lease_ms: millis(self.config.lease),
+            extra: (wanted.extra > 0).then_some(wanted.extra),
+            payload_bytes_max: Some(PREFETCH_BYTES_MAX as u32),
+        };
+        let polled_at = Instant::now();
+        match self.polls.poll(&request) {
+            Ok(jobs) => {
+                self.reached();
+                self.keep(jobs, polled_at)
+            }
+            Err(error) => {
+                self.not_reached(error);
+                Vec::new()
             }
         }
     }
 
-    fn poll(&self, client: &mut Client) -> Result<Option<Job>, ClientError> {
-        let queues: Vec<&str> = self.config.queues.iter().map(String::as_str).collect();
-        self.change(|state| state.polling += 1);
-        let outcome = client.poll(&queues, 1, POLL_WAIT, self.config.lease);
-        self.change(|state| state.polling -= 1);
-        outcome.map(|mut jobs| jobs.pop())
+    /// Keeps the leases of jobs that came.
+    fn keep(&self, jobs: Vec<Job>, polled_at: Instant) -> Vec<HeldJob> {
+        let now = Instant::now();
+        let mut crew = self.locked();
+        if jobs.first().is_some_and(|job| job.waited.is_zero()) {
+            crew.pace.answered(now - polled_at);
+        }
+        crew.pace.look(now);
+        drop(crew);
+        let held_max = if self.config.prefetch.is_some() { Duration::MAX } else { HELD_MAX };
+        let held = |job: Job| HeldJob {
+            cancel: Arc::new(Cancel::new(job.lease_ends_at, self.config.outage_limit)),
+            give_back_at: now + (job.lease_length / 2).min(held_max),
+            job,
+        };
+        let jobs: Vec<HeldJob> = jobs.into_iter().map(held).collect();
+        self.held.keep(&jobs);
+        jobs
     }
 
-    /// Runs a job that was handed out and reports what came of it; one that came while the pool is stopping is given
-    /// back.
-    fn take(&self, client: &mut Client, job: &Job) {
-        let cancel = match Cancel::new(job.lease_ends_at, self.config.outage_limit) {
-            Ok(cancel) => Arc::new(cancel),
-            Err(error) => return self.report(client, job, &Outcome::NotBegun { error: error.to_string() }),
-        };
-        self.held.keep(job, Arc::clone(&cancel));
-        let outcome = if self.begin(client, job, &cancel) { self.handle(job, &cancel) } else { Outcome::Stopped };
-        self.held.reporting(job.lease);
+    fn reached(&self) {
+        if std::mem::take(&mut self.locked().failed_polls) > 0 {
+            log::info!("the master is reached again");
+        }
+    }
+
+    /// Notes a poll that failed, and pauses.
+    fn not_reached(&self, error: ClientError) {
+        match error {
+            ClientError::Stopped => return,
+            error if error.is_for_good() => return self.end(PoolError::Refused(error)),
+            _ => {}
+        }
+        let mut crew = self.locked();
+        let before = crew.failed_polls;
+        crew.failed_polls = before.saturating_add(1);
+        drop(crew);
+        if before == 0 {
+            log::warn!("{error}; trying again until it works");
+        }
+        self.pause(before);
+    }
+
+    /// Pauses after so many tries that failed, or until the pool is told to stop.
+    fn pause(&self, failed: u32) {
+        let pause = RETRY_PAUSE_FIRST * 2u32.saturating_pow(failed.min(8));
+        self.wait_while(Some(Instant::now() + pause.min(RETRY_PAUSE_MAX)), |crew| !crew.stopping);
+    }
+
+    /// Says that these jobs are begun, each under a lease that certainly lives: where that is over by the clock, as
+    /// after a pause, the master is asked first. Gives those back that may be run.
+    fn begin(&self, mut jobs: Vec<HeldJob>) -> Vec<HeldJob> {
+        let begun = |held: &HeldJob| HeldLease { job: held.job.id, lease: held.job.lease, stage: Stage::Begun };
+        for failed in 0.. {
+            self.drop_lost(&mut jobs);
+            if self.is_stopping() {
+                break;
+            }
+            let leases: Vec<HeldLease> = jobs.iter().map(begun).collect();
+            let is_sure = jobs.iter().all(|held| held.cancel.is_sure());
+            if jobs.is_empty() || is_sure && self.reports.say(&leases).is_ok() || self.ask(&jobs, &leases, failed) {
+                break;
+            }
+        }
+        self.drop_lost(&mut jobs);
+        self.held.begun(&jobs);
+        jobs
+    }
+
+    /// Keeps those no longer that another worker may have by now.
+    fn drop_lost(&self, jobs: &mut Vec<HeldJob>) {
+        jobs.retain(|held| {
+            let is_lost = held.cancel.reason() == Some(StopReason::LeaseLost);
+            if is_lost {
+                log::warn!("job {}: its lease was lost before it was begun", held.job.id);
+                self.held.drop_leases(&[held.job.lease]);
+            }
+            !is_lost
+        });
+    }
+
+    /// Asks the master whether these leases still live; says whether it answered, and pauses if not.
+    fn ask(&self, jobs: &[HeldJob], leases: &[HeldLease], failed: u32) -> bool {
+        let asked_at = BootTime::now();
+        match self.reports.heartbeat(leases) {
+            Ok(statuses) if statuses.len() == jobs.len() => {
+                for (held, status) in jobs.iter().zip(&statuses) {
+                    if status.is_stop() {
+                        held.cancel.cancel(StopReason::LeaseLost);
+                    } else {
+                        let left = Duration::from_millis(u64::from(status.remaining_ms));
+                        held.cancel.extend_to(asked_at.plus(left));
+                    }
+                }
+                true
+            }
+            Err(error) if error.is_for_good() => {
+                self.end(PoolError::Refused(error));
+                false
+            }
+            Ok(_) | Err(_) => {
+                self.pause(failed);
+                false
+            }
+        }
+    }
+
+    /// Runs a job that was said to be begun; says what is to be told of it.
+    fn run(&self, mut held: HeldJob) -> Option<Ended> {
+        if !held.cancel.is_sure() {
+            // It waited for too long since, as where the machine slept.
+            held = self.begin(vec![held]).pop()?;
+        }
+        let HeldJob { job, cancel, .. } = &held;
+        let outcome = if self.is_stopping() { Outcome::Stopped } else { self.handle(job, cancel) };
         if outcome == Outcome::Stopped && cancel.reason() == Some(StopReason::LeaseLost) {
             log::warn!("job {}: stopped, its lease was lost", job.id);
-        } else {
-            self.report(client, job, &outcome);
+            self.held.drop_leases(&[job.lease]);
+            return None;
         }
-        self.held.drop_lease(job.lease);
-        self.note_begun(job, &outcome);
-    }
-
-    /// Says that the job is begun, under a lease that certainly lives: where that is over by the clock, as after a
-    /// pause, the master is asked first. Says whether the job may be begun.
-    fn begin(&self, client: &mut Client, job: &Job, cancel: &Cancel) -> bool {
-        let held = [HeldLease { job: job.id, lease: job.lease, stage: Stage::Begun }];
-        let mut pause = RETRY_PAUSE_FIRST;
-        while !self.is_stopping() && cancel.reason() != Some(StopReason::LeaseLost) {
-            if cancel.is_sure() && client.say(&held).is_ok() {
-                self.held.begun(job.lease);
-                return true;
-            }
-            let asked_at = BootTime::now();
-            match client.heartbeat(&held).as_deref() {
-                Ok([status]) if status.is_stop() => cancel.cancel(StopReason::LeaseLost),
-                Ok([status]) => {
-                    cancel.extend_to(asked_at.plus(Duration::from_millis(u64::from(status.remaining_ms))));
-                    self.held.begun(job.lease);
-                    return true;
-                }
-                // The next poll is refused as well, and ends the pool.
-                Err(error) if error.is_for_good() => return false,
-                Ok(_) | Err(_) => {
-                    self.wait_while(Some(Instant::now() + pause), |state| !state.stopping);
-                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                }
-            }
+        if let Outcome::NotBegun { error } = &outcome {
+            self.note_barren(job, error);
         }
-        false
+        Some(Ended { job: job.id, lease: job.lease, outcome })
     }
 
     /// A worker that can begin nothing pauses after each job, and gives up in the end: jobs would go round and round.
-    fn note_begun(&self, job: &Job, outcome: &Outcome) {
-        let Outcome::NotBegun { error } = outcome else {
-            self.locked().barren_since = None;
-            return;
-        };
-        log::error!("job {} could not be begun and was given back: {error}", job.id);
-        let since = *self.locked().barren_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= BARREN_MAX {
-            self.end(PoolError::CannotBegin { seconds: BARREN_MAX.as_secs(), error: error.clone() });
+    fn note_barren(&self, job: &Job, error: &str) {
+        log::error!("job {} could not be begun and is given back: {error}", job.id);
+        let now = Instant::now();
+        let since = self.locked().was_barren(now, RETRY_PAUSE_MAX);
+        if now - since >= BARREN_MAX {
+            self.end(PoolError::CannotBegin { seconds: BARREN_MAX.as_secs(), error: error.to_owned() });
         }
-        self.wait_while(Some(Instant::now() + RETRY_PAUSE_MAX), |state| !state.stopping);
     }
 
     /// Runs the handler. One that panics has failed its job and harms no other.
@@ -141,55 +256,4 @@ impl Shared {
             Outcome::Failed { for_good: false, error }
         })
     }
-
-    /// Reports an outcome until the master has answered, or until the pool has to end.
-    fn report(&self, client: &mut Client, job: &Job, outcome: &Outcome) {
-        let mut pause = RETRY_PAUSE_FIRST;
-        let mut told = false;
-        loop {
-            let until = self.locked().report_until;
-            if let Some(until) = until {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    log::error!("job {}: its outcome could not be reported; it will be repeated", job.id);
-                    return;
-                }
-                client.set_timeout(left);
-            }
-            match send(client, job, outcome) {
-                Ok(Some(ErrorCode::LeaseLost)) => {
-                    log::warn!(
-                        "job {}: its lease was lost before the report came, or an earlier report had come",
-                        job.id
-                    );
-                    return;
-                }
-                Ok(_) => return,
-                Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() => {
-                    log::error!("job {}: its outcome was refused: {refusal}; it will be repeated", job.id);
-                    return;
-                }
-                Err(error) if !told => {
-                    told = true;
-                    log::warn!("job {}: reporting its outcome: {error}; trying again until it works", job.id);
-                }
-                Err(_) => {}
-            }
-            let pause_until = Instant::now() + pause;
-            self.wait_while(Some(until.unwrap_or(pause_until).min(pause_until)), |state| state.report_until == until);
-            pause = (pause * 2).min(RETRY_PAUSE_MAX);
-        }
-    }
-}
-
-/// Reports an outcome; returns why it was refused, if it was.
-fn send(client: &mut Client, job: &Job, outcome: &Outcome) -> Result<Option<ErrorCode>, ClientError> {
-    let (id, lease) = (job.id, job.lease);
-    let statuses = match outcome {
-        Outcome::Done(result) => client.ack(&[AckItem { job: id, lease, result, ..AckItem::default() }]),
-        Outcome::Failed { for_good, error } => client.fail(&[FailItem { job: id, lease, for_good: *for_good, error }]),
-        Outcome::Stopped => client.release(&[ReleaseItem { job: id, lease, delay_ms: 0 }]),
-        Outcome::NotBegun { .. } => client.release(&[ReleaseItem { job: id, lease, delay_ms: NOT_BEGUN_DELAY_MS }]),
-    }?;
-    Ok(statuses.first().and_then(ItemStatus::refused))
 }

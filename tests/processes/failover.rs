@@ -34,7 +34,7 @@ fn the_jobs_of_a_killed_worker_move_on_to_the_other() {
     let ids = master.submit_input(&["q", "--lines", "-"], lines.as_bytes());
     // The one that will be killed gets stuck in 7, 17, 27 and 37, which are all of its places.
     let sticky = format!("read n; [ $((n % 10)) = 7 ] && {{ {}; }}; echo $n", place.for_ever());
-    let options = ["--queue", "q", "--concurrency", "4", "--name"];
+    let options = ["--queue", "q", "--concurrency", "4", "--prefetch", "0", "--name"];
     let killed = master.worker(&[&options[..], &["killed"]].concat(), &["sh", "-c", &sticky]);
     let mut wire = master.connect();
     wait_until("a stuck worker", SOON, || {

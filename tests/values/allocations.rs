@@ -69,7 +69,13 @@ impl Loop {
     /// `count` jobs are submitted in one request to a worker that waits; it acks them and asks for the next.
     fn cycle(&mut self, producer: SessionId, worker: SessionId, count: usize) {
         let queues = ["steady"];
-        let poll = Poll { queues: List::lent(&queues), jobs_max: count as u16, wait_ms: 1000, lease_ms: 10_000 };
+        let poll = Poll {
+            queues: List::lent(&queues),
+            free: count as u16,
+            wait_ms: 1000,
+            lease_ms: 10_000,
+            ..Poll::default()
+        };
         self.send(worker, &Request::Poll(poll));
         self.turn();
         let job = SubmitJob { queue: "steady", payload: &[b'x'; 256], ..SubmitJob::default() };

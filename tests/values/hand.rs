@@ -15,7 +15,7 @@ use falconqueue::wal::{MemoryDevice, visit_all};
 
 use crate::frames::{ACK_OK, Delivery, FAIL_OK, RELEASE_OK, Reply, Submitted, delivered, status, submitted};
 pub use crate::session::poll;
-use crate::session::{heard, tell};
+use crate::session::{ahead, heard, tell};
 
 /// Segments are small here, so that logs roll.
 pub const SEGMENT_BYTES: u32 = 64 << 10;
@@ -150,6 +150,12 @@ impl Hand {
     /// Polls without waiting.
     pub fn poll(&mut self, id: SessionId, queues: &[&str], jobs_max: u16) -> Vec<Delivery> {
         delivered(self.ask(id, &poll(queues, jobs_max, 0)))
+    }
+
+    /// The same, for so many jobs of which a half is only to be held.
+    pub fn poll_ahead(&mut self, id: SessionId, queues: &[&str], jobs_max: u16) -> Vec<Delivery> {
+        let extra = (jobs_max > 1).then_some(jobs_max / 2);
+        delivered(self.ask(id, &ahead(poll(queues, jobs_max - jobs_max / 2, 0), extra)))
     }
 
     /// Polls for one job that has to be there.

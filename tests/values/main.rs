@@ -18,6 +18,7 @@ mod checker;
 mod corners;
 mod master;
 mod model;
+mod prefetch;
 mod protocol_doc;
 mod snapshot;
 mod stories;

@@ -289,7 +289,7 @@ impl Run {
         let wanted: Vec<usize> = if both { vec![first, 1 - first] } else { vec![first] };
         let names: Vec<&str> = wanted.iter().map(|queue| QUEUES[*queue]).collect();
         let expected = self.model.next(&wanted, jobs_max);
-        let got = self.hand.poll(self.clients[client], &names, jobs_max);
+        let got = self.hand.poll_ahead(self.clients[client], &names, jobs_max);
         assert_eq!(got.iter().map(|got| got.job).collect::<Vec<_>>(), expected);
         for got in got {
             let job = self.model.jobs.get_mut(&got.job).unwrap();

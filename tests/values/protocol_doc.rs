@@ -24,7 +24,15 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     let all: Vec<Request<'_>> = vec![
         Hello { instance: 0x0123_4567_89AB_CDEF, ..Hello::new("nc", b"secret") }.into(),
         Submit { jobs: List::lent(&jobs) }.into(),
-        Poll { queues: List::lent(&queues), jobs_max: 1, wait_ms: 30_000, lease_ms: 10_000 }.into(),
+        Poll {
+            queues: List::lent(&queues),
+            free: 1,
+            wait_ms: 30_000,
+            lease_ms: 10_000,
+            extra: Some(16),
+            payload_bytes_max: Some(1 << 20),
+        }
+        .into(),
         Ack { items: List::lent(&ack) }.into(),
         Fail { items: List::lent(&fail) }.into(),
         Release { items: List::lent(&release) }.into(),

@@ -40,8 +40,16 @@ pub fn heard(master: &mut Master, session: SessionId) -> Vec<(u64, Reply)> {
     decode_all(&bytes)
 }
 
+/// The same poll, for so many more jobs to be held.
+pub fn ahead(request: Request<'_>, extra: Option<u16>) -> Request<'_> {
+    match request {
+        Request::Poll(poll) => Request::Poll(Poll { extra, ..poll }),
+        other => other,
+    }
+}
+
 pub fn poll<'a>(queues: &'a [&'a str], jobs_max: u16, wait_ms: u32) -> Request<'a> {
-    Request::Poll(Poll { queues: List::lent(queues), jobs_max, wait_ms, lease_ms: 10_000 })
+    Request::Poll(Poll { queues: List::lent(queues), free: jobs_max, wait_ms, lease_ms: 10_000, ..Poll::default() })
 }
 
 /// An ack of a delivery.

@@ -254,7 +254,13 @@ mod tests {
 
         out.clear();
         wire.poll(&mut out);
-        let poll = Poll { queues: List::lent(&["mail"]), jobs_max: 7, wait_ms: POLL_WAIT_MS, lease_ms: LEASE_MS };
+        let poll = Poll {
+            queues: List::lent(&["mail"]),
+            free: 7,
+            wait_ms: POLL_WAIT_MS,
+            lease_ms: LEASE_MS,
+            ..Poll::default()
+        };
         assert_eq!(out, encoded(&poll.into()));
 
         out.clear();

@@ -111,7 +111,7 @@ impl Master {
             }
             Request::Poll(poll) => {
                 let lines = (&mut self.parked, &mut self.dispatch);
-                let number = poll::poll(journal, lines, id, header, &poll, now, &mut self.named);
+                let number = poll::poll(journal, lines, id, header, &poll, now, &mut self.named)?;
                 Ok(self.park(id, number))
             }
             Request::Ack(Ack { items }) => self.report::<Ack<'_>, _>(items, now, scratch),

@@ -153,6 +153,13 @@ pub fn poll(queues: &[&str], jobs_max: u16, wait_ms: u32, lease_ms: u32) -> Requ
     Request::new(3, body.u16(jobs_max).u32(wait_ms).u32(lease_ms).plain())
 }
 
+/// A poll for `free` jobs to begin and `extra` to hold.
+pub fn poll_ahead(queues: &[&str], (free, extra): (u16, u16), wait_ms: u32, lease_ms: u32) -> Request {
+    let body = Body::default().len16(queues.len());
+    let body = queues.iter().fold(body, |body, queue| body.text(queue));
+    Request::new(3, body.u16(free).u32(wait_ms).u32(lease_ms).u8(1).u8(1).u16(2).u16(extra))
+}
+
 pub fn ack(items: &[(u64, u64, &[u8])]) -> Request {
     let body = items.iter().fold(Body::default().len16(items.len()), |body, (job, lease, result)| {
         body.u64(*job).u64(*lease).plain().bytes32(result)

@@ -63,7 +63,12 @@ impl Worker {
         let queues: Vec<&str> = QUEUES.into_iter().cycle().skip(first).take(count).collect();
         let (jobs_max, wait_ms) = (dice.within(1..5) as u16, dice.within(20..150) as u32);
         let lease_ms = if self.moody { dice.within(100..700) as u32 } else { 1_900 };
-        let answer = self.client.ask(&frames::poll(&queues, jobs_max, wait_ms, lease_ms));
+        let free = dice.within(0..u64::from(jobs_max) + 1) as u16;
+        let request = match jobs_max - free {
+            0 => frames::poll(&queues, free, wait_ms, lease_ms),
+            extra => frames::poll_ahead(&queues, (free, extra), wait_ms, lease_ms),
+        };
+        let answer = self.client.ask(&request);
         let outcome = answer.heard.outcome(|reply| match reply {
             Reply::PollOk(jobs) => Outcome::Ok(jobs.iter().map(delivery).collect::<Vec<_>>()),
             other => panic!("a PollOk, not {other:?}"),

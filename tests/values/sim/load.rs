@@ -7,7 +7,7 @@ use falconqueue::protocol::{
     Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, List, Release, ReleaseItem, Request, Stage, SubmitJob,
 };
 
-use crate::session::poll;
+use crate::session::{ahead, poll};
 
 use super::client::What;
 use super::told::{Submission, payload};
@@ -103,8 +103,9 @@ impl Sim {
             }
             0..=54 => {
                 let wait_ms = if self.random.one_in(3) { 1500 } else { 0 };
-                let jobs_max = 1 + self.random.below(6) as u16;
-                self.send(worker, &poll(&QUEUES, jobs_max, wait_ms), What::Poll)?;
+                let (free, extra) = (self.random.below(7) as u16, 1 + self.random.below(3) as u16);
+                let extra = (free == 0 || self.random.one_in(2)).then_some(extra);
+                self.send(worker, &ahead(poll(&QUEUES, free, wait_ms), extra), What::Poll)?;
             }
             55..=84 => self.send_ack(worker)?,
             85..=91 => self.send_fail(worker)?,

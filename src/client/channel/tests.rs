@@ -1,0 +1,153 @@
+//! A channel over a master that answers when it is told to.
+
+use super::*;
+use crate::protocol::{Call, Stats, StatsOk};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A master that answers when it is told to, and takes nothing while `open` answers are not read.
+#[derive(Clone, Default)]
+struct Fake(Arc<(Mutex<FakeState>, Condvar)>);
+
+#[derive(Default)]
+struct FakeState {
+    asked: Vec<u64>,
+    answers: VecDeque<Vec<u8>>,
+    is_over: bool,
+    /// With this many answers to be read it reads nothing; 0 for no bound.
+    answers_max: usize,
+    answers_at_once: bool,
+}
+
+fn answer(correlation: u64) -> Vec<u8> {
+    let mut frame = Vec::new();
+    Reply::StatsOk(StatsOk::default()).encode(correlation, &mut frame);
+    frame
+}
+
+impl Fake {
+    fn change<T>(&self, change: impl FnOnce(&mut FakeState) -> T) -> T {
+        let changed = change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+        changed
+    }
+
+    fn wait_for_asked(&self, count: usize) -> Vec<u64> {
+        let state = self.0.0.lock().unwrap();
+        self.0.1.wait_while(state, |state| state.asked.len() < count).unwrap().asked.clone()
+    }
+}
+
+impl Link for Fake {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.change(|state| {
+            if state.answers_max > 0 && state.answers.len() >= state.answers_max {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let (header, frame_bytes) = crate::protocol::frame::next_in(bytes, usize::MAX).unwrap().unwrap();
+            state.asked.push(header.correlation);
+            if state.answers_at_once {
+                state.answers.push_back(answer(header.correlation));
+            }
+            Ok(frame_bytes)
+        })
+    }
+
+    fn receive(&self, into: &mut FrameBuffer, deadline: Instant) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let state = self.0.0.lock().unwrap();
+        let waits = |state: &mut FakeState| state.answers.is_empty() && !state.is_over;
+        let mut state = self.0.1.wait_timeout_while(state, left, waits).unwrap().0;
+        match state.answers.pop_front() {
+            Some(frame) => into.push(&frame),
+            None if state.is_over => return Err(io::ErrorKind::UnexpectedEof.into()),
+            None => return Err(io::ErrorKind::TimedOut.into()),
+        }
+        Ok(())
+    }
+
+    fn end(&self, _: Shutdown) {
+        self.change(|state| state.is_over = true);
+    }
+}
+
+fn channel() -> (Fake, Arc<Channel>) {
+    let fake = Fake::default();
+    (fake.clone(), Arc::new(Channel::new(Box::new(fake))))
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn begin(channel: &Channel) -> u64 {
+    channel.begin(&Stats {}.into(), Awaited::Yes, soon()).expect("it takes calls")
+}
+
+#[test]
+fn answers_find_who_waits_for_them_in_whatever_order_they_come() {
+    let (fake, channel) = channel();
+    let waits = |_| {
+        let channel = Arc::clone(&channel);
+        thread::spawn(move || {
+            let correlation = begin(&channel);
+            let frame = channel.wait(correlation, soon()).unwrap();
+            assert_eq!((frame.header.correlation, frame.header.kind & 0xff), (correlation, Stats::KIND));
+        })
+    };
+    let threads: Vec<_> = (0..8).map(waits).collect();
+    for correlation in fake.wait_for_asked(8).into_iter().rev() {
+        fake.change(|state| state.answers.push_back(answer(correlation)));
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_link_that_breaks_fails_every_call_that_has_no_answer() {
+    let (fake, channel) = channel();
+    let (first, second) = (begin(&channel), begin(&channel));
+    fake.change(|state| state.answers.push_back(answer(second)));
+    channel.wait(second, soon()).unwrap();
+    let waiting = {
+        let channel = Arc::clone(&channel);
+        thread::spawn(move || channel.wait(first, soon()))
+    };
+    fake.change(|state| state.is_over = true);
+    assert!(matches!(waiting.join().unwrap(), Err(NoAnswer::Broken(_))));
+    assert_eq!(channel.begin(&Stats {}.into(), Awaited::Yes, soon()), None);
+}
+
+#[test]
+fn a_call_whose_time_is_over_ends_a_silent_link_and_no_other() {
+    let (fake, channel) = channel();
+    let (slow, quick) = (begin(&channel), begin(&channel));
+    fake.change(|state| state.answers.push_back(answer(quick)));
+    channel.wait(quick, soon()).unwrap();
+    assert!(matches!(channel.wait(slow, Instant::now()), Err(NoAnswer::TimedOut)));
+    assert!(channel.takes_calls(), "something came meanwhile");
+    fake.change(|state| state.answers.push_back(answer(slow)));
+    let last = begin(&channel);
+    assert!(matches!(channel.wait(last, Instant::now()), Err(NoAnswer::TimedOut)));
+    assert!(!channel.takes_calls(), "nothing came");
+}
+
+#[test]
+fn a_master_that_takes_nothing_before_it_is_read_from_is_read_from() {
+    let (fake, channel) = channel();
+    fake.change(|state| (state.answers_at_once, state.answers_max) = (true, 3));
+    let calls: Vec<u64> = (0..3000).map(|_| begin(&channel)).collect();
+    for correlation in calls {
+        channel.wait(correlation, soon()).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_to_nothing_ends_the_link() {
+    let (fake, channel) = channel();
+    let call = begin(&channel);
+    fake.change(|state| state.answers.push_back(answer(7)));
+    let error = channel.wait(call, soon()).unwrap_err();
+    assert!(matches!(error, NoAnswer::Broken(error) if error.kind() == io::ErrorKind::InvalidData));
+}

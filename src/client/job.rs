@@ -1,0 +1,101 @@
+//! Jobs, as a producer hands them in and as a worker gets them.
+
+use std::time::Duration;
+
+use super::BootTime;
+use crate::ids::{JobId, LeaseId};
+use crate::protocol::{Delivery, SubmitJob};
+
+/// One attempt at a job, as it was handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Job {
+    /// The job.
+    pub id: JobId,
+    /// The lease under which it may be run.
+    pub lease: LeaseId,
+    /// Its queue.
+    pub queue: String,
+    /// Its key, or empty.
+    pub key: String,
+    /// Its priority.
+    pub priority: u8,
+    /// 1 for the first delivery.
+    pub attempt: u16,
+    /// How many there may be.
+    pub max_attempts: u16,
+    /// The attempt may run this long; `None` for no bound.
+    pub timeout: Option<Duration>,
+    /// How long the lease is.
+    pub lease_length: Duration,
+    /// How long the poll had waited when it was handed out.
+    pub waited: Duration,
+    /// Until when the lease certainly lives, unless it is extended.
+    pub lease_ends_at: BootTime,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl Job {
+    /// A job that came in answer to a poll which was sent then: the lease began when the poll had waited.
+    pub(super) fn delivered(delivery: &Delivery<'_>, polled_at: BootTime) -> Job {
+        let millis = |count: u32| Duration::from_millis(u64::from(count));
+        let lease_length = millis(delivery.lease_ms);
+        Job {
+            id: delivery.job,
+            lease: delivery.lease,
+            queue: delivery.queue.to_owned(),
+            key: delivery.key.to_owned(),
+            priority: delivery.settings.priority,
+            attempt: delivery.attempt,
+            max_attempts: delivery.settings.max_attempts,
+            timeout: (delivery.settings.timeout_ms > 0).then(|| millis(delivery.settings.timeout_ms)),
+            lease_length,
+            waited: millis(delivery.waited_ms),
+            lease_ends_at: polled_at.plus(millis(delivery.waited_ms) + lease_length),
+            payload: delivery.payload.to_owned(),
+        }
+    }
+}
+
+impl<'a> SubmitJob<'a> {
+    /// A job of this queue with default settings. What is out of bounds is refused when it is submitted.
+    #[must_use]
+    pub fn new(queue: &'a str, payload: &'a [u8]) -> SubmitJob<'a> {
+        SubmitJob { queue, payload, ..SubmitJob::default() }
+    }
+
+    /// The same with a key: submitting it again makes no second job as long as the master remembers the first.
+    #[must_use]
+    pub fn with_key(self, key: &'a str) -> SubmitJob<'a> {
+        SubmitJob { key, ..self }
+    }
+
+    /// The same with another priority: 0 is the most urgent, 255 the least, 128 what it has otherwise.
+    #[must_use]
+    pub fn with_priority(mut self, priority: u8) -> SubmitJob<'a> {
+        self.settings.priority = priority;
+        self
+    }
+
+    /// The same, dead after this many attempts: 1 to 1,000, and 5 otherwise.
+    #[must_use]
+    pub fn with_max_attempts(mut self, max_attempts: u16) -> SubmitJob<'a> {
+        self.settings.max_attempts = max_attempts;
+        self
+    }
+
+    /// The same, where an attempt may run this long, in whole milliseconds: 100 ms to 7 days; without it there is no
+    /// bound.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> SubmitJob<'a> {
+        self.settings.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+        self
+    }
+
+    /// The same, not delivered before this has passed, in whole milliseconds: up to 365 days.
+    #[must_use]
+    pub fn with_delay(self, delay: Duration) -> SubmitJob<'a> {
+        SubmitJob { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), ..self }
+    }
+}
