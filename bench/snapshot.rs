@@ -93,7 +93,7 @@ fn main() {
     let opened = Master::open(Config::default(), Arc::new(device), &Progress::default()).expect("a log");
     let mut master = opened.master;
     master.start(Timestamp(1_000_000));
-    let client = master.connected(None);
+    let client = master.connected();
     let mut driver = Driver { master, client, begun: Instant::now(), correlation: 0 };
     driver.send(&Hello::new("bench", b"").into());
     for _ in 0..jobs / 1000 {

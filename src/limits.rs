@@ -138,7 +138,7 @@ pub const GRACE_MS_DEFAULT: u64 = 2000;
 /// connection is noticed, well within the grace.
 pub const HEARTBEAT_MS: u64 = 1000;
 
-/// Most jobs that one worker, or the workers in the master's process, run at once; each has a thread and a connection.
+/// Most jobs that one worker, or the workers in the master's process, run at once; each has a thread.
 pub const CONCURRENCY_MAX: u64 = 1024;
 
 pub const GRACE_MS_MAX: u64 = 60 * 60 * 1000;

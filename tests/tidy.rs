@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("master", &["rebuilt", "queue", "wal", "protocol"], &["bytes", "slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
-    ("worker", &["client", "protocol"], &["clap", "rustix", "signal_hook", "log"]),
+    ("worker", &["client", "protocol"], &["base64", "clap", "rustix", "serde", "serde_json", "signal_hook", "log"]),
     ("embedded", &["client", "master", "protocol", "reactor", "wal"], &["log"]),
     (
         "cli",
@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
 ];
 const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "block", "exit", "planted"];
 const CRATES: &[&str] = &[
+    "base64",
     "bytes",
     "clap",
     "crc32fast",

@@ -58,6 +58,15 @@ impl Job {
     }
 }
 
+#[cfg(test)]
+impl Job {
+    /// Any job.
+    pub(crate) fn sample() -> Job {
+        let delivery = Delivery { job: JobId(7), lease: LeaseId(9), queue: "q", attempt: 1, ..Delivery::default() };
+        Job { max_attempts: 5, ..Job::delivered(&delivery, BootTime::now()) }
+    }
+}
+
 impl<'a> SubmitJob<'a> {
     /// A job of this queue with default settings. What is out of bounds is refused when it is submitted.
     #[must_use]

@@ -155,16 +155,15 @@ impl Master {
         self.journal.start(now);
     }
 
-    /// Adds a session: a connection, or a source within the process, which has a name and needs no Hello.
-    pub fn connected(&mut self, local_name: Option<&str>) -> SessionId {
-        self.sessions.open(local_name)
+    /// Adds a connection.
+    pub fn connected(&mut self) -> SessionId {
+        self.sessions.open(None, false)
     }
 
-    /// A local source says that it tells when it begins a job, as a connection does in its Hello.
-    pub fn will_say_begun(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.session_mut(id) {
-            session.says_begun = true;
-        }
+    /// Adds a source within the process, which has a name and needs no Hello, and which may promise to say when it
+    /// begins a job.
+    pub fn connected_within(&mut self, name: &str, says_begun: bool) -> SessionId {
+        self.sessions.open(Some(name), says_begun)
     }
 
     /// What may be taken from this session now.

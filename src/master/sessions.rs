@@ -88,7 +88,7 @@ impl Session {
 
 impl Sessions {
     /// Adds a session; one within the process has a name already, and needs no Hello.
-    pub fn open(&mut self, local_name: Option<&str>) -> SessionId {
+    pub fn open(&mut self, local_name: Option<&str>, says_begun: bool) -> SessionId {
         let place = self.sessions.vacant_entry();
         self.count += 1;
         let id = SessionId::new(self.count, place.key());
@@ -96,7 +96,7 @@ impl Sessions {
             id,
             name: local_name.unwrap_or_default().into(),
             greeted: local_name.is_some(),
-            says_begun: false,
+            says_begun,
             closing: false,
             outbox: Outbox::default(),
             parked: Vec::new(),
@@ -220,9 +220,9 @@ mod tests {
     #[test]
     fn an_id_never_meets_the_session_that_has_its_place_now() {
         let mut sessions = Sessions::default();
-        let first = sessions.open(None);
+        let first = sessions.open(None, false);
         assert!(sessions.close(first).is_some());
-        let second = sessions.open(None);
+        let second = sessions.open(None, false);
         assert_eq!(first.place(), second.place());
         assert!(sessions.session(first).is_none() && sessions.close(first).is_none());
         assert!(sessions.session(second).is_some());
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn ended_leases_do_not_pile_up() {
         let mut sessions = Sessions::default();
-        let id = sessions.open(None);
+        let id = sessions.open(None, false);
         let session = sessions.session_mut(id).unwrap();
         for number in 0..100_000 {
             session.holds(JobId(number), LeaseId(number), |_, _| false);

@@ -43,10 +43,7 @@ impl Locals {
             };
             any = true;
             if let LocalEvent::Open { name, says_begun, replies } = what {
-                let id = master.connected(Some(&name));
-                if says_begun {
-                    master.will_say_begun(id);
-                }
+                let id = master.connected_within(&name, says_begun);
                 self.sessions.insert(source, id);
                 self.replies.insert(id, replies);
                 continue;

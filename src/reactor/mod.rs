@@ -261,7 +261,7 @@ impl Reactor {
             refuse_connection(stream, conns_max);
             return Ok(());
         }
-        let id = self.master.connected(None);
+        let id = self.master.connected();
         match Conn::new(stream, id, self.poll.registry()) {
             Ok(mut conn) => {
                 list(&mut self.to_read, &mut conn);

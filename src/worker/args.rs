@@ -6,7 +6,7 @@ use clap::{Parser, value_parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{CommandHandler, Pool, PoolConfig, PoolError, remote};
+use super::{CommandHandler, Handler, Pool, PoolConfig, PoolError, ReuseHandler, remote};
 use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
 use crate::ids::{check_client_name, parse_queue_name};
@@ -14,8 +14,9 @@ use crate::limits::{CONCURRENCY_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL
 use crate::time::Millis;
 
 const EXAMPLES: &str = "\
-Example:
+Examples:
   falcon-worker --queue mail --concurrency 4 -- ./send-mail --quietly
+  falcon-worker --queue mail --concurrency 2 --reuse --open 16 -- python3 handler.py
 
 Exit status: 0 stopped by a signal, 1 refused by the master, 2 bad usage, 72 no job could be begun for 30 s,
 78 bad token file";
@@ -45,9 +46,21 @@ pub struct Args {
     /// A queue to take jobs from; may be given several times, the preferred one first.
     #[arg(long = "queue", value_name = "QUEUE", required = true, value_parser = parse_queue_name)]
     queues: Vec<String>,
-    /// How many jobs run at once.
+    /// How many jobs run at once; with --reuse how many processes there are.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     concurrency: u64,
+    /// Let the command stay: it gets each job as a line of JSON on its stdin, and answers it by a line on its stdout.
+    #[arg(long)]
+    reuse: bool,
+    /// How many jobs each process of --reuse may have open at once.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        requires = "reuse",
+        value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX)
+    )]
+    open: u64,
     /// How many jobs to hold ready beyond those that run, up to 1024; by default as many as are finished in two round
     /// trips to the master.
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=ITEMS_MAX as i64))]
@@ -87,6 +100,24 @@ pub(crate) fn lease(text: &str) -> Result<Millis, String> {
     Err(format!("a lease of {lease}; it takes {min} to {max}"))
 }
 
+/// What runs the jobs, and how many at once.
+fn handler(args: &Args) -> Result<(Box<dyn Handler>, usize), Failure> {
+    let usage = |text: String| Failure::new(exit::USAGE, text);
+    let number = |number: u64| usize::try_from(number).map_err(|error| usage(error.to_string()));
+    let (concurrency, open) = (number(args.concurrency)?, number(args.open)?);
+    let master = args.master.clone();
+    if !args.reuse {
+        let handler = CommandHandler::new(&args.command).map_err(usage)?.with_master(master);
+        return Ok((Box::new(handler), concurrency));
+    }
+    let all = concurrency.saturating_mul(open);
+    if all as u64 > CONCURRENCY_MAX {
+        return Err(usage(format!("--concurrency times --open is {all}; a worker runs up to {CONCURRENCY_MAX} jobs")));
+    }
+    let handler = ReuseHandler::new(&args.command, concurrency, open).map_err(usage)?.with_master(master);
+    Ok((Box::new(handler), all))
+}
+
 /// Runs a worker until it is told to stop.
 pub fn run(args: Args) -> Result<(), Failure> {
     if args.queues.len() > POLL_QUEUES_MAX {
@@ -95,11 +126,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let token = args.token_file.as_deref().map(read_token).transpose();
     let token = token.map_err(|text| Failure::new(exit::CONFIG, text))?.unwrap_or_default();
-    let handler = CommandHandler::new(&args.command)
-        .map_err(|text| Failure::new(exit::USAGE, text))?
-        .with_master(args.master.clone());
+    let (handler, concurrency) = handler(&args)?;
     let mut config = PoolConfig::new(args.queues);
-    config.concurrency = usize::try_from(args.concurrency).map_err(|error| Failure::new(exit::USAGE, error))?;
+    config.concurrency = concurrency;
     config.lease = args.lease.into();
     config.shutdown_limit = args.shutdown_limit.into();
     config.outage_limit = args.outage_limit.into();

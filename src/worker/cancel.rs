@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -37,23 +38,25 @@ pub struct Cancel {
 struct CancelState {
     reason: Option<StopReason>,
     lease_ends_at: BootTime,
+    /// Who waits for it without the descriptor.
+    waiting: Option<Thread>,
 }
 
 impl Cancel {
     /// Not told yet.
     pub fn new(lease_ends_at: BootTime, outage_limit: Duration) -> Cancel {
-        let state = Mutex::new(CancelState { reason: None, lease_ends_at });
+        let state = Mutex::new(CancelState { reason: None, lease_ends_at, waiting: None });
         Cancel { state, event: OnceLock::new(), outage_limit }
     }
 
     /// Tells the job to stop.
     pub fn cancel(&self, reason: StopReason) {
         let mut state = self.locked();
-        if state.reason.replace(reason).is_none()
-            && let Some(event) = self.event.get()
-        {
-            signal(event);
+        if state.reason.replace(reason).is_some() {
+            return;
         }
+        self.event.get().into_iter().for_each(signal);
+        state.waiting.iter().for_each(Thread::unpark);
     }
 
     /// Why the job is to stop, if it is: what it was told, or that its lease is over.
@@ -75,6 +78,11 @@ impl Cancel {
     /// Notes that the lease was extended, or that the master said how much is left of it.
     pub fn extend_to(&self, lease_ends_at: BootTime) {
         self.locked().lease_ends_at = lease_ends_at;
+    }
+
+    /// From now on this thread is unparked once the job is told to stop.
+    pub fn wake_this_thread(&self) {
+        self.locked().waiting = Some(std::thread::current());
     }
 
     /// A descriptor that is readable once the job was told to stop.

@@ -280,20 +280,8 @@ mod tests {
     use crate::client::BootTime;
 
     fn held(number: u64, now: Instant) -> HeldJob {
-        let job = Job {
-            id: JobId(number),
-            lease: LeaseId(number),
-            queue: "q".to_owned(),
-            key: String::new(),
-            priority: 0,
-            attempt: 1,
-            max_attempts: 5,
-            timeout: None,
-            lease_length: Duration::from_secs(10),
-            waited: Duration::ZERO,
-            lease_ends_at: BootTime::now(),
-            payload: vec![0; 10],
-        };
+        let (id, lease, payload) = (JobId(number), LeaseId(number), vec![0; 10]);
+        let job = Job { id, lease, payload, ..Job::sample() };
         let cancel = Arc::new(Cancel::new(BootTime::now(), Duration::ZERO));
         HeldJob { job, cancel, give_back_at: now + Duration::from_secs(5) }
     }

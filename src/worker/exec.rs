@@ -20,22 +20,17 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::cancel::{Cancel, StopReason};
+use super::group::{STOP_LOOK_INTERVAL, TERM_GRACE, has_other_members, is_runnable, signal_group, timespec};
 use super::handler::{Handler, Outcome};
 use crate::client::Job;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 
-/// How long a process group has between SIGTERM and SIGKILL.
-const TERM_GRACE: Duration = Duration::from_secs(2);
-
 /// How long a command is not looked at, at most.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
-
-/// How often a group that is being stopped is looked at.
-const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Bytes taken from a pipe at once, so that a command that writes without end does not keep its time from being up.
 /// More than a pipe holds, so that what a command wrote before its end is all taken.
@@ -112,18 +107,6 @@ impl Handler for CommandHandler {
             CommandEnd::Cancelled => Outcome::Stopped,
         }
     }
-}
-
-/// Whether the name leads to a file that may be executed, as the system will look for it.
-fn is_runnable(program: &str) -> bool {
-    let runnable =
-        |path: &std::path::Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
-    if program.contains('/') {
-        return runnable(std::path::Path::new(program));
-    }
-    // What the system uses where there is no PATH.
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    std::env::split_paths(&path).any(|dir| runnable(&dir.join(program)))
 }
 
 /// How a command ended.
@@ -328,28 +311,4 @@ fn drain_one(pipe: &mut Option<impl Read>, mut take: impl FnMut(&[u8])) {
             }
         }
     }
-}
-
-fn signal_group(group: Pid, signal: Signal) {
-    // A group that is gone needs no signal.
-    let _ = kill_process_group(group, signal);
-}
-
-/// Whether anyone but the leader, who may be a zombie by now, is in the group.
-fn has_other_members(group: Pid) -> bool {
-    let leader = group.as_raw_nonzero().get();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| *pid != leader).any(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name in brackets: state, parent, group.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        fields.split_ascii_whitespace().nth(2).and_then(|field| field.parse().ok()) == Some(leader)
-    })
-}
-
-fn timespec(span: Duration) -> Timespec {
-    // Rounded up to a millisecond, so that a wait does not end just before its moment and begin again.
-    let span = span + Duration::from_millis(1);
-    Timespec { tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(span.subsec_nanos()) }
 }

@@ -24,6 +24,12 @@ pub enum Outcome {
     },
 }
 
+impl<H: Handler + ?Sized> Handler for Box<H> {
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        (**self).run(job, cancel)
+    }
+}
+
 /// Runs jobs.
 pub trait Handler: Send + Sync {
     /// Runs one job. It has to return soon after `cancel` has a reason.

@@ -1,8 +1,8 @@
 //! Workers: programs that poll for jobs, run them, and report what came of them.
 //!
 //! A worker is a [`Pool`], whose clients take jobs from a master over TCP or in the same process, and a [`Handler`],
-//! which runs each. One more thread keeps the leases. [`CommandHandler`] runs a command; to run jobs in a program of
-//! your own, implement [`Handler`] and start a pool.
+//! which runs each. One more thread keeps the leases. [`CommandHandler`] runs a command for each job, [`ReuseHandler`]
+//! hands jobs to commands that stay; to run jobs in a program of your own, implement [`Handler`] and start a pool.
 
 #![warn(missing_docs)]
 
@@ -11,11 +11,13 @@ pub mod args;
 mod cancel;
 mod crew;
 mod exec;
+mod group;
 mod handler;
 mod keeper;
 mod pace;
 mod pool;
 mod report;
+mod reuse;
 mod slot;
 mod source;
 
@@ -23,4 +25,5 @@ pub use cancel::{Cancel, StopReason};
 pub use exec::CommandHandler;
 pub use handler::{Handler, Outcome};
 pub use pool::{Pool, PoolConfig, PoolError, PoolStopper};
+pub use reuse::ReuseHandler;
 pub use source::remote;

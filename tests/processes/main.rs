@@ -19,6 +19,7 @@ mod kill9;
 mod one_daemon;
 mod outage;
 mod prefetch;
+mod reuse;
 mod sync_fails;
 mod trouble;
 mod turns;

@@ -26,7 +26,7 @@ struct Loop {
 
 impl Loop {
     fn connect(&mut self) -> SessionId {
-        let id = self.master.connected(None);
+        let id = self.master.connected();
         self.send(id, &Request::Hello(Hello::new("steady", b"")));
         self.turn();
         self.hear(id);

@@ -75,7 +75,7 @@ impl Hand {
     }
 
     fn greeted(&mut self, hello: Hello<'_>) -> SessionId {
-        let id = self.master.connected(None);
+        let id = self.master.connected();
         let reply = self.ask(id, &Request::Hello(hello));
         assert!(matches!(reply, Reply::HelloOk { version: VERSION, .. }), "{reply:?}");
         id

@@ -285,13 +285,13 @@ fn a_wrong_token_a_wrong_version_and_a_missing_hello_end_the_session() {
         (hello(VERSION + 1, b"secret"), VERSION_MISMATCH),
         (Request::Stats(Stats {}), HELLO_NEEDED),
     ] {
-        let id = hand.master.connected(None);
+        let id = hand.master.connected();
         assert!(is_error(&hand.ask(id, &request), code), "{request:?}");
         assert!(hand.master.is_done(id), "{request:?}");
         hand.send(id, &hello(VERSION, b"secret"));
         assert_eq!(hand.heard(id), [], "nothing counts after the error");
     }
-    let id = hand.master.connected(None);
+    let id = hand.master.connected();
     assert!(matches!(hand.ask(id, &hello(VERSION, b"secret")), Reply::HelloOk { .. }));
 }
 

@@ -44,7 +44,7 @@ impl Driven {
         let opened = Master::open(config, Arc::new(device.clone()), &Progress::default()).expect("it opens");
         let mut master = opened.master;
         master.start(START);
-        let session = master.connected(Some("size"));
+        let session = master.connected_within("size", false);
         let segment_bytes = u64::from(segment_bytes);
         Driven {
             master,

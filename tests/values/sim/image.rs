@@ -48,7 +48,7 @@ impl Recovered {
     ) -> Result<Recovered, WalError> {
         let opened = Master::open(config, Arc::new(device.clone()), &Progress::default())?;
         let mut master = opened.master;
-        let session = master.connected(Some("crash"));
+        let session = master.connected_within("crash", false);
         let mut recovered = Recovered { master, device: device.clone(), now, last: 0, session, correlation: 0 };
         recovered.last = match recovered.send(&Request::Stats(Stats {})).pop() {
             Some(Reply::StatsOk(stats)) => stats.records,

@@ -196,8 +196,8 @@ impl Sim {
     }
 
     fn connect(&mut self) {
-        self.producer = self.master.connected(Some("producer"));
-        self.workers = ["worker-1", "worker-2"].map(|name| self.master.connected(Some(name)));
+        self.producer = self.master.connected_within("producer", false);
+        self.workers = ["worker-1", "worker-2"].map(|name| self.master.connected_within(name, name == "worker-2"));
     }
 
     /// A run in which, before each operation, moments are kept to be looked at: crash images that the seed draws,
@@ -247,7 +247,7 @@ impl Sim {
     /// A worker's connection breaks.
     pub fn disconnect(&mut self) {
         let index = self.random.index(2);
-        let gone = std::mem::replace(&mut self.workers[index], self.master.connected(Some("worker-9")));
+        let gone = std::mem::replace(&mut self.workers[index], self.master.connected_within("worker-9", true));
         self.master.take(gone, Input::Gone, self.now).unwrap();
         self.sent.retain(|_, sent| sent.session != gone);
     }

@@ -1,0 +1,155 @@
+//! A handler whose command stays: it gets jobs as lines of JSON on its stdin, and answers each by a line. So any
+//! language runs tens of thousands of jobs a second without a client library.
+//!
+//! Promises:
+//! - Each process has at most so many jobs open as was said.
+//! - One that ends, is silent past a job's time, or writes what is no answer is replaced, and its jobs fail.
+//! - A job that is stopped takes its process with it; the other jobs that this had open are given back.
+//!
+//! Its stderr is the worker's. A process is started when there is a first job for it.
+
+mod form;
+mod process;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::cancel::Cancel;
+use super::group::is_runnable;
+use super::handler::{Handler, Outcome};
+use crate::client::Job;
+use process::{End, Process};
+
+/// How long a job is not looked at, at most.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
+
+/// Runs jobs in processes that stay.
+pub struct ReuseHandler {
+    program: String,
+    arguments: Vec<String>,
+    master: String,
+    open_max: usize,
+    places: Mutex<Vec<Place>>,
+    /// Of processes that were replaced, too.
+    serving: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Where there is one process at a time.
+#[derive(Default)]
+struct Place {
+    process: Option<Arc<Process>>,
+    open: usize,
+}
+
+impl ReuseHandler {
+    /// A handler with so many processes of `command`, each with up to `open_max` jobs at once. Its pool runs as many as
+    /// all of them take: `processes` times `open_max`.
+    /// Refused if the program is not there or cannot be run: better now than at each job.
+    pub fn new(command: &[String], processes: usize, open_max: usize) -> Result<ReuseHandler, String> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err("no command was given; write it after --".to_owned());
+        };
+        if !is_runnable(program) {
+            return Err(format!("the command {program:?} is not there or cannot be run; check its name and PATH"));
+        }
+        let places = std::iter::repeat_with(Place::default).take(processes).collect();
+        Ok(ReuseHandler {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            master: String::new(),
+            open_max,
+            places: Mutex::new(places),
+            serving: Mutex::default(),
+        })
+    }
+
+    /// The same, and the processes are told in `FALCON_MASTER` where their master is.
+    #[must_use]
+    pub fn with_master(mut self, master: String) -> ReuseHandler {
+        self.master = master;
+        self
+    }
+
+    /// Takes a place in the process with the fewest open jobs, started if there is none; gives the place's number.
+    fn enter(&self) -> std::io::Result<(usize, Arc<Process>)> {
+        let mut places = self.locked();
+        let (number, place) = places
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, place)| place.open < self.open_max)
+            .min_by_key(|(_, place)| place.open)
+            .ok_or_else(|| std::io::Error::other("every process has as many jobs open as it may"))?;
+        let process = match place.process.as_ref().filter(|process| process.takes_jobs()) {
+            Some(process) => Arc::clone(process),
+            None => self.start(place)?,
+        };
+        place.open += 1;
+        Ok((number, process))
+    }
+
+    fn start(&self, place: &mut Place) -> std::io::Result<Arc<Process>> {
+        let (process, serving) = Process::start(&self.program, &self.arguments, &self.master)?;
+        let mut all = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|serving| !serving.is_finished());
+        all.push(serving);
+        place.process = Some(Arc::clone(&process));
+        Ok(process)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handler for ReuseHandler {
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        let (number, process) = match self.enter() {
+            Ok(entered) => entered,
+            Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
+        };
+        let outcome = wait(&process, job, cancel);
+        self.locked()[number].open -= 1;
+        outcome
+    }
+}
+
+/// Hands the job over and waits for what comes of it.
+fn wait(process: &Process, job: &Job, cancel: &Cancel) -> Outcome {
+    let time_up_at = job.timeout.map(|timeout| Instant::now() + timeout);
+    cancel.wake_this_thread();
+    process.give(job.id, &form::asked(job));
+    let mut stopped = false;
+    loop {
+        if let Some(outcome) = process.outcome(job.id) {
+            // An answer that came while it was being stopped counts.
+            return outcome;
+        }
+        if cancel.reason().is_some() && !stopped {
+            stopped = true;
+            process.end(End::Stopped);
+        }
+        let now = Instant::now();
+        if time_up_at.is_some_and(|at| at <= now) && !stopped {
+            stopped = true;
+            let limit = job.timeout.unwrap_or_default().as_millis();
+            process.end(End::Failed(format!("stopped: no answer to job {} within its time of {limit} ms", job.id)));
+        }
+        let look = if stopped { LOOK_INTERVAL_MAX } else { cancel.left().min(LOOK_INTERVAL_MAX) };
+        let until_time_up = time_up_at.filter(|_| !stopped).map_or(look, |at| at.saturating_duration_since(now));
+        std::thread::park_timeout(look.min(until_time_up) + Duration::from_millis(1));
+    }
+}
+
+impl Drop for ReuseHandler {
+    fn drop(&mut self) {
+        for place in self.places.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            place.process.iter().for_each(|process| process.end(End::Unneeded));
+        }
+        for serving in self.serving.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if serving.join().is_err() {
+                log::error!("the thread of a command panicked");
+            }
+        }
+    }
+}

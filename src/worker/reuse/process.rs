@@ -1,0 +1,310 @@
+//! One process of a command that stays: jobs go in, answers come out, in any order. A thread of its own reads what it
+//! says, and ends it.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::process::{Pid, Signal};
+
+use super::super::group::{STOP_LOOK_INTERVAL, TERM_GRACE, has_other_members, signal_group, timespec};
+use super::super::handler::Outcome;
+use super::form::{ANSWER_BYTES_MAX, answered};
+use crate::ids::JobId;
+
+/// How long the thread waits for anything at most.
+const WAIT: Duration = Duration::from_mins(1);
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// Why a process ends, or has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is not needed any more: it may end by itself once its stdin has ended.
+    Unneeded,
+    /// One of its jobs was to be stopped; its other jobs are given back.
+    Stopped,
+    /// It was at fault, or is thought to be; its jobs have failed.
+    Failed(String),
+}
+
+/// A process that takes jobs.
+pub struct Process {
+    state: Mutex<State>,
+    /// Wakes the thread.
+    wake: OwnedFd,
+}
+
+struct State {
+    stdin: Option<ChildStdin>,
+    /// What its stdin did not take yet.
+    outgoing: Vec<u8>,
+    jobs: HashMap<JobId, Open>,
+    end: Option<End>,
+    /// It and its group are no more.
+    is_gone: bool,
+}
+
+/// A job that it has.
+struct Open {
+    thread: Thread,
+    outcome: Option<Outcome>,
+}
+
+impl Process {
+    /// Starts a process, and the thread that serves it.
+    pub fn start(program: &str, arguments: &[String], master: &str) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("FALCON_MASTER", master)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let started = Process::serving(&mut child);
+        if started.is_err() {
+            // It must not run on unattended; the first error says why.
+            signal_group(Pid::from_child(&child), Signal::KILL);
+            let _ = child.wait();
+        }
+        let (process, stdout) = started?;
+        let served = Arc::clone(&process);
+        let thread = std::thread::Builder::new().name("falcon-command".to_owned());
+        let serving = thread.spawn(move || Serving { process: served, child, stdout, said: Vec::new() }.serve())?;
+        Ok((process, serving))
+    }
+
+    fn serving(child: &mut Child) -> io::Result<(Arc<Process>, ChildStdout)> {
+        let missing = || io::Error::other("a pipe is missing");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        rustix::io::ioctl_fionbio(&stdin, true)?;
+        rustix::io::ioctl_fionbio(&stdout, true)?;
+        let state = State { stdin: Some(stdin), outgoing: Vec::new(), jobs: HashMap::new(), end: None, is_gone: false };
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok((Arc::new(Process { state: Mutex::new(state), wake }), stdout))
+    }
+
+    /// Whether it takes further jobs.
+    pub fn takes_jobs(&self) -> bool {
+        self.locked().end.is_none()
+    }
+
+    /// Hands it a job, for this thread to wait for.
+    pub fn give(&self, job: JobId, line: &[u8]) {
+        let mut state = self.locked();
+        state.jobs.insert(job, Open { thread: std::thread::current(), outcome: None });
+        state.outgoing.extend_from_slice(line);
+        state.feed();
+        if !state.outgoing.is_empty() {
+            self.wake();
+        }
+    }
+
+    /// What came of a job: of one that was answered at once, otherwise when the process is no more.
+    pub fn outcome(&self, job: JobId) -> Option<Outcome> {
+        let mut state = self.locked();
+        if let Some(outcome) = state.jobs.get_mut(&job).and_then(|open| open.outcome.take()) {
+            state.jobs.remove(&job);
+            return Some(outcome);
+        }
+        if !state.is_gone {
+            return None;
+        }
+        state.jobs.remove(&job);
+        Some(match &state.end {
+            Some(End::Failed(error)) => Outcome::Failed { for_good: false, error: error.clone() },
+            _ => Outcome::Stopped,
+        })
+    }
+
+    /// Ends it, unless it is ending already. Its jobs have an outcome once it is gone.
+    pub fn end(&self, end: End) {
+        self.locked().end.get_or_insert(end);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = rustix::io::write(&self.wake, &1u64.to_ne_bytes()) {
+            log::error!("waking the thread of a command: {error}");
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Writes what its stdin takes.
+    fn feed(&mut self) {
+        while let Some(stdin) = &mut self.stdin
+            && !self.outgoing.is_empty()
+        {
+            match stdin.write(&self.outgoing) {
+                Ok(sent) => drop(self.outgoing.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // It has closed its stdin, and will end; what it says until then counts.
+                Err(_) => {
+                    self.stdin = None;
+                    self.outgoing.clear();
+                }
+            }
+        }
+    }
+
+    /// Takes an answer.
+    fn take(&mut self, line: &[u8]) -> Result<(), String> {
+        let shown = || String::from_utf8_lossy(&line[..line.len().min(100)]).into_owned();
+        let (job, outcome) =
+            answered(line).map_err(|why| format!("it wrote {:?}, which is no answer: {why}", shown()))?;
+        match self.jobs.get_mut(&job) {
+            Some(open) if open.outcome.is_none() => {
+                open.outcome = Some(outcome);
+                open.thread.unpark();
+                Ok(())
+            }
+            _ => Err(format!("it answered job {job}, which it does not have")),
+        }
+    }
+}
+
+/// What the thread of a process has.
+struct Serving {
+    process: Arc<Process>,
+    child: Child,
+    stdout: ChildStdout,
+    /// The beginning of a line.
+    said: Vec<u8>,
+}
+
+impl Serving {
+    fn serve(mut self) {
+        let fault = loop {
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(fault) => break Some(fault),
+            }
+        };
+        self.process.locked().end.get_or_insert(End::Failed(String::new()));
+        let status = self.stop();
+        let mut state = self.process.locked();
+        if let Some(End::Failed(error)) = &mut state.end
+            && error.is_empty()
+        {
+            *error = format!("the command was stopped or ended ({status}) with this job open");
+            if let Some(fault) = fault {
+                *error = format!("the command was replaced: {fault}");
+            }
+            log::warn!("{error}");
+        }
+        state.is_gone = true;
+        state.jobs.values().for_each(|open| open.thread.unpark());
+    }
+
+    /// Waits for something, and does it. False when the process is to be ended, or will say nothing more; an error
+    /// when it is at fault.
+    fn turn(&mut self) -> Result<bool, String> {
+        let wants_out = {
+            let state = self.process.locked();
+            if state.end.is_some() {
+                return Ok(false);
+            }
+            !state.outgoing.is_empty()
+        };
+        self.wait(wants_out, WAIT).map_err(|error| format!("waiting for it: {error}"))?;
+        if wants_out {
+            self.process.locked().feed();
+        }
+        let mut buffer = [0; READ_BYTES];
+        match self.stdout.read(&mut buffer) {
+            Ok(0) => Ok(false),
+            Ok(came) => self.hear(&buffer[..came]).map(|()| true),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(true),
+            Err(error) => Err(format!("reading from it: {error}")),
+        }
+    }
+
+    fn wait(&self, wants_out: bool, span: Duration) -> io::Result<()> {
+        let state = self.process.locked();
+        // A descriptor of its own, so that the state is not locked meanwhile.
+        let stdin = state.stdin.as_ref().filter(|_| wants_out).map(|stdin| stdin.as_fd().try_clone_to_owned());
+        drop(state);
+        let stdin = stdin.transpose()?;
+        let mut fds = vec![PollFd::new(&self.process.wake, PollFlags::IN), PollFd::new(&self.stdout, PollFlags::IN)];
+        fds.extend(stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
+        match poll(&mut fds, Some(&timespec(span))) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // It says nothing but that there is something to look at.
+        let _ = rustix::io::read(&self.process.wake, &mut [0; 8]);
+        Ok(())
+    }
+
+    /// Takes the answers in what it has said.
+    fn hear(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let mut state = self.process.locked();
+        lines.try_for_each(|piece| {
+            self.said.extend_from_slice(piece);
+            if self.said.len() > ANSWER_BYTES_MAX {
+                return Err(format!("it wrote a line of more than {ANSWER_BYTES_MAX} bytes"));
+            }
+            if self.said.last() == Some(&b'\n') {
+                let line = std::mem::take(&mut self.said);
+                state.take(line.trim_ascii_end())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the whole group: by the end of its stdin alone if it is not needed any more, then by SIGTERM, and by SIGKILL
+    /// when the grace is over. Says how it ended.
+    fn stop(&mut self) -> String {
+        let group = Pid::from_child(&self.child);
+        let mut state = self.process.locked();
+        state.stdin = None;
+        let is_unneeded = state.end == Some(End::Unneeded);
+        drop(state);
+        if is_unneeded {
+            self.wait_for_end(group, Instant::now() + TERM_GRACE);
+        }
+        signal_group(group, Signal::TERM);
+        self.wait_for_end(group, Instant::now() + TERM_GRACE);
+        signal_group(group, Signal::KILL);
+        match self.child.wait() {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("exit status {code}"),
+                (None, signal) => format!("signal {}", signal.unwrap_or(0)),
+            },
+            Err(error) => format!("waiting for it: {error}"),
+        }
+    }
+
+    /// Waits until nobody of the group is left but the leader, who is not reaped before, so that its number names this
+    /// group and no other.
+    fn wait_for_end(&mut self, group: Pid, until: Instant) {
+        let mut buffer = [0; READ_BYTES];
+        while Instant::now() < until && (!is_zombie(group) || has_other_members(group)) {
+            // It may wait for its pipe to be emptied.
+            while matches!(self.stdout.read(&mut buffer), Ok(1..)) {}
+            std::thread::sleep(STOP_LOOK_INTERVAL);
+        }
+    }
+}
+
+/// Whether the leader has ended and waits to be reaped.
+fn is_zombie(leader: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", leader.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|fields| fields.trim_start().starts_with('Z') || fields.is_empty())
+}
