@@ -70,6 +70,18 @@
 //! `protocol` do not know each other. What the parts of the master may know is told in [`master`]. `tests/tidy.rs`
 //! holds both against the code, and the outside crates of each module with it.
 //!
+//! # Features
+//!
+//! | feature | has | pulls in |
+//! | --- | --- | --- |
+//! | `client` | [`client`]: submit, poll, report | 5 crates in all, this one among them |
+//! | `worker` | [`worker`]: pools that run jobs | serde, base64 |
+//! | `embedded` | [`embedded`]: a master in a program, and all that it is made of | mio, memmap2 |
+//! | `daemon` | [`daemon`]: `falcond` | clap |
+//! | `cli` | [`cli`]: `falcon-cli`; with `worker` `falcon-worker`, too | clap, indicatif |
+//!
+//! All are on by default. A program that only submits takes `default-features = false, features = ["client"]`.
+//!
 //! # Where to put something
 //!
 //! A new event is one entry in [`queue::events`] and its arm in `apply`. A new request is its messages in
@@ -78,23 +90,38 @@
 //! readers pass over it.
 
 #![warn(clippy::unwrap_used)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Which feature of the crate has what; what stands below has no condition.
+#[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod block;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
-pub mod codec;
+#[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(any(feature = "cli", feature = "daemon"))]
 pub mod exit;
+#[cfg(feature = "embedded")]
+pub mod master;
+#[cfg(any(feature = "cli", feature = "embedded"))]
+pub mod queue;
+#[cfg(feature = "embedded")]
+pub mod reactor;
+#[cfg(any(feature = "cli", feature = "embedded"))]
+pub mod rebuilt;
+#[cfg(any(feature = "cli", feature = "embedded"))]
+pub mod wal;
+#[cfg(feature = "worker")]
+pub mod worker;
+
+pub mod codec;
 pub mod ids;
 pub mod job;
 pub mod limits;
-pub mod master;
 pub mod planted;
 pub mod protocol;
-pub mod queue;
-pub mod reactor;
-pub mod rebuilt;
 pub mod time;
-pub mod wal;
-pub mod worker;

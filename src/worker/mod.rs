@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+#[cfg(any(feature = "cli", feature = "daemon"))]
 pub mod args;
 
 mod cancel;

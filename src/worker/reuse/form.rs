@@ -3,7 +3,7 @@
 //!
 //! | line | |
 //! | --- | --- |
-//! | to the command | `{"job":7,"queue":"mail","key":"order-5","attempt":1,"max_attempts":5,"lease":9,"payload":"…"}` |
+//! | to the command | `{"job":7,"queue":"mail","key":"k","attempt":1,"max_attempts":5,"lease":9,"payload":"…"}` |
 //! | the same | `payload_base64` instead of `payload` where it is not UTF-8; no `key` where there is none |
 //! | from the command | `{"job":7,"ok":true,"result":"…"}`; `result` may be left out, or be `result_base64` |
 //! | the same | `{"job":7,"ok":false,"error":"…","for_good":true}`; `for_good` may be left out |

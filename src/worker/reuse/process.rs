@@ -268,8 +268,8 @@ impl Serving {
         })
     }
 
-    /// Ends the whole group: by the end of its stdin alone if it is not needed any more, then by SIGTERM, and by SIGKILL
-    /// when the grace is over. Says how it ended.
+    /// Ends the whole group: by the end of its stdin alone if it is not needed any more, then by SIGTERM, and by
+    /// SIGKILL when the grace is over. Says how it ended.
     fn stop(&mut self) -> String {
         let group = Pid::from_child(&self.child);
         let mut state = self.process.locked();
