@@ -1,8 +1,8 @@
 //! Snapshots while serving: a slice of the state each turn, written beside the loop, checked, and published when
 //! the log is durable up to its LSN.
 //!
-//! One is due when the log has grown by a quarter of a segment, or by the size of the last snapshot if that is
-//! more, so that writing snapshots costs no more than writing the log; or when somebody asks.
+//! One is due when the log has grown so far that a start would take noticeably longer without it (see [`interval`]), or
+//! when somebody asks.
 
 use super::super::journal::Journal;
 use super::Kept;
@@ -23,6 +23,22 @@ const LOOK_AGAIN: Millis = Millis(2);
 
 /// How long after one that could not be written the next is tried.
 const RETRY: Millis = Millis(500);
+
+/// How far the log may grow before the next snapshot, in sizes of the last. A start replays 1,200 MB of log a second,
+/// where a snapshot of as many waiting jobs loads in two thirds of the time (600,000 jobs of 256 bytes: 198 MB in 0.17 s,
+/// against 6 MB in 0.12 s), so with six a start is some hundredths longer than right after a snapshot, and snapshots are
+/// a sixth of what is written.
+const SNAPSHOTS_GROWN: u64 = 6;
+
+/// How far the log may grow before the next snapshot. What lies behind the last two is kept for a replay, dead or not,
+/// so it is no more than a quarter of what lives, and as little as possible where the log is near its bound.
+fn interval(segment_bytes: u64, snapshot_bytes: u64, live_bytes: u64, bound_left: u64) -> u64 {
+    let least = (segment_bytes / 4).max(snapshot_bytes);
+    if bound_left < 2 * segment_bytes {
+        return least;
+    }
+    least.max((SNAPSHOTS_GROWN * snapshot_bytes).min(live_bytes / 4))
+}
 
 /// The snapshot that is being taken, and what decides about the next.
 #[derive(Debug, Default)]
@@ -114,7 +130,9 @@ impl Snapshots {
     fn begin_if_due(&mut self, journal: &mut Journal, wanted: bool, now: Timestamp) -> Result<Kept, WalError> {
         let wal = &journal.wal;
         let grown = wal.written_bytes() - self.begun_at_bytes;
-        let is_due = grown >= (u64::from(wal.segment_bytes()) / 4).max(wal.snapshot_bytes());
+        let live_bytes = journal.queues.live_bytes();
+        let left = wal.bound_left(live_bytes);
+        let is_due = grown >= interval(wal.segment_bytes().into(), wal.snapshot_bytes(), live_bytes, left);
         if now < self.retry_at || (!is_due && !wanted) {
             return Ok(Kept::Nothing);
         }
@@ -178,4 +196,21 @@ fn take_slices(journal: &mut Journal, mut writer: SnapshotWriter) -> Stage {
         }
     }
     Stage::Taking(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn snapshots_are_as_far_apart_as_a_start_and_the_disk_allow() {
+        let far = u64::MAX;
+        assert_eq!(interval(64 * MIB, 0, 0, far), 16 * MIB, "a quarter of a segment");
+        assert_eq!(interval(64 * MIB, 7 * MIB, 200 * MIB, far), 42 * MIB, "six of its size");
+        assert_eq!(interval(64 * MIB, 7 * MIB, 80 * MIB, far), 20 * MIB, "a quarter of what lives");
+        assert_eq!(interval(64 * MIB, 7 * MIB, 200 * MIB, MIB), 16 * MIB, "the disk is nearly at its bound");
+        assert_eq!(interval(64 * MIB, 70 * MIB, 80 * MIB, far), 70 * MIB, "no more than is written to the log");
+    }
 }
