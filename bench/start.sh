@@ -10,7 +10,7 @@ need() {
 start_falcond() {
     cargo build --locked --release --bin falcond --example falcon-bench
     dir=$(mktemp -d)
-    taskset -c 0 "$@" target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" &
+    ${pin-taskset -c 0} "$@" target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" &
     falcond=$!
     trap 'stop_falcond; rm -rf "$dir"' EXIT
     for _ in $(seq 200); do

@@ -38,6 +38,8 @@ coded! {
         UnknownIgnored = 13 "unknown-ignored";
         /// A lease that ends before its job was begun costs an attempt.
         UnbegunCounted = 14 "unbegun-counted";
+        /// Jobs are given to be held although another poll could begin them.
+        Hoarded = 15 "hoarded";
     }
 }
 

@@ -21,6 +21,7 @@ segment-given-up-early  --test values  corners::a_segment_is_kept_as_long_as_the
 no-room-kept            --test values  wal_faults::a_full_disk_ends_nothing_and_loses_nothing
 story-cut               --test values  stories::the_last_ten_attempts_are_remembered_with_the_last_error
 unbegun-counted         --test values  begun::a_lease_that_ends_before_its_job_was_begun_costs_nothing
+hoarded                 --test values  prefetch::nobody_holds_a_job_that_another_worker_could_begin
 unknown-ignored         --lib          an_unknown_extra_is_skipped_or_refused_by_its_tag
 "
 

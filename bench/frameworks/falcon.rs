@@ -2,6 +2,7 @@
 //! address in SERVER. It prints one line of JSON; the scenarios are told in bench/frameworks/README.md.
 
 use std::error::Error;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -58,6 +59,13 @@ fn submit(client: &Client, jobs: usize) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Submits from a process of its own.
+fn produce_elsewhere(jobs: usize) -> Result<(), Failed> {
+    let status =
+        Command::new(std::env::current_exe()?).arg("produce").arg(jobs.to_string()).stdout(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(format!("the producer ended with {status}").into()) }
+}
+
 /// Waits until so many jobs have been acked.
 fn wait_for_acks(client: &Client, jobs: u64) -> Result<(), Failed> {
     let until = Instant::now() + Duration::from_mins(5);
@@ -102,7 +110,7 @@ fn run(scenario: &str, jobs: usize, server: &str) -> Result<(f64, Vec<u64>), Fai
     let pool = Pool::start(config, remote(server, "bench", b""), handler)?;
     match scenario {
         "prefilled" => {}
-        "at-once" => submit(&client, jobs)?,
+        "at-once" => produce_elsewhere(jobs)?,
         "delivery" => deliver(&client, jobs)?,
         other => return Err(format!("no scenario {other:?}").into()),
     }
@@ -123,11 +131,12 @@ fn main() -> Result<(), Failed> {
     let mut arguments = std::env::args().skip(1);
     let scenario = arguments.next().ok_or("name a scenario: prefilled, at-once or delivery")?;
     let jobs: usize = arguments.next().ok_or("say how many jobs")?.parse()?;
+    if scenario == "produce" {
+        return submit(&Client::new(Tcp::new(&std::env::var("SERVER")?, "bench", b"")), jobs);
+    }
     let (seconds, late_us) = run(&scenario, jobs, &std::env::var("SERVER")?)?;
-    let settings = format!(
-        "Pool with {SLOTS} slots in one process, which submits as well, {SUBMIT} jobs a request, two under way; \
-         fdatasync before each reply"
-    );
+    let settings =
+        format!("Pool with {SLOTS} slots; submits of {SUBMIT} jobs, two under way; fdatasync before each reply");
     let figures = if scenario == "delivery" {
         let at = |percent: usize| late_us[(late_us.len() - 1) * percent / 100];
         format!("\"p50_us\": {}, \"p99_us\": {}", at(50), at(99))

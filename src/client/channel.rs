@@ -259,6 +259,7 @@ impl Channel {
                     Err(error) if error.kind() == io::ErrorKind::TimedOut && Instant::now() < deadline => {
                         if !state.is_reading {
                             state = self.read(state, Instant::now() + READ_BETWEEN_SENDS);
+                            state.hand_over();
                         }
                     }
                     Err(error) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::BootTime;
 use crate::ids::{JobId, LeaseId};
-use crate::protocol::{Delivery, SubmitJob};
+use crate::protocol::{AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
 
 /// One attempt at a job, as it was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,58 @@ impl Job {
             lease_ends_at: polled_at.plus(millis(delivery.waited_ms) + lease_length),
             payload: delivery.payload.to_owned(),
         }
+    }
+}
+
+impl Job {
+    /// Reports that it did its work, with a result of up to 64 KiB.
+    #[must_use]
+    pub fn done<'r>(&self, result: &'r [u8]) -> AckItem<'r> {
+        AckItem { job: self.id, lease: self.lease, result, ..AckItem::default() }
+    }
+
+    /// Reports that it did not, and why; it is tried again while it has attempts left.
+    #[must_use]
+    pub fn failed<'e>(&self, error: &'e str) -> FailItem<'e> {
+        FailItem { job: self.id, lease: self.lease, for_good: false, error }
+    }
+
+    /// Gives it back unharmed.
+    #[must_use]
+    pub fn given_back(&self) -> ReleaseItem {
+        ReleaseItem { job: self.id, lease: self.lease, delay_ms: 0 }
+    }
+
+    /// Its lease, of a job that is at this stage.
+    #[must_use]
+    pub fn held(&self, stage: Stage) -> HeldLease {
+        HeldLease { job: self.id, lease: self.lease, stage }
+    }
+}
+
+impl<'a> Poll<'a> {
+    /// Asks for one job of these queues, the preferred one first, under a lease of 10 s, and does not wait for it.
+    #[must_use]
+    pub fn of(queues: &'a [&'a str]) -> Poll<'a> {
+        Poll { queues: List::lent(queues), free: 1, lease_ms: 10_000, ..Poll::default() }
+    }
+
+    /// The same for up to this many jobs: 1 to 1,024.
+    #[must_use]
+    pub fn with_free(self, free: u16) -> Poll<'a> {
+        Poll { free, ..self }
+    }
+
+    /// The same, but it waits for a first job, in whole milliseconds: up to 5 minutes.
+    #[must_use]
+    pub fn with_wait(self, wait: Duration) -> Poll<'a> {
+        Poll { wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// The same under leases of this length, in whole milliseconds: 100 ms to 24 hours.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Poll<'a> {
+        Poll { lease_ms: u32::try_from(lease.as_millis()).unwrap_or(u32::MAX), ..self }
     }
 }
 

@@ -33,11 +33,12 @@ mod job;
 mod link;
 mod token;
 
+use std::fmt;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use crate::protocol::{SubmitJob, Submitted};
+pub use crate::protocol::{Poll, Stage, SubmitJob, Submitted};
 pub use batcher::Batcher;
 pub use boot::BootTime;
 pub use error::ClientError;
@@ -48,8 +49,8 @@ pub use token::read_token;
 use channel::{Awaited, Channel, Frame, NoAnswer};
 
 use crate::protocol::{
-    Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, Heartbeat, HeldLease, ItemStatus, LeaseStatus, List, Poll,
-    Read, Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
+    Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, Heartbeat, HeldLease, ItemStatus, LeaseStatus, List, Read,
+    Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -148,6 +149,12 @@ impl PendingSubmit {
     /// Waits until the jobs are taken: what became of each, in order.
     pub fn wait(self) -> Result<Vec<Submitted>, ClientError> {
         Ok(self.0.wait()?.read::<Submit<'_>>()?.jobs.iter().collect())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 

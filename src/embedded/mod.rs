@@ -6,9 +6,8 @@
 //! It does not: listen anywhere, catch signals, or raise limits of the process.
 //!
 //! ```
-//! use falconqueue::client::SubmitJob;
+//! use falconqueue::client::{Poll, SubmitJob};
 //! use falconqueue::embedded::{Embedded, EmbeddedConfig};
-//! use falconqueue::protocol::{AckItem, List, Poll};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
@@ -17,9 +16,8 @@
 //! let client = queue.client("shop");
 //! client.submit(&[SubmitJob::new("mail", b"to: ada@example.org")])?;
 //!
-//! let poll = Poll { queues: List::lent(&["mail"]), free: 1, lease_ms: 10_000, ..Poll::default() };
-//! for job in client.poll(&poll)? {
-//!     client.ack(&[AckItem { job: job.id, lease: job.lease, ..AckItem::default() }])?;
+//! for job in client.poll(&Poll::of(&["mail"]))? {
+//!     client.ack(&[job.done(b"sent")])?;
 //! }
 //! queue.close()?;
 //! # Ok(())
@@ -124,6 +122,12 @@ impl std::error::Error for EmbeddedError {
 pub struct Embedded {
     door: LocalDoor,
     serving: Option<JoinHandle<Result<(), ReactorError>>>,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").finish_non_exhaustive()
+    }
 }
 
 impl Embedded {

@@ -7,6 +7,7 @@
 
 use super::parked::Parked;
 use crate::ids::QueueId;
+use crate::planted::{Bug, is_planted};
 use crate::queue::{JobView, Queues};
 
 /// Queues that may have both a job and a waiting poll.
@@ -39,6 +40,7 @@ impl Dispatch {
     /// The next job for a poll that named these queues, the preferred one first, and that can begin it or would only
     /// hold it.
     pub fn pick<'q>(queues: &'q Queues, parked: &Parked, named: &[QueueId], begins: bool) -> Option<JobView<'q>> {
-        named.iter().filter(|queue| begins || !parked.has_free(**queue)).find_map(|queue| queues.front(*queue))
+        let may_have = |queue: &&QueueId| begins || !parked.has_free(**queue) || is_planted(Bug::Hoarded);
+        named.iter().filter(may_have).find_map(|queue| queues.front(*queue))
     }
 }

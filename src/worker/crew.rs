@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cancel::Cancel;
+use super::error::PoolError;
 use super::handler::Outcome;
 use super::pace::Pace;
-use super::pool::PoolError;
 use crate::client::Job;
 use crate::ids::{JobId, LeaseId};
 use crate::limits::{ITEMS_MAX, PREFETCH_BYTES_MAX, UNREPORTED_BYTES_MAX};

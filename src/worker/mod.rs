@@ -11,6 +11,7 @@ pub mod args;
 
 mod cancel;
 mod crew;
+mod error;
 mod exec;
 mod group;
 mod handler;
@@ -23,8 +24,9 @@ mod slot;
 mod source;
 
 pub use cancel::{Cancel, StopReason};
+pub use error::PoolError;
 pub use exec::CommandHandler;
 pub use handler::{Handler, Outcome};
-pub use pool::{Pool, PoolConfig, PoolError, PoolStopper};
+pub use pool::{Pool, PoolConfig, PoolStopper};
 pub use reuse::ReuseHandler;
 pub use source::remote;

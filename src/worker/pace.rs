@@ -5,6 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+/// How long a job is held that was to be begun within two round trips, at least. It is given back then: others may be
+/// idle.
+const HELD_MAX: Duration = Duration::from_millis(250);
+
 /// A rate is measured over at least this.
 const WINDOW: Duration = Duration::from_millis(2);
 
@@ -57,6 +61,14 @@ impl Pace {
         self.fixed.map_or(measured as usize, usize::from)
     }
 
+    /// How long a job may be held at most, whatever its lease is.
+    pub fn held_max(&self) -> Duration {
+        if self.fixed.is_some() {
+            return Duration::MAX;
+        }
+        HELD_MAX.max(Duration::from_micros(4 * self.round_trip_us))
+    }
+
     /// How many jobs are run in a millisecond.
     pub fn per_ms(&self) -> usize {
         (self.per_second / 1000) as usize
@@ -88,12 +100,16 @@ mod tests {
         let long = pace(2, Duration::from_millis(100));
         assert_eq!((long.extra(), long.per_ms()), (0, 0));
         assert_eq!(pace(1000, Duration::from_secs(10)).extra(), 1, "it had to wait for them");
+        assert_eq!(short.held_max(), HELD_MAX);
+        let mut far = Pace::new(None);
+        far.answered(Duration::from_secs(1));
+        assert_eq!(far.held_max(), Duration::from_secs(4), "it comes from far away");
     }
 
     #[test]
     fn a_fixed_number_is_kept() {
         let (mut pace, now) = (Pace::new(Some(7)), Instant::now());
-        assert_eq!(pace.extra(), 7);
+        assert_eq!((pace.extra(), pace.held_max()), (7, Duration::MAX));
         pace.look(now);
         assert_eq!(pace.extra(), 7);
     }

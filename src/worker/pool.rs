@@ -2,8 +2,8 @@
 //!
 //! Promises:
 //! - At most `concurrency` jobs run at once. A few more are held, so that none of the slots waits for the network. They
-//!   are given back if they are not begun within half a lease, or within 250 ms where no number was asked for, and at
-//!   once when the pool is told to stop.
+//!   are given back if they are not begun within half a lease, or within 250 ms (or four round trips) where no number
+//!   was asked for, and at once when the pool is told to stop.
 //! - What came of a job is reported until the master has answered, or until the pool has to end. Reports wait for each
 //!   other only as long as one is under way.
 //! - A pool that is told to stop begins no further job. The running ones get their time; what is left is given back.
@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use super::cancel::StopReason;
 use super::crew::Crew;
+use super::error::PoolError;
 use super::handler::Handler;
 use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 
 /// How long any call may take beyond what a poll waits: a master that hangs must not keep a worker from leaving.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,42 +67,6 @@ impl PoolConfig {
     }
 }
 
-/// Why a pool ended by itself.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PoolError {
-    /// The master refused it for good.
-    Refused(ClientError),
-    /// None of the jobs that it got could be begun.
-    CannotBegin {
-        /// For how long.
-        seconds: u64,
-        /// What went wrong with the last.
-        error: String,
-    },
-}
-
-impl fmt::Display for PoolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PoolError::Refused(error) => error.fmt(f),
-            PoolError::CannotBegin { seconds, error } => write!(
-                f,
-                "no job could be begun here for {seconds} s, and all were given back uncounted; the last: {error}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PoolError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            PoolError::Refused(error) => Some(error),
-            PoolError::CannotBegin { .. } => None,
-        }
-    }
-}
-
 /// A running pool.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -127,6 +92,12 @@ pub struct Shared {
     work: Condvar,
     /// Something happened that others may wait for.
     pub changed: Condvar,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("config", &self.shared.config).finish_non_exhaustive()
+    }
 }
 
 impl Pool {
@@ -300,7 +271,7 @@ impl Shared {
 mod tests {
     use super::super::{Cancel, Outcome};
     use super::*;
-    use crate::client::{Connector, Job, Link};
+    use crate::client::{ClientError, Connector, Job, Link};
     use crate::ids::JobId;
     use crate::protocol::frame::next_in;
     use crate::protocol::{Delivery, FrameBuffer, HeartbeatOk, LeaseStatus, List, PollOk, Reply, Reported, Request};

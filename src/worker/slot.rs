@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
 use super::crew::{Crew, Ended, HeldJob, Task, Wanted};
+use super::error::PoolError;
 use super::handler::Outcome;
-use super::pool::{PoolError, Shared};
+use super::pool::Shared;
 use crate::client::{BootTime, ClientError, Job};
 use crate::codec::text_head;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX};
@@ -21,9 +22,6 @@ pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// How long a job is held that was to be begun within two round trips. It is given back then: others may be idle.
-const HELD_MAX: Duration = Duration::from_millis(250);
 
 /// How long a worker may begin none of the jobs that it gets.
 const BARREN_MAX: Duration = Duration::from_secs(30);
@@ -119,8 +117,8 @@ impl Shared {
             crew.pace.answered(now - polled_at);
         }
         crew.pace.look(now);
+        let held_max = crew.pace.held_max();
         drop(crew);
-        let held_max = if self.config.prefetch.is_some() { Duration::MAX } else { HELD_MAX };
         let held = |job: Job| HeldJob {
             cancel: Arc::new(Cancel::new(job.lease_ends_at, self.config.outage_limit)),
             give_back_at: now + (job.lease_length / 2).min(held_max),

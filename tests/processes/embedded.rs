@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use falconqueue::client::{Batcher, Client, ClientError, Job, SubmitJob};
+use falconqueue::client::{Batcher, Client, ClientError, Job, Poll, SubmitJob};
 use falconqueue::embedded::{Embedded, EmbeddedConfig};
-use falconqueue::protocol::{AckItem, ItemStatus, List, Poll};
+use falconqueue::protocol::ItemStatus;
 use falconqueue::worker::{Cancel, Handler, Outcome, Pool, PoolConfig};
 
 use crate::dice::Dice;
@@ -19,11 +19,11 @@ const KILLS: usize = 12;
 const DIR: &str = "FALCON_TEST_EMBEDDED_DIR";
 
 fn poll(client: &Client, jobs_max: u16) -> Result<Vec<Job>, ClientError> {
-    client.poll(&Poll { queues: List::lent(&["q"]), free: jobs_max, lease_ms: 1_000, ..Poll::default() })
+    client.poll(&Poll::of(&["q"]).with_free(jobs_max).with_lease(Duration::from_secs(1)))
 }
 
 fn ack(client: &Client, job: &Job) -> Vec<ItemStatus> {
-    client.ack(&[AckItem { job: job.id, lease: job.lease, ..AckItem::default() }]).expect("an answer")
+    client.ack(&[job.done(b"")]).expect("an answer")
 }
 
 fn open(dir: &Path) -> Embedded {
@@ -112,7 +112,7 @@ fn a_second_opener_is_refused_and_a_falcond_finds_everything_later() {
     let dir = scratch();
     let queue = open(dir.path());
     let id = queue.client("first").submit(&[SubmitJob::new("q", b"kept")]).unwrap()[0].job.0;
-    let second = Embedded::open(EmbeddedConfig::new(dir.path())).err().expect("the directory is taken");
+    let second = Embedded::open(EmbeddedConfig::new(dir.path())).expect_err("the directory is taken");
     assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
     queue.close().unwrap();
     let master = Master::start(dir.path(), &[]);

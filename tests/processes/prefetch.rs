@@ -17,6 +17,7 @@ fn what_a_worker_holds_and_does_not_begin_within_half_a_lease_goes_to_others() {
     let options = ["--queue", "q", "--lease", "2s", "--prefetch", "3", "--name"];
     let _greedy = master.worker(&[&options[..], &["greedy"]].concat(), &["sh", "-c", &command]);
     wait_until("one that runs and three that are held", SOON, || master.stats().totals.in_flight == 4);
+    wait_until("the first to be begun", SOON, || place.count("began-") > 0);
     assert_eq!(place.count("began-"), 1);
     let _idle = master.worker(&["--queue", "q", "--concurrency", "3", "--name", "idle"], &["sh", "-c", &command]);
     wait_until("all to be begun", SOON, || place.count("began-") == 4);
@@ -37,7 +38,9 @@ fn a_worker_that_goes_quiet_gives_back_at_once_what_it_holds() {
     let (master, ids, command) = stuck(&place, 3);
     let options = ["--queue", "q", "--lease", "60s", "--prefetch", "2"];
     let quiet = master.worker(&options, &["sh", "-c", &command]);
-    wait_until("one that runs and two that are held", SOON, || master.stats().totals.in_flight == 3);
+    wait_until("one that runs and two that are held", SOON, || {
+        place.count("began-") > 0 && master.stats().totals.in_flight == 3
+    });
     quiet.signal(rustix::process::Signal::TERM);
     wait_until("the two to be back", SOON, || master.stats().totals.pending == 2);
     assert_eq!(place.count("began-"), 1, "the other one runs on");

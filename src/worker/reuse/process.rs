@@ -11,7 +11,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
 use super::super::group::{STOP_LOOK_INTERVAL, TERM_GRACE, has_other_members, signal_group, timespec};
 use super::super::handler::Outcome;
@@ -61,27 +61,30 @@ struct Open {
 impl Process {
     /// Starts a process, and the thread that serves it.
     pub fn start(program: &str, arguments: &[String], master: &str) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
-        let mut child = Command::new(program)
+        let child = Command::new(program)
             .args(arguments)
             .env("FALCON_MASTER", master)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let started = Process::serving(&mut child);
-        if started.is_err() {
+        let group = Pid::from_child(&child);
+        Process::serve(child).inspect_err(|_| {
             // It must not run on unattended; the first error says why.
-            signal_group(Pid::from_child(&child), Signal::KILL);
-            let _ = child.wait();
-        }
-        let (process, stdout) = started?;
+            signal_group(group, Signal::KILL);
+            let _ = waitpid(Some(group), WaitOptions::empty());
+        })
+    }
+
+    fn serve(mut child: Child) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
+        let (process, stdout) = Process::over(&mut child)?;
         let served = Arc::clone(&process);
         let thread = std::thread::Builder::new().name("falcon-command".to_owned());
         let serving = thread.spawn(move || Serving { process: served, child, stdout, said: Vec::new() }.serve())?;
         Ok((process, serving))
     }
 
-    fn serving(child: &mut Child) -> io::Result<(Arc<Process>, ChildStdout)> {
+    fn over(child: &mut Child) -> io::Result<(Arc<Process>, ChildStdout)> {
         let missing = || io::Error::other("a pipe is missing");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
