@@ -61,6 +61,9 @@ pub const PREFETCH_BYTES_MAX: usize = 1 << 20;
 /// Bytes of results and errors after which a worker begins no further job before it has reported some.
 pub const UNREPORTED_BYTES_MAX: usize = 4 << 20;
 
+/// Outcomes of jobs after which it begins none for the same reason.
+pub const UNREPORTED_MAX: usize = 8 * ITEMS_MAX;
+
 /// Polls that may wait on one connection before the master stops reading from it.
 pub const WAITING_POLLS_MAX: usize = 1024;
 
@@ -212,6 +215,7 @@ const _: () = {
     assert!(ERROR_TEXT_BYTES_MAX <= u16::MAX as usize);
     assert!(TOKEN_BYTES_MAX <= u16::MAX as usize);
     assert!(ITEMS_MAX <= u16::MAX as usize);
+    assert!(UNREPORTED_BYTES_MAX + ITEMS_MAX * 64 <= FRAME_BODY_BYTES_MAX, "it is reported in one frame");
     assert!(TIMEOUT_MS_MAX <= u32::MAX as u64, "a job's entry keeps its timeout in 32 bits");
     assert!(ATTEMPTS_DEFAULT >= 1 && ATTEMPTS_DEFAULT <= ATTEMPTS_MAX);
     assert!(HEARTBEAT_MS + 500 < GRACE_MS_DEFAULT, "a lease is claimed before the grace is over");

@@ -9,7 +9,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, moment_after};
 use crate::codec::Field;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX};
 use crate::protocol::{Call, List, Request, Submit, SubmitJob, Submitted};
@@ -22,8 +22,8 @@ pub struct Batcher {
     client: Client,
     linger: Duration,
     gathered: Mutex<Gathered>,
-    /// The batch that is gathered was taken.
-    taken: Condvar,
+    /// The batch that is gathered was taken, or is full.
+    changed: Condvar,
 }
 
 /// What waits to be sent.
@@ -32,6 +32,8 @@ struct Gathered {
     batch: Arc<Batch>,
     jobs: Vec<u8>,
     count: usize,
+    /// A job has come that does not fit.
+    is_full: bool,
     /// Whether a thread sends a batch, or is about to.
     is_led: bool,
 }
@@ -52,7 +54,7 @@ impl Gathered {
 impl Batcher {
     /// A batcher that sends what it has when nothing is under way, or `linger` later.
     pub fn new(client: Client, linger: Duration) -> Batcher {
-        Batcher { client, linger, gathered: Mutex::default(), taken: Condvar::new() }
+        Batcher { client, linger, gathered: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Submits a job, perhaps together with others, and waits until it is taken.
@@ -63,11 +65,16 @@ impl Batcher {
         job.write(&mut written);
         let mut gathered = self.locked();
         while !gathered.has_room(written.len()) {
-            gathered = self.taken.wait(gathered).unwrap_or_else(PoisonError::into_inner);
+            gathered.is_full = true;
+            self.changed.notify_all();
+            gathered = self.changed.wait(gathered).unwrap_or_else(PoisonError::into_inner);
         }
         let (batch, place) = (Arc::clone(&gathered.batch), gathered.count);
         gathered.jobs.extend_from_slice(&written);
         gathered.count += 1;
+        if !gathered.has_room(0) {
+            self.changed.notify_all();
+        }
         while batch.outcome.get().is_none() {
             if gathered.is_led {
                 gathered = batch.ended.wait(gathered).unwrap_or_else(PoisonError::into_inner);
@@ -90,14 +97,15 @@ impl Batcher {
     /// Sends the batch that is gathered, which the caller's job is in, and tells everybody in it what came of it.
     fn lead<'g>(&'g self, mut gathered: MutexGuard<'g, Gathered>) -> MutexGuard<'g, Gathered> {
         gathered.is_led = true;
-        let until = Instant::now() + self.linger;
-        while gathered.has_room(0) && Instant::now() < until {
+        let until = moment_after(self.linger);
+        while gathered.has_room(0) && !gathered.is_full && Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
-            gathered = self.taken.wait_timeout(gathered, left).unwrap_or_else(PoisonError::into_inner).0;
+            gathered = self.changed.wait_timeout(gathered, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let (batch, count) = (std::mem::take(&mut gathered.batch), std::mem::take(&mut gathered.count));
         let jobs = std::mem::take(&mut gathered.jobs);
-        self.taken.notify_all();
+        gathered.is_full = false;
+        self.changed.notify_all();
         drop(gathered);
         let outcome = self.send(&jobs, count);
         let mut gathered = self.locked();

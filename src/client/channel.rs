@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::limits::FRAME_BODY_BYTES_MAX;
-use crate::protocol::{FrameBuffer, Header, Reply, Request};
+use crate::protocol::frame::set_correlation;
+use crate::protocol::{FrameBuffer, Header, Reply};
 
 /// Calls without an answer that may be open on one link. Whoever begins a further one waits for one of these.
 const OPEN_CALLS_MAX: usize = 1024;
@@ -154,8 +155,9 @@ impl Channel {
         self.locked().takes_calls()
     }
 
-    /// Sends a request; gives its correlation. `None` if the link takes no further calls, and nothing was sent.
-    pub fn begin(&self, request: &Request<'_>, awaited: Awaited, deadline: Instant) -> Option<u64> {
+    /// Sends a request, whose frame gets its correlation here and gives it back. `None` if the link takes no further
+    /// calls, or broke before this one was sent that nobody would wait for.
+    pub fn begin(&self, frame: &[u8], awaited: Awaited, deadline: Instant) -> Option<u64> {
         let mut state = self.locked();
         while state.open_count >= OPEN_CALLS_MAX && state.takes_calls() && Instant::now() < deadline {
             state = self.wait_for_change(state, deadline);
@@ -164,15 +166,17 @@ impl Channel {
             return None;
         }
         state.last_correlation += 1;
-        let (correlation, before) = (state.last_correlation, state.outgoing.len());
+        let correlation = state.last_correlation;
         let call = Call {
             stage: if awaited == Awaited::Yes { Stage::Open(None) } else { Stage::Unawaited },
             arrivals: state.arrivals,
         };
         state.calls.insert(correlation, call);
         state.open_count += 1;
-        request.encode(correlation, &mut state.outgoing);
-        state.put_bytes += (state.outgoing.len() - before) as u64;
+        let at = state.outgoing.len();
+        state.outgoing.extend_from_slice(frame);
+        set_correlation(&mut state.outgoing[at..], correlation);
+        state.put_bytes += frame.len() as u64;
         let sent_at = state.put_bytes;
         if !state.is_sending {
             state = self.send_all(state, deadline);
@@ -180,7 +184,7 @@ impl Channel {
         while awaited == Awaited::No && state.sent_bytes < sent_at && state.broken.is_none() {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(correlation)
+        (awaited == Awaited::Yes || state.sent_bytes >= sent_at).then_some(correlation)
     }
 
     /// Waits for the answer to a call; once.

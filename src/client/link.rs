@@ -5,6 +5,8 @@ use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
+
 use super::ClientError;
 use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::protocol::{FrameBuffer, Hello, Reply, Request};
@@ -95,6 +97,7 @@ impl Tcp {
             match TcpStream::connect_timeout(&address, left) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
+                    notice_a_dead_peer(&stream)?;
                     stream.set_write_timeout(Some(WRITE_WAIT))?;
                     return Ok(stream);
                 }
@@ -151,6 +154,16 @@ impl Connector for Tcp {
             }
         }
     }
+}
+
+/// A host that vanishes does not say so: the system asks for it when nothing was heard for 5 s, and gives the
+/// connection up after three such times.
+fn notice_a_dead_peer(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepcnt(stream, 2)?;
+    Ok(())
 }
 
 fn not_the_protocol(why: &str) -> ClientError {

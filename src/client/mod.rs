@@ -48,9 +48,10 @@ pub use token::read_token;
 
 use channel::{Awaited, Channel, Frame, NoAnswer};
 
+use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
 use crate::protocol::{
     Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, Heartbeat, HeldLease, ItemStatus, LeaseStatus, List, Read,
-    Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
+    Refusal, Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -58,6 +59,9 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much longer a snapshot may take: all of the state is written and read back.
 const SNAPSHOT_WAIT: Duration = Duration::from_mins(10);
+
+/// Ten years.
+const FAR: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A file that a backup copies, read by its number in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +193,13 @@ impl Client {
         }
     }
 
+    /// Ends its link, for all clones: calls that are open fail as `Broken`. The next one opens a fresh link.
+    pub fn disconnect(&self) {
+        if let Some(channel) = self.shared.locked().channel.take() {
+            channel.end(Shutdown::Both);
+        }
+    }
+
     /// Asks for anything.
     pub fn ask<'r>(&self, request: impl Into<Request<'r>>) -> Result<Answer, ClientError> {
         self.begin(request, Duration::ZERO)?.wait()
@@ -213,9 +224,9 @@ impl Client {
     pub fn poll(&self, poll: &Poll<'_>) -> Result<Vec<Job>, ClientError> {
         let request = Request::from(*poll);
         let wait = Duration::from_millis(u64::from(poll.wait_ms));
-        request.check().map_err(ClientError::Refused)?;
-        let deadline = Instant::now() + self.timeout + wait;
-        let (pending, polled_at) = self.begin_poll(&request, deadline)?;
+        let frame = frame_of(&request)?;
+        let deadline = moment_after(self.timeout.saturating_add(wait));
+        let (pending, polled_at) = self.begin_poll(&frame, deadline)?;
         let polled = pending.wait();
         let jobs = polled.and_then(|answer| {
             let jobs = answer.read::<Poll<'_>>()?.jobs;
@@ -285,18 +296,18 @@ impl Client {
     }
 
     fn begin_as(&self, request: &Request<'_>, wait: Duration, awaited: Awaited) -> Result<Pending, ClientError> {
-        request.check().map_err(ClientError::Refused)?;
-        let deadline = Instant::now() + self.timeout + wait;
-        let limit = self.timeout + wait;
+        let frame = frame_of(request)?;
+        let limit = self.timeout.saturating_add(wait);
+        let deadline = moment_after(limit);
         loop {
             let channel = self.open(deadline)?;
-            if let Some(correlation) = channel.begin(request, awaited, deadline) {
+            if let Some(correlation) = channel.begin(&frame, awaited, deadline) {
                 return Ok(Pending { channel, correlation, deadline, limit });
             }
         }
     }
 
-    fn begin_poll(&self, request: &Request<'_>, deadline: Instant) -> Result<(Pending, BootTime), ClientError> {
+    fn begin_poll(&self, frame: &[u8], deadline: Instant) -> Result<(Pending, BootTime), ClientError> {
         let limit = deadline.saturating_duration_since(Instant::now());
         if self.shared.locked().stopped {
             return Err(ClientError::Stopped);
@@ -305,7 +316,7 @@ impl Client {
             let channel = self.open(deadline)?;
             self.shared.begin_poll(&channel)?;
             let polled_at = BootTime::now();
-            if let Some(correlation) = channel.begin(request, Awaited::Yes, deadline) {
+            if let Some(correlation) = channel.begin(frame, Awaited::Yes, deadline) {
                 return Ok((Pending { channel, correlation, deadline, limit }, polled_at));
             }
             self.shared.end_poll();
@@ -368,6 +379,25 @@ impl Shared {
     }
 }
 
+/// A request as it is sent. What is too long for a frame is refused here: the master would end the link for it.
+fn frame_of(request: &Request<'_>) -> Result<Vec<u8>, ClientError> {
+    request.check().map_err(ClientError::Refused)?;
+    let mut frame = Vec::new();
+    request.encode(0, &mut frame);
+    let bytes = frame.len() - FRAME_HEADER_BYTES;
+    if bytes <= FRAME_BODY_BYTES_MAX {
+        return Ok(frame);
+    }
+    let text = format!("a request of {bytes} bytes; it takes at most {FRAME_BODY_BYTES_MAX}, send it in parts");
+    Err(ClientError::Refused(Refusal::new(ErrorCode::FrameTooLarge, text)))
+}
+
+/// The moment so much later, or one that nobody will see.
+fn moment_after(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or_else(|| now + FAR)
+}
+
 fn statuses(reported: Reported<'_>) -> Vec<ItemStatus> {
     reported.items.iter().collect()
 }
@@ -390,5 +420,9 @@ mod tests {
         let client = Client::new(Tcp::new("127.0.0.1:1", "test", b""));
         let job = SubmitJob::new("q", b"").with_timeout(Duration::from_millis(1));
         assert!(matches!(client.submit(&[job]), Err(ClientError::Refused(_))));
+        let payload = vec![0; 1 << 20];
+        let long = SubmitJob::new("q", &payload);
+        let refused = client.submit(&[long; 9]).unwrap_err();
+        assert!(matches!(refused, ClientError::Refused(refusal) if refusal.code == ErrorCode::FrameTooLarge));
     }
 }

@@ -55,7 +55,7 @@ pub struct EmbeddedConfig {
     pub sync: SyncMode,
     /// How long a key is remembered after its job ended: up to 30 days, and 1 hour unless told otherwise.
     pub key_window: Duration,
-    /// Size of a segment of the log: 32 MiB to 1 GiB, and 64 MiB unless told otherwise.
+    /// Size of a segment of the log: 16 to 256 MiB in steps of 4,096 bytes, and 64 MiB unless told otherwise.
     pub segment_bytes: u32,
 }
 
@@ -144,7 +144,10 @@ impl Embedded {
         let (reactor, door) = Reactor::within(opened).map_err(EmbeddedError::Loop)?;
         let serve = move || {
             let outcome = reactor.run(|| ());
-            drop(lock);
+            if outcome.is_err() {
+                // Helper threads may still be at the directory, so nobody else may have it while this process lives.
+                std::mem::forget(lock);
+            }
             outcome
         };
         let thread = std::thread::Builder::new().name("falcon-master".to_owned()).spawn(serve);

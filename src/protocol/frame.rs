@@ -72,6 +72,11 @@ pub fn finish_frame(out: &mut [u8], start: usize, spliced_bytes: usize) {
     out[start..start + 4].copy_from_slice(&body_bytes.to_le_bytes());
 }
 
+/// Gives a frame that was written with another correlation this one.
+pub fn set_correlation(frame: &mut [u8], correlation: u64) {
+    frame[8..FRAME_HEADER_BYTES].copy_from_slice(&correlation.to_le_bytes());
+}
+
 /// Cuts a stream of bytes into frames.
 ///
 /// Invariant: `bytes[start..]` begins with a frame's header, whole or not, and `start <= bytes.len()`.

@@ -15,7 +15,24 @@ use super::handler::Outcome;
 use super::pace::Pace;
 use crate::client::Job;
 use crate::ids::{JobId, LeaseId};
-use crate::limits::{ITEMS_MAX, PREFETCH_BYTES_MAX, UNREPORTED_BYTES_MAX};
+use crate::limits::{ITEMS_MAX, PREFETCH_BYTES_MAX, UNREPORTED_BYTES_MAX, UNREPORTED_MAX};
+
+/// Pause after a first call that did not get through; doubled with each further one.
+const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
+
+/// The longest pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Jobs that could not be begun count together if no more than this lies between them.
+const BARREN_APART_MAX: Duration = Duration::from_secs(10);
+
+/// How long a job that was said to be begun may wait for a thread: it was to be run within a millisecond.
+const READY_MAX: Duration = Duration::from_millis(250);
+
+/// How long to pause after so many calls before that failed.
+pub fn retry_pause(failed_before: u32) -> Duration {
+    (RETRY_PAUSE_FIRST * 2u32.saturating_pow(failed_before.min(8))).min(RETRY_PAUSE_MAX)
+}
 
 /// A job that was handed out.
 pub struct HeldJob {
@@ -79,6 +96,11 @@ pub struct Crew {
     ended: Vec<Ended>,
     ended_bytes: usize,
     is_reporting: bool,
+    /// What could not be reported, and when to try it again; whether all else waits for that, too.
+    refused: Vec<Ended>,
+    retry_reports_at: Option<Instant>,
+    holds_all: bool,
+    failed_reports: u32,
     pub is_polling: bool,
     /// A poll for jobs that are only to be held came back without any, and no job has come since.
     is_dry: bool,
@@ -91,8 +113,8 @@ pub struct Crew {
     pub report_until: Option<Instant>,
     /// Nothing is begun before this.
     rest_until: Option<Instant>,
-    /// Since when no job that came could be begun.
-    barren_since: Option<Instant>,
+    /// Since when no job that came could be begun, and when that was last so.
+    barren: Option<(Instant, Instant)>,
     pub error: Option<PoolError>,
     /// Threads that live, wait for something to do, and of these were woken.
     pub living: usize,
@@ -107,9 +129,9 @@ impl Crew {
 
     /// What a thread that has nothing to do is to do next.
     pub fn next(&mut self, now: Instant) -> Task {
-        if self.has_to_report() {
+        if self.has_to_report(now) {
             self.is_reporting = true;
-            return Task::Report(self.take_ended());
+            return Task::Report(self.take_ended(now));
         }
         if self.may_begin(now) {
             if let Some(job) = self.ready.pop_front() {
@@ -128,17 +150,17 @@ impl Crew {
             self.is_polling = true;
             return Task::Poll(wanted);
         }
-        if self.stopping {
+        if self.stopping && (self.refused.is_empty() || self.is_reporting) {
             return Task::Leave;
         }
-        Task::Wait(self.rest_until.filter(|until| *until > now))
+        Task::Wait([self.rest_until, self.retry_reports_at].into_iter().flatten().filter(|until| *until > now).min())
     }
 
     /// Whether there is something to do for one more thread.
     pub fn has_work(&self, now: Instant) -> bool {
         let to_begin = !self.held.is_empty() && self.begun_together() > 0;
         let to_run = self.may_begin(now) && (to_begin || !self.ready.is_empty());
-        to_run || self.has_to_report() || self.wanted(now).is_some()
+        to_run || self.has_to_report(now) || self.wanted(now).is_some()
     }
 
     /// Jobs that run now.
@@ -146,8 +168,15 @@ impl Crew {
         self.running
     }
 
-    fn has_to_report(&self) -> bool {
-        !self.is_reporting && !self.ended.is_empty()
+    fn has_to_report(&self, now: Instant) -> bool {
+        let may_retry = self.retry_reports_at.is_none_or(|at| at <= now);
+        let fresh = !self.ended.is_empty() && (may_retry || !self.holds_all);
+        !self.is_reporting && (fresh || may_retry && !self.refused.is_empty())
+    }
+
+    /// Whether so much waits to be reported that nothing further is begun before some of it was.
+    fn is_clogged(&self) -> bool {
+        self.ended_bytes > UNREPORTED_BYTES_MAX || self.ended.len() + self.refused.len() > UNREPORTED_MAX
     }
 
     fn is_active(&self, now: Instant) -> bool {
@@ -155,7 +184,7 @@ impl Crew {
     }
 
     fn may_begin(&self, now: Instant) -> bool {
-        self.is_active(now) && self.running < self.concurrency && self.ended_bytes <= UNREPORTED_BYTES_MAX
+        self.is_active(now) && self.running < self.concurrency && !self.is_clogged()
     }
 
     /// How many jobs are said to be begun in one frame: as many as the free slots take at once, or as are begun within
@@ -168,7 +197,7 @@ impl Crew {
 
     /// How many jobs to poll for.
     fn wanted(&self, now: Instant) -> Option<Wanted> {
-        if self.is_polling || !self.is_active(now) || self.held_bytes >= PREFETCH_BYTES_MAX {
+        if self.is_polling || !self.is_active(now) || self.held_bytes >= PREFETCH_BYTES_MAX || self.is_clogged() {
             return None;
         }
         let in_hand = self.held.len() + self.ready.len() + self.beginning;
@@ -197,12 +226,13 @@ impl Crew {
     }
 
     /// Of the jobs that a thread was to begin these were, and the others are no longer this worker's.
-    pub fn begun(&mut self, jobs: Vec<HeldJob>, count: usize) {
+    pub fn begun(&mut self, jobs: Vec<HeldJob>, count: usize, now: Instant) {
         self.beginning -= count;
-        for held in jobs {
+        for mut held in jobs {
             if self.stopping {
                 self.give_back(&held);
             } else {
+                held.give_back_at = held.give_back_at.min(now + READY_MAX);
                 self.ready.push_back(held);
             }
         }
@@ -222,7 +252,12 @@ impl Crew {
     }
 
     /// What is reported together.
-    fn take_ended(&mut self) -> Vec<Ended> {
+    fn take_ended(&mut self, now: Instant) -> Vec<Ended> {
+        if self.retry_reports_at.is_none_or(|at| at <= now) {
+            self.retry_reports_at = None;
+            self.ended.append(&mut self.refused);
+            self.ended_bytes = self.ended.iter().map(Ended::bytes).sum();
+        }
         let mut bytes = 0;
         let fits = |ended: &&Ended| {
             bytes += ended.bytes();
@@ -234,20 +269,34 @@ impl Crew {
         taken
     }
 
-    /// What was taken to be reported has been.
-    pub fn reported(&mut self) {
+    /// What was taken to be reported has been, but for these: they are tried again after a pause that grows, and all
+    /// else with them where the master could not be reached. Says whether this is the first time.
+    pub fn reported(&mut self, rest: Vec<Ended>, holds_all: bool, now: Instant) -> bool {
         self.is_reporting = false;
+        if rest.is_empty() {
+            self.failed_reports = 0;
+            return false;
+        }
+        self.refused.extend(rest);
+        self.holds_all = holds_all;
+        self.retry_reports_at = Some(now + retry_pause(self.failed_reports));
+        self.failed_reports += 1;
+        self.failed_reports == 1
     }
 
-    /// A job could not be begun here: nothing is tried for a while. Says since when this goes on.
-    pub fn was_barren(&mut self, now: Instant, rest: Duration) -> Instant {
-        self.rest_until = Some(now + rest);
-        *self.barren_since.get_or_insert(now)
+    /// A job could not be begun here: nothing is tried for a while. Says since when this goes on; a failure long ago
+    /// does not count.
+    pub fn was_barren(&mut self, now: Instant) -> Instant {
+        self.rest_until = Some(now + RETRY_PAUSE_MAX);
+        let recent = self.barren.filter(|(_, last)| now - *last < BARREN_APART_MAX);
+        let since = recent.map_or(now, |(since, _)| since);
+        self.barren = Some((since, now));
+        since
     }
 
     /// A job ran.
     pub fn was_fruitful(&mut self) {
-        self.barren_since = None;
+        self.barren = None;
     }
 
     /// From now on nothing is begun; what was not is given back.
@@ -262,132 +311,23 @@ impl Crew {
 
     /// Gives back what has been held for too long.
     pub fn give_back_overdue(&mut self, now: Instant) {
-        let count = self.held.iter().take_while(|held| held.give_back_at <= now).count();
-        for held in self.held.drain(..count).collect::<Vec<_>>() {
-            self.held_bytes -= held.job.payload.len();
-            self.give_back(&held);
+        let mut overdue = Vec::new();
+        for line in [&mut self.held, &mut self.ready] {
+            let (late, rest) = line.drain(..).partition(|held| held.give_back_at <= now);
+            *line = rest;
+            overdue.push(late);
         }
-        if count > 0 {
-            log::debug!("{count} jobs were held for too long, and are given back");
+        self.held_bytes -= overdue[0].iter().map(|held: &HeldJob| held.job.payload.len()).sum::<usize>();
+        let overdue: Vec<HeldJob> = overdue.into_iter().flatten().collect();
+        for held in &overdue {
+            self.give_back(held);
+        }
+        if !overdue.is_empty() {
+            log::debug!("{} jobs were held for too long, and are given back", overdue.len());
             self.is_stuck = true;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::BootTime;
-
-    fn held(number: u64, now: Instant) -> HeldJob {
-        let (id, lease, payload) = (JobId(number), LeaseId(number), vec![0; 10]);
-        let job = Job { id, lease, payload, ..Job::sample() };
-        let cancel = Arc::new(Cancel::new(BootTime::now(), Duration::ZERO));
-        HeldJob { job, cancel, give_back_at: now + Duration::from_secs(5) }
-    }
-
-    fn crew(concurrency: usize, prefetch: u16, jobs: u64) -> (Crew, Instant) {
-        let now = Instant::now();
-        let mut crew = Crew::new(concurrency, Some(prefetch));
-        crew.take_in((0..jobs).map(|number| held(number, now)).collect(), Wanted { free: 1, extra: 0 });
-        (crew, now)
-    }
-
-    fn polls(task: Task) -> Option<Wanted> {
-        if let Task::Poll(wanted) = task { Some(wanted) } else { None }
-    }
-
-    #[test]
-    fn an_idle_crew_polls_for_all_its_slots_once() {
-        let (mut crew, now) = crew(4, 6, 0);
-        assert_eq!(polls(crew.next(now)), Some(Wanted { free: 4, extra: 6 }));
-        assert!(matches!(crew.next(now), Task::Wait(None)));
-    }
-
-    #[test]
-    fn jobs_are_begun_together_as_far_as_slots_are_free_and_run_one_by_one() {
-        let (mut crew, now) = crew(2, 0, 3);
-        let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };
-        assert_eq!(begun.len(), 2, "a third would wait for a slot");
-        assert!(!matches!(crew.next(now), Task::Begin(_)), "also while it is said that these are begun");
-        crew.begun(begun, 2);
-        assert!(matches!(crew.next(now), Task::Run(_)) && matches!(crew.next(now), Task::Run(_)));
-        assert!(matches!(crew.next(now), Task::Wait(_)), "both slots are taken, and no job is to be held");
-        crew.ran(None);
-        assert!(matches!(crew.next(now), Task::Begin(begun) if begun.len() == 1));
-    }
-
-    #[test]
-    fn jobs_to_be_held_are_asked_for_when_half_of_them_are_gone_and_not_again_where_there_were_none() {
-        let (mut crew, now) = crew(1, 4, 1);
-        let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };
-        crew.begun(begun, 1);
-        assert!(matches!(crew.next(now), Task::Run(_)));
-        let wanted = Wanted { free: 0, extra: 4 };
-        assert_eq!(polls(crew.next(now)), Some(wanted));
-        crew.is_polling = false;
-        crew.take_in(Vec::new(), wanted);
-        assert!(matches!(crew.next(now), Task::Wait(None)));
-        crew.take_in((2..5).map(|number| held(number, now)).collect(), wanted);
-        assert!(matches!(crew.next(now), Task::Wait(_)), "three of four are there");
-    }
-
-    #[test]
-    fn one_thread_reports_and_takes_all_that_ended_meanwhile() {
-        let (mut crew, now) = crew(2, 0, 2);
-        let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };
-        crew.begun(begun, 2);
-        let done = |number| Ended { job: JobId(number), lease: LeaseId(number), outcome: Outcome::Done(vec![0; 9]) };
-        assert!(matches!(crew.next(now), Task::Run(_)) && matches!(crew.next(now), Task::Run(_)));
-        crew.ran(Some(done(0)));
-        assert!(matches!(crew.next(now), Task::Report(first) if first.len() == 1));
-        crew.ran(Some(done(1)));
-        assert!(!crew.has_to_report());
-        crew.reported();
-        assert!(matches!(crew.next(now), Task::Report(second) if second[0].job == JobId(1)));
-        assert_eq!(crew.ended_bytes, 0);
-    }
-
-    #[test]
-    fn a_crew_that_stops_gives_back_what_it_has_not_run() {
-        let (mut crew, now) = crew(1, 0, 3);
-        let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };
-        crew.begin_stop();
-        crew.begun(begun, 1);
-        crew.take_in(vec![held(9, now)], Wanted { free: 1, extra: 0 });
-        let Task::Report(ended) = crew.next(now) else { panic!("it reports") };
-        assert_eq!((ended.len(), ended.iter().all(|ended| ended.outcome == Outcome::Stopped)), (4, true));
-        assert!(matches!(crew.next(now), Task::Leave));
-    }
-
-    #[test]
-    fn what_is_held_for_too_long_is_given_back_and_no_more_is_held_until_a_job_ends() {
-        let (mut crew, now) = crew(1, 9, 5);
-        let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };
-        crew.begun(begun, 1);
-        assert!(matches!(crew.next(now), Task::Run(_)));
-        crew.is_polling = true;
-        let later = now + Duration::from_secs(5);
-        crew.give_back_overdue(now);
-        assert!(matches!(crew.next(now), Task::Wait(None)));
-        crew.is_polling = false;
-        crew.give_back_overdue(later);
-        assert!(matches!(crew.next(later), Task::Report(ended) if ended.len() == 4));
-        assert_eq!(crew.held_bytes, 0);
-        assert!(matches!(crew.next(later), Task::Wait(None)), "it would hold them for as long again");
-        crew.ran(None);
-        assert_eq!(polls(crew.next(later)), Some(Wanted { free: 1, extra: 9 }));
-    }
-
-    #[test]
-    fn nothing_is_begun_or_polled_for_while_it_rests() {
-        let (mut crew, now) = crew(1, 0, 1);
-        let since = crew.was_barren(now, Duration::from_secs(1));
-        assert!(matches!(crew.next(now), Task::Wait(Some(_))) && !crew.has_work(now));
-        let later = now + Duration::from_secs(1);
-        assert!(crew.has_work(later));
-        assert_eq!(crew.was_barren(later, Duration::from_secs(1)), since);
-        crew.was_fruitful();
-        assert_eq!(crew.was_barren(later, Duration::from_secs(1)), later);
-    }
-}
+mod tests;

@@ -1,94 +1,110 @@
-//! Reports: what came of several jobs goes to the master together, until it has answered or the pool has to end.
+//! Reports: what came of several jobs goes to the master together, again and again until it has answered or the pool
+//! has to end. What it refuses for a while, as on a full disk, does not hold up the rest.
 
 use std::time::Instant;
 
-use super::crew::Ended;
+use super::crew::{Crew, Ended};
 use super::handler::Outcome;
 use super::pool::Shared;
-use super::slot::{RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
 use crate::client::{Client, ClientError};
+use crate::ids::LeaseId;
 use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, ReleaseItem};
 
 /// A job that could not be begun here is not handed out again before this has passed.
 const NOT_BEGUN_DELAY_MS: u64 = 1000;
 
+/// What has no answer yet, and the last error that kept it from one.
+#[derive(Default)]
+pub(super) struct Rest {
+    pub ended: Vec<Ended>,
+    pub error: Option<ClientError>,
+}
+
+/// Notes what was reported, and what has to wait. Where the master did not answer at all everything waits; what it
+/// refused for a while waits by itself.
+pub(super) fn note_reported(crew: &mut Crew, rest: Vec<Ended>, error: Option<ClientError>) {
+    let holds_all = !matches!(&error, Some(ClientError::Refused(_)));
+    let count = rest.len();
+    if crew.reported(rest, holds_all, Instant::now())
+        && let Some(error) = error
+    {
+        log::warn!("reporting the outcomes of {count} jobs: {error}; trying again until it works");
+    }
+}
+
 impl Shared {
-    /// Reports these outcomes, and lets their leases go.
-    pub(super) fn report(&self, mut ended: Vec<Ended>) {
+    /// Reports these outcomes once, and lets the leases go of those that have an answer. Gives the others back, unless
+    /// the pool has to end.
+    pub(super) fn report(&self, mut ended: Vec<Ended>) -> Rest {
         let leases: Vec<_> = ended.iter().map(|ended| ended.lease).collect();
         self.held.reporting(&leases);
-        let mut pause = RETRY_PAUSE_FIRST;
-        let mut told = false;
-        while !ended.is_empty() {
-            let mut client = self.reports.clone();
-            let until = self.locked().report_until;
-            if let Some(until) = until {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    for Ended { job, .. } in &ended {
-                        log::error!("job {job}: its outcome could not be reported; it will be repeated");
-                    }
-                    break;
-                }
-                client.set_timeout(left);
+        let mut rest = Rest::default();
+        for way in sorted(&mut ended) {
+            if !way.is_empty() {
+                self.send_way(way, &mut rest);
             }
-            let Some(error) = report_once(&client, &mut ended) else { break };
-            if !told {
-                log::warn!("reporting the outcomes of {} jobs: {error}; trying again until it works", ended.len());
-            }
-            told = true;
-            let pause_until = Instant::now() + pause;
-            self.wait_while(Some(until.unwrap_or(pause_until).min(pause_until)), |crew| crew.report_until == until);
-            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
-        self.held.drop_leases(&leases);
+        if self.is_over() {
+            for Ended { job, .. } in rest.ended.drain(..) {
+                log::error!("job {job}: its outcome could not be reported; it will be repeated");
+            }
+        }
+        let waits = |lease: &LeaseId| rest.ended.iter().any(|ended| ended.lease == *lease);
+        let told: Vec<LeaseId> =
+            if rest.ended.is_empty() { leases } else { leases.into_iter().filter(|lease| !waits(lease)).collect() };
+        self.held.drop_leases(&told);
+        rest
     }
-}
 
-/// Sends all of them in up to three requests, one after another on the way. Those that have an answer are taken out;
-/// gives the error that kept others from it.
-fn report_once(client: &Client, ended: &mut Vec<Ended>) -> Option<ClientError> {
-    let mut error = None;
-    let mut unanswered = Vec::new();
-    for ways in sorted(ended) {
-        if ways.is_empty() {
-            continue;
-        }
-        match send(client, &ways) {
-            Ok(statuses) => note(&ways, &statuses),
-            Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() => {
+    /// Whether the time for reports is over.
+    fn is_over(&self) -> bool {
+        self.locked().report_until.is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Sends outcomes that are all of one kind.
+    fn send_way(&self, way: Vec<Ended>, rest: &mut Rest) {
+        match self.send(&way) {
+            Ok(statuses) => note(&way, &statuses),
+            Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() && way.len() > 1 => {
                 // One that is at fault must not take the others with it.
-                for one in ways {
-                    match send(client, std::slice::from_ref(&one)) {
-                        Ok(statuses) => note(&[one], &statuses),
-                        Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() => {
-                            log::error!("job {}: its outcome was refused: {refusal}; it will be repeated", one.job);
-                        }
-                        Err(newest) => {
-                            error = Some(newest);
-                            unanswered.push(one);
-                        }
-                    }
+                for one in way {
+                    self.send_way(vec![one], rest);
                 }
             }
-            Err(newest) => {
-                error = Some(newest);
-                unanswered.extend(ways);
+            Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() => {
+                for Ended { job, .. } in way {
+                    log::error!("job {job}: its outcome was refused: {refusal}; it will be repeated");
+                }
+            }
+            Err(error) => {
+                rest.error = Some(error);
+                rest.ended.extend(way);
             }
         }
     }
-    *ended = unanswered;
-    error
+
+    fn send(&self, ended: &[Ended]) -> Result<Vec<ItemStatus>, ClientError> {
+        let mut client = self.reports.clone();
+        if let Some(until) = self.locked().report_until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ClientError::Stopped);
+            }
+            client.set_timeout(left);
+        }
+        send(&client, ended)
+    }
 }
 
-/// Acks, fails, and what is given back.
-fn sorted(ended: &mut Vec<Ended>) -> [Vec<Ended>; 3] {
-    let mut ways = [Vec::new(), Vec::new(), Vec::new()];
+/// Acks without a result, which are taken on a full disk, too; those with one; fails; and what is given back.
+fn sorted(ended: &mut Vec<Ended>) -> [Vec<Ended>; 4] {
+    let mut ways = [const { Vec::new() }; 4];
     for one in ended.drain(..) {
-        let way = match one.outcome {
-            Outcome::Done(_) => 0,
-            Outcome::Failed { .. } => 1,
-            Outcome::Stopped | Outcome::NotBegun { .. } => 2,
+        let way = match &one.outcome {
+            Outcome::Done(result) if result.is_empty() => 0,
+            Outcome::Done(_) => 1,
+            Outcome::Failed { .. } => 2,
+            Outcome::Stopped | Outcome::NotBegun { .. } => 3,
         };
         ways[way].push(one);
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
-use super::crew::{Crew, Ended, HeldJob, Task, Wanted};
+use super::crew::{Crew, Ended, HeldJob, Task, Wanted, retry_pause};
 use super::error::PoolError;
 use super::handler::Outcome;
 use super::pool::Shared;
+use super::report::{Rest, note_reported};
 use crate::client::{BootTime, ClientError, Job};
 use crate::codec::text_head;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX};
@@ -16,12 +17,6 @@ use crate::protocol::{HeldLease, List, Poll, Stage};
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
-
-/// Pause after a first call that did not get through; doubled with each further one.
-pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
-
-/// The longest pause.
-pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long a worker may begin none of the jobs that it gets.
 const BARREN_MAX: Duration = Duration::from_secs(30);
@@ -45,7 +40,7 @@ impl Shared {
                 Task::Begin(jobs) => {
                     let count = jobs.len();
                     let begun = self.begin(jobs);
-                    self.next_task(|crew| crew.begun(begun, count))
+                    self.next_task(|crew| crew.begun(begun, count, Instant::now()))
                 }
                 Task::Poll(wanted) => {
                     let jobs = self.poll(wanted);
@@ -55,8 +50,8 @@ impl Shared {
                     })
                 }
                 Task::Report(ended) => {
-                    self.report(ended);
-                    self.next_task(Crew::reported)
+                    let Rest { ended, error } = self.report(ended);
+                    self.next_task(|crew| note_reported(crew, ended, error))
                 }
                 Task::Wait(_) => self.next_task(|_| ()),
                 Task::Leave => break,
@@ -154,8 +149,7 @@ impl Shared {
 
     /// Pauses after so many tries that failed, or until the pool is told to stop.
     fn pause(&self, failed: u32) {
-        let pause = RETRY_PAUSE_FIRST * 2u32.saturating_pow(failed.min(8));
-        self.wait_while(Some(Instant::now() + pause.min(RETRY_PAUSE_MAX)), |crew| !crew.stopping);
+        self.wait_while(Some(Instant::now() + retry_pause(failed)), |crew| !crew.stopping);
     }
 
     /// Says that these jobs are begun, each under a lease that certainly lives: where that is over by the clock, as
@@ -218,8 +212,8 @@ impl Shared {
 
     /// Runs a job that was said to be begun; says what is to be told of it.
     fn run(&self, mut held: HeldJob) -> Option<Ended> {
-        if !held.cancel.is_sure() {
-            // It waited for too long since, as where the machine slept.
+        if !held.cancel.is_sure() || held.cancel.reason().is_some() {
+            // It waited for too long since, as where the machine slept; or the master said that it is another's.
             held = self.begin(vec![held]).pop()?;
         }
         let HeldJob { job, cancel, .. } = &held;
@@ -239,7 +233,7 @@ impl Shared {
     fn note_barren(&self, job: &Job, error: &str) {
         log::error!("job {} could not be begun and is given back: {error}", job.id);
         let now = Instant::now();
-        let since = self.locked().was_barren(now, RETRY_PAUSE_MAX);
+        let since = self.locked().was_barren(now);
         if now - since >= BARREN_MAX {
             self.end(PoolError::CannotBegin { seconds: BARREN_MAX.as_secs(), error: error.to_owned() });
         }

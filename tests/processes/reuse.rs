@@ -88,6 +88,8 @@ fn a_process_that_misbehaves_is_replaced_and_its_jobs_fail() {
     let once = Job { max_attempts: 1, ..job("q", "") };
     let cases = [
         ("os._exit(3)", "exit status 3"),
+        // Its pipe stays open in the child that it leaves behind.
+        ("os.fork() or time.sleep(300); os._exit(4)", "exit status 4"),
         ("os.kill(os.getpid(), 9)", "signal 9"),
         ("print('hello', flush=True)", "hello"),
         ("answer({'job': 99}, ok=True)", "job 99"),

@@ -1,7 +1,7 @@
 //! A channel over a master that answers when it is told to.
 
 use super::*;
-use crate::protocol::{Call, Stats, StatsOk};
+use crate::protocol::{Call, Request, Stats, StatsOk};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ impl Fake {
 impl Link for Fake {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.change(|state| {
+            if state.is_over {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             if state.answers_max > 0 && state.answers.len() >= state.answers_max {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -80,8 +83,14 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
+fn stats() -> Vec<u8> {
+    let mut frame = Vec::new();
+    Request::from(Stats {}).encode(0, &mut frame);
+    frame
+}
+
 fn begin(channel: &Channel) -> u64 {
-    channel.begin(&Stats {}.into(), Awaited::Yes, soon()).expect("it takes calls")
+    channel.begin(&stats(), Awaited::Yes, soon()).expect("it takes calls")
 }
 
 #[test]
@@ -116,7 +125,7 @@ fn a_link_that_breaks_fails_every_call_that_has_no_answer() {
     };
     fake.change(|state| state.is_over = true);
     assert!(matches!(waiting.join().unwrap(), Err(NoAnswer::Broken(_))));
-    assert_eq!(channel.begin(&Stats {}.into(), Awaited::Yes, soon()), None);
+    assert_eq!(channel.begin(&stats(), Awaited::Yes, soon()), None);
 }
 
 #[test]
@@ -141,6 +150,14 @@ fn a_master_that_takes_nothing_before_it_is_read_from_is_read_from() {
     for correlation in calls {
         channel.wait(correlation, soon()).unwrap();
     }
+}
+
+#[test]
+fn what_nobody_waits_for_was_sent_or_it_is_told() {
+    let (fake, channel) = channel();
+    assert!(channel.begin(&stats(), Awaited::No, soon()).is_some());
+    fake.change(|state| state.is_over = true);
+    assert_eq!(channel.begin(&stats(), Awaited::No, soon()), None, "the link broke while it was sent");
 }
 
 #[test]

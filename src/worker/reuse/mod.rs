@@ -19,6 +19,7 @@ use super::cancel::Cancel;
 use super::group::is_runnable;
 use super::handler::{Handler, Outcome};
 use crate::client::Job;
+use crate::ids::JobId;
 use process::{End, Process};
 
 /// How long a job is not looked at, at most.
@@ -35,7 +36,7 @@ pub struct ReuseHandler {
     serving: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Where there is one process at a time.
+/// Where there is one process at a time, beside those that are being stopped.
 #[derive(Default)]
 struct Place {
     process: Option<Arc<Process>>,
@@ -71,15 +72,17 @@ impl ReuseHandler {
         self
     }
 
-    /// Takes a place in the process with the fewest open jobs, started if there is none; gives the place's number.
-    fn enter(&self) -> std::io::Result<(usize, Arc<Process>)> {
+    /// Takes a place in the process with the fewest open jobs, started if there is none; gives the place's number. None
+    /// has the same job twice: its answers would be mistaken for each other.
+    fn enter(&self, job: JobId) -> std::io::Result<(usize, Arc<Process>)> {
         let mut places = self.locked();
         let (number, place) = places
             .iter_mut()
             .enumerate()
             .filter(|(_, place)| place.open < self.open_max)
+            .filter(|(_, place)| place.process.as_ref().is_none_or(|process| !process.has(job)))
             .min_by_key(|(_, place)| place.open)
-            .ok_or_else(|| std::io::Error::other("every process has as many jobs open as it may"))?;
+            .ok_or_else(|| std::io::Error::other("every process has this job, or as many as it may"))?;
         let process = match place.process.as_ref().filter(|process| process.takes_jobs()) {
             Some(process) => Arc::clone(process),
             None => self.start(place)?,
@@ -104,21 +107,26 @@ impl ReuseHandler {
 
 impl Handler for ReuseHandler {
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
-        let (number, process) = match self.enter() {
-            Ok(entered) => entered,
-            Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
-        };
-        let outcome = wait(&process, job, cancel);
-        self.locked()[number].open -= 1;
-        outcome
+        let line = form::asked(job);
+        loop {
+            let (number, process) = match self.enter(job.id) {
+                Ok(entered) => entered,
+                Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
+            };
+            // One that has ended meanwhile is replaced.
+            let outcome = process.give(job.id, &line).then(|| wait(&process, job, cancel));
+            self.locked()[number].open -= 1;
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+        }
     }
 }
 
-/// Hands the job over and waits for what comes of it.
+/// Waits for what comes of a job that was handed over.
 fn wait(process: &Process, job: &Job, cancel: &Cancel) -> Outcome {
     let time_up_at = job.timeout.map(|timeout| Instant::now() + timeout);
     cancel.wake_this_thread();
-    process.give(job.id, &form::asked(job));
     let mut stopped = false;
     loop {
         if let Some(outcome) = process.outcome(job.id) {

@@ -11,7 +11,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, waitpid};
 
 use super::super::group::{STOP_LOOK_INTERVAL, TERM_GRACE, has_other_members, signal_group, timespec};
 use super::super::handler::Outcome;
@@ -20,6 +20,10 @@ use crate::ids::JobId;
 
 /// How long the thread waits for anything at most.
 const WAIT: Duration = Duration::from_mins(1);
+
+/// Bytes that are read of a process before it is looked at again; more than its pipe holds, so that what it wrote
+/// before its end is all taken.
+const DRAIN_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -78,9 +82,11 @@ impl Process {
 
     fn serve(mut child: Child) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
         let (process, stdout) = Process::over(&mut child)?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         let served = Arc::clone(&process);
         let thread = std::thread::Builder::new().name("falcon-command".to_owned());
-        let serving = thread.spawn(move || Serving { process: served, child, stdout, said: Vec::new() }.serve())?;
+        let serving =
+            thread.spawn(move || Serving { process: served, child, pidfd, stdout, said: Vec::new() }.serve())?;
         Ok((process, serving))
     }
 
@@ -100,15 +106,24 @@ impl Process {
         self.locked().end.is_none()
     }
 
-    /// Hands it a job, for this thread to wait for.
-    pub fn give(&self, job: JobId, line: &[u8]) {
+    /// Whether it has this job, under whatever lease.
+    pub fn has(&self, job: JobId) -> bool {
+        self.locked().jobs.contains_key(&job)
+    }
+
+    /// Hands it a job, for this thread to wait for; false if it takes none any more.
+    pub fn give(&self, job: JobId, line: &[u8]) -> bool {
         let mut state = self.locked();
+        if state.end.is_some() {
+            return false;
+        }
         state.jobs.insert(job, Open { thread: std::thread::current(), outcome: None });
         state.outgoing.extend_from_slice(line);
         state.feed();
-        if !state.outgoing.is_empty() {
+        if !state.outgoing.is_empty() || state.end.is_some() {
             self.wake();
         }
+        true
     }
 
     /// What came of a job: of one that was answered at once, otherwise when the process is no more.
@@ -155,10 +170,11 @@ impl State {
                 Ok(sent) => drop(self.outgoing.drain(..sent)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // It has closed its stdin, and will end; what it says until then counts.
-                Err(_) => {
+                // What it says until it has ended counts.
+                Err(error) => {
                     self.stdin = None;
                     self.outgoing.clear();
+                    self.end.get_or_insert_with(|| End::Failed(format!("the command takes no jobs any more: {error}")));
                 }
             }
         }
@@ -184,6 +200,8 @@ impl State {
 struct Serving {
     process: Arc<Process>,
     child: Child,
+    /// Readable once the child has ended, whoever still holds its pipes.
+    pidfd: OwnedFd,
     stdout: ChildStdout,
     /// The beginning of a line.
     said: Vec<u8>,
@@ -224,34 +242,50 @@ impl Serving {
             }
             !state.outgoing.is_empty()
         };
-        self.wait(wants_out, WAIT).map_err(|error| format!("waiting for it: {error}"))?;
+        let has_ended = self.wait(wants_out, WAIT).map_err(|error| format!("waiting for it: {error}"))?;
         if wants_out {
             self.process.locked().feed();
         }
-        let mut buffer = [0; READ_BYTES];
-        match self.stdout.read(&mut buffer) {
-            Ok(0) => Ok(false),
-            Ok(came) => self.hear(&buffer[..came]).map(|()| true),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(true),
-            Err(error) => Err(format!("reading from it: {error}")),
-        }
+        Ok(self.drain()? && !has_ended)
     }
 
-    fn wait(&self, wants_out: bool, span: Duration) -> io::Result<()> {
+    /// Takes what it has said; false when it will say nothing more.
+    fn drain(&mut self) -> Result<bool, String> {
+        let mut buffer = [0; READ_BYTES];
+        let mut taken = 0;
+        while taken < DRAIN_BYTES_MAX {
+            match self.stdout.read(&mut buffer) {
+                Ok(0) => return Ok(false),
+                Ok(came) => {
+                    taken += came;
+                    self.hear(&buffer[..came])?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(format!("reading from it: {error}")),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until there is something to do; says whether the child has ended.
+    fn wait(&self, wants_out: bool, span: Duration) -> io::Result<bool> {
         let state = self.process.locked();
         // A descriptor of its own, so that the state is not locked meanwhile.
         let stdin = state.stdin.as_ref().filter(|_| wants_out).map(|stdin| stdin.as_fd().try_clone_to_owned());
         drop(state);
         let stdin = stdin.transpose()?;
-        let mut fds = vec![PollFd::new(&self.process.wake, PollFlags::IN), PollFd::new(&self.stdout, PollFlags::IN)];
+        let own = [self.pidfd.as_fd(), self.process.wake.as_fd(), self.stdout.as_fd()];
+        let mut fds: Vec<PollFd<'_>> = own.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         fds.extend(stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
         match poll(&mut fds, Some(&timespec(span))) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let has_ended = !fds[0].revents().is_empty();
         // It says nothing but that there is something to look at.
         let _ = rustix::io::read(&self.process.wake, &mut [0; 8]);
-        Ok(())
+        Ok(has_ended)
     }
 
     /// Takes the answers in what it has said.
@@ -297,10 +331,10 @@ impl Serving {
     /// Waits until nobody of the group is left but the leader, who is not reaped before, so that its number names this
     /// group and no other.
     fn wait_for_end(&mut self, group: Pid, until: Instant) {
-        let mut buffer = [0; READ_BYTES];
+        let mut listens = true;
         while Instant::now() < until && (!is_zombie(group) || has_other_members(group)) {
-            // It may wait for its pipe to be emptied.
-            while matches!(self.stdout.read(&mut buffer), Ok(1..)) {}
+            // Answers that still come count, and it may wait for its pipe to be emptied.
+            listens = listens && self.drain().is_ok();
             std::thread::sleep(STOP_LOOK_INTERVAL);
         }
     }
