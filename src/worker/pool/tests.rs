@@ -5,7 +5,9 @@ use super::*;
 use crate::client::{ClientError, Connector, Job, Link};
 use crate::ids::JobId;
 use crate::protocol::frame::next_in;
-use crate::protocol::{Delivery, FrameBuffer, HeartbeatOk, LeaseStatus, List, PollOk, Reply, Reported, Request};
+use crate::protocol::{
+    Delivery, ErrorCode, FrameBuffer, HeartbeatOk, LeaseStatus, List, PollOk, Refusal, Reply, Reported, Request,
+};
 use crate::worker::remote;
 use std::io;
 use std::net::Shutdown;
@@ -15,6 +17,9 @@ use std::sync::mpsc::{Sender, channel};
 /// The answer to a poll comes when such a lease is over by the worker's clock.
 const SHORT_LEASE_MS: u32 = 40;
 const SHORT_LEASE: Duration = Duration::from_millis(SHORT_LEASE_MS as u64);
+
+/// It does not want to hear of leases any more.
+const REFUSES: u8 = 9;
 
 /// A master that hands out one job, and answers no poll after that; tells what was reported.
 #[derive(Clone)]
@@ -46,6 +51,9 @@ impl OneJob {
                 Reply::FailOk(self.tell(format!("fail {error}")))
             }
             Request::Release(_) => Reply::ReleaseOk(self.tell("release".to_owned())),
+            Request::Heartbeat(_) if self.want == REFUSES => {
+                Reply::Error(Refusal::new(ErrorCode::Unauthorized, "the token was changed"))
+            }
             Request::Heartbeat(_) => Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&status) }),
             _ => return,
         };
@@ -136,6 +144,32 @@ fn a_job_is_begun_only_under_a_lease_that_lives() {
     );
     let never: Act = || panic!("it is begun");
     assert_eq!(first_report(never, SHORT_LEASE_MS, LeaseStatus::STOP), None, "it asked, and another one has it");
+}
+
+#[test]
+fn a_master_that_refuses_for_good_while_it_is_asked_about_a_lease_ends_the_pool() {
+    let (reports, _reported) = channel();
+    let left = Arc::new(AtomicBool::new(true));
+    let master = OneJob { left, reports, lease_ms: SHORT_LEASE_MS, want: REFUSES, answers: Arc::default() };
+    let pool = Pool::start(config(), || Client::new(master.clone()), Run(|| panic!("it is begun"))).unwrap();
+    assert!(matches!(pool.join(), Err(PoolError::Refused(_))));
+}
+
+#[test]
+fn settings_out_of_bounds_are_refused_before_anything_is_started() {
+    let never = || -> Client { panic!("nobody connects") };
+    let bad = [
+        PoolConfig { concurrency: 0, ..config() },
+        PoolConfig { concurrency: 1025, ..config() },
+        PoolConfig { lease: Duration::from_millis(1), ..config() },
+        PoolConfig { prefetch: Some(1025), ..config() },
+        PoolConfig::new(["no such name!"]),
+        PoolConfig::new(Vec::<String>::new()),
+    ];
+    for config in bad {
+        let error = Pool::start(config, never, Run(|| Outcome::Stopped)).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
 }
 
 #[test]
