@@ -22,17 +22,19 @@ impl BootTime {
         BootTime(self.0.saturating_add(span))
     }
 
+    /// The moment up to which a lease certainly lives that had so much left, by the master's word, in the answer to a
+    /// request that was sent now. The master counts from the beginning of its turn, which may be a little before that;
+    /// a turn that takes longer than half a second it adds to every lease itself.
+    #[must_use]
+    pub fn plus_certainly(self, left: Duration) -> BootTime {
+        const TURN_MAX: Duration = Duration::from_millis(500);
+        self.plus(left.saturating_sub((left / 4).min(TURN_MAX)))
+    }
+
     /// How long it is until then; zero once it is over.
     pub fn left(self) -> Duration {
         self.0.saturating_sub(BootTime::now().0)
     }
-}
-
-/// What is certain of a time that is left as the master told it. It counts from the beginning of its turn, which may be
-/// a little before the request was sent; a turn that takes longer than this it adds to every lease itself.
-pub(crate) fn certain(left: Duration) -> Duration {
-    const TURN_MAX: Duration = Duration::from_millis(500);
-    left.saturating_sub((left / 4).min(TURN_MAX))
 }
 
 #[cfg(test)]
@@ -41,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_certain_for_a_little_less_than_the_master_says() {
-        let certain_ms = |ms| certain(Duration::from_millis(ms)).as_millis();
+        let certain_ms = |ms| BootTime(Duration::ZERO).plus_certainly(Duration::from_millis(ms)).0.as_millis();
         assert_eq!([0, 100, 10_000].map(certain_ms), [0, 75, 9_500]);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::boot::{BootTime, certain};
+use super::BootTime;
 use crate::ids::{JobId, LeaseId};
 use crate::protocol::{AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
 
@@ -52,7 +52,7 @@ impl Job {
             timeout: (delivery.settings.timeout_ms > 0).then(|| millis(delivery.settings.timeout_ms)),
             lease_length,
             waited: millis(delivery.waited_ms),
-            lease_ends_at: polled_at.plus(millis(delivery.waited_ms) + certain(lease_length)),
+            lease_ends_at: polled_at.plus(millis(delivery.waited_ms)).plus_certainly(lease_length),
             payload: delivery.payload.to_owned(),
         }
     }

@@ -41,7 +41,6 @@ use std::time::{Duration, Instant};
 pub use crate::protocol::{Poll, Stage, SubmitJob, Submitted};
 pub use batcher::Batcher;
 pub use boot::BootTime;
-pub(crate) use boot::certain;
 pub use error::ClientError;
 pub use job::Job;
 pub use link::{Connector, Link, Tcp, check_address};

@@ -10,6 +10,9 @@ use mio::{Interest, Registry, Token};
 /// Accepts taken in one turn, so that a storm of connections does not starve the others.
 const ACCEPTS_PER_TURN: usize = 128;
 
+/// Connections that may wait to be accepted; the system takes `net.core.somaxconn` of it.
+const BACKLOG: i32 = 65_535;
+
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -23,6 +26,9 @@ pub struct Listener {
 impl Listener {
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = TcpListener::bind(address)?;
+        // Again, for a longer line: after a restart all clients come back at once, and whoever finds the line full tries
+        // again only a second later.
+        rustix::net::listen(&socket, BACKLOG)?;
         Ok(Listener { socket, reserve: File::open("/dev/null").ok(), is_ready: true })
     }
 
@@ -68,4 +74,23 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let out = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     error.raw_os_error().is_some_and(|code| out.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    #[test]
+    fn as_many_clients_may_wait_at_once_as_the_system_allows() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let count = allowed.trim().parse::<usize>().unwrap().min(2000);
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        // A line that is full answers nothing, and the next try of the system comes after a second.
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(900)).expect("there is a place");
+        let waiting: Vec<TcpStream> = (0..count).map(connect).collect();
+        assert_eq!(waiting.len(), count);
+    }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::ids::SessionId;
@@ -86,7 +86,7 @@ impl Reactor {
     pub fn new(mut listener: Listener, opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
         let (mut reactor, door) = Reactor::within(opened)?;
         let registry = reactor.poll.registry();
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system("catching signals"))?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(system("catching signals"))?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(system("registering for signals"))?;
         listener.register(registry, LISTENER).map_err(system("registering the listener"))?;
         reactor.signals = Some(signals);

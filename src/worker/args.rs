@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{CommandHandler, Handler, Pool, PoolConfig, PoolError, ReuseHandler, remote};
@@ -68,7 +68,7 @@ pub struct Args {
     /// How long a job stays with this worker after it has gone silent.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
     lease: Millis,
-    /// How long running jobs may go on after SIGTERM or SIGINT; then they are stopped and given back. Supervisors kill
+    /// How long running jobs may go on after SIGTERM, SIGINT, SIGHUP or SIGQUIT; then they are stopped and given back. Supervisors kill
     /// after 30 s or more.
     #[arg(long, value_name = "DURATION", default_value = "25s")]
     shutdown_limit: Millis,
@@ -134,7 +134,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     config.outage_limit = args.outage_limit.into();
     config.prefetch = args.prefetch;
     let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(system)?;
     let make = remote(&args.master, &args.name.unwrap_or_else(default_name), &token);
     let pool = Pool::start(config, make, handler).map_err(system)?;
     let stopper = pool.stopper();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, StopReason};
 use super::crew::HeldJob;
-use crate::client::{BootTime, Client, certain};
+use crate::client::{BootTime, Client};
 use crate::ids::LeaseId;
 use crate::limits::{HEARTBEAT_MS, ITEMS_MAX};
 use crate::protocol::{HeldLease, LeaseStatus, Stage};
@@ -147,7 +147,7 @@ impl Held {
             held.next_beat = sent_at.0 + held.interval;
             if !status.is_stop() {
                 let left = Duration::from_millis(u64::from(status.remaining_ms));
-                held.cancel.extend_to(sent_at.1.plus(certain(left)));
+                held.cancel.extend_to(sent_at.1.plus_certainly(left));
             } else if !held.reporting && held.cancel.reason().is_none() {
                 log::warn!("job {}: its lease {} is lost", named.job, named.lease);
                 held.cancel.cancel(StopReason::LeaseLost);

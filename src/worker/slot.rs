@@ -10,7 +10,7 @@ use super::error::PoolError;
 use super::handler::Outcome;
 use super::pool::Shared;
 use super::report::{Rest, note_reported};
-use crate::client::{BootTime, ClientError, Job, certain};
+use crate::client::{BootTime, ClientError, Job};
 use crate::codec::text_head;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX};
 use crate::protocol::{HeldLease, List, Poll, Stage};
@@ -194,7 +194,7 @@ impl Shared {
                         held.cancel.cancel(StopReason::LeaseLost);
                     } else {
                         let left = Duration::from_millis(u64::from(status.remaining_ms));
-                        held.cancel.extend_to(asked_at.plus(certain(left)));
+                        held.cancel.extend_to(asked_at.plus_certainly(left));
                     }
                 }
                 true

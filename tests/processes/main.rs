@@ -20,6 +20,7 @@ mod one_daemon;
 mod outage;
 mod prefetch;
 mod reuse;
+mod signals;
 mod sync_fails;
 mod trouble;
 mod turns;
