@@ -168,3 +168,27 @@ fn an_answer_to_nothing_ends_the_link() {
     let error = channel.wait(call, soon()).unwrap_err();
     assert!(matches!(error, NoAnswer::Broken(error) if error.kind() == io::ErrorKind::InvalidData));
 }
+
+#[test]
+fn whoever_reads_hands_that_over_when_it_has_its_answer() {
+    let (fake, channel) = channel();
+    let waits = || {
+        let (correlation, waiting) = (begin(&channel), Arc::clone(&channel));
+        let thread = thread::spawn(move || waiting.wait(correlation, soon()).map(|frame| frame.header.correlation));
+        // It is the one who reads, or waits for that one.
+        while !channel.locked().is_reading {
+            thread::yield_now();
+        }
+        (correlation, thread)
+    };
+    let (first, reads) = waits();
+    let (second, parked) = waits();
+    let is_parked = || matches!(channel.locked().calls[&second].stage, Stage::Open(Some(_)));
+    while !is_parked() {
+        thread::yield_now();
+    }
+    fake.change(|state| state.answers.push_back(answer(first)));
+    assert_eq!(reads.join().unwrap().unwrap(), first);
+    fake.change(|state| state.answers.push_back(answer(second)));
+    assert_eq!(parked.join().unwrap().unwrap(), second);
+}
