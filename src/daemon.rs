@@ -85,7 +85,8 @@ pub struct Args {
     /// Length of the leases of --workers.
     #[arg(long, value_name = "DURATION", default_value = "10s", requires = "workers", value_parser = lease)]
     lease: Millis,
-    /// How long jobs of --workers may go on after SIGTERM, SIGINT, SIGHUP or SIGQUIT; then they are stopped and given back.
+    /// How long jobs of --workers may go on after SIGTERM, SIGINT, SIGHUP or SIGQUIT; then they are stopped and given
+    /// back.
     #[arg(long, value_name = "DURATION", default_value = "25s", requires = "workers")]
     shutdown_limit: Millis,
     /// The command that --workers run for each job.

@@ -26,8 +26,8 @@ pub struct Listener {
 impl Listener {
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = TcpListener::bind(address)?;
-        // Again, for a longer line: after a restart all clients come back at once, and whoever finds the line full tries
-        // again only a second later.
+        // Again, for a longer line: after a restart all clients come back at once, and whoever finds the line full
+        // tries again only a second later.
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(Listener { socket, reserve: File::open("/dev/null").ok(), is_ready: true })
     }

@@ -68,8 +68,8 @@ pub struct Args {
     /// How long a job stays with this worker after it has gone silent.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
     lease: Millis,
-    /// How long running jobs may go on after SIGTERM, SIGINT, SIGHUP or SIGQUIT; then they are stopped and given back. Supervisors kill
-    /// after 30 s or more.
+    /// How long running jobs may go on after SIGTERM, SIGINT, SIGHUP or SIGQUIT; then they are stopped and given back.
+    /// Supervisors kill after 30 s or more.
     #[arg(long, value_name = "DURATION", default_value = "25s")]
     shutdown_limit: Millis,
     /// How long a job may go on past the end of its lease while the master is away. Another worker may have it by then:
