@@ -2,8 +2,8 @@
 //! killed and is started again.
 //!
 //! ```sh
-//! cargo run --example embedded -- /tmp/orders 'two teapots' 'a kettle'
-//! cargo run --example embedded -- /tmp/orders
+//! cargo run --example embedded -- ./orders 'two teapots' 'a kettle'
+//! cargo run --example embedded -- ./orders
 //! ```
 
 use std::sync::Arc;

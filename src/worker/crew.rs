@@ -94,6 +94,7 @@ pub struct Crew {
     beginning: usize,
     running: usize,
     ended: Vec<Ended>,
+    /// Of these, and of what could not be reported.
     ended_bytes: usize,
     is_reporting: bool,
     /// What could not be reported, and when to try it again; whether all else waits for that, too.
@@ -256,7 +257,6 @@ impl Crew {
         if self.retry_reports_at.is_none_or(|at| at <= now) {
             self.retry_reports_at = None;
             self.ended.append(&mut self.refused);
-            self.ended_bytes = self.ended.iter().map(Ended::bytes).sum();
         }
         let mut bytes = 0;
         let fits = |ended: &&Ended| {
@@ -277,6 +277,7 @@ impl Crew {
             self.failed_reports = 0;
             return false;
         }
+        self.ended_bytes += rest.iter().map(Ended::bytes).sum::<usize>();
         self.refused.extend(rest);
         self.holds_all = holds_all;
         self.retry_reports_at = Some(now + retry_pause(self.failed_reports));

@@ -76,19 +76,23 @@ fn one_thread_reports_and_takes_all_that_ended_meanwhile() {
 fn a_report_that_is_refused_does_not_hold_up_the_others() {
     let (mut crew, now) = crew(2, 0, 0);
     crew.is_polling = true;
-    let ended = |number| Ended { job: JobId(number), lease: LeaseId(number), outcome: Outcome::Stopped };
-    crew.ended.push(ended(1));
+    let outcome = || Outcome::Done(vec![0; 9]);
+    let ended = |number| Ended { job: JobId(number), lease: LeaseId(number), outcome: outcome() };
+    crew.running = 3;
+    crew.ran(Some(ended(1)));
     let Task::Report(first) = crew.next(now) else { panic!("it reports") };
     assert!(crew.reported(first, false, now), "the disk is full for it");
-    crew.ended.push(ended(2));
+    assert_eq!(crew.ended_bytes, 9, "what waits takes memory, too");
+    crew.ran(Some(ended(2)));
     let Task::Report(second) = crew.next(now) else { panic!("it reports") };
     assert_eq!((second.len(), second[0].job), (1, JobId(2)));
     assert!(!crew.reported(second, true, now), "the master is not there");
-    crew.ended.push(ended(3));
+    crew.ran(Some(ended(3)));
     crew.stopping = true;
     assert!(matches!(crew.next(now), Task::Wait(Some(_))), "nobody leaves before all is told");
     let later = now + RETRY_PAUSE_MAX;
     assert!(matches!(crew.next(later), Task::Report(all) if all.len() == 3));
+    assert_eq!(crew.ended_bytes, 0);
 }
 
 #[test]

@@ -25,6 +25,9 @@ use process::{End, Process};
 /// How long a job is not looked at, at most.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
+/// How many processes are tried for one job.
+const REPLACED_MAX: usize = 3;
+
 /// Runs jobs in processes that stay.
 pub struct ReuseHandler {
     program: String,
@@ -108,18 +111,19 @@ impl ReuseHandler {
 impl Handler for ReuseHandler {
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
         let line = form::asked(job);
-        loop {
+        // One that has ended meanwhile is replaced, but not for ever: the command may end before it takes anything.
+        for _ in 0..REPLACED_MAX {
             let (number, process) = match self.enter(job.id) {
                 Ok(entered) => entered,
                 Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
             };
-            // One that has ended meanwhile is replaced.
             let outcome = process.give(job.id, &line).then(|| wait(&process, job, cancel));
             self.locked()[number].open -= 1;
             if let Some(outcome) = outcome {
                 return outcome;
             }
         }
+        Outcome::NotBegun { error: format!("{} ends before it takes a job", self.program) }
     }
 }
 

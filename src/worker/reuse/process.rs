@@ -120,10 +120,15 @@ impl Process {
         state.jobs.insert(job, Open { thread: std::thread::current(), outcome: None });
         state.outgoing.extend_from_slice(line);
         state.feed();
-        if !state.outgoing.is_empty() || state.end.is_some() {
+        if state.end.is_some() {
+            // Its line, the last of those that waited, has not left whole.
+            state.jobs.remove(&job);
+        }
+        let is_given = state.end.is_none();
+        if !is_given || !state.outgoing.is_empty() {
             self.wake();
         }
-        true
+        is_given
     }
 
     /// What came of a job: of one that was answered at once, otherwise when the process is no more.
