@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 pub const REFUSED: u8 = 1;
 /// Bad usage of the command line.
@@ -42,15 +41,4 @@ impl Failure {
 /// Writes words for a person to stderr. Where that fails there is nobody to tell.
 pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// Ends a program: a failure is told on stderr.
-pub fn report(program: &str, outcome: Result<(), Failure>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { status, text }) => {
-            say(&format!("{program}: {text}"));
-            ExitCode::from(status)
-        }
-    }
 }

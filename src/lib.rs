@@ -63,7 +63,7 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   job  codec  ids  time  limits  block  exit  planted
+//!   job  codec  ids  time  limits  block  exit  planted        stderr: log lines of the three programs
 //! ```
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
@@ -113,6 +113,8 @@ pub mod queue;
 pub mod reactor;
 #[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod rebuilt;
+#[cfg(any(feature = "cli", feature = "daemon"))]
+pub mod stderr;
 #[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod wal;
 #[cfg(feature = "worker")]

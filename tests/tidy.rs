@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("job", &[], &[]),
     ("block", &[], &["memmap2"]),
     ("exit", &[], &[]),
+    ("stderr", &["exit"], &["env_logger", "log", "rustix"]),
     ("planted", &[], &[]),
     ("protocol", &[], &["bytes"]),
     ("queue", &[], &["bytes", "slab"]),

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use falconqueue::{cli, exit};
+use falconqueue::cli;
+use falconqueue::stderr::Lines;
 
 fn main() -> ExitCode {
     let args = cli::args::Args::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().filter_or("FALCON_LOG", "warn")).init();
-    exit::report("falcon-cli", cli::run(args))
+    let lines = Lines::start("warn");
+    lines.end("falcon-cli", cli::run(args))
 }

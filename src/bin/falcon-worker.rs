@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use falconqueue::{exit, worker::args};
+use falconqueue::stderr::Lines;
+use falconqueue::worker::args;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().filter_or("FALCON_LOG", "info")).init();
-    exit::report("falcon-worker", args::run(args))
+    let lines = Lines::start("info");
+    lines.end("falcon-worker", args::run(args))
 }

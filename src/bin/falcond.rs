@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use falconqueue::{daemon, exit};
+use falconqueue::daemon;
+use falconqueue::stderr::Lines;
 
 fn main() -> ExitCode {
     let args = daemon::Args::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().filter_or("FALCON_LOG", "info")).init();
-    exit::report("falcond", daemon::run(&args))
+    let lines = Lines::start("info");
+    lines.end("falcond", daemon::run(&args))
 }

@@ -21,6 +21,7 @@ mod outage;
 mod prefetch;
 mod reuse;
 mod signals;
+mod stderr;
 mod sync_fails;
 mod trouble;
 mod turns;
