@@ -62,6 +62,10 @@ pub struct Args {
     /// less than that one whose connection breaks may lose what it runs.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     grace: Millis,
+    /// How long the connection of a worker may be silent before it is taken for dead. Workers send a sign of life three
+    /// times in this time.
+    #[arg(long, value_name = "DURATION", default_value = "15s")]
+    silence: Millis,
     /// How long an attempt may run of a job that was submitted without a time of its own; 0s for no bound.
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     default_timeout: Millis,
@@ -158,6 +162,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         token,
         key_window: args.key_window,
         grace: args.grace,
+        silence: args.silence,
         default_timeout: args.default_timeout,
         segment_bytes: args.segment_bytes,
         seed: random_seed(),

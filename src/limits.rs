@@ -90,6 +90,32 @@ pub const HELLO_MS_MAX: u64 = 5000;
 /// Most connections at once, if the open-file limit allows it.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
+/// Most connections that have not said a valid Hello; of fewer places in all they get a quarter. The oldest of them
+/// makes room for the next, so that whoever does say Hello finds a place.
+pub const STRANGERS_MAX: usize = 1024;
+
+/// Bytes of unfinished frames, and of frames that wait because replies are not read, of all connections together.
+pub const UNFINISHED_BYTES_MAX: usize = 64 << 20;
+
+/// How long a frame that was begun may stand still.
+pub const FRAME_PAUSE_MS_MAX: u64 = 10_000;
+
+/// How long a worker's connection may be silent, on either side, unless the daemon is told otherwise.
+pub const SILENCE_MS_DEFAULT: u64 = 15_000;
+
+/// Shortest time for it: three signs of life have to fit into it.
+pub const SILENCE_MS_MIN: u64 = 1000;
+
+/// Longest time for it: 1 hour.
+pub const SILENCE_MS_MAX: u64 = 3600 * 1000;
+
+/// After how long the system gives up a connection whose other side confirms nothing.
+pub const PEER_SILENCE_MS: u32 = 15_000;
+
+/// How long a master that stops goes on to answer what comes, and then waits for its clients to close.
+pub const LAST_ANSWERS_MS: u64 = 200;
+pub const LAST_CLOSE_MS: u64 = 2000;
+
 /// Priority of a job for which none was given. 0 is the most urgent, 255 the least.
 pub const PRIORITY_DEFAULT: u8 = 128;
 
@@ -204,6 +230,9 @@ const _: () = {
         "a Hello with the longest token must fit"
     );
     assert!(HELLO_BODY_BYTES_MAX <= FRAME_BODY_BYTES_MAX);
+    assert!(4 * FRAME_BODY_BYTES_MAX <= UNFINISHED_BYTES_MAX, "some of the longest frames may be under way");
+    assert!(SILENCE_MS_MIN <= SILENCE_MS_DEFAULT && SILENCE_MS_DEFAULT <= SILENCE_MS_MAX);
+    assert!(STRANGERS_MAX < CONNECTIONS_MAX);
     assert!(GROUP_BYTES_MAX + RESERVE_BYTES as usize + 4096 <= SEGMENT_BYTES_MIN as usize);
     assert!(SEGMENT_BYTES_DEFAULT >= SEGMENT_BYTES_MIN && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
     assert!((SEGMENT_BYTES_DEFAULT as usize).is_multiple_of(SEGMENT_PAGE_BYTES));

@@ -40,6 +40,8 @@ coded! {
         UnbegunCounted = 14 "unbegun-counted";
         /// Jobs are given to be held although another poll could begin them.
         Hoarded = 15 "hoarded";
+        /// Jobs are handed to a connection that leaves its replies unread.
+        PouredOut = 16 "poured-out";
     }
 }
 

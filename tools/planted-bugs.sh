@@ -22,6 +22,7 @@ no-room-kept            --test values  wal_faults::a_full_disk_ends_nothing_and_
 story-cut               --test values  stories::the_last_ten_attempts_are_remembered_with_the_last_error
 unbegun-counted         --test values  begun::a_lease_that_ends_before_its_job_was_begun_costs_nothing
 hoarded                 --test values  prefetch::nobody_holds_a_job_that_another_worker_could_begin
+poured-out              --test daemon  door::who_reads_nothing_is_handed_no_more_and_what_it_never_got_costs_no_attempt
 unknown-ignored         --lib          an_unknown_extra_is_skipped_or_refused_by_its_tag
 "
 

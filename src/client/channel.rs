@@ -20,10 +20,16 @@ use std::time::{Duration, Instant};
 use super::Link;
 use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::protocol::frame::set_correlation;
-use crate::protocol::{FrameBuffer, Header, Reply};
+use crate::protocol::{FrameBuffer, Header, Refusal, Reply};
 
 /// Calls without an answer that may be open on one link. Whoever begins a further one waits for one of these.
 const OPEN_CALLS_MAX: usize = 1024;
+
+/// A link that was quiet for so long is looked at before it is used again: the other side may have ended it.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long a look takes at what may have come.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How long a sender that cannot send reads before it tries again.
 const READ_BETWEEN_SENDS: Duration = Duration::from_millis(20);
@@ -40,6 +46,30 @@ pub struct Frame {
 pub enum NoAnswer {
     TimedOut,
     Broken(io::Error),
+    /// The master ended the link by this, behind all its answers: what has none was not carried out.
+    Ended(Refusal),
+}
+
+/// Why a link takes no further calls.
+#[derive(Clone, Debug)]
+enum Broken {
+    Failed(io::ErrorKind, String),
+    Ended(Refusal),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Broken {
+        Broken::Failed(error.kind(), error.to_string())
+    }
+}
+
+impl From<Broken> for NoAnswer {
+    fn from(broken: Broken) -> NoAnswer {
+        match broken {
+            Broken::Failed(kind, text) => NoAnswer::Broken(io::Error::new(kind, text)),
+            Broken::Ended(refusal) => NoAnswer::Ended(refusal),
+        }
+    }
 }
 
 /// What becomes of a request's answer.
@@ -74,7 +104,12 @@ struct State {
     is_reading: bool,
     /// How often something came.
     arrivals: u64,
-    broken: Option<(io::ErrorKind, String)>,
+    /// When something came or was sent last.
+    heard_at: Option<Instant>,
+    sent_at: Option<Instant>,
+    /// Since when a sign of life has no answer.
+    unheard_since: Option<Instant>,
+    broken: Option<Broken>,
     input_ended: bool,
 }
 
@@ -95,25 +130,20 @@ impl State {
         self.broken.is_none() && !self.input_ended
     }
 
-    fn fail(&mut self, error: &io::Error) {
-        if self.broken.is_none() {
-            self.broken = Some((error.kind(), error.to_string()));
-        }
+    fn fail(&mut self, why: impl Into<Broken>) {
+        self.broken.get_or_insert_with(|| why.into());
         self.calls.values().for_each(Call::wake);
     }
 
-    fn take_frame(&mut self, header: Header, body: &[u8]) -> io::Result<()> {
+    fn take_frame(&mut self, header: Header, body: &[u8]) -> Result<(), Broken> {
+        let invalid = |text: String| Broken::Failed(io::ErrorKind::InvalidData, text);
         if header.correlation == 0 {
-            let text = match Reply::decode(header.kind, body) {
-                Ok(Reply::Error(refusal)) => format!("the master ended it: {refusal}"),
-                _ => "a reply to no request came".to_owned(),
-            };
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, text));
+            return Err(match Reply::decode(header.kind, body) {
+                Ok(Reply::Error(refusal)) => Broken::Ended(refusal),
+                _ => invalid("a reply to no request came".to_owned()),
+            });
         }
-        let unknown = || {
-            let text = format!("an answer to request {} came, which is not open", header.correlation);
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
+        let unknown = || invalid(format!("an answer to request {} came, which is not open", header.correlation));
         let call = self.calls.get_mut(&header.correlation).ok_or_else(unknown)?;
         let answered = Stage::Answered(Frame { header, body: body.to_owned() });
         match std::mem::replace(&mut call.stage, answered) {
@@ -147,12 +177,56 @@ impl Call {
 
 impl Channel {
     pub fn new(link: Box<dyn Link>) -> Channel {
-        Channel { link, frames: Mutex::default(), state: Mutex::default(), changed: Condvar::new() }
+        let now = Some(Instant::now());
+        let state = Mutex::new(State { heard_at: now, sent_at: now, ..State::default() });
+        Channel { link, frames: Mutex::default(), state, changed: Condvar::new() }
     }
 
     /// Whether further calls may be begun.
     pub fn takes_calls(&self) -> bool {
-        self.locked().takes_calls()
+        let mut state = self.locked();
+        let is_quiet = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() >= QUIET);
+        if is_quiet(state.heard_at) && is_quiet(state.sent_at) {
+            state = self.look(state);
+        }
+        state.takes_calls()
+    }
+
+    /// How long either side may be silent, if the master said so.
+    pub fn silence(&self) -> Option<Duration> {
+        self.link.silence()
+    }
+
+    /// Sends this sign of life if nothing was sent for a third of `silence`, and ends the link if one had no answer for
+    /// the other two thirds.
+    pub fn keep_alive(&self, frame: &[u8], silence: Duration) {
+        let mut state = self.look(self.locked());
+        if !state.takes_calls() {
+            return;
+        }
+        if state.unheard_since.is_some_and(|since| since.elapsed() >= silence / 3 * 2) {
+            let text = format!("the master was silent for {} s", silence.as_secs_f32());
+            state.fail(Broken::Failed(io::ErrorKind::TimedOut, text));
+            self.link.end(Shutdown::Both);
+            self.changed.notify_all();
+            return;
+        }
+        let is_due = state.unheard_since.is_none() && state.sent_at.is_none_or(|at| at.elapsed() >= silence / 3);
+        if is_due && !state.is_sending {
+            state.unheard_since = Some(Instant::now());
+            drop(state);
+            self.begin(frame, Awaited::No, Instant::now() + silence / 3 * 2);
+        }
+    }
+
+    /// Takes what has come, if nobody reads.
+    fn look<'s>(&'s self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        if state.is_reading || !state.takes_calls() {
+            return state;
+        }
+        let state = self.read(state, Instant::now() + LOOK);
+        state.hand_over();
+        state
     }
 
     /// Sends a request, whose frame gets its correlation here and gives it back. `None` if the link takes no further
@@ -195,8 +269,8 @@ impl Channel {
             if let Stage::Answered(frame) = &mut call.stage {
                 break Ok(std::mem::take(frame));
             }
-            if let Some((kind, text)) = &state.broken {
-                break Err(NoAnswer::Broken(io::Error::new(*kind, text.clone())));
+            if let Some(broken) = &state.broken {
+                break Err(broken.clone().into());
             }
             if Instant::now() >= deadline {
                 self.give_up(&mut state, correlation);
@@ -243,7 +317,7 @@ impl Channel {
         let Some(call) = state.calls.get_mut(&correlation) else { return };
         call.stage = Stage::Unawaited;
         if call.arrivals == state.arrivals {
-            state.fail(&io::Error::new(io::ErrorKind::TimedOut, "the master was silent for too long"));
+            state.fail(Broken::Failed(io::ErrorKind::TimedOut, "the master was silent for too long".to_owned()));
             self.link.end(Shutdown::Both);
         }
     }
@@ -267,12 +341,13 @@ impl Channel {
                         }
                     }
                     Err(error) => {
-                        state.fail(&error);
+                        state.fail(error);
                         self.link.end(Shutdown::Both);
                     }
                 }
             }
             state.sent_bytes += sent as u64;
+            state.sent_at = Some(Instant::now());
             self.changed.notify_all();
         }
         state.is_sending = false;
@@ -301,14 +376,16 @@ impl Channel {
         state.is_reading = false;
         let outcome = match received {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
             Ok(()) => {
                 state.arrivals += 1;
+                state.heard_at = Some(Instant::now());
+                state.unheard_since = None;
                 take_frames(&mut state, &mut frames)
             }
         };
-        if let Err(error) = outcome {
-            state.fail(&error);
+        if let Err(why) = outcome {
+            state.fail(why);
             self.link.end(Shutdown::Both);
         }
         self.changed.notify_all();
@@ -320,8 +397,8 @@ impl Channel {
     }
 }
 
-fn take_frames(state: &mut State, frames: &mut FrameBuffer) -> io::Result<()> {
-    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+fn take_frames(state: &mut State, frames: &mut FrameBuffer) -> Result<(), Broken> {
+    let invalid = |text: String| Broken::Failed(io::ErrorKind::InvalidData, text);
     while let Some((header, body)) = frames.next_frame(FRAME_BODY_BYTES_MAX).map_err(|bad| invalid(bad.refusal.text))? {
         state.take_frame(header, body)?;
     }

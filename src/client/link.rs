@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 
 use super::ClientError;
-use crate::limits::FRAME_BODY_BYTES_MAX;
+use crate::limits::{FRAME_BODY_BYTES_MAX, PEER_SILENCE_MS};
 use crate::protocol::{FrameBuffer, Hello, Reply, Request};
 
 /// How long making a connection, and the answer to Hello, may take at most.
@@ -46,6 +46,11 @@ pub trait Link: Send + Sync {
 
     /// Ends its sending side, or both, from any thread.
     fn end(&self, how: Shutdown);
+
+    /// How long either side may be silent before the other takes it for dead; nothing where that cannot be.
+    fn silence(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Makes links over TCP.
@@ -85,8 +90,8 @@ impl Tcp {
 
     fn connect_once(&self, deadline: Instant) -> Result<TcpLink, ClientError> {
         let stream = self.dial(deadline).map_err(|source| self.unreachable(source))?;
-        let link = TcpLink { stream, read_wait_ms: AtomicU64::new(0) };
-        self.greet(&link, deadline)?;
+        let mut link = TcpLink { stream, read_wait_ms: AtomicU64::new(0), silence: None };
+        link.silence = self.greet(&link, deadline)?;
         Ok(link)
     }
 
@@ -107,7 +112,8 @@ impl Tcp {
         Err(last)
     }
 
-    fn greet(&self, link: &TcpLink, deadline: Instant) -> Result<(), ClientError> {
+    /// Says Hello; returns how long the link may be silent.
+    fn greet(&self, link: &TcpLink, deadline: Instant) -> Result<Option<Duration>, ClientError> {
         let mut hello = Vec::new();
         let says_begun = self.says_begun.then_some(true);
         let request = Request::from(Hello { says_begun, ..Hello::new(&self.name, &self.token) });
@@ -130,7 +136,7 @@ impl Tcp {
             let answer = frames.next_frame(FRAME_BODY_BYTES_MAX).map_err(|bad| not_the_protocol(&bad.refusal.text))?;
             let Some((header, body)) = answer else { continue };
             return match Reply::decode(header.kind, body) {
-                Ok(Reply::HelloOk(_)) => Ok(()),
+                Ok(Reply::HelloOk(hello)) => Ok(hello.silence_ms.map(|ms| Duration::from_millis(ms.into()))),
                 Ok(Reply::Error(refusal)) => Err(ClientError::Refused(refusal)),
                 Ok(_) => Err(not_the_protocol("Hello was answered by another reply")),
                 Err(refusal) => Err(not_the_protocol(&refusal.text)),
@@ -159,6 +165,7 @@ impl Connector for Tcp {
 /// A host that vanishes does not say so: the system asks for it when nothing was heard for 5 s, and gives the
 /// connection up after three such times.
 fn notice_a_dead_peer(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_user_timeout(stream, PEER_SILENCE_MS)?;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(5))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
@@ -190,6 +197,8 @@ struct TcpLink {
     stream: TcpStream,
     /// The time-out of reads as it was set last, so that most reads set none.
     read_wait_ms: AtomicU64,
+    /// As the master said.
+    silence: Option<Duration>,
 }
 
 impl TcpLink {
@@ -228,6 +237,10 @@ impl Link for TcpLink {
     fn end(&self, how: Shutdown) {
         // A connection that is gone has nothing left to end.
         let _ = self.stream.shutdown(how);
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        self.silence
     }
 }
 

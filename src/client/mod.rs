@@ -25,6 +25,7 @@
 
 #![warn(missing_docs)]
 
+mod alive;
 mod batcher;
 mod boot;
 mod channel;
@@ -135,6 +136,7 @@ impl Pending {
                 ClientError::NotTheProtocol { why: source.to_string() }
             }
             NoAnswer::Broken(source) => ClientError::Broken { source },
+            NoAnswer::Ended(refusal) => ClientError::Refused(refusal),
         })
     }
 }

@@ -88,7 +88,7 @@ impl Extras {
         self.left -= 1;
         let tag = reader.u8("extras")?;
         if u16::from(tag) < self.next {
-            return Err(DecodeError::new("extras", Fault::Undefined));
+            return Err(DecodeError::new("extras", Fault::OutOfOrder));
         }
         self.next = u16::from(tag) + 1;
         let count = reader.u16("extras")?;
@@ -315,6 +315,6 @@ mod tests {
     #[test]
     fn extras_stand_in_the_order_of_their_tags() {
         let twice = [0, 0, 0, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        assert_eq!(known(&twice).unwrap_err().fault(), &Fault::Undefined);
+        assert_eq!(known(&twice).unwrap_err().fault(), &Fault::OutOfOrder);
     }
 }

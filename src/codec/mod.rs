@@ -40,6 +40,8 @@ pub enum Fault {
     NotUtf8,
     /// A value that no version defines.
     Undefined,
+    /// Extras that are not in the order of their tags, or one twice.
+    OutOfOrder,
     /// Bytes are left after the last field.
     LeftOver,
     /// A number (of a kind, a flag, a tag) that a later version may define.
@@ -88,6 +90,7 @@ impl fmt::Display for DecodeError {
             Fault::TooShort => write!(f, "field {field} reaches past the end"),
             Fault::NotUtf8 => write!(f, "field {field} is not UTF-8"),
             Fault::Undefined => write!(f, "field {field} has a value that the format does not define"),
+            Fault::OutOfOrder => write!(f, "{field} are not in the order of their tags"),
             Fault::LeftOver => f.write_str("bytes are left over after the last field"),
             Fault::Unknown(number) => write!(f, "{field} {number} is not known to this version"),
             Fault::OutOfBounds(_, text) => f.write_str(text),

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::limits::{
     GRACE_MS_DEFAULT, GRACE_MS_MAX, KEY_WINDOW_MS_DEFAULT, KEY_WINDOW_MS_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES, SYNC_INTERVAL_MS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, TOKEN_BYTES_MAX,
+    SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES, SILENCE_MS_DEFAULT, SILENCE_MS_MAX, SILENCE_MS_MIN, SYNC_INTERVAL_MS_MAX,
+    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, TOKEN_BYTES_MAX,
 };
 use crate::time::Millis;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub key_window: Millis,
     /// What is left of the leases of a connection that broke.
     pub grace: Millis,
+    /// How long a worker's connection may be silent.
+    pub silence: Millis,
     /// The time of a job that has none of its own; 0 for no bound.
     pub default_timeout: Millis,
     pub segment_bytes: u32,
@@ -46,6 +49,7 @@ impl Default for Config {
             token: None,
             key_window: Millis(KEY_WINDOW_MS_DEFAULT),
             grace: Millis(GRACE_MS_DEFAULT),
+            silence: Millis(SILENCE_MS_DEFAULT),
             default_timeout: Millis(0),
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             seed: 0,
@@ -73,12 +77,16 @@ impl Config {
     /// The first one that is out of bounds.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refused = |text: String| Err(ConfigError(text));
-        let Config { key_window, grace, default_timeout, segment_bytes, .. } = *self;
+        let Config { key_window, grace, silence, default_timeout, segment_bytes, .. } = *self;
         if key_window.0 > KEY_WINDOW_MS_MAX {
             return refused(format!("the key window is {key_window}; it takes up to {}", Millis(KEY_WINDOW_MS_MAX)));
         }
         if grace.0 > GRACE_MS_MAX {
             return refused(format!("the grace is {grace}; it takes up to {}", Millis(GRACE_MS_MAX)));
+        }
+        if !(SILENCE_MS_MIN..=SILENCE_MS_MAX).contains(&silence.0) {
+            let (min, max) = (Millis(SILENCE_MS_MIN), Millis(SILENCE_MS_MAX));
+            return refused(format!("the silence is {silence}; it takes {min} to {max}"));
         }
         if default_timeout.0 != 0 && !(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(&default_timeout.0) {
             let (min, max) = (Millis(TIMEOUT_MS_MIN), Millis(TIMEOUT_MS_MAX));
@@ -145,6 +153,8 @@ mod tests {
         for bad in [
             Config { key_window: Millis(KEY_WINDOW_MS_MAX + 1), ..Config::default() },
             Config { grace: Millis(GRACE_MS_MAX + 1), ..Config::default() },
+            Config { silence: Millis(SILENCE_MS_MIN - 1), ..Config::default() },
+            Config { silence: Millis(SILENCE_MS_MAX + 1), ..Config::default() },
             Config { segment_bytes: SEGMENT_BYTES_MIN - 4096, ..Config::default() },
             Config { segment_bytes: SEGMENT_BYTES_DEFAULT + 1, ..Config::default() },
             Config { token: Some(Vec::new()), ..Config::default() },

@@ -6,7 +6,7 @@
 //! It does not: hand anything out. The one door is [`super::door`].
 
 use super::parked::Parked;
-use crate::ids::QueueId;
+use crate::ids::{QueueId, SessionId};
 use crate::planted::{Bug, is_planted};
 use crate::queue::{JobView, Queues};
 
@@ -14,6 +14,8 @@ use crate::queue::{JobView, Queues};
 #[derive(Debug, Default)]
 pub struct Dispatch {
     to_serve: Vec<QueueId>,
+    /// Sessions of which polls were set aside, since they leave unread what they were handed before.
+    pub aside: Vec<SessionId>,
 }
 
 impl Dispatch {

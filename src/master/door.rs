@@ -7,9 +7,11 @@ use super::dispatch::Dispatch;
 use super::journal::Journal;
 use super::outbox::Stream;
 use super::parked::{Caller, JobsWish, Wish};
+use super::sessions::Session;
 use super::{Master, Timestamp};
 use crate::ids::{LeaseId, QueueId, SessionId};
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, ITEMS_MAX, RECORD_OVERHEAD_BYTES_MAX};
+use crate::planted::{Bug, is_planted};
 use crate::protocol::{Call, Delivery, ErrorCode, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
 use crate::queue::JobView;
 use crate::queue::events;
@@ -23,13 +25,15 @@ struct Writing {
     count: u16,
     payload_bytes: u64,
     spliced_bytes: usize,
+    /// Of the first job.
+    first_lease: LeaseId,
 }
 
 impl Writing {
-    fn begin(stream: &mut Stream, correlation: u64) -> Writing {
+    fn begin(stream: &mut Stream, correlation: u64, first_lease: LeaseId) -> Writing {
         let start = frame::begin_frame(&mut stream.bytes, REPLY_BIT | Poll::KIND, correlation);
         stream.bytes.put_u16_le(0);
-        Writing { start, count: 0, payload_bytes: 0, spliced_bytes: 0 }
+        Writing { start, count: 0, payload_bytes: 0, spliced_bytes: 0, first_lease }
     }
 
     /// Whether so many bytes of payload may be added.
@@ -69,6 +73,9 @@ impl Writing {
         stream.bytes.put_u8(0);
         let count_at = self.start + FRAME_HEADER_BYTES;
         stream.bytes[count_at..count_at + 2].copy_from_slice(&self.count.to_le_bytes());
+        // Leases are the LSNs of their DISPATCHes, which were written one after the other.
+        let first = self.first_lease.0;
+        (first..first + u64::from(self.count)).for_each(|lease| stream.tells(LeaseId(lease)));
         frame::finish_frame(&mut stream.bytes, self.start, self.spliced_bytes);
     }
 }
@@ -76,8 +83,12 @@ impl Writing {
 impl Master {
     /// Hands jobs to waiting polls until no queue has both.
     pub(super) fn serve_polls(&mut self, now: Timestamp) -> Result<(), WalError> {
+        self.line_up_aside();
         let mut named = std::mem::take(&mut self.named);
         while let Some(number) = self.dispatch.next(&mut self.journal.queues, &self.parked) {
+            if self.sets_aside(number) {
+                continue;
+            }
             let (caller, wish) = self.parked.take(number, &mut named);
             if let Some(session) = self.sessions.session_mut(caller.session) {
                 session.parked.retain(|parked| *parked != number);
@@ -89,6 +100,43 @@ impl Master {
         }
         self.named = named;
         Ok(())
+    }
+
+    /// Sets a poll aside whose connection does not read what it was handed before; says whether it did.
+    fn sets_aside(&mut self, number: u32) -> bool {
+        let session = self.sessions.session_mut(self.parked.caller(number).session);
+        let Some(session) = session.filter(|session| session.is_full() && !is_planted(Bug::PouredOut)) else {
+            return false;
+        };
+        if !self.dispatch.aside.contains(&session.id()) {
+            self.dispatch.aside.push(session.id());
+        }
+        self.parked.set_aside(number);
+        true
+    }
+
+    /// Whether a session has read enough that its polls may be handed jobs again.
+    pub(super) fn has_read(&self) -> bool {
+        let is_full = |id: &SessionId| self.sessions.session(*id).is_some_and(Session::is_full);
+        !self.dispatch.aside.iter().all(is_full)
+    }
+
+    /// Lines up again the polls of sessions that have read what they were handed.
+    fn line_up_aside(&mut self) {
+        let mut aside = std::mem::take(&mut self.dispatch.aside);
+        aside.retain(|id| {
+            let Some(session) = self.sessions.session(*id) else { return false };
+            if session.is_full() {
+                return true;
+            }
+            for number in &session.parked {
+                self.named.clear();
+                self.parked.line_up_again(*number, &mut self.named);
+                self.dispatch.parked(&self.named);
+            }
+            false
+        });
+        self.dispatch.aside = aside;
     }
 
     /// Writes the DISPATCH of a job that the reply tells of, and holds the job for the session.
@@ -116,7 +164,7 @@ impl Master {
         // Every reply here tells of a DISPATCH that is about to be written.
         let held = self.journal.will_gate();
         let Some(stream) = self.sessions.stream(caller.session, held) else { return Ok(()) };
-        let mut writing = Writing::begin(stream, caller.correlation);
+        let mut writing = Writing::begin(stream, caller.correlation, LeaseId(self.journal.wal.next_lsn().0));
         let jobs_max = (wish.free + wish.extra).min(ITEMS_MAX as u16);
         while writing.count < jobs_max
             && let begins = writing.count < wish.free
@@ -171,7 +219,7 @@ impl Master {
     /// Lets those of these queues go that were only polled, and are no more.
     pub(super) fn drop_unpolled(&mut self, named: &[QueueId]) {
         for queue in named {
-            if self.parked.first(*queue).is_none() {
+            if !self.parked.is_polled(*queue) {
                 self.journal.queues.drop_if_volatile(*queue);
             }
         }

@@ -58,6 +58,9 @@ impl Master {
                 }
             }
         }
+        if let Some((count, reason)) = self.strangers.take_untold(now) {
+            log::warn!("connections that were turned away without a valid Hello: {count}; {reason}");
+        }
         if now >= self.idle_look_at {
             let before = Timestamp(now.0.saturating_sub(QUEUE_IDLE_MS));
             let count = forget_idle(&mut self.journal, &self.parked, now, before, FORGOTTEN_PER_TURN, &|_| false)?;
@@ -90,7 +93,10 @@ impl Master {
         const ERROR: &str = "the lease of the last attempt ran out";
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
         let (lease, attempts) = (live.id, live.attempts);
-        if live.begun_at.is_none() && !is_planted(Bug::UnbegunCounted) {
+        // Who was never told of it has not begun it.
+        let holder = self.sessions.session(live.holder);
+        let is_told = holder.is_none_or(|session| !session.has_untold(lease));
+        if (live.begun_at.is_none() || !is_told) && !is_planted(Bug::UnbegunCounted) {
             return self.give_back(job, lease, now);
         }
         let has_more = attempts < live.max_attempts;

@@ -43,6 +43,7 @@ mod open;
 mod outbox;
 mod parked;
 mod sessions;
+mod strangers;
 
 use backoff::Random;
 use decisions::Scratch;
@@ -50,7 +51,8 @@ use dispatch::Dispatch;
 use journal::Journal;
 use keeping::Keeping;
 use parked::Parked;
-use sessions::Sessions;
+use sessions::{Session, Sessions};
+use strangers::Strangers;
 
 use crate::ids::{QueueId, SessionId};
 use crate::protocol::frame::BadHeader;
@@ -76,6 +78,7 @@ pub struct Master {
     config: Config,
     journal: Journal,
     sessions: Sessions,
+    strangers: Strangers,
     parked: Parked,
     dispatch: Dispatch,
     keeping: Keeping,
@@ -102,6 +105,8 @@ pub enum Input<'a> {
     BadHeader(&'a BadHeader),
     /// It has not said Hello in time.
     NoHello,
+    /// It is too slow, for this reason; it is told so, and the session ends.
+    TooSlow(&'a str),
     /// It has begun to leave: its waiting polls are answered at the end of the turn, and it goes on to be read, to
     /// its last request.
     Ending,
@@ -134,6 +139,7 @@ impl Master {
             journal: Journal::new(wal, queues, config.sync),
             config,
             sessions: Sessions::default(),
+            strangers: Strangers::default(),
             parked: Parked::default(),
             dispatch: Dispatch::default(),
             keeping: Keeping::default(),
@@ -168,12 +174,34 @@ impl Master {
 
     /// What may be taken from this session now.
     pub fn intake(&self, id: SessionId) -> Intake {
-        self.sessions.session(id).map_or(Intake::Closed, sessions::Session::intake)
+        self.sessions.session(id).map_or(Intake::Closed, Session::intake)
     }
 
     /// Whether the session is over: it is closing, and all was sent to it.
     pub fn is_done(&self, id: SessionId) -> bool {
         self.sessions.is_done(id)
+    }
+
+    /// Whether this session has said a valid Hello.
+    pub fn is_greeted(&self, id: SessionId) -> bool {
+        self.sessions.session(id).is_some_and(|session| session.greeted)
+    }
+
+    /// Whether this session may hold a lease.
+    pub fn may_hold_leases(&self, id: SessionId) -> bool {
+        self.sessions.session(id).is_some_and(Session::may_hold_leases)
+    }
+
+    /// Whether this session is taken for dead if it is silent for [`Config::silence`]: a job would be handed to it, or
+    /// it has promised to send signs of life.
+    pub fn may_not_be_silent(&self, id: SessionId) -> bool {
+        let polls = |session: &Session| session.parked.iter().any(|number| self.parked.ends_with_input(*number));
+        self.sessions.session(id).is_some_and(|session| session.beats || polls(session))
+    }
+
+    /// How long such a session may be silent.
+    pub fn silence(&self) -> Millis {
+        self.config.silence
     }
 
     /// What waits to be sent to this session.
@@ -241,7 +269,8 @@ impl Master {
         let wanted = self.parked.snapshots() > 0;
         let keeping = self.keeping.next_deadline(journal, self.turn_at, wanted);
         let room = journal.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
-        let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room);
+        let served = self.has_read().then_some(self.turn_at);
+        let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room).chain(served);
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 
@@ -268,13 +297,23 @@ impl Master {
         Ok(())
     }
 
-    /// Takes no more jobs and polls: those that wait are refused, so that their clients come back later.
+    /// Takes no more jobs and polls: those that wait are refused, so that their clients come back later. Reports are
+    /// taken as ever.
     pub fn begin_stop(&mut self) {
-        self.stopping = true;
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
         for number in self.parked.all() {
             let (caller, _) = self.unpark(number);
             let reply = Reply::Error(decisions::stopping());
             self.sessions.write(caller.session, caller.correlation, None, &reply);
+        }
+    }
+
+    /// Tells a session that nothing more will be answered, after the replies to what came so far.
+    pub fn say_goodbye(&mut self, id: SessionId) {
+        if self.sessions.session(id).is_some_and(|session| !session.closing) {
+            self.close(id, 0, decisions::stopping());
         }
     }
 
@@ -303,18 +342,25 @@ impl Master {
     }
 
     fn refuse(&mut self, id: SessionId, correlation: u64, refusal: Refusal) {
-        let closes = refusal.code.closes();
-        // It may tell of the state, too, and comes after the replies to what came before it.
-        let greeted = self.sessions.session(id).is_some_and(|session| session.greeted);
-        let gate = self.journal.gate().filter(|_| greeted);
-        self.sessions.write(id, correlation, gate, &Reply::Error(refusal));
-        if !closes {
-            return;
+        let Some(session) = self.sessions.session(id) else { return };
+        if refusal.code.closes() || !session.greeted {
+            self.close(id, correlation, refusal);
+        } else {
+            self.sessions.write(id, correlation, self.journal.gate(), &Reply::Error(refusal));
         }
+    }
+
+    /// Ends a session by an error, which may tell of the state, too, and comes after the replies to what came before.
+    fn close(&mut self, id: SessionId, correlation: u64, refusal: Refusal) {
         let Some(session) = self.sessions.session_mut(id) else { return };
         session.closing = true;
-        for number in std::mem::take(&mut session.parked) {
-            self.unpark(number);
+        if !session.greeted && !self.stopping {
+            self.strangers.turn_away(&refusal);
         }
+        let gate = self.journal.gate().filter(|_| session.greeted);
+        for number in std::mem::take(&mut session.parked) {
+            self.answer_empty(number);
+        }
+        self.sessions.write(id, correlation, gate, &Reply::Error(refusal));
     }
 }

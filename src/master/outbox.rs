@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use crate::ids::Lsn;
+use crate::ids::{LeaseId, Lsn};
 use crate::wal::Payload;
 
 /// Memory that an emptied stream keeps.
@@ -30,6 +30,8 @@ pub struct Stream {
     start: usize,
     splices: VecDeque<Splice>,
     spliced_bytes: usize,
+    /// Leases that are told of, each with the end of its frame.
+    leases: VecDeque<(usize, LeaseId)>,
 }
 
 /// A payload that is sent before the byte `at` of its stream.
@@ -46,6 +48,11 @@ impl Stream {
     pub fn splice(&mut self, payload: Payload) {
         self.spliced_bytes += payload.as_slice().len();
         self.splices.push_back(Splice { at: self.bytes.len(), payload, sent: 0 });
+    }
+
+    /// Notes that the frame which ends here tells of a lease.
+    pub fn tells(&mut self, lease: LeaseId) {
+        self.leases.push_back((self.bytes.len(), lease));
     }
 
     fn waiting_bytes(&self) -> usize {
@@ -91,6 +98,9 @@ impl Stream {
         }
         self.start += sent;
         assert!(self.start <= self.bytes.len(), "no more is sent than there was");
+        while self.leases.front().is_some_and(|(end, _)| *end <= self.start) {
+            self.leases.pop_front();
+        }
         if self.waiting_bytes() == 0 {
             self.start = 0;
             self.bytes.clear();
@@ -100,6 +110,7 @@ impl Stream {
             let gone = std::mem::take(&mut self.start);
             self.bytes.drain(..gone);
             self.splices.iter_mut().for_each(|splice| splice.at -= gone);
+            self.leases.iter_mut().for_each(|lease| lease.0 -= gone);
         }
     }
 
@@ -115,7 +126,14 @@ impl Stream {
             splice.at += base;
             self.splices.push_back(splice);
         }
+        while let Some((frame_end, lease)) = from.leases.front().copied()
+            && frame_end <= end
+        {
+            from.leases.pop_front();
+            self.leases.push_back((base + frame_end, lease));
+        }
         from.bytes.drain(..end);
+        from.leases.iter_mut().for_each(|lease| lease.0 -= end);
         from.splices.iter_mut().for_each(|splice| splice.at -= end);
     }
 }
@@ -158,6 +176,11 @@ impl Outbox {
     /// Bytes that wait, whether they may leave or not.
     pub fn waiting_bytes(&self) -> usize {
         self.ready.waiting_bytes() + self.held.waiting_bytes()
+    }
+
+    /// Whether what tells of this lease has not left yet, or not all of it.
+    pub fn holds(&self, lease: LeaseId) -> bool {
+        [&self.ready, &self.held].iter().any(|stream| stream.leases.iter().any(|(_, told)| *told == lease))
     }
 
     pub fn ready_bytes(&self) -> usize {
@@ -240,6 +263,31 @@ mod tests {
         assert_eq!(outbox.waiting_bytes(), 100);
         assert!(outbox.ready.bytes.len() < 3 * KEPT_BYTES, "{}", outbox.ready.bytes.len());
         assert_eq!(sent(&mut outbox, 7).len(), 100);
+    }
+
+    #[test]
+    fn a_lease_is_held_until_the_last_byte_of_its_frame_has_left() {
+        let mut outbox = Outbox::default();
+        for lease in 1..=3 {
+            let stream = outbox.stream(true);
+            stream.bytes.extend_from_slice(b"head");
+            stream.splice(payload(b"payload"));
+            stream.bytes.push(0);
+            stream.tells(LeaseId(lease));
+            outbox.close_gate(Lsn(lease));
+        }
+        let held = |outbox: &Outbox| [1, 2, 3].map(|lease| outbox.holds(LeaseId(lease)));
+        outbox.release(Lsn(1));
+        assert_eq!(held(&outbox), [true, true, true]);
+        outbox.consume(11);
+        assert_eq!(held(&outbox), [true, true, true]);
+        outbox.consume(1);
+        assert_eq!(held(&outbox), [false, true, true]);
+        outbox.release(Lsn(3));
+        outbox.consume(13);
+        assert_eq!(held(&outbox), [false, false, true]);
+        outbox.consume(11);
+        assert_eq!(held(&outbox), [false, false, false]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ struct Waiting {
 }
 
 /// A waiting poll's place in the line of one queue.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Place {
     waiting: u32,
     line: u32,
@@ -68,11 +68,22 @@ struct Line {
     tail: u32,
 }
 
+/// In which of a queue's lines a poll stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    /// It can begin a job.
+    Free = 0,
+    /// It would only hold one.
+    Holding = 1,
+    /// It is handed nothing for now: its connection leaves replies unread.
+    Aside = 2,
+}
+
 #[derive(Debug, Default)]
 pub struct Parked {
     waiting: Slab<Waiting>,
     places: Slab<Place>,
-    /// Two of each queue: polls that have a free slot, and those that would only hold a job.
+    /// Three of each queue, see [`Rank`].
     lines: Vec<Line>,
     wheel: Wheel,
     /// Requests for a snapshot, in the order in which they came.
@@ -106,10 +117,13 @@ impl Parked {
         let waiting = Waiting { caller, wish, first_place: NIL, prev: NIL, next: NIL, cell: NO_CELL };
         let number = index(self.waiting.insert(waiting));
         self.wheel.insert(&mut self.waiting, number);
-        let has_free = matches!(wish, Wish::Jobs(JobsWish { free: 1.., .. }));
+        let rank = rank_of(&wish);
         let mut sibling = NIL;
         for queue in queues.iter().rev() {
-            sibling = self.line_up(number, line_of(*queue, has_free), sibling);
+            let line = line_of(*queue, rank);
+            let place = Place { waiting: number, line, prev: NIL, next: NIL, sibling };
+            sibling = index(self.places.insert(place));
+            self.append(sibling, line);
         }
         self.waiting[number as usize].first_place = sibling;
         if let Wish::Snapshot(_) = wish {
@@ -140,12 +154,53 @@ impl Parked {
 
     /// The poll that is to be served first with a job of this queue: one that can begin it, if there is any.
     pub fn first(&self, queue: QueueId) -> Option<u32> {
-        self.first_in(line_of(queue, true)).or_else(|| self.first_in(line_of(queue, false)))
+        let first = self.first_in(line_of(queue, Rank::Free));
+        first.or_else(|| self.first_in(line_of(queue, Rank::Holding)))
+    }
+
+    /// Whether a poll names this queue.
+    pub fn is_polled(&self, queue: QueueId) -> bool {
+        self.first(queue).is_some() || self.first_in(line_of(queue, Rank::Aside)).is_some()
+    }
+
+    pub fn caller(&self, number: u32) -> &Caller {
+        &self.waiting[number as usize].caller
+    }
+
+    /// Hands a poll nothing more until it is lined up again.
+    pub fn set_aside(&mut self, number: u32) {
+        self.move_places(number, Rank::Aside);
+    }
+
+    /// Puts a poll that was set aside at the end of its lines, and the queues that it named into `queues`. Nothing of
+    /// the kind happens to others.
+    pub fn line_up_again(&mut self, number: u32, queues: &mut Vec<QueueId>) {
+        let Waiting { first_place, wish, .. } = &self.waiting[number as usize];
+        let (mut place, rank) = (*first_place, rank_of(wish));
+        if self.places.get(place as usize).is_none_or(|place| place.line % 3 != Rank::Aside as u32) {
+            return;
+        }
+        self.move_places(number, rank);
+        while place != NIL {
+            let Place { line, sibling, .. } = self.places[place as usize];
+            queues.push(QueueId(line / 3));
+            place = sibling;
+        }
+    }
+
+    fn move_places(&mut self, number: u32, rank: Rank) {
+        let mut place = self.waiting[number as usize].first_place;
+        while place != NIL {
+            let Place { line, prev, next, sibling, .. } = self.places[place as usize];
+            self.unlink(line, prev, next);
+            self.append(place, line_of(QueueId(line / 3), rank));
+            place = sibling;
+        }
     }
 
     /// Whether a poll waits that can begin a job of this queue.
     pub fn has_free(&self, queue: QueueId) -> bool {
-        self.first_in(line_of(queue, true)).is_some()
+        self.first_in(line_of(queue, Rank::Free)).is_some()
     }
 
     fn first_in(&self, line: u32) -> Option<u32> {
@@ -164,18 +219,8 @@ impl Parked {
         let mut place = waiting.first_place;
         while place != NIL {
             let Place { line, prev, next, sibling, .. } = self.places.remove(place as usize);
-            queues.push(QueueId(line / 2));
-            let line = &mut self.lines[line as usize];
-            if prev == NIL {
-                line.head = next;
-            } else {
-                self.places[prev as usize].next = next;
-            }
-            if next == NIL {
-                line.tail = prev;
-            } else {
-                self.places[next as usize].prev = prev;
-            }
+            queues.push(QueueId(line / 3));
+            self.unlink(line, prev, next);
             place = sibling;
         }
         (waiting.caller, waiting.wish)
@@ -192,25 +237,44 @@ impl Parked {
         });
     }
 
-    fn line_up(&mut self, waiting: u32, line: u32, sibling: u32) -> u32 {
+    /// Puts a place that stands in no line at the end of one.
+    fn append(&mut self, place: u32, line: u32) {
         let at = line as usize;
         if self.lines.len() <= at {
             self.lines.resize(at + 1, Line { head: NIL, tail: NIL });
         }
-        let last = self.lines[at].tail;
-        let place = index(self.places.insert(Place { waiting, line, prev: last, next: NIL, sibling }));
-        self.lines[at].tail = place;
+        let last = std::mem::replace(&mut self.lines[at].tail, place);
+        let moved = &mut self.places[place as usize];
+        (moved.line, moved.prev, moved.next) = (line, last, NIL);
         if last == NIL {
             self.lines[at].head = place;
         } else {
             self.places[last as usize].next = place;
         }
-        place
+    }
+
+    /// Closes the gap that a place between these two leaves.
+    fn unlink(&mut self, line: u32, prev: u32, next: u32) {
+        let line = &mut self.lines[line as usize];
+        if prev == NIL {
+            line.head = next;
+        } else {
+            self.places[prev as usize].next = next;
+        }
+        if next == NIL {
+            line.tail = prev;
+        } else {
+            self.places[next as usize].prev = prev;
+        }
     }
 }
 
-fn line_of(queue: QueueId, has_free: bool) -> u32 {
-    2 * queue.0 + u32::from(!has_free)
+fn rank_of(wish: &Wish) -> Rank {
+    if matches!(wish, Wish::Jobs(JobsWish { free: 1.., .. })) { Rank::Free } else { Rank::Holding }
+}
+
+fn line_of(queue: QueueId, rank: Rank) -> u32 {
+    3 * queue.0 + rank as u32
 }
 
 fn index(key: usize) -> u32 {

@@ -24,6 +24,8 @@ pub struct Session {
     pub greeted: bool,
     /// Whether it says when it begins a job. Of others each delivery counts as an attempt.
     pub says_begun: bool,
+    /// Whether it sends signs of life. One that does is taken for dead when it is silent.
+    pub beats: bool,
     /// Whether it is to be closed when everything was sent.
     pub closing: bool,
     outbox: Outbox,
@@ -59,10 +61,13 @@ pub struct Sessions {
 }
 
 impl Session {
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
     /// What may be taken from it now.
     pub fn intake(&self) -> Intake {
-        let is_stalled =
-            self.parked.len() >= WAITING_POLLS_MAX || self.outbox.waiting_bytes() >= REPLY_BYTES_WAITING_MAX;
+        let is_stalled = self.parked.len() >= WAITING_POLLS_MAX || self.is_full();
         match (self.closing, is_stalled, self.greeted) {
             (true, _, _) => Intake::Closed,
             (_, true, _) => Intake::Stalled,
@@ -78,6 +83,21 @@ impl Session {
             self.leases_swept_at = (2 * self.leases.len()).max(16);
         }
         self.leases.push((job, lease));
+    }
+
+    /// Whether it may hold a lease.
+    pub fn may_hold_leases(&self) -> bool {
+        !self.leases.is_empty()
+    }
+
+    /// Whether what tells it of this lease still waits to be sent.
+    pub fn has_untold(&self, lease: LeaseId) -> bool {
+        self.outbox.holds(lease)
+    }
+
+    /// Whether it leaves so much unread that it is handed nothing more.
+    pub fn is_full(&self) -> bool {
+        self.outbox.waiting_bytes() >= REPLY_BYTES_WAITING_MAX
     }
 
     /// The leases that it may hold.
@@ -97,6 +117,7 @@ impl Sessions {
             name: local_name.unwrap_or_default().into(),
             greeted: local_name.is_some(),
             says_begun,
+            beats: false,
             closing: false,
             outbox: Outbox::default(),
             parked: Vec::new(),

@@ -78,6 +78,8 @@ error_codes! {
     Unavailable = 17, retry true, closes false;
     /// The request holds something that must be understood, and that only a later version knows.
     NotUnderstood = 18, retry false, closes false;
+    /// A frame that was begun did not go on, or the connection was silent for too long.
+    TooSlow = 19, retry true, closes true;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.
@@ -109,6 +111,8 @@ impl From<DecodeError> for Refusal {
             Fault::OutOfBounds(Bound::Value, text) => Refusal::new(ErrorCode::BadValue, text),
             Fault::OutOfBounds(Bound::QueueName, text) => Refusal::new(ErrorCode::BadQueueName, text),
             Fault::OutOfBounds(Bound::Payload, text) => Refusal::new(ErrorCode::PayloadTooLarge, text),
+            // The frame is whole, and so is what comes after it.
+            Fault::NotUtf8 | Fault::Undefined => Refusal::new(ErrorCode::BadValue, said),
             Fault::Unknown(_) => Refusal::new(ErrorCode::NotUnderstood, format!("{said}; a later version may know it")),
             _ => Refusal::new(ErrorCode::Malformed, format!("malformed frame: {said}")),
         }

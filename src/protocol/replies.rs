@@ -22,6 +22,9 @@ message! {
         payload_bytes_max: u32;
         /// The most items in a list of a request.
         items_max: u16;
+    } extras {
+        /// Whoever waits for jobs, or has sent a Heartbeat, and is silent for so long, is taken for dead.
+        1 silence_ms: u32;
     }
 }
 

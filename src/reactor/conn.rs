@@ -3,13 +3,15 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::net::sockopt;
 
 use crate::ids::SessionId;
-use crate::limits::READ_BYTES_PER_TURN;
+use crate::limits::{PEER_SILENCE_MS, READ_BYTES_PER_TURN};
 use crate::master::{Input, Intake, Master, Outbox, WalError};
 use crate::protocol::FrameBuffer;
 use crate::protocol::frame::{BadHeader, next_in};
@@ -36,8 +38,13 @@ pub struct Conn {
     is_writable: bool,
     /// Whether it is on the loop's list of connections to read from.
     pub is_listed: bool,
-    /// Set once all was said and the sending side is closed; what still comes in is dropped.
-    pub is_lingering: bool,
+    /// Set once all was said and the sending side is closed: what still comes in is dropped, until then.
+    linger_until: Option<Timestamp>,
+    pub since: Timestamp,
+    /// When bytes came last.
+    pub heard_at: Timestamp,
+    /// Since when its oldest unfinished frame is there.
+    pub half_since: Option<Timestamp>,
     input_ended: bool,
     /// The other side has ended its sending; what it sent before may still be unread.
     is_read_closed: bool,
@@ -56,9 +63,9 @@ pub enum ConnState {
 
 impl Conn {
     /// Registers it, once for ever.
-    pub fn new(mut stream: TcpStream, session: SessionId, registry: &Registry) -> io::Result<Conn> {
+    pub fn new(mut stream: TcpStream, session: SessionId, registry: &Registry, now: Timestamp) -> io::Result<Conn> {
         stream.set_nodelay(true)?;
-        rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+        notice_a_dead_peer(&stream)?;
         let token = Token(usize::try_from(session.0).map_err(io::Error::other)?);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Conn {
@@ -69,7 +76,10 @@ impl Conn {
             is_sending_long: false,
             is_writable: true,
             is_listed: false,
-            is_lingering: false,
+            linger_until: None,
+            since: now,
+            heard_at: now,
+            half_since: None,
             input_ended: false,
             is_read_closed: false,
         })
@@ -77,6 +87,20 @@ impl Conn {
 
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    pub fn linger_until(&self) -> Option<Timestamp> {
+        self.linger_until
+    }
+
+    /// Bytes of unfinished frames, and of those that wait because the session is stalled.
+    pub fn held_bytes(&self) -> usize {
+        self.input.waiting_bytes()
+    }
+
+    /// Whether it is the other side that keeps a frame unfinished.
+    pub fn waits_for_rest(&self, master: &Master) -> bool {
+        matches!(master.intake(self.session), Intake::Open { .. }) && !self.is_listed
     }
 
     /// Whether the socket takes bytes, as far as is known.
@@ -90,7 +114,7 @@ impl Conn {
         self.is_writable |= event.is_writable();
         self.is_read_closed |= event.is_read_closed();
         self.end_waiting(master, now)?;
-        Ok(event.is_error() || (event.is_write_closed() && !self.is_lingering))
+        Ok(event.is_error() || (event.is_write_closed() && self.linger_until.is_none()))
     }
 
     /// Polls that wait may be what stalls the session; once the other side has ended its sending, nobody waits for
@@ -109,9 +133,16 @@ impl Conn {
 
     /// Reads up to the turn's budget and hands every whole frame to the master.
     pub fn read(&mut self, master: &mut Master, scratch: &mut [u8], now: Timestamp) -> Result<ConnState, WalError> {
-        if self.is_lingering {
+        if self.linger_until.is_some() {
             return Ok(self.drop_input(scratch));
         }
+        let outcome = self.read_frames(master, scratch, now);
+        let is_half = self.held_bytes() > 0;
+        self.half_since = if is_half { self.half_since.or(Some(now)) } else { None };
+        outcome
+    }
+
+    fn read_frames(&mut self, master: &mut Master, scratch: &mut [u8], now: Timestamp) -> Result<ConnState, WalError> {
         let mut budget = READ_BYTES_PER_TURN;
         loop {
             let Some(body_bytes_max) = self.take_waiting(master, now)? else {
@@ -130,7 +161,10 @@ impl Conn {
                     master.take(self.session, Input::Ended, now)?;
                     return Ok(ConnState::Idle);
                 }
-                Ok(Ok(came)) => budget = budget.saturating_sub(came),
+                Ok(Ok(came)) => {
+                    self.heard_at = now;
+                    budget = budget.saturating_sub(came);
+                }
                 Ok(Err(fatal)) => return Err(fatal),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -270,13 +304,15 @@ impl Conn {
         ConnState::Idle
     }
 
-    /// Everything was said: closes the sending side. The connection is gone when the other side has closed, too.
-    pub fn finish(&mut self) -> ConnState {
+    /// Everything was said: closes the sending side. The connection is gone when the other side has closed, too, and at
+    /// that moment.
+    pub fn finish(&mut self, until: Timestamp) -> ConnState {
+        self.input = FrameBuffer::default();
         if self.input_ended || self.stream.shutdown(Shutdown::Write).is_err() {
             return ConnState::Gone;
         }
-        self.is_lingering = true;
-        self.input = FrameBuffer::default();
+        self.linger_until = Some(until);
+        self.half_since = None;
         ConnState::More
     }
 
@@ -286,4 +322,15 @@ impl Conn {
             log::debug!("session {}: deregistering: {error}", self.session);
         }
     }
+}
+
+/// A host that vanishes does not say so: the system gives up what was sent and is not confirmed within 15 s, and asks
+/// connections over which nothing was said for so long.
+fn notice_a_dead_peer(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_user_timeout(stream, PEER_SILENCE_MS)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_millis(PEER_SILENCE_MS.into()))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
 }

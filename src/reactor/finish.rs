@@ -1,49 +1,49 @@
-//! The end of the loop: the log is made durable, and what that releases is sent.
-
-use std::time::{Duration, Instant};
+//! The end of the loop. For a moment whoever sends is still answered, by `ShuttingDown` where it asks for work; then
+//! everyone is told goodbye, behind all replies, and has a while to close; the log gets its last sync.
 
 use mio::Events;
 
-use super::{Conn, Reactor, ReactorError, conn_of, system};
+use super::{Conn, Reactor, ReactorError, system};
 use crate::ids::SessionId;
+use crate::limits::{LAST_ANSWERS_MS, LAST_CLOSE_MS};
 use crate::master::LastSync;
+use crate::time::Millis;
 
-/// How long replies may take to leave.
-const LAST_WRITES: Duration = Duration::from_secs(1);
+/// Slices of waiting connections that are taken before nobody listens any more.
+const LAST_SLICES: usize = 64;
 
 impl Reactor {
-    pub(super) fn finish(&mut self) -> Result<(), ReactorError> {
+    pub(super) fn finish(&mut self, events: &mut Events, on_stop: &mut impl FnMut()) -> Result<(), ReactorError> {
         self.master.begin_stop();
+        self.turns_for(Millis(LAST_ANSWERS_MS), events, on_stop)?;
+        // Those who still wait to be taken are told, too.
+        for _ in 0..LAST_SLICES {
+            self.accept(self.turn_at)?;
+        }
+        self.listener = None;
+        let ids: Vec<SessionId> = self.conns.iter().flatten().map(Conn::session).collect();
+        for id in ids {
+            self.master.say_goodbye(id);
+        }
+        self.turns_for(Millis(LAST_CLOSE_MS), events, on_stop)?;
         loop {
             match self.master.last_sync(self.clock.now())? {
                 LastSync::Wanted(request) => self.sync.submit(request),
                 LastSync::UnderWay => {}
-                LastSync::Done => break,
+                LastSync::Done => return Ok(()),
             }
             let outcome = self.sync.wait().map_err(system("waiting for the last sync"))?;
             self.master.synced(&outcome)?;
         }
-        let until = Instant::now() + LAST_WRITES;
-        let mut events = Events::with_capacity(1024);
-        self.write_ready(self.clock.now())?;
-        while self.has_unsent() && Instant::now() < until {
-            self.wait(&mut events, Some(until.saturating_duration_since(Instant::now())))?;
-            for event in &events {
-                let id = SessionId(event.token().0 as u64);
-                let Some(conn) = conn_of(&mut self.conns, id) else { continue };
-                let now = self.clock.now();
-                if conn.note(event, &mut self.master, now)? {
-                    self.drop_connection(id, now)?;
-                } else {
-                    self.write_one(id, now)?;
-                }
-            }
-        }
-        Ok(())
     }
 
-    fn has_unsent(&mut self) -> bool {
-        let ids: Vec<SessionId> = self.conns.iter().flatten().map(Conn::session).collect();
-        ids.into_iter().any(|id| self.master.outbox(id).is_some_and(|outbox| outbox.ready_bytes() > 0))
+    /// Goes on for so long, or until nobody is connected.
+    fn turns_for(&mut self, span: Millis, events: &mut Events, on_stop: &mut impl FnMut()) -> Result<(), ReactorError> {
+        self.turn_at = self.clock.now();
+        let until = self.turn_at.plus(span);
+        while self.conns_open > 0 && self.turn_at < until && !self.stopping.is_now() {
+            self.turn(events, Some(until), on_stop)?;
+        }
+        Ok(())
     }
 }

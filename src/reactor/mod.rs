@@ -17,6 +17,8 @@ mod greeter;
 mod listener;
 mod locals;
 mod stopping;
+mod taking;
+mod watch;
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,16 +27,14 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::ids::SessionId;
-use crate::limits::{CONNECTIONS_MAX, HELLO_MS_MAX, READ_BYTES_PER_TURN};
+use crate::limits::READ_BYTES_PER_TURN;
 use crate::master::local::{LocalDoor, LocalMessage};
 use crate::master::{Input, Master, Opened, SyncThread, Urgency, WalError};
-use crate::protocol::{ErrorCode, Refusal, Reply};
 use crate::time::{Millis, Timestamp};
 
 use clock::Clock;
@@ -71,10 +71,14 @@ pub struct Reactor {
     conns_open: usize,
     /// Connections that have more to read without a further event.
     to_read: VecDeque<SessionId>,
-    /// Connections that have not said Hello yet, and when they have to have.
-    greeting: VecDeque<(Timestamp, SessionId)>,
-    /// Connections whose last words were said, and when they are dropped.
-    lingering: VecDeque<(Timestamp, SessionId)>,
+    /// Connections that had not said Hello when they were looked at last, the oldest first.
+    strangers: VecDeque<SessionId>,
+    /// What unfinished frames of all connections hold.
+    unfinished_bytes: usize,
+    /// When connections are looked at for those that take too long.
+    look_at: Timestamp,
+    /// When the turn under way began.
+    turn_at: Timestamp,
     locals: Locals,
     messages: Receiver<LocalMessage>,
     scratch: Vec<u8>,
@@ -121,8 +125,10 @@ impl Reactor {
             descriptors_max: 0,
             conns_open: 0,
             to_read: VecDeque::new(),
-            greeting: VecDeque::new(),
-            lingering: VecDeque::new(),
+            strangers: VecDeque::new(),
+            unfinished_bytes: 0,
+            look_at: Timestamp(0),
+            turn_at: Timestamp(0),
             locals: Locals::default(),
             messages,
             scratch: vec![0; READ_BYTES_PER_TURN],
@@ -146,28 +152,38 @@ impl Reactor {
 
     fn serve(&mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
         let mut events = Events::with_capacity(1024);
-        let mut now = self.clock.now();
-        loop {
-            let timeout = self.timeout();
-            self.wait(&mut events, timeout)?;
-            let before = std::mem::replace(&mut now, self.clock.now());
-            self.note_stall(now.since(before), timeout);
-            self.master.begin_turn(now)?;
-            let mut quiet = events.is_empty() && self.to_read.is_empty();
-            for event in &events {
-                self.note(event, now, &mut on_stop)?;
-            }
-            self.accept(now)?;
-            self.read_ready(now)?;
-            quiet &= !self.locals.read(&self.messages, &mut self.master, now)?;
-            self.master.finish_turn(now)?;
-            self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
-            self.drop_late(now)?;
-            self.write_ready(now)?;
-            if self.stopping.is_over(self.locals.are_closed(), now) {
-                return self.finish();
-            }
+        self.turn_at = self.clock.now();
+        while !self.stopping.is_over(self.locals.are_closed(), self.turn_at) {
+            self.turn(&mut events, self.stopping.deadline(), &mut on_stop)?;
         }
+        self.finish(&mut events, &mut on_stop)
+    }
+
+    /// Waits for something to happen, until then at most, and does what follows from it.
+    fn turn(
+        &mut self,
+        events: &mut Events,
+        until: Option<Timestamp>,
+        on_stop: &mut impl FnMut(),
+    ) -> Result<(), ReactorError> {
+        let timeout = self.timeout(until);
+        self.wait(events, timeout)?;
+        let now = self.clock.now();
+        let before = std::mem::replace(&mut self.turn_at, now);
+        self.note_stall(now.since(before), timeout);
+        self.master.begin_turn(now)?;
+        let mut quiet = events.is_empty() && self.to_read.is_empty();
+        for event in &*events {
+            self.note(event, now, on_stop)?;
+        }
+        self.accept(now)?;
+        self.read_ready(now)?;
+        quiet &= !self.locals.read(&self.messages, &mut self.master, now)?;
+        self.master.finish_turn(now)?;
+        self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
+        self.drop_late(now)?;
+        self.write_ready(now)?;
+        Ok(())
     }
 
     /// Looks whether a turn and the wait behind it took much longer than the wait should have. Without a deadline there
@@ -179,6 +195,7 @@ impl Reactor {
         if gap >= STALL {
             log::warn!("this master stood still for {gap}; all leases last as much longer");
             self.master.stood_still(gap);
+            self.forgive(gap);
         }
     }
 
@@ -192,15 +209,12 @@ impl Reactor {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self, until: Option<Timestamp>) -> Option<Duration> {
         let more = !self.to_read.is_empty() || self.listener.as_ref().is_some_and(|listener| listener.is_ready);
         if more || self.master.wants_sync() {
             return Some(Duration::ZERO);
         }
-        let linger = self.lingering.front().map(|(until, _)| *until);
-        let greet = self.greeting.front().map(|(until, _)| *until);
-        let own = linger.into_iter().chain(greet).chain(self.stopping.deadline());
-        let deadline = own.chain(self.master.next_deadline()).min()?;
+        let deadline = until.into_iter().chain(self.next_look()).chain(self.master.next_deadline()).min()?;
         Some(deadline.since(self.clock.now()).into())
     }
 
@@ -235,49 +249,9 @@ impl Reactor {
     fn take_signals(&mut self, on_stop: &mut impl FnMut()) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             log::info!("stopping (signal {signal})");
-            self.listener = None;
             self.stopping = self.stopping.hastened(self.clock.now());
             on_stop();
-        }
-    }
-
-    fn accept(&mut self, now: Timestamp) -> Result<(), WalError> {
-        let Some(mut listener) = self.listener.take() else { return Ok(()) };
-        let mut outcome = Ok(());
-        if listener.is_ready {
-            listener.accept_some(|stream| {
-                if outcome.is_ok() {
-                    outcome = self.take_connection(stream, now);
-                }
-            });
-        }
-        self.listener = Some(listener);
-        outcome
-    }
-
-    fn take_connection(&mut self, stream: TcpStream, now: Timestamp) -> Result<(), WalError> {
-        let conns_max = self.descriptors_max.saturating_sub(self.master.segments()).clamp(1, CONNECTIONS_MAX);
-        if self.conns_open >= conns_max {
-            refuse_connection(stream, conns_max);
-            return Ok(());
-        }
-        let id = self.master.connected();
-        match Conn::new(stream, id, self.poll.registry()) {
-            Ok(mut conn) => {
-                list(&mut self.to_read, &mut conn);
-                let place = id.place();
-                if self.conns.len() <= place {
-                    self.conns.resize_with(place + 1, || None);
-                }
-                self.conns[place] = Some(conn);
-                self.conns_open += 1;
-                self.greeting.push_back((now.plus(Millis(HELLO_MS_MAX)), id));
-                Ok(())
-            }
-            Err(error) => {
-                log::warn!("a connection could not be taken: {error}");
-                self.master.take(id, Input::Gone, now)
-            }
+            self.master.begin_stop();
         }
     }
 
@@ -287,11 +261,15 @@ impl Reactor {
             let Some(id) = self.to_read.pop_front() else { break };
             let Some(conn) = conn_of(&mut self.conns, id) else { continue };
             conn.is_listed = false;
-            match conn.read(&mut self.master, &mut self.scratch, now)? {
+            let before = conn.held_bytes();
+            let state = conn.read(&mut self.master, &mut self.scratch, now)?;
+            self.unfinished_bytes = self.unfinished_bytes + conn.held_bytes() - before;
+            match state {
                 ConnState::Idle => {}
                 ConnState::More => list(&mut self.to_read, conn),
                 ConnState::Gone => self.drop_connection(id, now)?,
             }
+            self.bound_unfinished(now)?;
             if self.master.is_group_full() {
                 self.sync(now, Urgency::Full)?;
             }
@@ -324,9 +302,9 @@ impl Reactor {
         let Some(conn) = conn_of(&mut self.conns, id) else { return Ok(()) };
         let Some(outbox) = self.master.outbox(id) else { return Ok(()) };
         let mut outcome = conn.write(outbox);
-        if outcome != ConnState::Gone && self.master.is_done(id) && !conn.is_lingering {
-            outcome = conn.finish();
-            self.lingering.push_back((now.plus(LINGER), id));
+        if outcome != ConnState::Gone && self.master.is_done(id) && conn.linger_until().is_none() {
+            self.unfinished_bytes -= conn.held_bytes();
+            outcome = conn.finish(now.plus(LINGER));
         }
         match outcome {
             ConnState::Gone => self.drop_connection(id, now)?,
@@ -338,29 +316,13 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends connections that have not said Hello in time, and drops those that have not read the last words in time.
-    fn drop_late(&mut self, now: Timestamp) -> Result<(), WalError> {
-        while let Some((until, id)) = self.greeting.front().copied()
-            && until <= now
-        {
-            self.greeting.pop_front();
-            self.master.take(id, Input::NoHello, now)?;
-        }
-        while let Some((until, id)) = self.lingering.front().copied()
-            && until <= now
-        {
-            self.lingering.pop_front();
-            self.drop_connection(id, now)?;
-        }
-        Ok(())
-    }
-
     fn drop_connection(&mut self, id: SessionId, now: Timestamp) -> Result<(), WalError> {
         if conn_of(&mut self.conns, id).is_none() {
             return Ok(());
         }
         if let Some(mut conn) = self.conns[id.place()].take() {
             conn.deregister(self.poll.registry());
+            self.unfinished_bytes -= conn.held_bytes();
             self.conns_open -= 1;
             if let Some(listener) = &mut self.listener {
                 // It may have run out of descriptors before; there is one now.
@@ -381,13 +343,4 @@ fn list(to_read: &mut VecDeque<SessionId>, conn: &mut Conn) {
         conn.is_listed = true;
         to_read.push_back(conn.session());
     }
-}
-
-/// Tells a connection that there are too many, as far as that can be done at once, and closes it.
-fn refuse_connection(mut stream: TcpStream, max: usize) {
-    let text = format!("this master has {max} connections already; try again later");
-    let mut frame = Vec::new();
-    Reply::Error(Refusal::new(ErrorCode::TooManyConnections, text)).encode(0, &mut frame);
-    // A fresh socket takes this much at once; if not, the closing tells it too.
-    let _ = io::Write::write(&mut stream, &frame);
 }

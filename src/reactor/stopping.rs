@@ -29,6 +29,10 @@ impl Stopping {
         if let Stopping::Hurried(until) = self { Some(until) } else { None }
     }
 
+    pub fn is_now(self) -> bool {
+        matches!(self, Stopping::Now)
+    }
+
     pub fn is_over(self, locals_are_closed: bool, now: Timestamp) -> bool {
         match self {
             Stopping::No => false,

@@ -18,6 +18,7 @@ mod handler;
 mod keeper;
 mod pace;
 mod pool;
+mod pulse;
 mod report;
 mod reuse;
 mod slot;

@@ -21,6 +21,7 @@ use super::crew::Crew;
 use super::error::PoolError;
 use super::handler::Handler;
 use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
+use super::pulse::Pulse;
 use crate::client::{Client, Poll};
 use crate::limits::CONCURRENCY_MAX;
 use crate::protocol::Request;
@@ -86,6 +87,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     keeper: JoinHandle<()>,
+    pulses: Vec<JoinHandle<()>>,
 }
 
 /// Tells a pool to stop, from any thread. It keeps nothing of a pool that has ended.
@@ -101,6 +103,7 @@ pub struct Shared {
     pub held: Held,
     pub polls: Client,
     pub reports: Client,
+    pulse: Pulse,
     crew: Mutex<Crew>,
     /// There is something to do for one more thread.
     work: Condvar,
@@ -137,15 +140,16 @@ impl Pool {
             held: Held::default(),
             polls,
             reports,
+            pulse: Pulse::default(),
             work: Condvar::new(),
             changed: Condvar::new(),
         });
         let kept = Arc::clone(&shared);
         let keep = move || keep_leases(&kept.held, &beats, || kept.give_back_overdue());
         let keeper = std::thread::Builder::new().name("falcon-keeper".to_owned()).spawn(keep)?;
-        let mut pool = Pool { shared, threads: Vec::new(), keeper };
+        let mut pool = Pool { shared, threads: Vec::new(), keeper, pulses: Vec::new() };
         for number in 0..count {
-            if let Err(error) = pool.start_one(number) {
+            if let Err(error) = pool.start_pulses().and_then(|()| pool.start_one(number)) {
                 // Those that were started must not work on with nobody to stop them.
                 pool.shared.begin_stop();
                 pool.shared.hurry(StopReason::Leaving);
@@ -154,6 +158,17 @@ impl Pool {
             }
         }
         Ok(pool)
+    }
+
+    /// Starts a thread for each link, once.
+    fn start_pulses(&mut self) -> std::io::Result<()> {
+        while self.pulses.len() < 2 {
+            let shared = Arc::clone(&self.shared);
+            let client = if self.pulses.is_empty() { shared.polls.clone() } else { shared.reports.clone() };
+            let thread = std::thread::Builder::new().name("falcon-pulse".to_owned());
+            self.pulses.push(thread.spawn(move || shared.pulse.beat(&client))?);
+        }
+        Ok(())
     }
 
     fn start_one(&mut self, number: usize) -> std::io::Result<()> {
@@ -178,7 +193,7 @@ impl Pool {
 
     /// Waits until the pool was told to stop and has stopped, or was refused for good.
     pub fn join(self) -> Result<(), PoolError> {
-        let Pool { shared, threads, keeper } = self;
+        let Pool { shared, threads, keeper, pulses } = self;
         shared.wait_while(None, |crew| !crew.stopping);
         let limit_at = Instant::now() + shared.config.shutdown_limit;
         shared.wait_while(Some(limit_at.min(Instant::now() + LAST_POLLS)), |crew| crew.is_polling);
@@ -193,14 +208,18 @@ impl Pool {
         shared.wait_while(until, |crew| crew.living > 0);
         // Whoever still waits for an answer is told that none will come.
         shared.reports.disconnect();
+        shared.polls.disconnect();
         for thread in threads {
             if thread.join().is_err() {
                 log::error!("a thread of the pool panicked");
             }
         }
         shared.held.close();
-        if keeper.join().is_err() {
-            log::error!("the keeper of leases panicked");
+        shared.pulse.end();
+        for thread in pulses.into_iter().chain([keeper]) {
+            if thread.join().is_err() {
+                log::error!("a thread that keeps leases or links panicked");
+            }
         }
         shared.locked().error.take().map_or(Ok(()), Err)
     }

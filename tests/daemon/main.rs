@@ -7,6 +7,7 @@ mod logs;
 
 mod backup;
 mod cli;
+mod door;
 mod jobs;
 mod jobs_file;
 mod leases;

@@ -11,6 +11,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod frames;
+pub mod hole;
 pub mod wire;
 
 mod master;

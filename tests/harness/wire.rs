@@ -179,6 +179,13 @@ impl Wire {
     }
 
     /// The queue has no job to give now.
+    /// A job of its own, in flight.
+    #[track_caller]
+    pub fn put_and_take(&mut self, queue: &str) -> Delivery {
+        self.put(queue, "x");
+        self.take(queue)
+    }
+
     #[track_caller]
     pub fn expect_none(&mut self, queue: &str) {
         assert_eq!(self.poll(&[queue], 1, 0, 30_000), []);

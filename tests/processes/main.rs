@@ -21,6 +21,7 @@ mod outage;
 mod prefetch;
 mod reuse;
 mod signals;
+mod silence;
 mod stderr;
 mod sync_fails;
 mod trouble;

@@ -60,6 +60,7 @@ const HELLO_OK: HelloOk<'_> = HelloOk {
     body_bytes_max: 8 << 20,
     payload_bytes_max: 1 << 20,
     items_max: 1024,
+    silence_ms: Some(15_000),
 };
 
 const DELIVERY: Delivery<'_> = Delivery {

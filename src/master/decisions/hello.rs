@@ -49,7 +49,6 @@ pub(super) fn hello<'s>(
         } else {
             "the token is not the one of this master"
         };
-        log::warn!("session {id}: {text}");
         return Err(Refusal::new(ErrorCode::Unauthorized, text).into());
     }
     if let Some(session) = sessions.session_mut(id) {
@@ -65,6 +64,7 @@ pub(super) fn hello<'s>(
         body_bytes_max: FRAME_BODY_BYTES_MAX as u32,
         payload_bytes_max: PAYLOAD_BYTES_MAX as u32,
         items_max: ITEMS_MAX as u16,
+        silence_ms: Some(u32::try_from(config.silence.0).unwrap_or(u32::MAX)),
     };
     Ok(Answer::at_once::<Hello<'_>>(&reply, written))
 }

@@ -17,6 +17,9 @@ pub(super) fn heartbeat<'s>(
     now: Timestamp,
     scratch: &'s mut Scratch,
 ) -> Answer<'s> {
+    if let Some(session) = sessions.session_mut(id) {
+        session.beats = true;
+    }
     let Scratch { leases: statuses, written, .. } = scratch;
     statuses.clear();
     let mut lost = false;

@@ -21,6 +21,7 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
         [
             ("uptime_ms", now.since(master.started_at).0),
             ("connections", master.sessions.len() as u64),
+            ("turned_away", master.strangers.turned_away),
             ("waiting_polls", master.parked.polls() as u64),
             ("queues", queues.durable_queues() as u64),
             ("records", wal.records),

@@ -50,6 +50,10 @@ impl Master {
                     self.refuse(id, 0, Refusal::new(ErrorCode::HelloNeeded, "no Hello came in time"));
                 }
             }
+            Input::TooSlow(why) => {
+                log::debug!("session {id}: {why}");
+                self.refuse(id, 0, Refusal::new(ErrorCode::TooSlow, why));
+            }
             Input::Ending => {
                 if self.sessions.session(id).is_some_and(|session| !session.parked.is_empty()) {
                     self.ended.push(id);

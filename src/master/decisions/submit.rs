@@ -150,7 +150,7 @@ pub(in super::super) fn forget_idle(
     most: usize,
     is_kept: &dyn Fn(&str) -> bool,
 ) -> Result<usize, WalError> {
-    let idle = journal.queues.idle_queues(before).filter(|id| parked.first(*id).is_none());
+    let idle = journal.queues.idle_queues(before).filter(|id| !parked.is_polled(*id));
     let names = idle.map(|id| journal.queues.queue_name(id)).filter(|name| !is_kept(name));
     let names: Vec<String> = names.take(most).map(str::to_owned).collect();
     for (count, name) in names.iter().enumerate() {
