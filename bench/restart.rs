@@ -70,7 +70,7 @@ fn fail_all(client: &Client, jobs: usize) {
     for _ in 0..jobs / BATCH {
         let poll = Poll { queues: List::lent(&["q"]), free: BATCH as u16, lease_ms: 60_000, ..Poll::default() };
         let got = client.poll(&poll).expect("the jobs are delivered");
-        let item = |job: JobId, lease| FailItem { job, lease, for_good: true, error: &error };
+        let item = |job: JobId, lease| FailItem { job, lease, for_good: true, error: &error, ..FailItem::default() };
         let items: Vec<_> = got.iter().map(|got| item(got.id, got.lease)).collect();
         client.fail(&items).expect("the report is taken");
     }

@@ -34,10 +34,10 @@ define_ids! {
 }
 
 newtype_field! {
-    JobId Number;
-    Lsn Number;
-    LeaseId Number;
-    SessionId Number;
+    JobId(u64) Number;
+    Lsn(u64) Number;
+    LeaseId(u64) Number;
+    SessionId(u64) Number;
 }
 
 impl Lsn {

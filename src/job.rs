@@ -24,6 +24,8 @@ impl Default for Settings {
 }
 
 impl<'a> Field<'a> for Settings {
+    const BYTES: usize = 7;
+
     #[inline]
     fn read(reader: &mut Reader<'a>, _name: &'static str) -> Result<Self, DecodeError> {
         let [priority, a0, a1, timeout_ms @ ..] = reader.array::<7>("settings")?;

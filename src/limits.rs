@@ -203,13 +203,6 @@ pub const BESIDE_BYTES_PER_SYNC: usize = 256 << 10;
 /// polls and acks go on in it.
 pub const RESERVE_BYTES: u32 = 4 << 20;
 
-/// Log bytes that are kept free for a job that waits: its DISPATCH, with the longest name of a worker.
-pub const RESERVE_BYTES_DISPATCH: u64 = 128;
-
-/// Log bytes that are kept free for a job that waits or is in flight: its ACK without a result, or its DEAD
-/// without a story.
-pub const RESERVE_BYTES_END: u64 = 104;
-
 /// What a log record adds to the fields that came over the wire, at most: record header, padding,
 /// job id, times, the worker's name.
 pub const RECORD_OVERHEAD_BYTES_MAX: usize = 256;

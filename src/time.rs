@@ -26,7 +26,7 @@ impl Timestamp {
 }
 
 crate::codec::newtype_field! {
-    Timestamp Moment;
+    Timestamp(u64) Moment;
 }
 
 impl fmt::Display for Timestamp {

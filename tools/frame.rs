@@ -90,7 +90,7 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
                     put(Ack { items: List::lent(&[item]) }.into())
                 }
                 "fail" => {
-                    let item = FailItem { job, lease, for_good: false, error: text };
+                    let item = FailItem { job, lease, error: text, ..FailItem::default() };
                     put(Fail { items: List::lent(&[item]) }.into())
                 }
                 "release" => put(Release { items: List::lent(&[ReleaseItem { job, lease, delay_ms: 0 }]) }.into()),

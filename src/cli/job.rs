@@ -27,6 +27,9 @@ pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
     let mut facts = Facts { lines: Vec::new(), json: Map::new() };
     job.show("job", &mut |name, value| facts.add(name, value));
     facts.story(StoryText(job.story));
+    if job.standing == Standing::Dead.code() && job.story.is_empty() {
+        facts.put("text_lost", "its error and its history: there was no room for them".into());
+    }
     Ok(tell(common.output, facts.lines.join("\n"), Value::Object(facts.json), standing(job.standing))?)
 }
 

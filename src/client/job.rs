@@ -59,7 +59,8 @@ impl Job {
 }
 
 impl Job {
-    /// Reports that it did its work, with a result of up to 64 KiB.
+    /// Reports that it did its work, with a result of up to 64 KiB. With `text_optional` the report is taken also where
+    /// there is no room for the result.
     #[must_use]
     pub fn done<'r>(&self, result: &'r [u8]) -> AckItem<'r> {
         AckItem { job: self.id, lease: self.lease, result, ..AckItem::default() }
@@ -68,7 +69,7 @@ impl Job {
     /// Reports that it did not, and why; it is tried again while it has attempts left.
     #[must_use]
     pub fn failed<'e>(&self, error: &'e str) -> FailItem<'e> {
-        FailItem { job: self.id, lease: self.lease, for_good: false, error }
+        FailItem { job: self.id, lease: self.lease, error, ..FailItem::default() }
     }
 
     /// Gives it back unharmed.

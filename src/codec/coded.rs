@@ -30,6 +30,8 @@ macro_rules! coded {
         }
 
         impl<'a> $crate::codec::Field<'a> for $name {
+            const BYTES: usize = 1;
+
             #[inline]
             fn read(
                 reader: &mut $crate::codec::Reader<'a>,

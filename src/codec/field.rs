@@ -4,6 +4,9 @@ use super::{DecodeError, PutExt, Reader};
 
 /// A type of a field, or a message of several fields.
 pub trait Field<'a>: Copy + Default {
+    /// Bytes that it takes: of texts, bytes and lists without what is in them, of a message with all its extras.
+    const BYTES: usize;
+
     /// Reads it, and holds it against its bounds if the reader checks; `name` is what an error calls it.
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError>;
 
@@ -50,6 +53,8 @@ pub trait Tail<'a>: Copy + Default {
 macro_rules! numbers {
     ($($type:ident)*) => {$(
         impl<'a> Field<'a> for $type {
+            const BYTES: usize = size_of::<$type>();
+
             #[inline]
             fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
                 reader.$type(name)
@@ -75,6 +80,8 @@ macro_rules! numbers {
 numbers! { u8 u16 u32 u64 }
 
 impl<'a> Field<'a> for bool {
+    const BYTES: usize = 1;
+
     #[inline]
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         reader.bool(name)
@@ -96,6 +103,8 @@ impl<'a> Field<'a> for bool {
 }
 
 impl<'a> Field<'a> for &'a str {
+    const BYTES: usize = 2;
+
     #[inline]
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         reader.text(name)
@@ -117,6 +126,8 @@ impl<'a> Field<'a> for &'a str {
 }
 
 impl<'a> Field<'a> for &'a [u8] {
+    const BYTES: usize = 4;
+
     #[inline]
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         reader.bytes(name)
@@ -152,8 +163,10 @@ impl<'a> Tail<'a> for &'a [u8] {
 
 /// A field that is a newtype around another one.
 macro_rules! newtype_field {
-    ($($name:ident $value:ident;)*) => {$(
+    ($($name:ident($inner:ty) $value:ident;)*) => {$(
         impl<'a> $crate::codec::Field<'a> for $name {
+            const BYTES: usize = <$inner as $crate::codec::Field>::BYTES;
+
             #[inline]
             fn read(
                 reader: &mut $crate::codec::Reader<'a>,

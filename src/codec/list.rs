@@ -61,6 +61,8 @@ impl<'a, T: Field<'a>> List<'a, T> {
 
 /// A count of two bytes, then the items.
 impl<'a, T: Field<'a>> Field<'a> for List<'a, T> {
+    const BYTES: usize = 2;
+
     fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
         let count = usize::from(reader.u16(name)?);
         let before = reader.rest();

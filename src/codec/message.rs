@@ -23,6 +23,9 @@ const MUST_BE_UNDERSTOOD: u8 = 128;
 
 /// A value of several fields.
 pub trait Message<'a>: Copy + Default {
+    /// Bytes of its fields and of all its extras, without its tail; texts and lists among them are empty.
+    const HEAD_BYTES: usize;
+
     /// Reads it whole. Its tail has its length before it, or is all that is left.
     fn read_whole<const HAS_LENGTH: bool>(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 
@@ -41,6 +44,8 @@ pub trait Message<'a>: Copy + Default {
 
 /// Within a list or a frame the tail has its length before it.
 impl<'a, M: Message<'a>> Field<'a> for M {
+    const BYTES: usize = M::HEAD_BYTES;
+
     #[inline]
     fn read(reader: &mut Reader<'a>, _name: &'static str) -> Result<Self, DecodeError> {
         M::read_whole::<true>(reader)
@@ -156,6 +161,11 @@ macro_rules! message {
         }
 
         impl<'a> $crate::codec::Message<'a> for $name $(<$life>)? {
+            // The count of extras, and for each its tag and its length.
+            const HEAD_BYTES: usize = 1
+                $(+ <$type as $crate::codec::Field<'a>>::BYTES)*
+                $($(+ 3 + <$xtype as $crate::codec::Field<'a>>::BYTES)*)?;
+
             #[allow(unused_mut, unused_variables, clippy::redundant_closure_call)]
             #[inline]
             fn read_whole<const HAS_LENGTH: bool>(
@@ -301,6 +311,9 @@ mod tests {
             }
         }
         assert_eq!(bytes(&plain).len(), 2 + 3 + 1 + 8, "what is not said costs one byte");
+        let mut head = Vec::new();
+        Known { text: "", ..full }.write_head(&mut head);
+        assert_eq!(head.len(), Known::HEAD_BYTES);
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl Master {
             let retry_at = now.plus(backoff(attempts, &mut self.random));
             Timeout { job, lease, retry_at, story }.into()
         } else {
-            Dead { job, lease, reason: DeathReason::Lease, story }.into()
+            let text_lost = (!has_room).then_some(true);
+            Dead { job, lease, reason: DeathReason::Lease, story, text_lost }.into()
         };
         self.journal.begin_group(if has_room { bytes } else { RECORD_OVERHEAD_BYTES_MAX })?;
         self.journal.record(now, &event, false)?;

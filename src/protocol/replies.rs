@@ -88,6 +88,9 @@ message! {
         job: JobId;
         /// 0 when it was done, or an error code.
         status: u16;
+    } extras {
+        /// It was done, and its text was dropped or cut.
+        1 text_lost: bool;
     }
 }
 

@@ -10,8 +10,7 @@ use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
 use crate::job::Settings;
 use crate::limits::{
-    DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, RESULT_BYTES_MAX,
-    TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    DELAY_MS_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 
 message! {
@@ -94,9 +93,9 @@ message! {
         job: JobId;
         lease: LeaseId;
     } extras {
-        /// The result may be dropped if there is no room for it. Not acted on yet.
+        /// The result may be dropped where there is no room for it, or it is too long: the ack is taken.
         1 text_optional: bool;
-    } tail result: &'a [u8] => at_most(RESULT_BYTES_MAX)
+    } tail result: &'a [u8]
 }
 
 message! {
@@ -112,7 +111,10 @@ message! {
         lease: LeaseId;
         /// Whether further attempts are pointless.
         for_good: bool;
-        error: &'a str => at_most(ERROR_TEXT_BYTES_MAX);
+        error: &'a str;
+    } extras {
+        /// The error may be cut where it is too long, or dropped where there is no room for it and the job ends.
+        1 text_optional: bool;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::codec::{DecodeError, Fault, Field, Message, Reader, Value};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
 use crate::job::{Ending, Settings, StoryText};
+use crate::limits::CLIENT_NAME_BYTES_MAX;
 use crate::time::Timestamp;
 
 coded! {
@@ -163,6 +164,9 @@ events! {
         lease: LeaseId;
         /// Its key is remembered until then; 0 if it has none.
         key_until: Timestamp;
+    } extras {
+        /// There was no room for its result.
+        1 text_lost: bool;
     } tail result: &'a [u8];
 
     /// The attempt failed; there will be another.
@@ -185,6 +189,9 @@ events! {
         /// The lease of the last attempt.
         lease: LeaseId;
         reason: DeathReason;
+    } extras {
+        /// There was no room for its story, or for all of its error.
+        1 text_lost: bool;
     } tail story: StoryText<'a>;
 
     /// The job was given back; the attempt is not counted.
@@ -207,6 +214,12 @@ events! {
         queue: &'a str;
     };
 }
+
+/// The longest body of an event that hands a job out, with the longest name of a worker.
+pub const HAND_OUT_BYTES: usize = Dispatch::HEAD_BYTES + CLIENT_NAME_BYTES_MAX;
+
+/// The longest body of an event that ends a job in flight, without its texts.
+pub const END_BYTES: usize = if Ack::HEAD_BYTES > Dead::HEAD_BYTES { Ack::HEAD_BYTES } else { Dead::HEAD_BYTES };
 
 impl Event<'_> {
     /// Which part of its job lies in its record, if one does.

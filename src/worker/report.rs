@@ -111,14 +111,17 @@ fn sorted(ended: &mut Vec<Ended>) -> [Vec<Ended>; 4] {
     ways
 }
 
-/// Reports outcomes that are all of one kind.
+/// Reports outcomes that are all of one kind. That a report arrives counts for more than its words.
 fn send(client: &Client, ended: &[Ended]) -> Result<Vec<ItemStatus>, ClientError> {
     let (mut acks, mut fails, mut releases) = (Vec::new(), Vec::new(), Vec::new());
+    let text_optional = Some(true);
     for Ended { job, lease, outcome } in ended {
         let (job, lease) = (*job, *lease);
         match outcome {
-            Outcome::Done(result) => acks.push(AckItem { job, lease, result, ..AckItem::default() }),
-            Outcome::Failed { for_good, error } => fails.push(FailItem { job, lease, for_good: *for_good, error }),
+            Outcome::Done(result) => acks.push(AckItem { job, lease, text_optional, result }),
+            Outcome::Failed { for_good, error } => {
+                fails.push(FailItem { job, lease, for_good: *for_good, error, text_optional });
+            }
             Outcome::Stopped => releases.push(ReleaseItem { job, lease, delay_ms: 0 }),
             Outcome::NotBegun { .. } => releases.push(ReleaseItem { job, lease, delay_ms: NOT_BEGUN_DELAY_MS }),
         }
@@ -136,6 +139,9 @@ fn note(ended: &[Ended], statuses: &[ItemStatus]) {
     for (Ended { job, .. }, status) in ended.iter().zip(statuses) {
         if status.refused() == Some(ErrorCode::LeaseLost) {
             log::warn!("job {job}: its lease was lost before the report came, or an earlier report had come");
+        }
+        if status.text_lost == Some(true) {
+            log::warn!("job {job}: its report was taken without its text, the master has no room for it");
         }
     }
 }

@@ -12,7 +12,7 @@ use super::pool::Shared;
 use super::report::{Rest, note_reported};
 use crate::client::{BootTime, ClientError, Job};
 use crate::codec::text_head;
-use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX};
+use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::protocol::{HeldLease, List, Poll, Stage};
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
@@ -239,13 +239,26 @@ impl Shared {
         }
     }
 
-    /// Runs the handler. One that panics has failed its job and harms no other.
+    /// Runs the handler. One that panics has failed its job and harms no other; one that says too much is cut short.
     fn handle(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        match self.handle_as_it_is(job, cancel) {
+            Outcome::Done(result) if result.len() > RESULT_BYTES_MAX => {
+                let bytes = result.len();
+                log::warn!("job {}: its result of {bytes} bytes is dropped, it takes {RESULT_BYTES_MAX}", job.id);
+                Outcome::Done(Vec::new())
+            }
+            Outcome::Failed { for_good, error } if error.len() > ERROR_TEXT_BYTES_MAX => {
+                Outcome::Failed { for_good, error: text_head(&error, ERROR_TEXT_BYTES_MAX).to_owned() }
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn handle_as_it_is(&self, job: &Job, cancel: &Cancel) -> Outcome {
         catch_unwind(AssertUnwindSafe(|| self.handler.run(job, cancel))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            let error = text_head(&format!("the handler panicked: {text}"), ERROR_TEXT_BYTES_MAX).to_owned();
-            Outcome::Failed { for_good: false, error }
+            Outcome::Failed { for_good: false, error: format!("the handler panicked: {text}") }
         })
     }
 }

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::faults::{Disk, MIB, or_skip};
 use crate::harness::wire::*;
 use crate::harness::*;
@@ -320,6 +322,27 @@ fn long_results_on_a_full_disk_are_kept_or_refused() {
     }
     owed.drain(&mut wire, 0);
     master.stop();
+}
+
+#[test]
+fn workers_with_long_results_drain_a_full_disk_at_full_speed() {
+    let name = "workers_with_long_results_drain_a_full_disk_at_full_speed";
+    let Some(disk) = or_skip(name, Disk::ext4(DISK_MIB)) else { return };
+    let (master, owed) = filled_with_small_jobs(&disk);
+    let before = master.stats().totals.pending;
+    let handler = "\
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({'job': json.loads(line)['job'], 'ok': True, 'result': 1000 * 'r'}), flush=True)
+";
+    let long = ["python3", "-c", handler];
+    let worker = master.worker(&["--queue", "q", "--reuse", "--concurrency", "2", "--open", "16"], &long);
+    wait_until("thousands of jobs to be done", 3 * SOON, || before - master.stats().totals.pending > 5000);
+    assert!(worker.stderr().contains("was taken without its text"), "{}", worker.stderr());
+    worker.signal(Signal::TERM);
+    worker.finish().expect(0);
+    master.stop();
+    drop((disk, owed));
 }
 
 /// No bound holds for this but the attempts of a job, and a release does not even count as one.

@@ -170,7 +170,8 @@ impl Hand {
     }
 
     pub fn fail(&mut self, id: SessionId, job: u64, lease: u64, for_good: bool) -> bool {
-        let items = [FailItem { job: JobId(job), lease: LeaseId(lease), for_good, error: "it broke" }];
+        let items =
+            [FailItem { job: JobId(job), lease: LeaseId(lease), for_good, error: "it broke", ..FailItem::default() }];
         status(self.ask(id, &Request::Fail(Fail { items: List::lent(&items) })), FAIL_OK, job) == 0
     }
 

@@ -17,7 +17,7 @@ const SETTINGS: Settings = Settings { timeout_ms: 30_000, max_attempts: 3, prior
 fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     let jobs = [SubmitJob { queue: "mail", key: "order-5", settings: SETTINGS, delay_ms: 1500, payload: b"hello" }];
     let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
-    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route" }];
+    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route", text_optional: None }];
     let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
     let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
     let queues = ["mail", "bulk"];
@@ -109,8 +109,8 @@ fn story() -> Vec<u8> {
 /// Calls `take` with the name and the bytes of every reply that the page shows.
 fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     let submitted = [Submitted { job: JOB, duplicate: false }];
-    let done = [ItemStatus { job: JOB, status: 0 }];
-    let lost = [ItemStatus { job: JOB, status: ErrorCode::LeaseLost.code() }];
+    let done = [ItemStatus { job: JOB, status: 0, text_lost: None }];
+    let lost = [ItemStatus { job: JOB, status: ErrorCode::LeaseLost.code(), text_lost: None }];
     let leases = [LeaseStatus { job: JOB, want: LeaseStatus::GO_ON, remaining_ms: 10_000 }];
     let figures = [("pending", 1), ("syncs", 12)].map(|(name, value)| Figure { name, value });
     let queues = [QueueFigures { name: "mail", figures: List::lent(&figures[..1]) }];

@@ -27,6 +27,11 @@ pub fn tell(
 
 /// All that may leave to a client now, with the correlations.
 pub fn heard(master: &mut Master, session: SessionId) -> Vec<(u64, Reply)> {
+    decode_all(&heard_bytes(master, session))
+}
+
+/// The same, as bytes.
+pub fn heard_bytes(master: &mut Master, session: SessionId) -> Vec<u8> {
     while master.next_ready().is_some() {}
     let Some(outbox) = master.outbox(session) else { return Vec::new() };
     let mut bytes = Vec::new();
@@ -37,7 +42,7 @@ pub fn heard(master: &mut Master, session: SessionId) -> Vec<(u64, Reply)> {
         pieces[..count].iter().for_each(|piece| bytes.extend_from_slice(piece));
         outbox.consume(bytes.len() - before);
     }
-    decode_all(&bytes)
+    bytes
 }
 
 /// The same poll, for so many more jobs to be held.

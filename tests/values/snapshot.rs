@@ -114,12 +114,12 @@ fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(
         Applied::End(job, lease, how, at, has_key) => match how {
             0 => {
                 let key_until = Timestamp(if has_key { now + at } else { 0 });
-                Ack { job, lease, key_until, result: b"" }.into()
+                Ack { job, lease, key_until, ..Ack::default() }.into()
             }
             1 => Retry { job, lease, retry_at: Timestamp(at), story: STORY.text() }.into(),
             // No room for a story: the one before stays.
             2 => Timeout { job, lease, retry_at: Timestamp(at), story: StoryText::default() }.into(),
-            3 => Dead { job, lease, reason: DeathReason::ForGood, story: STORY.text() }.into(),
+            3 => Dead { job, lease, reason: DeathReason::ForGood, story: STORY.text(), text_lost: None }.into(),
             _ => Release { job, lease, due_at: Timestamp(at), reason: ReleaseReason::Reported }.into(),
         },
         Applied::Move(job, part, bytes) => Move { job, part, bytes }.into(),

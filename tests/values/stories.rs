@@ -1,11 +1,14 @@
 //! What is remembered of a job's attempts: by whom, when and why they ended, through restarts, snapshots and cleaning.
 
-use falconqueue::ids::{JobId, LeaseId};
-use falconqueue::protocol::{Ack, AckItem, Fail, FailItem, Get, List, Request, Submit, SubmitJob};
-use falconqueue::queue::Part;
+use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
+use falconqueue::protocol::frame::split_frame;
+use falconqueue::protocol::{self, Ack, AckItem, Fail, FailItem, Get, List, Request, Submit, SubmitJob};
+use falconqueue::queue::{Event, Part};
 
-use crate::frames::{Known, NOT_FOUND, Reply, is_error};
+use crate::frames::{BAD_VALUE, Delivery, Known, NOT_FOUND, Reply, STORAGE_FULL, is_error};
 use crate::hand::*;
+use crate::session::heard_bytes;
 
 fn known(hand: &mut Hand, job: u64) -> Known {
     let client = hand.connect();
@@ -20,7 +23,7 @@ fn fail_next(hand: &mut Hand, error: &str) -> u64 {
     let client = hand.connect();
     let got = hand.take(client, "q");
     hand.pass(5_000);
-    let item = FailItem { job: JobId(got.job), lease: LeaseId(got.lease), for_good: false, error };
+    let item = FailItem { job: JobId(got.job), lease: LeaseId(got.lease), error, ..FailItem::default() };
     hand.ask(client, &Request::Fail(Fail { items: List::lent(&[item]) }));
     hand.pass(3_600_000);
     got.job
@@ -124,6 +127,86 @@ fn a_full_disk_ends_the_last_attempt_without_its_story() {
     hand.pass(10_000);
     let dead = known(&mut hand, id);
     assert_eq!((dead.standing, dead.past.map(|past| past.1)), (3, Some(3)));
+}
+
+/// A master with these jobs in flight, whose disk is full to the last submit.
+fn full(settings: &[u16]) -> (Hand, SessionId, Vec<Delivery>) {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    for attempts_max in settings {
+        hand.put(client, SubmitJob { settings: attempts(*attempts_max), ..job("q") });
+    }
+    let held = hand.poll(client, &["q"], settings.len() as u16);
+    hand.device.limit_space(Some(0));
+    for bytes in [1000, 0] {
+        let payload = vec![b'x'; bytes];
+        let jobs = [SubmitJob { payload: &payload, ..job("other") }];
+        let fill = Request::Submit(Submit { jobs: List::lent(&jobs) });
+        while matches!(hand.ask(client, &fill), Reply::SubmitOk(_)) {}
+    }
+    (hand, client, held)
+}
+
+fn statuses(hand: &mut Hand, client: SessionId, request: &Request<'_>) -> Result<Vec<(JobId, u16, bool)>, u16> {
+    hand.send(client, request);
+    hand.sync();
+    let bytes = heard_bytes(&mut hand.master, client);
+    let (header, body) = split_frame(&bytes).expect("one reply");
+    match protocol::Reply::decode(header.kind, body).expect("a reply") {
+        protocol::Reply::AckOk(told) | protocol::Reply::FailOk(told) => {
+            Ok(told.items.iter().map(|item| (item.job, item.status, item.text_lost.unwrap_or(false))).collect())
+        }
+        protocol::Reply::Error(refusal) => Err(refusal.code.code()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_report_without_room_for_its_words_is_taken_without_them_if_it_says_so() {
+    let (mut hand, client, held) = full(&[5, 5, 1, 5]);
+    let named = |index: usize| (JobId(held[index].job), LeaseId(held[index].lease));
+    let ((job, lease), text_optional, result) = (named(0), Some(true), &[b'r'; 1000][..]);
+    let strict = [AckItem { job, lease, result, text_optional: None }];
+    assert_eq!(statuses(&mut hand, client, &Ack { items: List::lent(&strict) }.into()), Err(STORAGE_FULL));
+    let lax = [AckItem { job, lease, text_optional, result }];
+    assert_eq!(statuses(&mut hand, client, &Ack { items: List::lent(&lax) }.into()), Ok(vec![(job, 0, true)]));
+    for (index, for_good) in [(1, true), (2, false)] {
+        let (job, lease) = named(index);
+        let ends = [FailItem { job, lease, for_good, error: "it broke", text_optional }];
+        let told = statuses(&mut hand, client, &Fail { items: List::lent(&ends) }.into());
+        assert_eq!(told, Ok(vec![(job, 0, true)]));
+        assert_eq!(known(&mut hand, job.0).standing, 3);
+    }
+    let (job, lease) = named(3);
+    let again = [FailItem { job, lease, for_good: false, error: "it broke", text_optional }];
+    let told = statuses(&mut hand, client, &Fail { items: List::lent(&again) }.into());
+    assert_eq!(told, Err(STORAGE_FULL), "another attempt takes room");
+    let lost = |event: &Event<'_>| match event {
+        Event::Ack(ack) => ack.text_lost == Some(true) && ack.result.is_empty(),
+        Event::Dead(dead) => dead.text_lost == Some(true),
+        _ => false,
+    };
+    assert_eq!(hand.events(lost).into_iter().filter(|is_lost| *is_lost).count(), 3, "the log says so");
+}
+
+#[test]
+fn words_over_their_limit_are_cut_or_dropped_if_they_may_be() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    hand.put(client, SubmitJob { settings: attempts(1), ..job("q") });
+    hand.put(client, job("q"));
+    let held = hand.poll(client, &["q"], 2);
+    let (result, error) = (vec![b'r'; RESULT_BYTES_MAX + 1], "é".repeat(ERROR_TEXT_BYTES_MAX));
+    let (job, lease) = (JobId(held[1].job), LeaseId(held[1].lease));
+    let strict = [AckItem { job, lease, result: &result, text_optional: None }];
+    assert_eq!(statuses(&mut hand, client, &Ack { items: List::lent(&strict) }.into()), Err(BAD_VALUE));
+    let lax = [AckItem { text_optional: Some(true), ..strict[0] }];
+    assert_eq!(statuses(&mut hand, client, &Ack { items: List::lent(&lax) }.into()), Ok(vec![(job, 0, true)]));
+    let (job, lease) = (JobId(held[0].job), LeaseId(held[0].lease));
+    let fail = [FailItem { job, lease, for_good: false, error: &error, text_optional: Some(true) }];
+    assert_eq!(statuses(&mut hand, client, &Fail { items: List::lent(&fail) }.into()), Ok(vec![(job, 0, true)]));
+    let kept = known(&mut hand, job.0).error;
+    assert!(error.starts_with(&kept) && kept.len() == ERROR_TEXT_BYTES_MAX);
 }
 
 #[test]

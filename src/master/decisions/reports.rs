@@ -8,7 +8,7 @@ use super::{Scratch, story_bytes_max, write_story};
 use crate::codec::Field;
 use crate::ids::{JobId, LeaseId};
 use crate::job::{Ending, StoryText};
-use crate::limits::RECORD_OVERHEAD_BYTES_MAX;
+use crate::limits::{ERROR_TEXT_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, List, Refusal, ReleaseItem};
 use crate::queue::events::{Ack, Dead, DeathReason, Release, ReleaseReason, Retry};
@@ -29,18 +29,61 @@ pub(super) struct Policy<'m> {
 
 /// An item of an Ack, Fail or Release.
 pub(super) trait Item<'a>: Field<'a> {
-    /// Whether it always ends its job.
-    const ENDS: bool;
     fn named(&self) -> (JobId, LeaseId);
-    /// Bytes of its words, which go into the log.
-    fn words_bytes(&self) -> usize;
+
+    /// Whether it ends its job: then there is always room for it, without its words.
+    fn ends(&self, live: &LeaseView<'_>) -> bool;
+
+    fn words(&self) -> Words;
+
     /// How the attempt ended, and the error, if the job gets a story by it.
     fn story(&self) -> Option<(Ending, &'a str)> {
         None
     }
-    fn event<'e>(&self, live: &LeaseView<'_>, story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
+
+    /// The event that it comes to; `words_lost` if there is no place for its words, or not for all of them.
+    fn event<'e>(&self, live: &LeaseView<'_>, words: Kept<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e;
+}
+
+/// What an item says in words.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Words {
+    bytes: usize,
+    bytes_max: usize,
+    /// Whether they are cut where they are too long; otherwise they are dropped.
+    are_cut: bool,
+    /// Whether they may be dropped or cut.
+    optional: bool,
+}
+
+impl Words {
+    fn are_too_long(self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
+    fn kept_bytes(self) -> usize {
+        if self.are_too_long() && !self.are_cut { 0 } else { self.bytes.min(self.bytes_max) }
+    }
+}
+
+/// What is kept of an item's words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'e> {
+    /// The story, written.
+    story: StoryText<'e>,
+    /// Whether words were dropped, for lack of room or since they were too long; of a story that is cut, some.
+    lost: bool,
+}
+
+/// What a report takes of the log.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// Items whose leases are live, of several for one job the first.
+    count: usize,
+    /// Whether there is room for their words.
+    for_words: bool,
 }
 
 impl Reporting<'_> {
@@ -50,39 +93,53 @@ impl Reporting<'_> {
         items: List<'a, T>,
         scratch: &mut Scratch,
     ) -> Result<(), Unanswered> {
-        let mut left = self.make_room(items, &mut scratch.jobs)?;
+        let Room { count: mut left, for_words } = self.make_room(items, &mut scratch.jobs)?;
         scratch.statuses.clear();
         for item in items.iter() {
             let (job, lease) = item.named();
-            let live = live(self.journal, job, lease);
-            let status = if live.is_some() { 0 } else { ErrorCode::LeaseLost.code() };
-            scratch.statuses.push(ItemStatus { job, status });
-            let Some(live) = live else { continue };
-            if let Some(end) = item.story() {
+            let Some(live) = live(self.journal, job, lease) else {
+                scratch.statuses.push(ItemStatus { job, status: ErrorCode::LeaseLost.code(), text_lost: None });
+                continue;
+            };
+            let words = item.words();
+            let lost = words.are_too_long() || (!for_words && words.bytes > 0);
+            scratch.statuses.push(ItemStatus { job, status: 0, text_lost: lost.then_some(true) });
+            scratch.story.clear();
+            if let Some(end) = item.story().filter(|_| for_words) {
                 let (before, out) = (&mut scratch.story_before, &mut scratch.story);
                 write_story(self.journal, job, end, self.policy.now, before, out);
             }
-            let event = item.event(&live, StoryText(&scratch.story), &mut self.policy);
+            let kept = Kept { story: StoryText(&scratch.story), lost };
+            let event = item.event(&live, kept, &mut self.policy);
             left -= 1;
             self.journal.record(self.policy.now, &event, left > 0)?;
         }
         Ok(())
     }
 
-    /// Begins a group for the items whose leases are live, and gives their number: room is taken for what will be
-    /// written, not for what was claimed. Of several items for one job the first counts.
-    fn make_room<'a, T: Item<'a>>(&mut self, items: List<'a, T>, jobs: &mut Vec<JobId>) -> Result<usize, Unanswered> {
+    /// Begins a group for the items whose leases are live: room is taken for what will be written, not for what was
+    /// claimed. Where there is none for words that may be dropped, it is taken for the rest.
+    fn make_room<'a, T: Item<'a>>(&mut self, items: List<'a, T>, jobs: &mut Vec<JobId>) -> Result<Room, Unanswered> {
         jobs.clear();
-        let (mut bytes, mut words) = (0, 0);
+        let (mut bytes, mut bytes_bare, mut more) = (0, 0, 0);
+        let (mut has_words, mut all_optional) = (false, true);
         for item in items.iter() {
             let (job, lease) = item.named();
-            if !self.journal.queues.is_live(job, lease) {
-                continue;
+            let words = item.words();
+            if words.are_too_long() && !words.optional {
+                let Words { bytes, bytes_max, .. } = words;
+                let text = format!("the text of job {job} has {bytes} bytes; it takes at most {bytes_max}");
+                return Err(Refusal::new(ErrorCode::BadValue, text).into());
             }
+            let Some(live) = live(self.journal, job, lease) else { continue };
             jobs.push(job);
-            words += item.words_bytes();
+            more += usize::from(!item.ends(&live));
+            let has_some = words.bytes > 0 || item.story().is_some();
+            has_words |= has_some;
+            all_optional &= words.optional || !has_some;
             let story_bytes = item.story().map_or(0, |_| story_bytes_max(0));
-            bytes += RECORD_OVERHEAD_BYTES_MAX + item.words_bytes() + story_bytes;
+            bytes_bare += RECORD_OVERHEAD_BYTES_MAX;
+            bytes += RECORD_OVERHEAD_BYTES_MAX + words.kept_bytes() + story_bytes;
         }
         if !jobs.is_sorted_by(|a, b| a < b) {
             jobs.sort_unstable();
@@ -90,14 +147,14 @@ impl Reporting<'_> {
         }
         let count = jobs.len();
         // For an end without words there is always room: it was kept when the job was accepted.
-        let is_kept = T::ENDS && words == 0;
-        let more = if T::ENDS { 0 } else { count };
-        if count > 0 && !is_kept && !self.journal.has_room(bytes, more, self.policy.now)? {
-            let text = "no room in the log for this report: no log segment can be made; acks without results go on";
+        let is_kept = more == 0 && !has_words;
+        let for_words = count == 0 || is_kept || self.journal.has_room(bytes, more, self.policy.now)?;
+        if !for_words && (more > 0 || !all_optional) {
+            let text = "no room in the log for this report: no log segment can be made; ends without texts go on";
             return Err(Refusal::new(ErrorCode::StorageFull, text).into());
         }
-        self.journal.begin_group(bytes)?;
-        Ok(count)
+        self.journal.begin_group(if for_words { bytes } else { bytes_bare })?;
+        Ok(Room { count, for_words })
     }
 }
 
@@ -107,51 +164,63 @@ fn live(journal: &Journal, job: JobId, lease: LeaseId) -> Option<LeaseView<'_>> 
 }
 
 impl<'a> Item<'a> for AckItem<'a> {
-    const ENDS: bool = true;
-
     fn named(&self) -> (JobId, LeaseId) {
         (self.job, self.lease)
     }
 
-    fn words_bytes(&self) -> usize {
-        self.result.len()
+    fn ends(&self, _live: &LeaseView<'_>) -> bool {
+        true
     }
 
-    fn event<'e>(&self, live: &LeaseView<'_>, _story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
+    fn words(&self) -> Words {
+        let optional = self.text_optional.unwrap_or(false);
+        Words { bytes: self.result.len(), bytes_max: RESULT_BYTES_MAX, are_cut: false, optional }
+    }
+
+    fn event<'e>(&self, live: &LeaseView<'_>, words: Kept<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {
         let AckItem { job, lease, result, .. } = *self;
         let key_until = if live.has_key { by.now.plus(by.key_window) } else { Timestamp(0) };
-        Ack { job, lease, key_until, result }.into()
+        // A part of a result is none.
+        let result = if words.lost { &[] } else { result };
+        Ack { job, lease, key_until, result, text_lost: words.lost.then_some(true) }.into()
     }
 }
 
 impl<'a> Item<'a> for FailItem<'a> {
-    const ENDS: bool = false;
-
     fn named(&self) -> (JobId, LeaseId) {
         (self.job, self.lease)
     }
 
-    fn words_bytes(&self) -> usize {
-        self.error.len()
+    fn ends(&self, live: &LeaseView<'_>) -> bool {
+        self.for_good || live.attempts >= live.max_attempts
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            bytes: self.error.len(),
+            bytes_max: ERROR_TEXT_BYTES_MAX,
+            are_cut: true,
+            optional: self.text_optional.unwrap_or(false),
+        }
     }
 
     fn story(&self) -> Option<(Ending, &'a str)> {
-        Some((if self.for_good { Ending::ForGood } else { Ending::Failed }, self.error))
+        let error = &self.error[..self.error.floor_char_boundary(ERROR_TEXT_BYTES_MAX)];
+        Some((if self.for_good { Ending::ForGood } else { Ending::Failed }, error))
     }
 
-    fn event<'e>(&self, live: &LeaseView<'_>, story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
+    fn event<'e>(&self, live: &LeaseView<'_>, words: Kept<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {
         let FailItem { job, lease, for_good, .. } = *self;
-        if for_good {
-            return Dead { job, lease, reason: DeathReason::ForGood, story }.into();
-        }
-        if live.attempts >= live.max_attempts {
-            return Dead { job, lease, reason: DeathReason::Attempts, story }.into();
+        let Kept { story, lost } = words;
+        if self.ends(live) {
+            let reason = if for_good { DeathReason::ForGood } else { DeathReason::Attempts };
+            return Dead { job, lease, reason, story, text_lost: lost.then_some(true) }.into();
         }
         let retry_at = by.now.plus(backoff(live.attempts, by.random));
         Retry { job, lease, retry_at, story }.into()
@@ -159,17 +228,19 @@ impl<'a> Item<'a> for FailItem<'a> {
 }
 
 impl<'a> Item<'a> for ReleaseItem {
-    const ENDS: bool = false;
-
     fn named(&self) -> (JobId, LeaseId) {
         (self.job, self.lease)
     }
 
-    fn words_bytes(&self) -> usize {
-        0
+    fn ends(&self, _live: &LeaseView<'_>) -> bool {
+        false
     }
 
-    fn event<'e>(&self, _live: &LeaseView<'_>, _story: StoryText<'e>, by: &mut Policy<'_>) -> Event<'e>
+    fn words(&self) -> Words {
+        Words::default()
+    }
+
+    fn event<'e>(&self, _live: &LeaseView<'_>, _words: Kept<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {

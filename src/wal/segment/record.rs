@@ -94,8 +94,8 @@ impl Stamp {
 }
 
 /// Bytes that a record of this body takes, with its header and padding.
-pub fn record_bytes(body_bytes: usize) -> usize {
-    RECORD_HEADER_BYTES + padded(body_bytes) as usize
+pub const fn record_bytes(body_bytes: usize) -> usize {
+    RECORD_HEADER_BYTES + body_bytes.next_multiple_of(8)
 }
 
 fn padded(body_bytes: usize) -> u32 {

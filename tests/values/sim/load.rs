@@ -134,9 +134,10 @@ impl Sim {
         }
         let bytes = if self.random.one_in(2) { 0 } else { self.random.below(self.load.text_max + 1) };
         let result = payload(1, bytes as usize);
+        let text_optional = self.random.one_in(2).then_some(true);
         let items: Vec<AckItem<'_>> = held
             .iter()
-            .map(|held| AckItem { job: held.job, lease: held.lease, result: &result, ..AckItem::default() })
+            .map(|held| AckItem { job: held.job, lease: held.lease, text_optional, result: &result })
             .collect();
         for held in &held {
             self.told.ending(held.job, self.now);
@@ -152,8 +153,11 @@ impl Sim {
         }
         let for_good = self.random.one_in(5);
         let error = "x".repeat(self.random.below(self.load.text_max + 1) as usize);
-        let items: Vec<FailItem<'_>> =
-            held.iter().map(|held| FailItem { job: held.job, lease: held.lease, for_good, error: &error }).collect();
+        let text_optional = self.random.one_in(2).then_some(true);
+        let items: Vec<FailItem<'_>> = held
+            .iter()
+            .map(|held| FailItem { job: held.job, lease: held.lease, for_good, error: &error, text_optional })
+            .collect();
         self.send(worker, &Request::Fail(Fail { items: List::lent(&items) }), What::Fail(held.clone()))?;
         Ok(())
     }
