@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let listens_at = listener.local_addr().map_err(|error| cannot_listen(&args.listen, &error))?;
     let device = open_directory(&args.data_dir, args.segment_io, &lock)?;
     let opened = open_while_greeting(config, device, &mut listener)?;
-    let (reactor, door) = Reactor::new(listener, opened).map_err(reactor_failure)?;
+    let (reactor, door) = Reactor::new(listener, opened, &args.data_dir).map_err(reactor_failure)?;
     // Without workers here the door is dropped, so that the loop waits for none.
     let local = Local::new(door, "standalone").saying_begun();
     let make = move || Client::new(local.clone());

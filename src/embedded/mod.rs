@@ -141,7 +141,7 @@ impl Embedded {
         let unusable = |source| EmbeddedError::Directory { dir: dir.clone(), source };
         let device = DirDevice::open(&dir, SegmentIo::Auto).map_err(unusable)?.locked(&lock);
         let opened = Master::open(config, Arc::new(device), &Progress::default()).map_err(EmbeddedError::Log)?;
-        let (reactor, door) = Reactor::within(opened).map_err(EmbeddedError::Loop)?;
+        let (reactor, door) = Reactor::within(opened, &dir).map_err(EmbeddedError::Loop)?;
         let serve = move || {
             let outcome = reactor.run(|| ());
             if outcome.is_err() {

@@ -274,6 +274,11 @@ impl Master {
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 
+    /// Whether anything waits for log time to go on: jobs that are delayed, and keys that are remembered.
+    pub fn waits_for_time(&self) -> bool {
+        self.journal.queues.waits_for_time()
+    }
+
     /// Whether a sync is to be asked for as soon as nothing more is ready to be read.
     pub fn wants_sync(&self) -> bool {
         self.journal.wants_sync(self.keeping.snapshots.wants_sync())

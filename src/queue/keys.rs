@@ -44,6 +44,11 @@ impl Keys {
         }
     }
 
+    /// Whether a key will be forgotten once time has passed.
+    pub fn waits_for_time(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// Forgets the keys whose window is over.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(entry) = self.ended.first_entry() {

@@ -124,6 +124,11 @@ impl Queues {
         self.delayed.next_deadline().into_iter().chain(self.leases.next_deadline()).min()
     }
 
+    /// Whether a job is delayed, or the key of an ended one is remembered.
+    pub fn waits_for_time(&self) -> bool {
+        self.delayed.next_deadline().is_some() || self.keys.waits_for_time()
+    }
+
     /// The jobs whose lease has run out by `now`, in order. The caller ends each of these leases by an event.
     pub fn take_run_out(&mut self, now: Timestamp) -> Vec<JobId> {
         self.leases.take_run_out(now)

@@ -30,7 +30,10 @@ impl Reactor {
             match self.master.last_sync(self.clock.now())? {
                 LastSync::Wanted(request) => self.sync.submit(request),
                 LastSync::UnderWay => {}
-                LastSync::Done => return Ok(()),
+                LastSync::Done => {
+                    self.clock.save(true);
+                    return Ok(());
+                }
             }
             let outcome = self.sync.wait().map_err(system("waiting for the last sync"))?;
             self.master.synced(&outcome)?;

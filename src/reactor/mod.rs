@@ -22,6 +22,7 @@ mod watch;
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -56,6 +57,9 @@ const LINGER: Millis = Millis(1000);
 /// A loop that is this late was stopped, or kept waiting by the disk: what workers said meanwhile is still unread.
 const STALL: Millis = Millis(500);
 
+/// How long the loop waits at most for a deadline.
+const WAIT_MAX: Millis = Millis(10_000);
+
 pub struct Reactor {
     poll: Poll,
     /// None where the process has another purpose than this loop.
@@ -86,9 +90,10 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// A loop that serves connections until a signal says stop, and the door for sources in the same process.
-    pub fn new(mut listener: Listener, opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
-        let (mut reactor, door) = Reactor::within(opened)?;
+    /// A loop that serves connections until a signal says stop, with the log of this directory, and the door for
+    /// sources in the same process.
+    pub fn new(mut listener: Listener, opened: Opened, dir: &Path) -> Result<(Reactor, LocalDoor), ReactorError> {
+        let (mut reactor, door) = Reactor::within(opened, dir)?;
         let registry = reactor.poll.registry();
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(system("catching signals"))?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(system("registering for signals"))?;
@@ -101,7 +106,7 @@ impl Reactor {
     }
 
     /// A loop that serves sources in the same process alone, until its door says stop or they and the door are gone.
-    pub fn within(opened: Opened) -> Result<(Reactor, LocalDoor), ReactorError> {
+    pub fn within(opened: Opened, dir: &Path) -> Result<(Reactor, LocalDoor), ReactorError> {
         let poll = Poll::new().map_err(system("making the event queue"))?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system("making the waker"))?);
         let wake = move || {
@@ -111,7 +116,7 @@ impl Reactor {
         };
         let (door, messages) = LocalDoor::new(wake.clone());
         let sync = SyncThread::start(wake).map_err(system("starting the sync thread"))?;
-        let clock = Clock::start(opened.last_at);
+        let clock = Clock::start(opened.last_at, dir);
         let mut master = opened.master;
         master.start(clock.now());
         let reactor = Reactor {
@@ -168,9 +173,11 @@ impl Reactor {
     ) -> Result<(), ReactorError> {
         let timeout = self.timeout(until);
         self.wait(events, timeout)?;
+        let mended = self.clock.look(self.master.waits_for_time());
         let now = self.clock.now();
         let before = std::mem::replace(&mut self.turn_at, now);
-        self.note_stall(now.since(before), timeout);
+        self.note_stall(Millis(now.since(before).0.saturating_sub(mended.0)), timeout);
+        self.excuse(mended);
         self.master.begin_turn(now)?;
         let mut quiet = events.is_empty() && self.to_read.is_empty();
         for event in &*events {
@@ -194,6 +201,13 @@ impl Reactor {
         let gap = Millis(u64::try_from(late_ms).unwrap_or(u64::MAX));
         if gap >= STALL {
             log::warn!("this master stood still for {gap}; all leases last as much longer");
+            self.excuse(gap);
+        }
+    }
+
+    /// Gives everyone a time back in which nobody could be heard, or that has not passed.
+    fn excuse(&mut self, gap: Millis) {
+        if gap > Millis(0) {
             self.master.stood_still(gap);
             self.forgive(gap);
         }
@@ -215,7 +229,8 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let deadline = until.into_iter().chain(self.next_look()).chain(self.master.next_deadline()).min()?;
-        Some(deadline.since(self.clock.now()).into())
+        // The system's wait stands still in suspend, and knows nothing of a clock that is mended.
+        Some(deadline.since(self.clock.now()).min(WAIT_MAX).into())
     }
 
     fn note(&mut self, event: &Event, now: Timestamp, on_stop: &mut impl FnMut()) -> Result<(), WalError> {

@@ -24,5 +24,6 @@ mod signals;
 mod silence;
 mod stderr;
 mod sync_fails;
+mod time;
 mod trouble;
 mod turns;
