@@ -55,7 +55,7 @@ pub struct Args {
     /// File with a token that every client has to know.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// How long a key is remembered after its job ended.
+    /// How long a key is held after its job was completed or died.
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     key_window: Millis,
     /// What is left of the leases of a worker whose connection broke. Workers name their leases once a second: with

@@ -64,6 +64,9 @@ coded! {
     }
 }
 
+/// The number that stands for a job which is completed, where one of those is told that has no place any more.
+pub const COMPLETED: u8 = 4;
+
 coded! {
     /// How an attempt ended.
     Ending {

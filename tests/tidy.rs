@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("queue", &[], &["bytes", "slab"]),
     ("wal", &[], &["bytes", "crc32fast", "memmap2", "rustix", "log"]),
     ("rebuilt", &["queue", "wal"], &[]),
-    ("master", &["rebuilt", "queue", "wal", "protocol"], &["bytes", "slab", "log"]),
+    ("master", &["rebuilt", "queue", "wal", "protocol"], &["bytes", "crc32fast", "slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
     ("worker", &["client", "protocol"], &["base64", "clap", "rustix", "serde", "serde_json", "signal_hook", "log"]),

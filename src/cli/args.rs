@@ -174,9 +174,13 @@ pub struct Submit {
     /// Submit the jobs of a JSON file, see examples/jobs.json.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "priority", "delay", "timeout", "max_attempts"])]
     pub file: Option<PathBuf>,
-    /// A name: while it is remembered, submitting it again gives the first job.
+    /// A name: while a job holds it, submitting it again gives that job. It does so until it has ended, and for
+    /// falcond's --key-window after it was completed or died.
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub key: Option<String>,
+    /// What to do about a job whose key is held by another one: take that for it, or end with exit status 1.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnDuplicate::First)]
+    pub on_duplicate: OnDuplicate,
     /// 0 is the most urgent, 255 the least.
     #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT)]
     pub priority: u8,
@@ -189,6 +193,15 @@ pub struct Submit {
     /// How many attempts the job gets; 5 if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(ATTEMPTS_MAX)))]
     pub max_attempts: Option<u16>,
+}
+
+/// What a key does that another job holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnDuplicate {
+    /// That job is the answer; where it differs that is said.
+    First,
+    /// It is an error.
+    Refuse,
 }
 
 fn key(text: &str) -> Result<String, String> {

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Common, Submit};
+use super::args::{Common, OnDuplicate, Submit};
 use super::input::InputFile;
+use super::job::standing;
 use super::jobs_file;
 use super::render::{Renderer, Row};
 use super::{Stop, connect};
-use crate::client::Client;
+use crate::client::{Client, Submitted};
 use crate::exit::{self, Failure};
 use crate::job::Settings;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
@@ -31,6 +32,8 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
         renderer: Renderer::new(common.output),
         accepted: 0,
         output_closed: false,
+        on_duplicate: submit.on_duplicate,
+        refused: 0,
     };
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
     let outcome = if let Some(path) = &submit.file {
@@ -45,7 +48,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
             let text = format!("{}; {} jobs were submitted before that", failure.text, batches.accepted);
             Err(Failure::new(failure.status, text).into())
         }
-        outcome => outcome,
+        outcome => outcome.and_then(|()| batches.end()),
     }
 }
 
@@ -170,6 +173,9 @@ struct Batches {
     accepted: u64,
     /// Nobody reads the ids any more; the jobs are submitted all the same.
     output_closed: bool,
+    on_duplicate: OnDuplicate,
+    /// Jobs that were not made, for their keys are held.
+    refused: u64,
 }
 
 impl Batches {
@@ -185,15 +191,27 @@ impl Batches {
     fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
         let submitted = self.client.submit(jobs)?;
         self.accepted += jobs.len() as u64;
+        for (job, outcome) in jobs.iter().zip(&submitted).filter(|(_, outcome)| outcome.duplicate) {
+            self.note_duplicate(job, outcome);
+        }
         if self.output_closed {
             return Ok(());
         }
-        let outcome = jobs.iter().zip(submitted).try_for_each(|(job, outcome)| {
+        let outcome = jobs.iter().zip(&submitted).try_for_each(|(job, outcome)| {
             let key = if job.key.is_empty() { Value::Null } else { job.key.into() };
             let id = outcome.job.to_string();
             let what = if outcome.duplicate { "has this key already" } else { "submitted" };
             let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (what.to_owned(), 0)];
-            let json = json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
+            let mut json =
+                json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
+            if let Some(holder) = &outcome.holder {
+                json["holder"] = json!({
+                    "queue": holder.queue,
+                    "standing": standing(holder.standing),
+                    "payload_differs": holder.payload_differs,
+                    "queue_differs": holder.queue_differs,
+                });
+            }
             self.renderer.row(&Row { cells: &cells, json, quiet: id })
         });
         match outcome.and_then(|()| self.renderer.flush()) {
@@ -201,5 +219,36 @@ impl Batches {
             outcome => outcome?,
         }
         Ok(())
+    }
+
+    /// Says how a job differs from the one that holds its key; that it is a repeat is in the output.
+    fn note_duplicate(&mut self, job: &SubmitJob<'_>, outcome: &Submitted) {
+        let Some(holder) = &outcome.holder else { return };
+        let differs = match (holder.queue_differs, holder.payload_differs) {
+            (true, true) => ", with another queue and payload",
+            (true, false) => ", with another queue",
+            (false, true) => ", with another payload",
+            (false, false) => "",
+        };
+        let refuses = self.on_duplicate == OnDuplicate::Refuse;
+        self.refused += u64::from(refuses);
+        if refuses || !differs.is_empty() {
+            exit::say(&format!(
+                "falcon-cli: key {:?} is held by job {} of queue {}, which is {}{differs}; no job was made",
+                job.key,
+                outcome.job,
+                holder.queue,
+                standing(holder.standing),
+            ));
+        }
+    }
+
+    /// The end of all batches: an error if a key was held and that was to be one.
+    fn end(&self) -> Result<(), Stop> {
+        if self.refused == 0 {
+            return Ok(());
+        }
+        let text = format!("{} of {} jobs were not made, their keys are held", self.refused, self.accepted);
+        Err(Failure::new(exit::REFUSED, text).into())
     }
 }

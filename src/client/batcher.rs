@@ -9,10 +9,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Client, ClientError, moment_after};
+use super::{Client, ClientError, Submitted, moment_after};
 use crate::codec::Field;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX};
-use crate::protocol::{Call, List, Request, Submit, SubmitJob, Submitted};
+use crate::protocol::{Call, List, Request, Submit, SubmitJob};
 
 /// Bytes of a Submit beside its jobs: their number, and how many extras it has.
 const SUBMIT_BYTES: usize = 3;
@@ -84,7 +84,7 @@ impl Batcher {
         }
         drop(gathered);
         match batch.outcome.get() {
-            Some(Ok(submitted)) => submitted.get(place).copied().ok_or_else(|| {
+            Some(Ok(submitted)) => submitted.get(place).cloned().ok_or_else(|| {
                 let why = format!("{} jobs were answered, this is number {place}", submitted.len());
                 ClientError::NotTheProtocol { why }
             }),
@@ -122,7 +122,7 @@ impl Batcher {
         let body = [&count.to_le_bytes()[..], jobs, &[0]].concat();
         let request = Request::decode(Submit::KIND, &body).map_err(ClientError::Refused)?;
         let answer = self.client.ask(request)?;
-        Ok(answer.read::<Submit<'_>>()?.jobs.iter().collect())
+        Ok(answer.read::<Submit<'_>>()?.jobs.iter().map(Submitted::from).collect())
     }
 
     fn locked(&self) -> MutexGuard<'_, Gathered> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::BootTime;
 use crate::ids::{JobId, LeaseId};
-use crate::protocol::{AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
+use crate::protocol::{self, AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
 
 /// One attempt at a job, as it was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,43 @@ pub struct Job {
     pub lease_ends_at: BootTime,
     /// The payload.
     pub payload: Vec<u8>,
+}
+
+/// What became of a job that was submitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The job, or the one that holds its key.
+    pub job: JobId,
+    /// Whether its key is held by another job: then no further one was made.
+    pub duplicate: bool,
+    /// What is known of that one.
+    pub holder: Option<KeyHolder>,
+}
+
+/// A job that holds a key with which another one was submitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// Its queue.
+    pub queue: String,
+    /// Where it stands, as [`Standing::code`](crate::job::Standing::code) has it;
+    /// [`COMPLETED`](crate::job::COMPLETED) for one that is completed.
+    pub standing: u8,
+    /// Whether it was submitted with another payload.
+    pub payload_differs: bool,
+    /// Whether it was submitted to another queue.
+    pub queue_differs: bool,
+}
+
+impl From<protocol::Submitted<'_>> for Submitted {
+    fn from(told: protocol::Submitted<'_>) -> Self {
+        let holder = told.queue.filter(|_| told.duplicate).map(|queue| KeyHolder {
+            queue: queue.to_owned(),
+            standing: told.standing.unwrap_or_default(),
+            payload_differs: told.payload_differs.unwrap_or(false),
+            queue_differs: told.queue_differs.unwrap_or(false),
+        });
+        Submitted { job: told.job, duplicate: told.duplicate, holder }
+    }
 }
 
 impl Job {

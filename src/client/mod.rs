@@ -39,11 +39,11 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use crate::protocol::{Poll, Stage, SubmitJob, Submitted};
+pub use crate::protocol::{Poll, Stage, SubmitJob};
 pub use batcher::Batcher;
 pub use boot::BootTime;
 pub use error::ClientError;
-pub use job::Job;
+pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use token::read_token;
 
@@ -154,7 +154,7 @@ pub struct PendingSubmit(Pending);
 impl PendingSubmit {
     /// Waits until the jobs are taken: what became of each, in order.
     pub fn wait(self) -> Result<Vec<Submitted>, ClientError> {
-        Ok(self.0.wait()?.read::<Submit<'_>>()?.jobs.iter().collect())
+        Ok(self.0.wait()?.read::<Submit<'_>>()?.jobs.iter().map(Submitted::from).collect())
     }
 }
 

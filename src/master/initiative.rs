@@ -93,6 +93,7 @@ impl Master {
         const ERROR: &str = "the lease of the last attempt ran out";
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
         let (lease, attempts) = (live.id, live.attempts);
+        let key_until = live.has_key.then(|| now.plus(self.config.key_window));
         // Who was never told of it has not begun it.
         let holder = self.sessions.session(live.holder);
         let is_told = holder.is_none_or(|session| !session.has_untold(lease));
@@ -120,7 +121,7 @@ impl Master {
             Timeout { job, lease, retry_at, story }.into()
         } else {
             let text_lost = (!has_room).then_some(true);
-            Dead { job, lease, reason: DeathReason::Lease, story, text_lost }.into()
+            Dead { job, lease, reason: DeathReason::Lease, story, text_lost, key_until }.into()
         };
         self.journal.begin_group(if has_room { bytes } else { RECORD_OVERHEAD_BYTES_MAX })?;
         self.journal.record(now, &event, false)?;

@@ -31,15 +31,24 @@ message! {
 message! {
     /// The jobs are there.
     SubmitOk<'a> {
-        jobs: List<'a, Submitted>;
+        jobs: List<'a, Submitted<'a>>;
     }
 }
 
 message! {
-    Submitted {
+    Submitted<'a> {
         job: JobId;
-        /// The key was remembered: this is its first job, and no further one was made.
+        /// The key is held: this is the job that holds it, and no further one was made.
         duplicate: bool;
+    } extras {
+        /// The queue of that job.
+        1 queue: &'a str;
+        /// Where it stands, as in `GetOk`; 4 for completed.
+        2 standing: u8;
+        /// Whether it was submitted with another payload.
+        3 payload_differs: bool;
+        /// Whether it was submitted to another queue.
+        4 queue_differs: bool;
     }
 }
 

@@ -56,7 +56,8 @@ impl Queues {
                 .map(|slot| self.enter_waiting(slot, timeout.retry_at, None)),
             Event::Dead(dead) => self
                 .fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, tail_at)
-                .map(|slot| self.enter_state(slot, Standing::Dead)),
+                .map(|slot| self.enter_state(slot, Standing::Dead))
+                .map(|()| self.keys.died(dead.job, dead.key_until.unwrap_or_default())),
             Event::Release(release) => self.give_back(release.job, release.lease, release.due_at),
             Event::Move(moved) => self.apply_move(moved, tail_at),
             Event::Forget(forget) => self.registry.forget(forget.queue),
@@ -68,7 +69,7 @@ impl Queues {
         if job.job < self.next_job || job.job.0 >= JOB_ID_END {
             return Err("its id is not above all ids before it");
         }
-        if !job.key.is_empty() && self.keys.job(job.key).is_some() {
+        if !job.key.is_empty() && self.keys.held(job.key).is_some() {
             return Err("its key is still remembered for another job");
         }
         if job.settings.max_attempts == 0 {
@@ -78,7 +79,7 @@ impl Queues {
         let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {
-            self.keys.remember(job.key, job.job);
+            self.keys.hold(job.key, job.job, job.digest.unwrap_or(0));
         }
         let slot = self.table.insert(Entry {
             id: job.job,
@@ -134,8 +135,8 @@ impl Queues {
 
     fn apply_ack(&mut self, ack: &Ack<'_>) -> Applied<()> {
         let slot = self.end_attempt(ack.job, ack.lease)?;
-        self.keys.ended(ack.job, ack.key_until);
         let queue = self.remove_job(slot);
+        self.keys.gone(ack.job, ack.key_until, &self.registry.queue(queue).name);
         self.registry.queue_mut(queue).counters.completed += 1;
         Ok(())
     }

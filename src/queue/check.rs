@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::counters::Counters;
 use super::deadlines::NIL;
 use super::entry::Entry;
+use super::keys::HeldKey;
 use super::{Part, Queues, SegmentUse, live_bytes};
 use crate::job::Standing;
 
@@ -91,7 +92,10 @@ impl Queues {
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
         lines.extend(slots.into_iter().map(|slot| self.describe_job(&self.table[slot])));
-        lines.extend(self.keys.sorted().iter().map(|key| format!("key {key:?}")));
+        lines.extend(self.keys.sorted().into_iter().map(|(key, held)| {
+            let HeldKey { job, digest, queue, until } = held;
+            format!("key {key:?} job {job} digest {digest} queue {queue:?} until {until:?}")
+        }));
         lines
     }
 

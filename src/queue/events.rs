@@ -146,6 +146,9 @@ events! {
         settings: Settings;
         /// Not delivered before this; 0 for at once.
         due_at: Timestamp;
+    } extras {
+        /// Of the payload of a job with a key.
+        1 digest: u64;
     } tail payload: &'a [u8];
 
     /// A job was handed to a worker's poll; its lease id is the LSN of this record.
@@ -192,6 +195,8 @@ events! {
     } extras {
         /// There was no room for its story, or for all of its error.
         1 text_lost: bool;
+        /// Until then it holds its key, if it has one.
+        2 key_until: Timestamp;
     } tail story: StoryText<'a>;
 
     /// The job was given back; the attempt is not counted.

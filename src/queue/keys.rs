@@ -1,5 +1,7 @@
-//! Keys: which job has a key, and until when the key of an ended job is remembered.
-//! Memory is used only for jobs that have a key, and is given back when its window is over.
+//! Keys: which job holds a key, with what content, and until when the key of an ended job is held.
+//!
+//! A key is held from the submit to the end of its job, and for the key window after that: after it was completed or
+//! died. One that was freed never comes back to its job. Memory is used only for keys that are held.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,79 +9,122 @@ use std::sync::Arc;
 use crate::ids::JobId;
 use crate::time::Timestamp;
 
+/// A key that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldKey {
+    pub job: JobId,
+    /// Of the job's payload.
+    pub digest: u64,
+    /// When it is free, once its job has ended.
+    pub until: Option<Timestamp>,
+    /// The queue of a job that is no longer there.
+    pub queue: Option<Box<str>>,
+}
+
 #[derive(Debug, Default)]
 pub struct Keys {
-    by_key: HashMap<Arc<str>, JobId>,
-    /// Keys of jobs that have not ended.
+    by_key: HashMap<Arc<str>, HeldKey>,
+    /// Of jobs that are there, dead ones among them.
     by_job: HashMap<JobId, Arc<str>>,
-    /// Keys of jobs that have ended, by the end of their window.
+    /// Of jobs that have ended, by the end of their window.
     ended: BTreeMap<(Timestamp, JobId), Arc<str>>,
 }
 
 impl Keys {
-    /// The first job of this key, if it is remembered.
-    pub fn job(&self, key: &str) -> Option<JobId> {
-        self.by_key.get(key).copied()
+    pub fn held(&self, key: &str) -> Option<&HeldKey> {
+        self.by_key.get(key)
     }
 
-    /// The key of a job that has not ended.
-    pub fn key(&self, job: JobId) -> Option<&str> {
-        self.by_job.get(&job).map(AsRef::as_ref)
+    /// The key that a job which is there holds, and what is known of it.
+    pub fn of(&self, job: JobId) -> Option<(&str, &HeldKey)> {
+        // Where no job has a key nothing is looked up.
+        let key = if self.by_job.is_empty() { None } else { self.by_job.get(&job) };
+        key.map(|key| (&**key, &self.by_key[key]))
     }
 
-    /// Remembers the key of a job that was just accepted.
-    pub fn remember(&mut self, key: &str, job: JobId) {
+    /// A job that was just accepted holds a key.
+    pub fn hold(&mut self, key: &str, job: JobId, digest: u64) {
         let key: Arc<str> = key.into();
-        self.by_key.insert(Arc::clone(&key), job);
+        self.by_key.insert(Arc::clone(&key), HeldKey { job, digest, until: None, queue: None });
         self.by_job.insert(job, key);
     }
 
-    /// Notes that the job has ended; its key is remembered until `until`.
-    pub fn ended(&mut self, job: JobId, until: Timestamp) {
-        // Most jobs have no key, and where none has one nothing is looked up.
-        if !self.by_job.is_empty()
-            && let Some(key) = self.by_job.remove(&job)
-        {
-            self.ended.insert((until, job), key);
+    /// The job is dead, and still there: it holds its key until then.
+    pub fn died(&mut self, job: JobId, until: Timestamp) {
+        if self.of(job).is_some() {
+            let key = Arc::clone(&self.by_job[&job]);
+            self.end(key, job, until);
         }
     }
 
-    /// Whether a key will be forgotten once time has passed.
+    /// The job is no longer there; its key is held until then.
+    pub fn gone(&mut self, job: JobId, until: Timestamp, queue: &str) {
+        if self.of(job).is_none() {
+            return;
+        }
+        let Some(key) = self.by_job.remove(&job) else { return };
+        if let Some(held) = self.by_key.get_mut(&key) {
+            held.queue = Some(queue.into());
+        }
+        self.end(key, job, until);
+    }
+
+    fn end(&mut self, key: Arc<str>, job: JobId, until: Timestamp) {
+        let Some(held) = self.by_key.get_mut(&key) else { return };
+        if let Some(before) = held.until.replace(until) {
+            self.ended.remove(&(before, job));
+        }
+        self.ended.insert((until, job), key);
+    }
+
+    /// Whether a key will be free once time has passed.
     pub fn waits_for_time(&self) -> bool {
         !self.ended.is_empty()
     }
 
-    /// Forgets the keys whose window is over.
+    /// Frees the keys whose window is over.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(entry) = self.ended.first_entry() {
             if entry.key().0 > now {
                 break;
             }
+            let job = entry.key().1;
             let key = entry.remove();
             self.by_key.remove(&key);
+            self.by_job.remove(&job);
         }
     }
 
-    /// The keys of ended jobs, by the ends of their windows, from there on.
-    pub fn ended_from(&self, from: (Timestamp, JobId)) -> impl Iterator<Item = ((Timestamp, JobId), &str)> {
-        self.ended.range(from..).map(|(at, key)| (*at, &**key))
+    /// The keys of jobs that are gone, by the ends of their windows, from there on; those of dead ones come as nothing.
+    pub fn ended_from(
+        &self,
+        from: (Timestamp, JobId),
+    ) -> impl Iterator<Item = ((Timestamp, JobId), Option<(&str, &HeldKey)>)> {
+        self.ended.range(from..).map(|(at, key)| {
+            let held = &self.by_key[key];
+            (*at, held.queue.is_some().then_some((&**key, held)))
+        })
     }
 
-    /// Every remembered key with its job and, if that has ended, the end of its window; sorted.
-    pub fn sorted(&self) -> Vec<(Arc<str>, JobId, Option<Timestamp>)> {
-        let live = self.by_job.iter().map(|(job, key)| (Arc::clone(key), *job, None));
-        let ended = self.ended.iter().map(|((until, job), key)| (Arc::clone(key), *job, Some(*until)));
-        let mut all: Vec<_> = live.chain(ended).collect();
-        all.sort();
+    /// Every key that is held; sorted.
+    pub fn sorted(&self) -> Vec<(&str, &HeldKey)> {
+        let mut all: Vec<_> = self.by_key.iter().map(|(key, held)| (&**key, held)).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
         all
     }
 
     /// Whether the maps agree.
     pub fn check(&self) {
-        assert_eq!(self.by_key.len(), self.by_job.len() + self.ended.len(), "keys in both directions");
-        for (key, job, _) in self.sorted() {
-            assert_eq!(self.by_key.get(&key), Some(&job), "key {key:?}");
+        for (key, held) in self.sorted() {
+            let is_there = self.by_job.get(&held.job).is_some_and(|of| &**of == key);
+            assert_eq!(is_there, held.queue.is_none(), "key {key:?}: its job is there, or its queue is known");
+            assert!(is_there || held.until.is_some(), "key {key:?}: what is gone has ended");
+            let ends = held.until.map(|until| &*self.ended[&(until, held.job)]);
+            assert!(ends.is_none_or(|of| of == key), "key {key:?} ends as another");
         }
+        let ended = self.by_key.values().filter(|held| held.until.is_some()).count();
+        assert_eq!(ended, self.ended.len(), "every end is one of a key");
+        assert!(self.by_job.values().all(|key| self.by_key.contains_key(key)), "every job's key is held");
     }
 }
 
@@ -88,17 +133,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_remembered_until_its_window_is_over() {
+    fn the_key_of_a_job_that_is_gone_is_held_until_its_window_is_over() {
         let mut keys = Keys::default();
-        keys.remember("a", JobId(1));
+        keys.hold("a", JobId(1), 7);
         keys.advance(Timestamp(u64::MAX));
-        assert_eq!((keys.job("a"), keys.key(JobId(1))), (Some(JobId(1)), Some("a")));
-        keys.ended(JobId(1), Timestamp(100));
+        assert_eq!(keys.of(JobId(1)).map(|(key, held)| (key, held.digest)), Some(("a", 7)));
+        keys.gone(JobId(1), Timestamp(100), "q");
         keys.advance(Timestamp(99));
-        assert_eq!((keys.job("a"), keys.key(JobId(1))), (Some(JobId(1)), None));
+        assert_eq!((keys.held("a").map(|held| held.job), keys.of(JobId(1))), (Some(JobId(1)), None));
         keys.check();
         keys.advance(Timestamp(100));
-        assert_eq!(keys.job("a"), None);
+        assert_eq!(keys.held("a"), None);
         keys.check();
+    }
+
+    #[test]
+    fn a_dead_job_holds_its_key_for_the_window_and_never_gets_it_back() {
+        let mut keys = Keys::default();
+        keys.hold("a", JobId(1), 7);
+        keys.died(JobId(1), Timestamp(100));
+        keys.check();
+        assert!(keys.of(JobId(1)).is_some());
+        assert_eq!(keys.ended_from((Timestamp(0), JobId(0))).filter_map(|(_, key)| key).count(), 0);
+        keys.advance(Timestamp(100));
+        assert_eq!((keys.held("a"), keys.of(JobId(1))), (None, None));
+        keys.hold("a", JobId(2), 8);
+        // What becomes of the first one is nothing to the second.
+        keys.gone(JobId(1), Timestamp(200), "q");
+        keys.advance(Timestamp(200));
+        assert_eq!(keys.held("a").map(|held| held.job), Some(JobId(2)));
+        keys.check();
+    }
+
+    #[test]
+    fn a_dead_job_that_goes_ends_its_key_anew() {
+        let mut keys = Keys::default();
+        keys.hold("a", JobId(1), 7);
+        keys.died(JobId(1), Timestamp(100));
+        keys.gone(JobId(1), Timestamp(0), "q");
+        keys.check();
+        keys.advance(Timestamp(1));
+        assert_eq!(keys.held("a"), None);
     }
 }

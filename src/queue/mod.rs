@@ -52,7 +52,7 @@ pub use restore::Restoring;
 pub use snapshot::Slice;
 pub use survey::TextAt;
 pub use usage::{SegmentUse, live_bytes};
-pub use views::{JobFacts, JobView, LeaseView, PastView};
+pub use views::{JobFacts, JobView, KeyView, LeaseView, PastView};
 
 #[derive(Debug)]
 pub struct Queues {

@@ -120,7 +120,7 @@ impl Restoring {
         self.enter_state(queues, slot, flags, reader, before)?;
         queues.registry.queue_mut(queue).used_at = used_at;
         if flags & KEY != 0 {
-            queues.keys.remember(reader.text("key")?, id);
+            take_key(queues, id, reader)?;
         }
         if flags & PAST != 0 {
             take_past(queues, slot, reader, before)?;
@@ -212,13 +212,26 @@ fn take_place(reader: &mut Reader<'_>, epoch: &mut u64, offset: &mut u64) -> Res
     Ok(Text { at: Location { epoch, offset }, bytes: within(reader, "bytes")? })
 }
 
+fn take_key(queues: &mut Queues, job: JobId, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let (key, digest) = (reader.text("key")?, reader.u64("digest")?);
+    let until = Timestamp(reader.varint("until")?);
+    if queues.keys.held(key).is_some() {
+        return Err(undefined("key"));
+    }
+    queues.keys.hold(key, job, digest);
+    if until != Timestamp(0) {
+        queues.keys.died(job, until);
+    }
+    Ok(())
+}
+
 fn take_keys(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     while !reader.rest().is_empty() {
-        let EndedKey { until, job, key } = EndedKey::read(reader, "key")?;
+        let EndedKey { until, job, key, queue, digest } = EndedKey::read(reader, "key")?;
         // A job that has ended while the snapshot was taken is in it as it was before; the replay ends it again.
-        if queues.table.slot(job).is_none() && queues.keys.job(key).is_none() {
-            queues.keys.remember(key, job);
-            queues.keys.ended(job, until);
+        if queues.table.slot(job).is_none() && queues.keys.held(key).is_none() {
+            queues.keys.hold(key, job, digest);
+            queues.keys.gone(job, until, queue);
         }
     }
     Ok(())

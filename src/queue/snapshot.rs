@@ -13,7 +13,7 @@
 //! | ---: | --- | --- |
 //! | 2 | queues | [`Head`], then a [`QueueState`] for each id of a queue |
 //! | 3 | jobs | for each the parts below, those without a flag always |
-//! | 4 | keys | a [`EndedKey`] for each key of an ended job |
+//! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
 //!
 //! | part of a job | fields |
 //! | --- | --- |
@@ -24,7 +24,7 @@
 //! | it waits | order d |
 //! | it is delayed | `due_at` d |
 //! | it is leased | lease d, `lease_ms` v, given at d, order d, worker text |
-//! | `KEY` | key text |
+//! | `KEY` | key text, digest u64, held until v (0 before its job has ended) |
 //! | `PAST` | ended at d, ending u8, story's epoch d, offset d, bytes v |
 //!
 //! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`. A bit or a kind that is not
@@ -35,6 +35,7 @@ use bytes::BufMut;
 use super::Queues;
 use super::deadlines::NIL;
 use super::entry::{Entry, Text};
+use super::keys::HeldKey;
 use crate::codec::message;
 use crate::codec::{Field, PutExt};
 use crate::ids::JobId;
@@ -78,11 +79,13 @@ message! {
 }
 
 message! {
-    /// The key of a job that has ended.
+    /// The key of a job that is gone.
     EndedKey<'a> {
         until: Timestamp;
         job: JobId;
         key: &'a str;
+        queue: &'a str;
+        digest: u64;
     }
 }
 
@@ -110,7 +113,7 @@ pub struct Taking {
     slots_end: u32,
     /// Slots that were written before they were visited.
     written: Vec<u64>,
-    /// Where the visit to the keys of ended jobs goes on.
+    /// Where the visit to the keys of jobs that are gone goes on.
     keys_from: (Timestamp, JobId),
     block: Vec<u8>,
     before: Before,
@@ -229,9 +232,10 @@ impl Queues {
         let mut body = Vec::new();
         for ((until, job), key) in self.keys.ended_from(taking.keys_from).take(slots_max as usize) {
             taking.keys_from = (until, JobId(job.0 + 1));
-            // The key of a job that came later is told by the replay.
-            if job < taking.next_job {
-                EndedKey { until, job, key }.write(&mut body);
+            // A dead job's key is told with it, and that of a job which came later by the replay.
+            if let Some((key, HeldKey { digest, queue, .. })) = key.filter(|_| job < taking.next_job) {
+                let queue = queue.as_deref().unwrap_or_default();
+                EndedKey { until, job, key, queue, digest: *digest }.write(&mut body);
             }
         }
         if !body.is_empty() {
@@ -254,7 +258,7 @@ impl Queues {
     }
 
     fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
-        let key = self.keys.key(entry.id);
+        let key = self.keys.of(entry.id);
         let past = (entry.past != NIL).then(|| self.pasts[entry.past as usize]);
         let is_plain = entry.settings == Settings::default();
         let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
@@ -281,8 +285,10 @@ impl Queues {
             put_place(entry.payload, &mut before.epoch, &mut before.offset, out);
         }
         self.encode_standing(entry, before, out);
-        if let Some(key) = key {
+        if let Some((key, held)) = key {
             out.put_text(key);
+            out.put_u64_le(held.digest);
+            out.put_varint(held.until.unwrap_or_default().0);
         }
         if let Some(past) = past {
             out.put_varint(difference(&mut before.ended_at, past.ended_at.0));

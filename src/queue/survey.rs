@@ -47,8 +47,8 @@ impl Queues {
 
     /// Takes out a job that is lost, and its key: a submit with that makes a job again.
     pub fn forget(&mut self, job: JobId) {
-        if self.take_out(job).is_some() {
-            self.keys.ended(job, Timestamp(0));
+        if let Some(queue) = self.take_out(job) {
+            self.keys.gone(job, Timestamp(0), &self.registry.queue(queue).name);
             self.keys.advance(self.now);
         }
     }
@@ -57,7 +57,7 @@ impl Queues {
     pub fn complete(&mut self, job: JobId, key_until: Timestamp) {
         if let Some(queue) = self.take_out(job) {
             self.registry.queue_mut(queue).counters.completed += 1;
-            self.keys.ended(job, key_until);
+            self.keys.gone(job, key_until, &self.registry.queue(queue).name);
             self.keys.advance(self.now);
         }
     }

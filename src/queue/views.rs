@@ -62,6 +62,17 @@ pub struct LeaseView<'a> {
     pub max_attempts: u16,
 }
 
+/// A key that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyView<'a> {
+    pub job: JobId,
+    pub queue: &'a str,
+    /// Nothing for a job that is completed.
+    pub standing: Option<Standing>,
+    /// Of its payload.
+    pub digest: u64,
+}
+
 impl Queues {
     pub fn next_job(&self) -> JobId {
         self.next_job
@@ -140,15 +151,27 @@ impl Queues {
             given_at: lease.granted.given_at,
             begun_at: lease.begun_at,
             deadline: lease.deadline,
-            has_key: self.keys.key(job).is_some(),
+            has_key: self.keys.of(job).is_some(),
             attempts: entry.attempts,
             max_attempts: entry.settings.max_attempts,
         })
     }
 
-    /// The remembered job of this key.
+    /// The job that holds this key.
     pub fn job_of_key(&self, key: &str) -> Option<JobId> {
-        self.keys.job(key)
+        self.keys.held(key).map(|held| held.job)
+    }
+
+    /// What is known of the job that holds this key.
+    pub fn key(&self, key: &str) -> Option<KeyView<'_>> {
+        let held = self.keys.held(key)?;
+        let entry = self.table.slot(held.job).map(|slot| &self.table[slot]);
+        Some(KeyView {
+            job: held.job,
+            queue: entry.map_or(held.queue.as_deref().unwrap_or_default(), |entry| self.queue_name(entry.queue)),
+            standing: entry.map(|entry| entry.standing),
+            digest: held.digest,
+        })
     }
 
     /// The jobs of every queue, in the order of names.
@@ -186,7 +209,7 @@ impl Queues {
         JobView {
             id: entry.id,
             queue: self.queue_name(entry.queue),
-            key: self.keys.key(entry.id).unwrap_or_default(),
+            key: self.keys.of(entry.id).map(|(key, _)| key).unwrap_or_default(),
             settings: entry.settings,
             attempts: entry.attempts,
             payload_at: entry.payload.at,

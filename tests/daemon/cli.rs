@@ -93,7 +93,8 @@ fn submit_speaks_in_three_ways() {
     let id = number(&first, "job");
     assert_eq!(first, json!({"job": id, "queue": "q", "key": "k", "duplicate": false}));
     let again = json_of(&["q", "y", "--key", "k"]);
-    assert_eq!(again, [json!({"job": id, "queue": "q", "key": "k", "duplicate": true})]);
+    let holder = json!({"queue": "q", "standing": "pending", "payload_differs": true, "queue_differs": false});
+    assert_eq!(again, [json!({"job": id, "queue": "q", "key": "k", "duplicate": true, "holder": holder})]);
     let plain = json_of(&["other", "y"]).remove(0);
     let other = number(&plain, "job");
     assert!(other > id);

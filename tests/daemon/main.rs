@@ -10,6 +10,7 @@ mod cli;
 mod door;
 mod jobs;
 mod jobs_file;
+mod keys;
 mod leases;
 mod repair;
 mod restart;

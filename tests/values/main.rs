@@ -16,6 +16,7 @@ mod begun;
 mod bounds;
 mod checker;
 mod corners;
+mod lists;
 mod master;
 mod model;
 mod prefetch;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::frames::{NOT_FOUND, Reply, is_error};
 use crate::hand::*;
+use crate::lists::*;
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Settings;
 use falconqueue::master::Input;
@@ -15,7 +16,6 @@ use proptest::prelude::*;
 
 const QUEUES: [&str; 2] = ["a", "b"];
 const KEYS: [&str; 4] = ["", "k1", "k2", "k3"];
-const KEY_WINDOW_MS: u64 = 3_600_000;
 const LEASE_MS: u64 = 10_000;
 
 #[derive(Clone, Debug)]
@@ -60,151 +60,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Kill),
         1 => Just(Step::PowerCut),
     ]
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum State {
-    Pending,
-    Delayed(Timestamp),
-    InFlight { lease: u64, until: Timestamp, holder: usize, given_at: Timestamp, begun_at: Option<Timestamp> },
-    Dead,
-    Completed { key_until: Timestamp },
-}
-
-#[derive(Clone, Debug)]
-struct Job {
-    queue: usize,
-    key: usize,
-    priority: u8,
-    attempts: u16,
-    max_attempts: u16,
-    submitted_at: Timestamp,
-    /// Its place in line, which it keeps while an attempt does not count.
-    order: u64,
-    state: State,
-    /// Attempts that have ended and count: begun, ended, how.
-    past: Vec<(u64, u64, u8)>,
-}
-
-/// How an attempt ended, as the wire has it.
-const FAILED: u8 = 1;
-const FOR_GOOD: u8 = 2;
-const LEASE_RAN_OUT: u8 = 3;
-
-/// Nobody holds a lease after a restart.
-const NOBODY: usize = 99;
-
-/// Where a job stands in line that waits again.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Kept,
-    Last,
-}
-
-struct Model {
-    now: Timestamp,
-    jobs: BTreeMap<u64, Job>,
-    /// Pending jobs of each queue in line, whatever their priority.
-    lines: [Vec<u64>; 2],
-    last_order: u64,
-}
-
-impl Model {
-    /// Lets time pass: first delays, then leases, as the master does at a turn's begin.
-    fn advance(&mut self, now: Timestamp, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
-        self.now = now;
-        let mut due: Vec<(Timestamp, u64)> = Vec::new();
-        for (id, job) in &self.jobs {
-            match job.state {
-                State::Delayed(at) if at <= now => due.push((at, *id)),
-                _ => {}
-            }
-        }
-        due.sort();
-        for (_, id) in due {
-            self.wait(id, None, Place::Last);
-        }
-        let run_out: Vec<u64> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| matches!(job.state, State::InFlight { until, .. } if until <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in run_out {
-            match self.jobs[&id].state {
-                State::InFlight { begun_at: None, .. } => self.give_back(id, None),
-                _ => self.end_badly(id, LEASE_RAN_OUT, retry_at),
-            }
-        }
-    }
-
-    /// An attempt ends that does not count.
-    fn give_back(&mut self, id: u64, due_at: Option<Timestamp>) {
-        self.jobs.get_mut(&id).unwrap().attempts -= 1;
-        self.wait(id, due_at, Place::Kept);
-    }
-
-    fn wait(&mut self, id: u64, due_at: Option<Timestamp>, place: Place) {
-        let now = self.now;
-        let job = self.jobs.get_mut(&id).unwrap();
-        if let Some(at) = due_at.filter(|at| *at > now) {
-            job.state = State::Delayed(at);
-            return;
-        }
-        if place == Place::Last {
-            self.last_order += 1;
-            job.order = self.last_order;
-        }
-        job.state = State::Pending;
-        let line = &mut self.lines[job.queue];
-        line.push(id);
-        line.sort_by_key(|id| self.jobs[id].order);
-    }
-
-    fn end_badly(&mut self, id: u64, ending: u8, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
-        let now = self.now;
-        let job = self.jobs.get_mut(&id).unwrap();
-        if let State::InFlight { given_at, begun_at, .. } = job.state {
-            job.past.push((begun_at.unwrap_or(given_at).0, now.0, ending));
-        }
-        if ending == FOR_GOOD || job.attempts == job.max_attempts {
-            job.state = State::Dead;
-            return;
-        }
-        let whole = 1000u64 << (job.attempts - 1);
-        let at = retry_at(id).expect("the log says when the job is tried again");
-        let backoff = at.since(now).0;
-        assert!((whole / 2..=whole).contains(&backoff), "backoff {backoff} of attempt {}", job.attempts);
-        self.wait(id, Some(at), Place::Last);
-    }
-
-    /// What a poll of these queues must be given.
-    fn next(&self, queues: &[usize], jobs_max: u16) -> Vec<u64> {
-        let mut all = Vec::new();
-        for queue in queues {
-            let mut line = self.lines[*queue].clone();
-            line.sort_by_key(|id| self.jobs[id].priority);
-            all.extend(line);
-        }
-        all.truncate(usize::from(jobs_max));
-        all
-    }
-
-    fn remembered(&self, key: usize) -> Option<u64> {
-        let keeps = |job: &Job| match job.state {
-            State::Completed { key_until } => key_until > self.now,
-            _ => true,
-        };
-        self.jobs.iter().find(|(_, job)| key != 0 && job.key == key && keeps(job)).map(|(id, _)| *id)
-    }
-
-    fn in_flight(&self) -> Vec<(u64, u64)> {
-        let lease = |job: &Job| match job.state {
-            State::InFlight { lease, .. } => Some(lease),
-            _ => None,
-        };
-        self.jobs.iter().filter_map(|(id, job)| lease(job).map(|lease| (*id, lease))).collect()
-    }
 }
 
 /// The newest retry moment of a job, from the log.
@@ -280,7 +135,18 @@ impl Run {
         let id = answer.job;
         assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
         let (state, submitted_at, past) = (State::Pending, self.hand.now, Vec::new());
-        let job = Job { queue, key, priority, attempts: 0, max_attempts, submitted_at, order: 0, state, past };
+        let job = Job {
+            queue,
+            key,
+            priority,
+            attempts: 0,
+            max_attempts,
+            submitted_at,
+            order: 0,
+            state,
+            key_until: None,
+            past,
+        };
         self.model.jobs.insert(id, job);
         self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), Place::Last);
     }
@@ -317,8 +183,8 @@ impl Run {
     fn ack(&mut self, id: u64, lease: u64, client: SessionId) -> bool {
         let done = self.hand.ack(client, id, lease);
         if done {
-            let key_until = self.hand.now.plus(Millis(KEY_WINDOW_MS));
-            self.model.jobs.get_mut(&id).unwrap().state = State::Completed { key_until };
+            let job = self.model.jobs.get_mut(&id).unwrap();
+            (job.state, job.key_until) = (State::Completed, Some(self.hand.now.plus(Millis(KEY_WINDOW_MS))));
         }
         done
     }
@@ -365,7 +231,7 @@ impl Run {
         let reply = self.hand.ask(self.clients[client], &Request::Get(Get { job: JobId(id) }));
         let job = &self.model.jobs[&id];
         let (standing, due_at, lease) = match job.state {
-            State::Completed { .. } => return assert!(is_error(&reply, NOT_FOUND), "{reply:?}"),
+            State::Completed => return assert!(is_error(&reply, NOT_FOUND), "{reply:?}"),
             State::Pending => (0, 0, None),
             State::Delayed(at) => (1, at.0, None),
             State::InFlight { lease, until, begun_at, .. } => {
@@ -376,7 +242,8 @@ impl Run {
         };
         let Reply::GetOk(known) = reply else { panic!("{reply:?}") };
         assert_eq!((known.job, known.standing, known.due_at, known.lease), (id, standing, due_at, lease));
-        assert_eq!((known.queue.as_str(), known.key.as_str()), (QUEUES[job.queue], KEYS[job.key]));
+        let key = if self.model.holds_key(job) { KEYS[job.key] } else { "" };
+        assert_eq!((known.queue.as_str(), known.key.as_str()), (QUEUES[job.queue], key));
         assert_eq!((known.attempts, known.submitted_at), (job.attempts, job.submitted_at.0));
         assert_eq!(known.past, job.past.last().map(|(_, ended_at, ending)| (*ended_at, *ending)));
         let history = known.history.iter().map(|past| (past.begun_at, past.ended_at, past.ending));
@@ -422,7 +289,7 @@ impl Run {
         assert_eq!(totals.delayed, count(|state| matches!(state, State::Delayed(_))));
         assert_eq!(totals.in_flight, count(|state| matches!(state, State::InFlight { .. })));
         assert_eq!(totals.dead, count(|state| *state == State::Dead));
-        assert_eq!(totals.completed, count(|state| matches!(state, State::Completed { .. })));
+        assert_eq!(totals.completed, count(|state| *state == State::Completed));
         let next = self.hand.master.next_deadline();
         let earliest = self.model.jobs.values().filter_map(|job| match job.state {
             State::Delayed(at) | State::InFlight { until: at, .. } => Some(at),

@@ -63,6 +63,15 @@ const HELLO_OK: HelloOk<'_> = HelloOk {
     silence_ms: Some(15_000),
 };
 
+const AGAIN: Submitted<'_> = Submitted {
+    job: JOB,
+    duplicate: true,
+    queue: Some("mail"),
+    standing: Some(1),
+    payload_differs: Some(true),
+    queue_differs: Some(false),
+};
+
 const DELIVERY: Delivery<'_> = Delivery {
     job: JOB,
     lease: LEASE,
@@ -108,7 +117,7 @@ fn story() -> Vec<u8> {
 
 /// Calls `take` with the name and the bytes of every reply that the page shows.
 fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
-    let submitted = [Submitted { job: JOB, duplicate: false }];
+    let submitted = [Submitted { job: JOB, ..Submitted::default() }, AGAIN];
     let done = [ItemStatus { job: JOB, status: 0, text_lost: None }];
     let lost = [ItemStatus { job: JOB, status: ErrorCode::LeaseLost.code(), text_lost: None }];
     let leases = [LeaseStatus { job: JOB, want: LeaseStatus::GO_ON, remaining_ms: 10_000 }];

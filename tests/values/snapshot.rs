@@ -104,6 +104,7 @@ fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(
             key,
             settings: Settings { priority, max_attempts: job.max_attempts, timeout_ms: u32::from(priority) * 1000 },
             due_at: Timestamp(due),
+            digest: (!key.is_empty()).then_some(lsn),
             payload: job.payload,
         }
         .into(),
@@ -119,7 +120,11 @@ fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(
             1 => Retry { job, lease, retry_at: Timestamp(at), story: STORY.text() }.into(),
             // No room for a story: the one before stays.
             2 => Timeout { job, lease, retry_at: Timestamp(at), story: StoryText::default() }.into(),
-            3 => Dead { job, lease, reason: DeathReason::ForGood, story: STORY.text(), text_lost: None }.into(),
+            3 => {
+                let key_until = has_key.then_some(Timestamp(now + at));
+                let (reason, text_lost) = (DeathReason::ForGood, None);
+                Dead { job, lease, reason, text_lost, key_until, story: STORY.text() }.into()
+            }
             _ => Release { job, lease, due_at: Timestamp(at), reason: ReleaseReason::Reported }.into(),
         },
         Applied::Move(job, part, bytes) => Move { job, part, bytes }.into(),

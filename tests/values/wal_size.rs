@@ -295,7 +295,7 @@ fn a_long_queue_is_written_once() {
 }
 
 /// Every waiting job keeps room for its dispatch and its end, which is more than a small payload takes: a segment of
-/// 64 MiB for 310,000 jobs. It goes when they are done.
+/// 64 MiB for 300,000 jobs. It goes when they are done.
 #[test]
 fn a_backlog_of_small_jobs_takes_no_more_than_the_room_that_is_kept_for_it() {
     let jobs = size("FQ_SIM_BACKLOG", 3_000_000) as usize / scale();

@@ -27,7 +27,7 @@ use crate::wal::WalError;
 /// Memory of answers and events, used again at each request.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    submitted: Vec<Submitted>,
+    submitted: Vec<Submitted<'static>>,
     jobs: Vec<JobId>,
     statuses: Vec<ItemStatus>,
     leases: Vec<LeaseStatus>,

@@ -220,7 +220,8 @@ impl<'a> Item<'a> for FailItem<'a> {
         let Kept { story, lost } = words;
         if self.ends(live) {
             let reason = if for_good { DeathReason::ForGood } else { DeathReason::Attempts };
-            return Dead { job, lease, reason, story, text_lost: lost.then_some(true) }.into();
+            let key_until = live.has_key.then(|| by.now.plus(by.key_window));
+            return Dead { job, lease, reason, story, text_lost: lost.then_some(true), key_until }.into();
         }
         let retry_at = by.now.plus(backoff(live.attempts, by.random));
         Retry { job, lease, retry_at, story }.into()

@@ -8,7 +8,7 @@ use super::super::journal::Journal;
 use super::super::parked::Parked;
 use super::Scratch;
 use crate::ids::JobId;
-use crate::job::Settings;
+use crate::job::{COMPLETED, Settings, Standing};
 use crate::limits::{ATTEMPTS_DEFAULT, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
 use crate::queue::Event;
@@ -35,13 +35,13 @@ pub(super) fn submit<'s>(
     let mut waiting: Option<Event<'_>> = None;
     for job in submit.jobs.iter() {
         if let Some(job) = first_of_key(journal, &keys_here, job.key) {
-            submitted.push(Submitted { job, duplicate: true });
+            submitted.push(Submitted { job, duplicate: true, ..Submitted::default() });
             continue;
         }
         if !job.key.is_empty() && submit.jobs.len() > 1 {
             keys_here.insert(job.key, next_job);
         }
-        submitted.push(Submitted { job: next_job, duplicate: false });
+        submitted.push(Submitted { job: next_job, ..Submitted::default() });
         match waiting.replace(enqueue(&job, config, next_job, now)) {
             Some(before) => drop(journal.record(now, &before, true)?),
             None => begin(journal, submit, now)?,
@@ -51,7 +51,36 @@ pub(super) fn submit<'s>(
     if let Some(last) = waiting {
         journal.record(now, &last, false)?;
     }
+    if submitted.iter().any(|outcome| outcome.duplicate) {
+        let told: Vec<Submitted<'_>> = told_of_duplicates(journal, submit, submitted);
+        return Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(&told) }, written));
+    }
     Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(submitted) }, written))
+}
+
+/// The same outcomes; of duplicates with what holds their key, and how it differs.
+fn told_of_duplicates<'j>(
+    journal: &'j Journal,
+    submit: &Submit<'_>,
+    submitted: &[Submitted<'static>],
+) -> Vec<Submitted<'j>> {
+    let outcomes = submit.jobs.iter().zip(submitted);
+    let told = outcomes.map(|(job, outcome)| {
+        let Some(first) = journal.queues.key(job.key).filter(|_| outcome.duplicate) else { return *outcome };
+        Submitted {
+            queue: Some(first.queue),
+            standing: Some(first.standing.map_or(COMPLETED, Standing::code)),
+            payload_differs: Some(first.digest != digest(job.payload)),
+            queue_differs: Some(first.queue != job.queue),
+            ..*outcome
+        }
+    });
+    told.collect()
+}
+
+/// What tells one payload from another: its CRC-32 and its length.
+fn digest(payload: &[u8]) -> u64 {
+    u64::from(crc32fast::hash(payload)) << 32 | payload.len() as u64
 }
 
 /// The first job of a key that is remembered, or that stands before in this request.
@@ -89,6 +118,7 @@ fn enqueue<'a>(job: &SubmitJob<'a>, config: &Config, id: JobId, now: Timestamp) 
         job: id,
         queue: job.queue,
         key: job.key,
+        digest: (!job.key.is_empty()).then(|| digest(job.payload)),
         settings: Settings { timeout_ms, max_attempts, ..job.settings },
         due_at: due_at(job.delay_ms, now),
         payload: job.payload,

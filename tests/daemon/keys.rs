@@ -1,0 +1,84 @@
+//! Keys: held to the end of a job and for a window after it, free afterwards, and a difference is said.
+
+use serde_json::json;
+
+use crate::harness::*;
+
+fn submit(master: &Master, args: &[&str]) -> Run {
+    let all = [&["--output", "json", "submit"], args].concat();
+    master.cli(&all)
+}
+
+#[test]
+fn the_key_of_a_dead_job_is_free_after_its_window_also_after_a_restart() {
+    let dir = scratch();
+    for restarts in [false, true] {
+        let queue = format!("q{restarts}");
+        let master = Master::start(dir.path(), &["--key-window", "2s"]);
+        let args = [&queue, "first", "--key", &queue, "--max-attempts", "1"];
+        let first = number(&submit(&master, &args).expect(0).json()[0], "job");
+        let worker = master.worker(&["--queue", &queue], &["false"]);
+        wait_until("it to be dead", SOON, || master.stats().totals.dead == 1 + u64::from(restarts));
+        drop(worker);
+        let again = submit(&master, &[&queue, "first", "--key", &queue]).expect(0).json();
+        assert_eq!((number(&again[0], "job"), &again[0]["holder"]["standing"]), (first, &json!("dead")));
+        let master = if restarts {
+            master.cli(&["snapshot"]).expect(0);
+            master.kill();
+            Master::start(dir.path(), &["--key-window", "2s"])
+        } else {
+            master
+        };
+        let mended = wait_for("the key to be free", SOON, || {
+            let told = submit(&master, &[&queue, "mended", "--key", &queue]).expect(0).json().remove(0);
+            (told["duplicate"] == json!(false)).then_some(told)
+        });
+        assert!(number(&mended, "job") > first);
+        // The dead one does not get it back.
+        let shown = master.cli(&["--output", "json", "job", "show", &first.to_string()]).expect(0).json();
+        assert_eq!((&shown[0]["standing"], shown[0].get("key")), (&json!("dead"), None));
+        master.stop();
+    }
+}
+
+#[test]
+fn a_difference_from_the_job_that_holds_the_key_is_said() {
+    let master = Master::fresh(&[]);
+    submit(&master, &["q", "first", "--key", "k", "--delay", "1h"]).expect(0);
+    let same = submit(&master, &["q", "first", "--key", "k"]).expect(0);
+    assert_eq!(same.err, "");
+    let holder = |queue: bool, payload: bool| {
+        let mut holder = json!({"queue": "q", "standing": "delayed"});
+        (holder["queue_differs"], holder["payload_differs"]) = (queue.into(), payload.into());
+        holder
+    };
+    assert_eq!(same.json()[0]["holder"], holder(false, false));
+    for (queue, payload, said) in [
+        ("q", "other", "with another payload"),
+        ("p", "first", "with another queue;"),
+        ("p", "other", "with another queue and payload"),
+    ] {
+        let run = submit(&master, &[queue, payload, "--key", "k"]).expect(0);
+        assert!(run.err.contains(said) && run.err.contains("job 1 of queue q, which is delayed"), "{}", run.err);
+        assert_eq!(run.json()[0]["holder"], holder(queue == "p", payload == "other"));
+        let refused = submit(&master, &[queue, payload, "--key", "k", "--on-duplicate", "refuse"]).expect(1);
+        assert!(refused.err.contains(said), "{}", refused.err);
+    }
+    submit(&master, &["q", "first", "--key", "k", "--on-duplicate", "refuse"]).expect(1);
+    assert_eq!(master.stats().totals.delayed, 1);
+    master.stop();
+}
+
+#[test]
+fn a_completed_job_is_told_by_its_key() {
+    let master = Master::fresh(&[]);
+    submit(&master, &["q", "first", "--key", "k"]).expect(0);
+    let _worker = master.worker(&["--queue", "q"], &["true"]);
+    master.wait_completed(1);
+    let told = submit(&master, &["p", "first", "--key", "k"]).expect(0);
+    assert_eq!(
+        (&told.json()[0]["holder"]["queue"], &told.json()[0]["holder"]["standing"]),
+        (&json!("q"), &json!("completed"))
+    );
+    master.stop();
+}
