@@ -24,7 +24,7 @@ use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
-use crate::worker::{CommandHandler, Pool, PoolConfig, PoolError, PoolStopper};
+use crate::worker::{CommandHandler, Pool, PoolConfig, PoolError, PoolStopper, Reaper};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -116,10 +116,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Without workers here the door is dropped, so that the loop waits for none.
     let local = Local::new(door, "standalone").saying_begun();
     let make = move || Client::new(local.clone());
+    let reaper = handler.as_ref().map(|_| Reaper::start()).transpose().map_err(cannot_start_workers)?;
     let start = |handler: CommandHandler| start_pool(args, handler.with_master(listens_at.to_string()), make);
     let pool = handler.map(start).transpose()?;
     announce(listens_at)?;
-    serve(reactor, pool)
+    let outcome = serve(reactor, pool);
+    // Last, since it ends what the commands leave behind.
+    drop(reaper);
+    outcome
 }
 
 /// Serves until it is told to stop, and with it the workers in this process.
@@ -228,8 +232,11 @@ fn start_pool(args: &Args, handler: CommandHandler, make: impl Fn() -> Client) -
     config.concurrency = usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?;
     config.lease = args.lease.into();
     config.shutdown_limit = args.shutdown_limit.into();
-    Pool::start(config, make, handler)
-        .map_err(|error| Failure::new(exit::SYSTEM, format!("starting the workers in this process: {error}")))
+    Pool::start(config, make, handler).map_err(cannot_start_workers)
+}
+
+fn cannot_start_workers(error: io::Error) -> Failure {
+    Failure::new(exit::SYSTEM, format!("starting the workers in this process: {error}"))
 }
 
 /// The one line on stdout, for scripts.

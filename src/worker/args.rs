@@ -6,7 +6,7 @@ use clap::{Parser, value_parser};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{CommandHandler, Handler, Pool, PoolConfig, PoolError, ReuseHandler, remote};
+use super::{CommandHandler, Handler, Pool, PoolConfig, PoolError, Reaper, ReuseHandler, remote};
 use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
 use crate::ids::{check_client_name, parse_queue_name};
@@ -135,6 +135,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     config.prefetch = args.prefetch;
     let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(system)?;
+    let reaper = Reaper::start().map_err(system)?;
     let make = remote(&args.master, &args.name.unwrap_or_else(default_name), &token);
     let pool = Pool::start(config, make, handler).map_err(system)?;
     let stopper = pool.stopper();
@@ -145,6 +146,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if waiting.join().is_err() {
         log::error!("the thread that waits for signals panicked");
     }
+    // Only now has all that the pool had come to its end: that thread may have had it last.
+    drop(reaper);
     outcome.map_err(|error| {
         let status = if let PoolError::CannotBegin { .. } = error { exit::CANNOT_BEGIN } else { exit::REFUSED };
         Failure::new(status, error)

@@ -11,21 +11,27 @@
 //! use for permanent and temporary failure.
 //!
 //! The command leads a process group of its own. When its lease is lost, its time is up or the worker has to leave, the
-//! whole group gets SIGTERM, and what is left of it SIGKILL 2 s later. A worker that is itself killed cannot stop its
-//! commands: they run to their end, unacknowledged, while the job is tried elsewhere.
+//! whole group and all descendants outside of it get SIGTERM, and what is left of them SIGKILL 2 s later (1.4 s if the
+//! worker has to leave). A command that does not end by that is given up.
+//!
+//! What a command leaves behind when it ends by itself goes on while its worker lives, and ends with that. So does the
+//! command if its worker is killed, in a process that has a [`Reaper`](super::Reaper); without one it runs to its end,
+//! unacknowledged, while the job is tried elsewhere.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::Signal;
 
 use super::cancel::{Cancel, StopReason};
-use super::group::{STOP_LOOK_INTERVAL, TERM_GRACE, has_other_members, is_runnable, signal_group, timespec};
 use super::handler::{Handler, Outcome};
+use super::processes::{
+    KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, is_runnable, timespec,
+};
 use crate::client::Job;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 
@@ -65,7 +71,8 @@ impl CommandHandler {
     }
 
     fn spawn(&self, job: &Job) -> io::Result<Running> {
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .env("FALCON_JOB_ID", job.id.to_string())
             .env("FALCON_QUEUE", &job.queue)
@@ -76,10 +83,8 @@ impl CommandHandler {
             .env("FALCON_MASTER", &self.master)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        Running::new(child)
+            .stderr(Stdio::piped());
+        Running::new(Started::spawn(&mut command)?)
     }
 }
 
@@ -94,7 +99,7 @@ impl Handler for CommandHandler {
             Ok(end) => end,
             Err(error) => {
                 // It must not run on unattended; the first error says why.
-                let _ = running.stop(Duration::ZERO, cancel);
+                let _ = running.started.kill(KILL_WAIT);
                 return failed(format!("waiting for {}: {error}", self.program));
             }
         };
@@ -118,9 +123,7 @@ enum CommandEnd {
 
 /// A command that runs, and what it has said so far.
 struct Running {
-    child: Child,
-    /// Readable once the child has ended.
-    pidfd: OwnedFd,
+    started: Started,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -131,23 +134,30 @@ struct Running {
 }
 
 impl Running {
-    fn new(mut child: Child) -> io::Result<Running> {
-        let pidfd = watch(&child).inspect_err(|_| {
-            // It must not run on unattended; the first error says why.
-            let _ = child.kill();
-            let _ = child.wait();
-        })?;
-        Ok(Running {
-            pidfd,
-            stdin: child.stdin.take(),
-            stdout: child.stdout.take(),
-            stderr: child.stderr.take(),
-            child,
+    fn new(mut started: Started) -> io::Result<Running> {
+        let mut running = Running {
+            stdin: started.take_stdin(),
+            stdout: started.take_stdout(),
+            stderr: started.take_stderr(),
+            started,
             stdin_sent: 0,
             result: Vec::new(),
             result_was_cut: false,
             errors: Vec::new(),
-        })
+        };
+        if let Err(error) = running.make_pipes_prompt() {
+            // It must not run on unattended; the first error says why.
+            let _ = running.started.kill(KILL_WAIT);
+            return Err(error);
+        }
+        Ok(running)
+    }
+
+    /// Makes sure that nobody waits at the command's pipes.
+    fn make_pipes_prompt(&self) -> io::Result<()> {
+        let (stdin, stdout, stderr) = (self.stdin.as_ref(), self.stdout.as_ref(), self.stderr.as_ref());
+        let pipes = [stdin.map(AsFd::as_fd), stdout.map(AsFd::as_fd), stderr.map(AsFd::as_fd)];
+        pipes.into_iter().flatten().try_for_each(|pipe| Ok(rustix::io::ioctl_fionbio(pipe, true)?))
     }
 
     /// Feeds and drains the command until it ends, its time is up, or it is to stop.
@@ -168,21 +178,20 @@ impl Running {
             if ready.ended {
                 // What the command has written is in the pipes by now; others may hold them open for ever.
                 self.drain();
-                return self.child.wait().map(CommandEnd::Exited);
+                return self.started.reap().map(CommandEnd::Exited);
             }
-            if let Some(reason) = cancel.reason() {
-                let grace = if reason == StopReason::Ending { Duration::ZERO } else { TERM_GRACE };
-                return self.stop(grace, cancel).map(|()| CommandEnd::Cancelled);
+            if cancel.reason().is_some() {
+                return self.stop(cancel).map(|()| CommandEnd::Cancelled);
             }
             if time_up_at.is_some_and(|at| Instant::now() >= at) {
-                return self.stop(TERM_GRACE, cancel).map(|()| CommandEnd::TimeUp);
+                return self.stop(cancel).map(|()| CommandEnd::TimeUp);
             }
         }
     }
 
     /// Waits until there is something to read or to write, the command has ended, or `until`.
     fn wait_for_any(&self, cancel: Option<BorrowedFd<'_>>, until: Instant) -> io::Result<Ready> {
-        let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.started.pidfd(), PollFlags::IN)];
         fds.extend(cancel.map(|cancel| PollFd::from_borrowed_fd(cancel, PollFlags::IN)));
         fds.extend(self.stdout.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         fds.extend(self.stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
@@ -223,23 +232,20 @@ impl Running {
         });
     }
 
-    /// Stops the whole process group: SIGTERM, and SIGKILL to what is left of it when the grace is over.
-    fn stop(&mut self, grace: Duration, cancel: &Cancel) -> io::Result<()> {
-        let group = Pid::from_child(&self.child);
-        let kill_at = Instant::now() + grace;
-        let has_time = || Instant::now() < kill_at && cancel.reason() != Some(StopReason::Ending);
+    /// Stops it with all that came of it: SIGTERM, and SIGKILL to what is left when the grace is over.
+    fn stop(&mut self, cancel: &Cancel) -> io::Result<()> {
+        let mut grace = Grace { kill_at: Instant::now() + TERM_GRACE, leaves: false };
         self.stdin = None;
-        signal_group(group, Signal::TERM);
-        while has_time() && !self.wait_for_any(None, kill_at.min(Instant::now() + STOP_LOOK_INTERVAL))?.ended {
+        self.started.signal(Signal::TERM);
+        while grace.lasts(cancel) && !self.wait_for_any(None, Instant::now() + STOP_LOOK_INTERVAL)?.ended {
             self.drain();
         }
         self.drain();
-        // The leader is not reaped before the others are gone, so that its number names this group and no other.
-        while has_time() && has_other_members(group) {
+        while grace.lasts(cancel) && self.started.has_others() {
             std::thread::sleep(STOP_LOOK_INTERVAL);
         }
-        signal_group(group, Signal::KILL);
-        self.child.wait().map(|_| ())
+        let wait = if grace.leaves { LEAVING_KILL_WAIT } else { KILL_WAIT };
+        self.started.kill(wait).map_or(Ok(()), |reaped| reaped.map(|_| ()))
     }
 
     fn judge(&mut self, job: &Job, status: ExitStatus) -> Outcome {
@@ -275,15 +281,23 @@ impl Running {
     }
 }
 
-/// Makes sure that nobody waits at the child's pipes; returns what is readable once it has ended.
-fn watch(child: &Child) -> io::Result<OwnedFd> {
-    let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-    let (stdin, stdout, stderr) = (child.stdin.as_ref(), child.stdout.as_ref(), child.stderr.as_ref());
-    let pipes = [stdin.map(AsFd::as_fd), stdout.map(AsFd::as_fd), stderr.map(AsFd::as_fd)];
-    for pipe in pipes.into_iter().flatten() {
-        rustix::io::ioctl_fionbio(pipe, true)?;
+/// How long a command that is being stopped has before SIGKILL.
+struct Grace {
+    kill_at: Instant,
+    /// The worker has to leave, which shortens it.
+    leaves: bool,
+}
+
+impl Grace {
+    fn lasts(&mut self, cancel: &Cancel) -> bool {
+        let now = Instant::now();
+        let reason = cancel.reason();
+        if !self.leaves && matches!(reason, Some(StopReason::Leaving | StopReason::Ending)) {
+            self.leaves = true;
+            self.kill_at = self.kill_at.min(now + LEAVING_TERM_GRACE);
+        }
+        now < self.kill_at && reason != Some(StopReason::Ending)
     }
-    Ok(pidfd)
 }
 
 struct Ready {

@@ -28,10 +28,18 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
         (**self).run(job, cancel)
     }
+
+    fn leave(&self) {
+        (**self).leave();
+    }
 }
 
 /// Runs jobs.
 pub trait Handler: Send + Sync {
     /// Runs one job. It has to return soon after `cancel` has a reason.
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome;
+
+    /// Notes that its pool has to leave, after the running jobs were told so. What it keeps beyond these, such as
+    /// processes that wait for jobs, has to end soon; by itself nothing is kept.
+    fn leave(&self) {}
 }

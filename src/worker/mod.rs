@@ -3,6 +3,9 @@
 //! A worker is a [`Pool`], whose clients take jobs from a master over TCP or in the same process, and a [`Handler`],
 //! which runs each. One more thread keeps the leases. [`CommandHandler`] runs a command for each job, [`ReuseHandler`]
 //! hands jobs to commands that stay; to run jobs in a program of your own, implement [`Handler`] and start a pool.
+//!
+//! A program whose pool runs commands has a [`Reaper`], so that they end with it however it ends: `falcon-worker` and
+//! `falcond --workers` do, a program of your own has to start one. Without it commands of a killed program go on.
 
 #![warn(missing_docs)]
 
@@ -13,11 +16,11 @@ mod cancel;
 mod crew;
 mod error;
 mod exec;
-mod group;
 mod handler;
 mod keeper;
 mod pace;
 mod pool;
+mod processes;
 mod pulse;
 mod report;
 mod reuse;
@@ -29,5 +32,6 @@ pub use error::PoolError;
 pub use exec::CommandHandler;
 pub use handler::{Handler, Outcome};
 pub use pool::{Pool, PoolConfig, PoolStopper};
+pub use processes::Reaper;
 pub use reuse::ReuseHandler;
 pub use source::remote;

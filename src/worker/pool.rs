@@ -32,8 +32,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the master has to answer the polls of a pool that was told to stop.
 const LAST_POLLS: Duration = Duration::from_secs(2);
 
-/// How long reports may go on once running jobs were told to stop: these need 2 s to end.
-const LAST_REPORTS: Duration = Duration::from_secs(4);
+/// How long reports may go on once running jobs were told to stop: these need 1.7 s to end, and all of it 2 s.
+const LAST_REPORTS: Duration = Duration::from_millis(1850);
 
 /// Settings of a pool.
 #[derive(Clone, Debug)]
@@ -320,6 +320,7 @@ impl Shared {
             crew.report_until.get_or_insert(Instant::now() + LAST_REPORTS);
         });
         self.held.cancel_all(reason);
+        self.handler.leave();
         self.work.notify_all();
         self.polls.abort();
     }

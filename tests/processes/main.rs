@@ -12,6 +12,7 @@ mod load;
 
 mod barren;
 mod bytes_per_sync;
+mod commands_end;
 mod disk_full;
 mod embedded;
 mod failover;

@@ -16,8 +16,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::cancel::Cancel;
-use super::group::is_runnable;
 use super::handler::{Handler, Outcome};
+use super::processes::is_runnable;
 use crate::client::Job;
 use crate::ids::JobId;
 use process::{End, Process};
@@ -36,7 +36,7 @@ pub struct ReuseHandler {
     open_max: usize,
     places: Mutex<Vec<Place>>,
     /// Of processes that were replaced, too.
-    serving: Mutex<Vec<JoinHandle<()>>>,
+    serving: Mutex<Vec<(Arc<Process>, JoinHandle<()>)>>,
 }
 
 /// Where there is one process at a time, beside those that are being stopped.
@@ -97,8 +97,8 @@ impl ReuseHandler {
     fn start(&self, place: &mut Place) -> std::io::Result<Arc<Process>> {
         let (process, serving) = Process::start(&self.program, &self.arguments, &self.master)?;
         let mut all = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|serving| !serving.is_finished());
-        all.push(serving);
+        all.retain(|(_, serving)| !serving.is_finished());
+        all.push((Arc::clone(&process), serving));
         place.process = Some(Arc::clone(&process));
         Ok(process)
     }
@@ -124,6 +124,13 @@ impl Handler for ReuseHandler {
             }
         }
         Outcome::NotBegun { error: format!("{} ends before it takes a job", self.program) }
+    }
+
+    fn leave(&self) {
+        let all = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        for (process, _) in all.iter() {
+            process.hurry();
+        }
     }
 }
 
@@ -155,10 +162,11 @@ fn wait(process: &Process, job: &Job, cancel: &Cancel) -> Outcome {
 
 impl Drop for ReuseHandler {
     fn drop(&mut self) {
-        for place in self.places.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            place.process.iter().for_each(|process| process.end(End::Unneeded));
+        let all = self.serving.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (process, _) in all.iter() {
+            process.end(End::Unneeded);
         }
-        for serving in self.serving.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for (_, serving) in all.drain(..) {
             if serving.join().is_err() {
                 log::error!("the thread of a command panicked");
             }

@@ -4,17 +4,20 @@
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, Thread};
+use std::thread::{Builder, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, waitpid};
+use rustix::process::Signal;
 
-use super::super::group::{STOP_LOOK_INTERVAL, TERM_GRACE, has_other_members, signal_group, timespec};
 use super::super::handler::Outcome;
+use super::super::processes::{
+    KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, timespec,
+};
 use super::form::{ANSWER_BYTES_MAX, answered};
 use crate::ids::JobId;
 
@@ -27,6 +30,11 @@ const DRAIN_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
+
+/// How long a process that is not needed any more may take to end by itself, and how long after SIGTERM. With the wait
+/// for its end by SIGKILL less than the 2 s that a worker has to leave.
+const UNNEEDED_GRACE: Duration = Duration::from_millis(900);
+const UNNEEDED_TERM_GRACE: Duration = Duration::from_millis(600);
 
 /// Why a process ends, or has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +60,9 @@ struct State {
     outgoing: Vec<u8>,
     jobs: HashMap<JobId, Open>,
     end: Option<End>,
-    /// It and its group are no more.
+    /// The worker has to leave, and does not wait for it as long as otherwise.
+    is_hurried: bool,
+    /// It and all that came of it are no more.
     is_gone: bool,
 }
 
@@ -65,38 +75,39 @@ struct Open {
 impl Process {
     /// Starts a process, and the thread that serves it.
     pub fn start(program: &str, arguments: &[String], master: &str) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
-        let child = Command::new(program)
-            .args(arguments)
-            .env("FALCON_MASTER", master)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        let group = Pid::from_child(&child);
-        Process::serve(child).inspect_err(|_| {
+        let mut command = Command::new(program);
+        command.args(arguments).env("FALCON_MASTER", master).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut started = Started::spawn(&mut command)?;
+        let (process, stdout) = Process::over(&mut started).inspect_err(|_| {
             // It must not run on unattended; the first error says why.
-            signal_group(group, Signal::KILL);
-            let _ = waitpid(Some(group), WaitOptions::empty());
-        })
-    }
-
-    fn serve(mut child: Child) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
-        let (process, stdout) = Process::over(&mut child)?;
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        let served = Arc::clone(&process);
-        let thread = std::thread::Builder::new().name("falcon-command".to_owned());
-        let serving =
-            thread.spawn(move || Serving { process: served, child, pidfd, stdout, said: Vec::new() }.serve())?;
+            let _ = started.kill(KILL_WAIT);
+        })?;
+        // Through a channel, so that it is still here to be ended if there is no thread for it.
+        let (give, given) = channel();
+        let thread = Builder::new().name("falcon-command".to_owned());
+        let serving = thread.spawn(move || given.recv().into_iter().for_each(Serving::serve));
+        let serving = serving.inspect_err(|_| {
+            let _ = started.kill(KILL_WAIT);
+        })?;
+        let served = Serving { process: Arc::clone(&process), started, stdout, said: Vec::new() };
+        give.send(served).map_err(|_| io::Error::other("the thread of a command ended"))?;
         Ok((process, serving))
     }
 
-    fn over(child: &mut Child) -> io::Result<(Arc<Process>, ChildStdout)> {
+    fn over(started: &mut Started) -> io::Result<(Arc<Process>, ChildStdout)> {
         let missing = || io::Error::other("a pipe is missing");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stdin = started.take_stdin().ok_or_else(missing)?;
+        let stdout = started.take_stdout().ok_or_else(missing)?;
         rustix::io::ioctl_fionbio(&stdin, true)?;
         rustix::io::ioctl_fionbio(&stdout, true)?;
-        let state = State { stdin: Some(stdin), outgoing: Vec::new(), jobs: HashMap::new(), end: None, is_gone: false };
+        let state = State {
+            stdin: Some(stdin),
+            outgoing: Vec::new(),
+            jobs: HashMap::new(),
+            end: None,
+            is_hurried: false,
+            is_gone: false,
+        };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok((Arc::new(Process { state: Mutex::new(state), wake }), stdout))
     }
@@ -154,6 +165,15 @@ impl Process {
         self.wake();
     }
 
+    /// Ends it, and within the time that a worker has to leave.
+    pub fn hurry(&self) {
+        let mut state = self.locked();
+        state.is_hurried = true;
+        let end = if state.jobs.is_empty() { End::Unneeded } else { End::Stopped };
+        drop(state);
+        self.end(end);
+    }
+
     fn wake(&self) {
         if let Err(error) = rustix::io::write(&self.wake, &1u64.to_ne_bytes()) {
             log::error!("waking the thread of a command: {error}");
@@ -204,9 +224,7 @@ impl State {
 /// What the thread of a process has.
 struct Serving {
     process: Arc<Process>,
-    child: Child,
-    /// Readable once the child has ended, whoever still holds its pipes.
-    pidfd: OwnedFd,
+    started: Started,
     stdout: ChildStdout,
     /// The beginning of a line.
     said: Vec<u8>,
@@ -280,7 +298,7 @@ impl Serving {
         let stdin = state.stdin.as_ref().filter(|_| wants_out).map(|stdin| stdin.as_fd().try_clone_to_owned());
         drop(state);
         let stdin = stdin.transpose()?;
-        let own = [self.pidfd.as_fd(), self.process.wake.as_fd(), self.stdout.as_fd()];
+        let own = [self.started.pidfd(), self.process.wake.as_fd(), self.stdout.as_fd()];
         let mut fds: Vec<PollFd<'_>> = own.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         fds.extend(stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
         match poll(&mut fds, Some(&timespec(span))) {
@@ -310,43 +328,42 @@ impl Serving {
         })
     }
 
-    /// Ends the whole group: by the end of its stdin alone if it is not needed any more, then by SIGTERM, and by
-    /// SIGKILL when the grace is over. Says how it ended.
+    /// Ends it with all that came of it: by the end of its stdin alone if it is not needed any more, then by SIGTERM,
+    /// and by SIGKILL when the grace is over. Says how it ended.
     fn stop(&mut self) -> String {
-        let group = Pid::from_child(&self.child);
         let mut state = self.process.locked();
         state.stdin = None;
         let is_unneeded = state.end == Some(End::Unneeded);
         drop(state);
         if is_unneeded {
-            self.wait_for_end(group, Instant::now() + TERM_GRACE);
+            self.wait_for_end(UNNEEDED_GRACE);
         }
-        signal_group(group, Signal::TERM);
-        self.wait_for_end(group, Instant::now() + TERM_GRACE);
-        signal_group(group, Signal::KILL);
-        match self.child.wait() {
-            Ok(status) => match (status.code(), status.signal()) {
+        self.started.signal(Signal::TERM);
+        self.wait_for_end(if is_unneeded { UNNEEDED_TERM_GRACE } else { TERM_GRACE });
+        let is_hurried = is_unneeded || self.process.locked().is_hurried;
+        match self.started.kill(if is_hurried { LEAVING_KILL_WAIT } else { KILL_WAIT }) {
+            Some(Ok(status)) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
                 (None, signal) => format!("signal {}", signal.unwrap_or(0)),
             },
-            Err(error) => format!("waiting for it: {error}"),
+            Some(Err(error)) => format!("waiting for it: {error}"),
+            None => "it does not end".to_owned(),
         }
     }
 
-    /// Waits until nobody of the group is left but the leader, who is not reaped before, so that its number names this
-    /// group and no other.
-    fn wait_for_end(&mut self, group: Pid, until: Instant) {
+    /// Waits until nobody is left of it and of what came of it, but for itself: it is reaped last.
+    fn wait_for_end(&mut self, grace: Duration) {
+        let mut until = Instant::now() + grace;
         let mut listens = true;
-        while Instant::now() < until && (!is_zombie(group) || has_other_members(group)) {
+        let mut was_hurried = false;
+        while Instant::now() < until && (!self.started.has_ended() || self.started.has_others()) {
+            if self.process.locked().is_hurried && !was_hurried {
+                was_hurried = true;
+                until = until.min(Instant::now() + LEAVING_TERM_GRACE);
+            }
             // Answers that still come count, and it may wait for its pipe to be emptied.
             listens = listens && self.drain().is_ok();
             std::thread::sleep(STOP_LOOK_INTERVAL);
         }
     }
-}
-
-/// Whether the leader has ended and waits to be reaped.
-fn is_zombie(leader: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", leader.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit(')').next().is_none_or(|fields| fields.trim_start().starts_with('Z') || fields.is_empty())
 }

@@ -1,0 +1,149 @@
+//! A census: which processes there are, as `/proc` tells. It takes some 20 µs a process, so those who need one at the
+//! same time share it.
+//!
+//! It is no picture of one moment: a process that is made while it is taken may be missing. Whoever must miss none
+//! takes another.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::mark::VARIABLE;
+
+/// Bytes of `/proc/PID/stat` that are read: more than it has.
+const STAT_BYTES: usize = 1024;
+
+/// The bit of a thread of the kernel among the flags of a process.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// One process, told from a later one with the same number by when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    pub pid: i32,
+    /// In ticks since the machine started.
+    pub started: u64,
+}
+
+/// What a census says of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub identity: Identity,
+    pub parent: i32,
+    pub group: i32,
+    pub session: i32,
+    /// It has ended, and nobody has reaped it yet.
+    pub is_dead: bool,
+    is_kernel_thread: bool,
+    /// The marks in its environment.
+    pub marks: Option<Box<str>>,
+}
+
+impl Entry {
+    #[cfg(test)]
+    pub fn of(pid: i32, parent: i32, group: i32, session: i32) -> Entry {
+        let identity = Identity { pid, started: 1 };
+        Entry { identity, parent, group, session, is_dead: false, is_kernel_thread: false, marks: None }
+    }
+}
+
+pub type Census = Vec<Entry>;
+
+/// Counts all processes, or takes the count of another thread that began after this call.
+pub fn census() -> Arc<Census> {
+    static LATEST: Mutex<Option<(Instant, Arc<Census>)>> = Mutex::new(None);
+    let asked_at = Instant::now();
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((begun_at, census)) = &*latest
+        && *begun_at >= asked_at
+    {
+        return Arc::clone(census);
+    }
+    let begun_at = Instant::now();
+    let census = Arc::new(count());
+    *latest = Some((begun_at, Arc::clone(&census)));
+    census
+}
+
+/// What there is to say of one process, but for its marks; nothing if it is gone.
+pub fn entry(pid: i32) -> Option<Entry> {
+    let mut bytes = [0; STAT_BYTES];
+    let length = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut bytes)).ok()?;
+    parse(pid, &String::from_utf8_lossy(&bytes[..length]))
+}
+
+fn count() -> Census {
+    // Without `/proc` nobody is seen, and nobody but a command's own group is ended.
+    let Ok(all) = std::fs::read_dir("/proc") else { return Census::new() };
+    let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut environment = Vec::new();
+    let counted = pids.filter_map(|pid| {
+        let mut entry = entry(pid).filter(|entry| !entry.is_kernel_thread)?;
+        environment.clear();
+        // That of a process of somebody else, or of one that has just ended, cannot be read: it has no mark of ours.
+        if read_environment(pid, &mut environment).is_ok() {
+            entry.marks = marks(&environment);
+        }
+        Some(entry)
+    });
+    counted.collect()
+}
+
+fn read_environment(pid: i32, into: &mut Vec<u8>) -> io::Result<usize> {
+    File::open(format!("/proc/{pid}/environ"))?.read_to_end(into)
+}
+
+fn marks(environment: &[u8]) -> Option<Box<str>> {
+    let variables = environment.split(|byte| *byte == 0);
+    let mut values = variables.filter_map(|variable| variable.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"="));
+    values.next().map(|value| String::from_utf8_lossy(value).into())
+}
+
+/// Reads `/proc/PID/stat`: the name in brackets may have any bytes, brackets too.
+fn parse(pid: i32, stat: &str) -> Option<Entry> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<i32>().ok();
+    let large = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Entry {
+        identity: Identity { pid, started: large(19)? },
+        parent: number(1)?,
+        group: number(2)?,
+        session: number(3)?,
+        is_dead: matches!(*fields.first()?, "Z" | "X" | "x"),
+        is_kernel_thread: large(6)? & KERNEL_THREAD != 0,
+        marks: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_proc_is_read_whatever_the_name_is() {
+        let tail = "S 4 5 6 0 -1 4194304 1 0 0 0 2 3 0 0 20 0 1 0 987654 1000 200";
+        let entry = parse(7, &format!("7 (a) (b 9) {tail}")).unwrap();
+        assert_eq!(entry.identity, Identity { pid: 7, started: 987_654 });
+        assert_eq!((entry.parent, entry.group, entry.session), (4, 5, 6));
+        assert!(!entry.is_dead && !entry.is_kernel_thread);
+        assert!(parse(7, &format!("7 (a) {}", tail.replace('S', "Z"))).unwrap().is_dead);
+        assert!(parse(7, &format!("7 (a) {}", tail.replace("4194304", "2097152"))).unwrap().is_kernel_thread);
+        assert_eq!(parse(7, "7 (a) S 4 5"), None);
+        assert_eq!(parse(7, ""), None);
+    }
+
+    #[test]
+    fn only_the_variable_itself_is_a_mark() {
+        assert_eq!(marks(b"A=1\0FALCON_RUN=w-1/v-2\0B=2\0").as_deref(), Some("w-1/v-2"));
+        assert_eq!(marks(b"XFALCON_RUN=w-1\0FALCON_RUNNER=w-1\0A=FALCON_RUN=w-1\0"), None);
+        assert_eq!(marks(b""), None);
+    }
+
+    #[test]
+    fn this_process_is_counted() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let found = census().iter().find(|entry| entry.identity.pid == own).cloned().unwrap();
+        assert_eq!(found.group, rustix::process::getpgrp().as_raw_nonzero().get());
+        assert!(!found.is_dead);
+    }
+}

@@ -1,0 +1,135 @@
+//! Kin: the processes that came of a command, or of all commands of a worker. Pure but for the signal at the end.
+//!
+//! Whoever carries a mark is kin; so are children of kin, and whoever is in a session or a process group of kin: these
+//! may have cleared their environment. Never kin by that are those who share the worker's own session or group. A
+//! session cannot be joined, so another one that has kin was made by kin. A group can be joined by any process of its
+//! session, so it counts only if its leader is kin, or has ended.
+//!
+//! Not found is who cleared its environment, made a session of its own, and lost its parent, before anyone looked.
+
+use std::collections::BTreeSet;
+
+use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, getpid, getsid, pidfd_open, pidfd_send_signal};
+
+use super::census::{Entry, Identity, entry};
+
+/// Where a worker lives itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    pub pid: i32,
+    pub group: i32,
+    pub session: i32,
+}
+
+impl Home {
+    /// Of this process.
+    pub fn own() -> Home {
+        let number = |pid: Pid| pid.as_raw_nonzero().get();
+        // Its own session is always told; without it no session is taken for that of kin.
+        Home { pid: number(getpid()), group: number(getpgrp()), session: getsid(None).map_or(0, number) }
+    }
+}
+
+/// All that came of those who are kin by themselves.
+pub fn kin(census: &[Entry], home: Home, is_kin: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+    let mut found: Vec<&Entry> = Vec::new();
+    let (mut pids, mut groups, mut sessions) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let living: BTreeSet<i32> = census.iter().filter(|entry| !entry.is_dead).map(|entry| entry.identity.pid).collect();
+    let mut others: Vec<&Entry> = census.iter().filter(|entry| entry.identity.pid != home.pid).collect();
+    loop {
+        let before = found.len();
+        others.retain(|entry| {
+            let is_found = is_kin(entry)
+                || pids.contains(&entry.parent)
+                || groups.contains(&entry.group)
+                || sessions.contains(&entry.session);
+            if is_found {
+                pids.insert(entry.identity.pid);
+                found.push(entry);
+            }
+            !is_found
+        });
+        if found.len() == before {
+            return found;
+        }
+        sessions.extend(found.iter().map(|entry| entry.session).filter(|session| ![0, home.session].contains(session)));
+        let counts =
+            |group: &i32| ![0, home.group].contains(group) && (pids.contains(group) || !living.contains(group));
+        groups.extend(found.iter().map(|entry| entry.group).filter(counts));
+    }
+}
+
+/// Sends a signal to this process, and to no later one of the same number.
+pub fn signal(to: Identity, signal: Signal) {
+    let Some(pid) = Pid::from_raw(to.pid) else { return };
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // The descriptor holds the process that has the number now, so that it can be looked whether it is the one.
+    if entry(to.pid).is_some_and(|entry| entry.identity == to) {
+        // One that has ended needs none, and one that is not ours to signal goes on.
+        let _ = pidfd_send_signal(&pidfd, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: Home = Home { pid: 10, group: 10, session: 5 };
+
+    fn pids(census: &[Entry], root: i32) -> Vec<i32> {
+        let mut pids: Vec<i32> =
+            kin(census, HOME, |entry| entry.identity.pid == root).iter().map(|entry| entry.identity.pid).collect();
+        pids.sort_unstable();
+        pids
+    }
+
+    #[test]
+    fn descendants_are_kin_and_so_is_who_shares_their_sessions() {
+        let census = [
+            Entry::of(33, 1, 33, 30),
+            Entry::of(10, 5, 10, 5),
+            Entry::of(20, 10, 20, 5),
+            Entry::of(30, 20, 30, 30),
+            Entry::of(31, 30, 30, 30),
+            // Another command, and a program beside the worker.
+            Entry::of(40, 10, 40, 5),
+            Entry::of(50, 5, 50, 5),
+        ];
+        assert_eq!(pids(&census, 20), [20, 30, 31, 33]);
+        assert_eq!(pids(&census, 99), [0; 0]);
+    }
+
+    #[test]
+    fn the_workers_own_session_and_group_are_nobodys_kin() {
+        // 20 went back to the worker's group.
+        let census = [Entry::of(10, 5, 10, 5), Entry::of(20, 10, 10, 5), Entry::of(21, 5, 10, 5)];
+        assert_eq!(pids(&census, 20), [20]);
+    }
+
+    #[test]
+    fn a_group_counts_if_its_leader_is_kin_or_gone() {
+        let members = [Entry::of(21, 10, 60, 5), Entry::of(61, 5, 60, 5)];
+        assert_eq!(pids(&members, 21), [21, 61]);
+        let foreign = [Entry::of(60, 5, 60, 5), members[0].clone(), members[1].clone()];
+        assert_eq!(pids(&foreign, 21), [21], "somebody else's group was joined");
+        let own = [Entry::of(21, 10, 21, 5), Entry::of(22, 1, 21, 5)];
+        assert_eq!(pids(&own, 21), [21, 22]);
+    }
+
+    #[test]
+    fn the_worker_is_never_found() {
+        let census = [Entry::of(10, 20, 20, 20), Entry::of(20, 1, 20, 20)];
+        assert_eq!(pids(&census, 20), [20]);
+    }
+
+    #[test]
+    fn a_process_with_the_number_of_another_gets_no_signal() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let identity = entry(pid).unwrap().identity;
+        signal(Identity { started: identity.started + 1, ..identity }, Signal::KILL);
+        assert!(child.try_wait().unwrap().is_none());
+        signal(identity, Signal::KILL);
+        assert!(!child.wait().unwrap().success());
+    }
+}
