@@ -13,6 +13,7 @@ mod load;
 mod barren;
 mod bytes_per_sync;
 mod commands_end;
+mod commands_hang;
 mod disk_full;
 mod embedded;
 mod failover;

@@ -41,7 +41,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const READY_MAX: Duration = Duration::from_secs(5);
 
 /// How long a worker that leaves in order waits for the end of what its commands left behind.
-const END_WAIT: Duration = Duration::from_millis(200);
+const END_WAIT: Duration = Duration::from_millis(150);
 
 /// A reaper that has lived for so long is no failure to start one.
 const LIVED: Duration = Duration::from_secs(10);

@@ -26,14 +26,14 @@ use super::mark::{Mark, VARIABLE, has_mark};
 /// How long a command has between SIGTERM and SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// The same once the worker has to leave: within 2 s, all in all.
-pub const LEAVING_TERM_GRACE: Duration = Duration::from_millis(1400);
+/// The same once the worker has to leave, which it does within 2 s, all in all.
+pub const LEAVING_TERM_GRACE: Duration = Duration::from_millis(1300);
 
 /// How long the end of what got SIGKILL is waited for.
 pub const KILL_WAIT: Duration = Duration::from_secs(1);
 
 /// The same once the worker has to leave.
-pub const LEAVING_KILL_WAIT: Duration = Duration::from_millis(300);
+pub const LEAVING_KILL_WAIT: Duration = Duration::from_millis(250);
 
 /// How often a command that is being stopped is looked at.
 pub const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(20);
