@@ -27,7 +27,8 @@ seq "$jobs" >"$dir/lines"
 # measure TREE: jobs a second, in $rate.
 measure() {
     local bin=$1/target/release address='' begun worker
-    rm -rf "$dir/data" "$dir/said"
+    rm -rf "$dir/data"
+    : >"$dir/said"
     "$bin/falcond" --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/said" 2>"$dir/errors" &
     falcond=$!
     for _ in $(seq 200); do

@@ -75,7 +75,7 @@
 //! | feature | has | pulls in |
 //! | --- | --- | --- |
 //! | `client` | [`client`]: submit, poll, report | 5 crates in all, this one among them |
-//! | `worker` | [`worker`]: pools that run jobs | serde, base64 |
+//! | `worker` | [`worker`]: pools that run jobs | serde, base64, signal-hook |
 //! | `embedded` | [`embedded`]: a master in a program, and all that it is made of | mio, memmap2 |
 //! | `daemon` | [`daemon`]: `falcond` | clap |
 //! | `cli` | [`cli`]: `falcon-cli`; with `worker` `falcon-worker`, too | clap, indicatif |

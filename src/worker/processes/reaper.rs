@@ -32,7 +32,7 @@ use super::group::timespec;
 use super::kin::Home;
 use super::mark::worker_name;
 use super::orphans;
-use super::sweep::{self, NAME, ORDERLY};
+use super::sweep::{self, NAME, ORDERLY, WORKER};
 
 /// How often orphans are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -176,7 +176,9 @@ impl Beside {
         let home = Home::own();
         let mut child = Command::new("/proc/self/exe")
             .arg0(NAME)
-            .args([worker_name().to_owned(), home.pid.to_string(), home.group.to_string(), home.session.to_string()])
+            .args([home.pid, home.group, home.session].map(|number| number.to_string()))
+            // Not as an argument, which everybody on the machine could read.
+            .env(WORKER, worker_name())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

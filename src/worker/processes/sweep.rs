@@ -24,6 +24,9 @@ use super::mark::is_of_worker;
 /// What a reaper is called, and how it knows that it is one.
 pub const NAME: &str = "falcon-reaper";
 
+/// The variable with the name of its worker.
+pub const WORKER: &str = "FALCON_REAPER_OF";
+
 /// What a worker says that leaves in order: it starts nothing any more.
 pub const ORDERLY: &str = "orderly\n";
 
@@ -49,7 +52,7 @@ pub fn run_if_asked() -> bool {
     if args.next().as_deref() != Some(NAME) {
         return false;
     }
-    if let (Some(worker), Some(home)) = (args.next(), home(args)) {
+    if let (Ok(worker), Some(home)) = (std::env::var(WORKER), home(args)) {
         // There is nobody to tell: a worker that hears nothing of this one starts another.
         let _ = serve(&worker, home);
     }
