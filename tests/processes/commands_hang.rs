@@ -15,21 +15,22 @@ use crate::harness::*;
 /// An ext4 in a file, mounted and frozen: whoever writes there waits, deaf to SIGKILL, until it is thawed.
 struct Frozen(Place);
 
+/// Runs a program, which must succeed.
+fn run(program: &str, args: &[&str]) {
+    let status = Command::new(program).args(args).stdin(Stdio::null()).status();
+    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{program} {args:?}: {status:?}");
+}
+
 impl Frozen {
     fn new() -> Frozen {
         let place = Place::new();
         fs::create_dir(place.path("mounted")).expect("a directory");
         fs::File::create(place.path("disk")).and_then(|disk| disk.set_len(32 << 20)).expect("a file");
         let frozen = Frozen(place);
-        frozen.run("mkfs.ext4", &["-q", "-F", &frozen.0.path("disk")]);
-        frozen.run("mount", &["-o", "loop", &frozen.0.path("disk"), &frozen.0.path("mounted")]);
-        frozen.run("fsfreeze", &["-f", &frozen.0.path("mounted")]);
+        run("mkfs.ext4", &["-q", "-F", &frozen.0.path("disk")]);
+        run("mount", &["-o", "loop", &frozen.0.path("disk"), &frozen.0.path("mounted")]);
+        run("fsfreeze", &["-f", &frozen.0.path("mounted")]);
         frozen
-    }
-
-    fn run(&self, program: &str, args: &[&str]) {
-        let status = Command::new(program).args(args).stdin(Stdio::null()).status();
-        assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{program} {args:?}: {status:?}");
     }
 
     /// Shell: writes there, having said its pid.
@@ -50,7 +51,7 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.run("fsfreeze", &["-u", &self.0.path("mounted")]);
+        run("fsfreeze", &["-u", &self.0.path("mounted")]);
         // Until those that hung have ended it is busy.
         wait_until("the file system to be free", SOON, || {
             Command::new("umount").arg(self.0.path("mounted")).stderr(Stdio::null()).status().expect("umount").success()
