@@ -11,7 +11,7 @@
 //! use for permanent and temporary failure.
 //!
 //! The command leads a process group of its own. When its lease is lost, its time is up or the worker has to leave, the
-//! whole group and all descendants outside of it get SIGTERM, and what is left of them SIGKILL 2 s later (1.3 s if the
+//! whole group and all descendants outside of it get SIGTERM, and what is left of them SIGKILL 2 s later (1.1 s if the
 //! worker has to leave). A command that does not end by that is given up.
 //!
 //! What a command leaves behind when it ends by itself goes on while its worker lives, and ends with that. So does the

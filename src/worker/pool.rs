@@ -32,9 +32,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the master has to answer the polls of a pool that was told to stop.
 const LAST_POLLS: Duration = Duration::from_secs(2);
 
-/// How long reports may go on once running jobs were told to stop: these need up to 1.6 s to end,
+/// How long reports may go on once running jobs were told to stop: these need up to 1.4 s to end,
 /// and all of it may take 2 s.
-const LAST_REPORTS: Duration = Duration::from_millis(1800);
+const LAST_REPORTS: Duration = Duration::from_millis(1600);
 
 /// Settings of a pool.
 #[derive(Clone, Debug)]

@@ -171,7 +171,8 @@ fn a_job_that_is_given_back_by_a_leaving_worker_is_stopped_with_all_that_it_star
     let begun = Instant::now();
     worker.signal(Signal::TERM);
     worker.finish().expect(0);
-    assert!(begun.elapsed() < Duration::from_millis(100 + 2_000), "it took {:.1?}", begun.elapsed());
+    // 2 s after the limit, and something for a machine that is busy with other tests.
+    assert!(begun.elapsed() < Duration::from_millis(100 + 2_500), "it took {:.1?}", begun.elapsed());
     assert_eq!(left(&place), [""; 0]);
     assert_eq!(master.dump().story(id), ["ENQUEUE", "DISPATCH", "RELEASE"]);
     master.stop();
@@ -259,6 +260,10 @@ fn a_reaper_that_is_killed_is_replaced_and_one_that_gets_another_signal_stays() 
     for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
         kill_process(pid(&first), signal).expect("a signal sent");
     }
+    let status = || fs::read_to_string(format!("/proc/{first}/status")).unwrap_or_default();
+    let is_pending = |line: &str| line.starts_with("ShdPnd:") && !line.ends_with("\t0000000000000000");
+    wait_until("the signals to arrive", SOON, || !status().lines().any(is_pending));
+    assert!(is_running(&first), "these do not end it");
     kill_process(pid(&first), Signal::KILL).expect("a signal sent");
     // It has its name from when it is ready.
     let is_ready = |pid: &String| {

@@ -27,7 +27,7 @@ use super::mark::{Mark, VARIABLE, has_mark};
 pub const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// The same once the worker has to leave, which it does within 2 s, all in all.
-pub const LEAVING_TERM_GRACE: Duration = Duration::from_millis(1300);
+pub const LEAVING_TERM_GRACE: Duration = Duration::from_millis(1100);
 
 /// How long the end of what got SIGKILL is waited for.
 pub const KILL_WAIT: Duration = Duration::from_secs(1);

@@ -33,9 +33,12 @@ pub const ORDERLY: &str = "orderly\n";
 /// So often in a row nobody has to be found. Whoever was just being started may not show its mark for a moment.
 const EMPTY_LOOKS: u32 = 5;
 
-/// Between looks that found nobody, and between others: all in all 200 ms.
+/// Between looks that found nobody: all in all 200 ms.
 const EMPTY_LOOK_INTERVAL: Duration = Duration::from_millis(50);
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// After a look that found somebody: at first, and longer each time while it is nobody else, who cannot end yet.
+const LOOK_INTERVAL_FIRST: Duration = Duration::from_millis(5);
+const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(500);
 
 /// How long a worker may take to end after its pipe has.
 const WORKER_END_MAX: Duration = Duration::from_secs(10);
@@ -136,7 +139,7 @@ fn sweep(worker: &str, home: Home, left: &Left) {
     let until = Instant::now() + SWEEP_MAX;
     let looks = if left.is_orderly { 1 } else { EMPTY_LOOKS };
     let mut known = left.orphans.clone();
-    let mut empty = 0;
+    let (mut empty, mut interval) = (0, LOOK_INTERVAL_FIRST);
     while Instant::now() < until {
         let census = census();
         let found = kin(&census, home, |entry| {
@@ -150,8 +153,9 @@ fn sweep(worker: &str, home: Home, left: &Left) {
         if empty == looks {
             return;
         }
-        known.extend(&found);
-        std::thread::sleep(if found.is_empty() { EMPTY_LOOK_INTERVAL } else { LOOK_INTERVAL });
+        let is_news = found.iter().filter(|found| known.insert(**found)).count() > 0;
+        interval = if is_news { LOOK_INTERVAL_FIRST } else { (2 * interval).min(LOOK_INTERVAL_MAX) };
+        std::thread::sleep(if found.is_empty() { EMPTY_LOOK_INTERVAL } else { interval });
     }
 }
 

@@ -33,8 +33,8 @@ const READ_BYTES: usize = 16 << 10;
 
 /// How long a process that is not needed any more may take to end by itself, and how long after SIGTERM. With the wait
 /// for its end by SIGKILL less than the 2 s that a worker has to leave.
-const UNNEEDED_GRACE: Duration = Duration::from_millis(800);
-const UNNEEDED_TERM_GRACE: Duration = Duration::from_millis(500);
+const UNNEEDED_GRACE: Duration = Duration::from_millis(700);
+const UNNEEDED_TERM_GRACE: Duration = Duration::from_millis(400);
 
 /// Why a process ends, or has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
