@@ -1,15 +1,16 @@
 //! A census: which processes there are, as `/proc` tells. It takes some 20 µs a process, so those who need one at the
-//! same time share it.
+//! same time share it, and find what they look for by its indexes: hundreds of commands may be stopped at once.
 //!
 //! It is no picture of one moment: a process that is made while it is taken may be missing. Whoever must miss none
 //! takes another.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::mark::VARIABLE;
+use super::mark::{VARIABLE, is_of_worker};
 
 /// Bytes of `/proc/PID/stat` that are read: more than it has.
 const STAT_BYTES: usize = 1024;
@@ -34,7 +35,7 @@ pub struct Entry {
     pub session: i32,
     /// It has ended, and nobody has reaped it yet.
     pub is_dead: bool,
-    is_kernel_thread: bool,
+    pub is_kernel_thread: bool,
     /// The marks in its environment.
     pub marks: Option<Box<str>>,
 }
@@ -47,21 +48,95 @@ impl Entry {
     }
 }
 
-pub type Census = Vec<Entry>;
+/// All processes, by what ties them together. A place is one in `entries`.
+#[derive(Debug, Default)]
+pub struct Census {
+    pub entries: Vec<Entry>,
+    places: BTreeMap<i32, usize>,
+    children: BTreeMap<i32, Vec<usize>>,
+    groups: BTreeMap<i32, Vec<usize>>,
+    sessions: BTreeMap<i32, Vec<usize>>,
+    marked: BTreeMap<Box<str>, Vec<usize>>,
+}
+
+impl Census {
+    pub fn of(entries: Vec<Entry>) -> Census {
+        let mut census = Census::default();
+        for (place, entry) in entries.iter().enumerate() {
+            census.places.insert(entry.identity.pid, place);
+            census.children.entry(entry.parent).or_default().push(place);
+            census.groups.entry(entry.group).or_default().push(place);
+            census.sessions.entry(entry.session).or_default().push(place);
+            for mark in entry.marks.iter().flat_map(|marks| marks.split('/')) {
+                census.marked.entry(mark.into()).or_default().push(place);
+            }
+        }
+        Census { entries, ..census }
+    }
+
+    pub fn place(&self, pid: i32) -> Option<usize> {
+        self.places.get(&pid).copied()
+    }
+
+    /// Where this process is, and no later one with its number.
+    pub fn place_of(&self, identity: Identity) -> Option<usize> {
+        self.place(identity.pid).filter(|place| self.entries[*place].identity == identity)
+    }
+
+    pub fn children(&self, pid: i32) -> &[usize] {
+        self.children.get(&pid).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn group(&self, group: i32) -> &[usize] {
+        self.groups.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn session(&self, session: i32) -> &[usize] {
+        self.sessions.get(&session).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those who carry this mark.
+    pub fn marked(&self, mark: &str) -> &[usize] {
+        self.marked.get(mark).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those who carry a mark of the worker with this name.
+    pub fn marked_by(&self, worker: &str) -> impl Iterator<Item = usize> {
+        self.marked.iter().filter(move |(mark, _)| is_of_worker(mark, worker)).flat_map(|(_, places)| places).copied()
+    }
+}
+
+/// The newest census, and when it was begun; whether a thread takes another.
+#[derive(Default)]
+struct Latest {
+    census: Option<(Instant, Arc<Census>)>,
+    is_counting: bool,
+}
 
 /// Counts all processes, or takes the count of another thread that began after this call.
 pub fn census() -> Arc<Census> {
-    static LATEST: Mutex<Option<(Instant, Arc<Census>)>> = Mutex::new(None);
+    static LATEST: LazyLock<(Mutex<Latest>, Condvar)> = LazyLock::new(Default::default);
+    let (latest, counted) = &*LATEST;
     let asked_at = Instant::now();
-    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((begun_at, census)) = &*latest
-        && *begun_at >= asked_at
-    {
-        return Arc::clone(census);
+    let mut state = latest.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Some((_, census)) = state.census.as_ref().filter(|(begun_at, _)| *begun_at >= asked_at) {
+            return Arc::clone(census);
+        }
+        if !state.is_counting {
+            break;
+        }
+        // All wake together: in a queue for the lock, whoever asks again would overtake the others and count anew.
+        state = counted.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
+    state.is_counting = true;
+    drop(state);
     let begun_at = Instant::now();
     let census = Arc::new(count());
-    *latest = Some((begun_at, Arc::clone(&census)));
+    let mut state = latest.lock().unwrap_or_else(PoisonError::into_inner);
+    *state = Latest { census: Some((begun_at, Arc::clone(&census))), is_counting: false };
+    drop(state);
+    counted.notify_all();
     census
 }
 
@@ -74,7 +149,7 @@ pub fn entry(pid: i32) -> Option<Entry> {
 
 fn count() -> Census {
     // Without `/proc` nobody is seen, and nobody but a command's own group is ended.
-    let Ok(all) = std::fs::read_dir("/proc") else { return Census::new() };
+    let Ok(all) = std::fs::read_dir("/proc") else { return Census::default() };
     let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut environment = Vec::new();
     let counted = pids.filter_map(|pid| {
@@ -86,7 +161,7 @@ fn count() -> Census {
         }
         Some(entry)
     });
-    counted.collect()
+    Census::of(counted.collect())
 }
 
 fn read_environment(pid: i32, into: &mut Vec<u8>) -> io::Result<usize> {
@@ -142,7 +217,7 @@ mod tests {
     #[test]
     fn this_process_is_counted() {
         let own = i32::try_from(std::process::id()).unwrap();
-        let found = census().iter().find(|entry| entry.identity.pid == own).cloned().unwrap();
+        let found = census().entries.iter().find(|entry| entry.identity.pid == own).cloned().unwrap();
         assert_eq!(found.group, rustix::process::getpgrp().as_raw_nonzero().get());
         assert!(!found.is_dead);
     }

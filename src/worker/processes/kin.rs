@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, getpid, getsid, pidfd_open, pidfd_send_signal};
 
-use super::census::{Entry, Identity, entry};
+use super::census::{Census, Entry, Identity, entry};
 
 /// Where a worker lives itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,33 +30,31 @@ impl Home {
     }
 }
 
-/// All that came of those who are kin by themselves.
-pub fn kin(census: &[Entry], home: Home, is_kin: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
-    let mut found: Vec<&Entry> = Vec::new();
-    let (mut pids, mut groups, mut sessions) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let living: BTreeSet<i32> = census.iter().filter(|entry| !entry.is_dead).map(|entry| entry.identity.pid).collect();
-    let mut others: Vec<&Entry> = census.iter().filter(|entry| entry.identity.pid != home.pid).collect();
-    loop {
-        let before = found.len();
-        others.retain(|entry| {
-            let is_found = is_kin(entry)
-                || pids.contains(&entry.parent)
-                || groups.contains(&entry.group)
-                || sessions.contains(&entry.session);
-            if is_found {
-                pids.insert(entry.identity.pid);
-                found.push(entry);
-            }
-            !is_found
-        });
-        if found.len() == before {
-            return found;
+/// All that came of those at these places, and they themselves. Takes as long as there are kin, not processes.
+pub fn kin(census: &Census, home: Home, roots: impl IntoIterator<Item = usize>) -> Vec<&Entry> {
+    let mut to_see: Vec<usize> = roots.into_iter().collect();
+    let (mut seen, mut groups, mut sessions) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut found = Vec::new();
+    while let Some(place) = to_see.pop() {
+        let entry = &census.entries[place];
+        let pid = entry.identity.pid;
+        if pid == home.pid || !seen.insert(place) {
+            continue;
         }
-        sessions.extend(found.iter().map(|entry| entry.session).filter(|session| ![0, home.session].contains(session)));
-        let counts =
-            |group: &i32| ![0, home.group].contains(group) && (pids.contains(group) || !living.contains(group));
-        groups.extend(found.iter().map(|entry| entry.group).filter(counts));
+        found.push(entry);
+        to_see.extend(census.children(pid));
+        if ![0, home.session].contains(&entry.session) && sessions.insert(entry.session) {
+            to_see.extend(census.session(entry.session));
+        }
+        // The group that it leads, and the one that it is in if nobody leads that any more.
+        let has_leader = census.place(entry.group).is_some_and(|leader| !census.entries[leader].is_dead);
+        for group in std::iter::once(pid).chain((!has_leader).then_some(entry.group)) {
+            if ![0, home.group].contains(&group) && groups.insert(group) {
+                to_see.extend(census.group(group));
+            }
+        }
     }
+    found
 }
 
 /// Sends a signal to this process, and to no later one of the same number.
@@ -76,9 +74,10 @@ mod tests {
 
     const HOME: Home = Home { pid: 10, group: 10, session: 5 };
 
-    fn pids(census: &[Entry], root: i32) -> Vec<i32> {
-        let mut pids: Vec<i32> =
-            kin(census, HOME, |entry| entry.identity.pid == root).iter().map(|entry| entry.identity.pid).collect();
+    fn pids(entries: &[Entry], root: i32) -> Vec<i32> {
+        let census = Census::of(entries.to_vec());
+        let found = kin(&census, HOME, census.place(root));
+        let mut pids: Vec<i32> = found.iter().map(|entry| entry.identity.pid).collect();
         pids.sort_unstable();
         pids
     }
@@ -114,6 +113,21 @@ mod tests {
         assert_eq!(pids(&foreign, 21), [21], "somebody else's group was joined");
         let own = [Entry::of(21, 10, 21, 5), Entry::of(22, 1, 21, 5)];
         assert_eq!(pids(&own, 21), [21, 22]);
+    }
+
+    #[test]
+    fn who_carries_a_mark_is_found_by_it_and_by_its_worker() {
+        let marked = |pid, marks: &str| Entry { marks: Some(marks.into()), ..Entry::of(pid, 1, pid, 5) };
+        let census = Census::of(vec![marked(20, "w-1"), marked(21, "w-12"), marked(22, "v-3/w-1"), marked(23, "ww-1")]);
+        let pids = |places: Vec<usize>| -> Vec<i32> {
+            places.into_iter().map(|place| census.entries[place].identity.pid).collect()
+        };
+        assert_eq!(pids(census.marked("w-1").to_vec()), [20, 22]);
+        assert_eq!(pids(census.marked("w").to_vec()), [0; 0]);
+        assert_eq!(pids(census.marked_by("w").collect()), [20, 22, 21]);
+        assert_eq!(pids(census.marked_by("v").collect()), [22]);
+        let later = Identity { pid: 20, started: 2 };
+        assert_eq!((census.place_of(later), census.place(20)), (None, Some(0)));
     }
 
     #[test]

@@ -45,14 +45,9 @@ impl fmt::Display for Mark {
     }
 }
 
-/// Whether this value of the variable has the mark.
-pub fn has_mark(value: &str, mark: &str) -> bool {
-    value.split('/').any(|part| part == mark)
-}
-
-/// Whether this value of the variable has any mark of the worker with this name.
-pub fn is_of_worker(value: &str, name: &str) -> bool {
-    value.split('/').any(|part| part.rsplit_once('-').is_some_and(|(worker, _)| worker == name))
+/// Whether this is a mark of the worker with this name.
+pub fn is_of_worker(mark: &str, name: &str) -> bool {
+    mark.rsplit_once('-').is_some_and(|(worker, _)| worker == name)
 }
 
 #[cfg(test)]
@@ -60,19 +55,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_told_from_one_that_it_begins_with_and_found_among_others() {
-        let value = "outer-3/inner-12";
-        assert!(has_mark(value, "outer-3") && has_mark(value, "inner-12"));
-        assert!(!has_mark(value, "inner-1") && !has_mark(value, "ner-12") && !has_mark(value, ""));
-        assert!(is_of_worker(value, "outer") && is_of_worker(value, "inner"));
-        assert!(!is_of_worker(value, "inn") && !is_of_worker(value, "outer-3") && !is_of_worker(value, ""));
-    }
-
-    #[test]
-    fn every_command_has_a_mark_of_its_own() {
+    fn every_command_has_a_mark_of_its_own_that_tells_its_worker() {
         let (one, other) = (Mark::next(), Mark::next());
-        assert_ne!(one.value(), other.value());
-        assert!(has_mark(&one.value(), &one.to_string()) && !has_mark(&one.value(), &other.to_string()));
-        assert!(is_of_worker(&one.value(), worker_name()));
+        assert_ne!(one.to_string(), other.to_string());
+        assert!(one.value().split('/').next_back() == Some(&one.to_string()));
+        assert!(is_of_worker(&one.to_string(), worker_name()));
+        assert!(!is_of_worker(&one.to_string(), "other") && !is_of_worker("", "") && !is_of_worker("outer", "outer"));
+        assert!(!is_of_worker("outer-3", "out") && !is_of_worker("outer-3", "outer-3"));
     }
 }

@@ -21,7 +21,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, waitpid}
 use super::census::{Identity, census};
 use super::group::{signal_group, timespec};
 use super::kin::{Home, kin, signal};
-use super::mark::{Mark, VARIABLE, has_mark};
+use super::mark::{Mark, VARIABLE};
 
 /// How long a command has between SIGTERM and SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_secs(2);
@@ -155,10 +155,9 @@ impl Started {
     fn others(&mut self) -> Vec<(Identity, i32)> {
         let (leader, mark) = (self.leader_number(), self.mark.to_string());
         let census = census();
-        let found = kin(&census, Home::own(), |entry| {
-            let is_marked = entry.marks.as_deref().is_some_and(|marks| has_mark(marks, &mark));
-            is_marked || entry.identity.pid == leader || self.known.contains(&entry.identity)
-        });
+        let known = self.known.iter().filter_map(|known| census.place_of(*known));
+        let roots = census.marked(&mark).iter().copied().chain(census.place(leader)).chain(known);
+        let found = kin(&census, Home::own(), roots);
         let others = found.into_iter().filter(|entry| !entry.is_dead && entry.identity.pid != leader);
         let others: Vec<_> = others.map(|entry| (entry.identity, entry.group)).collect();
         self.known = others.iter().map(|(other, _)| *other).collect();

@@ -19,7 +19,6 @@ use signal_hook::flag;
 use super::census::{Identity, census, entry};
 use super::group::timespec;
 use super::kin::{Home, kin, signal};
-use super::mark::is_of_worker;
 
 /// What a reaper is called, and how it knows that it is one.
 pub const NAME: &str = "falcon-reaper";
@@ -142,9 +141,8 @@ fn sweep(worker: &str, home: Home, left: &Left) {
     let (mut empty, mut interval) = (0, LOOK_INTERVAL_FIRST);
     while Instant::now() < until {
         let census = census();
-        let found = kin(&census, home, |entry| {
-            known.contains(&entry.identity) || entry.marks.as_deref().is_some_and(|marks| is_of_worker(marks, worker))
-        });
+        let of_known = known.iter().filter_map(|known| census.place_of(*known));
+        let found = kin(&census, home, census.marked_by(worker).chain(of_known));
         let found: Vec<Identity> = found.iter().filter(|entry| !entry.is_dead).map(|entry| entry.identity).collect();
         for found in &found {
             signal(*found, Signal::KILL);
