@@ -19,8 +19,8 @@ pub struct SegmentUse {
 /// All segments with live texts, by epoch.
 #[derive(Debug, Default)]
 pub struct Usage {
-    first: u32,
-    segments: VecDeque<SegmentUse>,
+    /// Only those in which something lives, and the newest: an epoch that is far off costs nothing.
+    segments: VecDeque<(u32, SegmentUse)>,
     total: u64,
 }
 
@@ -33,7 +33,8 @@ impl Usage {
     /// A text lives there.
     pub fn add(&mut self, text: Text) {
         if text.bytes > 0 {
-            let place = self.place(text.at.epoch);
+            let index = self.place(text.at.epoch);
+            let place = &mut self.segments[index].1;
             place.texts += 1;
             place.bytes += live_bytes(text.bytes);
             self.total += live_bytes(text.bytes);
@@ -43,21 +44,21 @@ impl Usage {
     /// It lives there no more.
     pub fn remove(&mut self, text: Text) {
         if text.bytes > 0 {
-            let place = self.place(text.at.epoch);
+            let index = self.place(text.at.epoch);
+            let place = &mut self.segments[index].1;
             place.texts -= 1;
             place.bytes -= live_bytes(text.bytes);
             self.total -= live_bytes(text.bytes);
-            while self.segments.len() > 1 && self.segments.front().is_some_and(|front| front.texts == 0) {
-                self.segments.pop_front();
-                self.first += 1;
+            // The newest is about to be written to again.
+            if place.texts == 0 && index + 1 < self.segments.len() {
+                self.segments.remove(index);
             }
         }
     }
 
     /// What lives in the segment of this epoch.
     pub fn of(&self, epoch: u32) -> SegmentUse {
-        let index = epoch.checked_sub(self.first).and_then(|index| self.segments.get(index as usize));
-        index.copied().unwrap_or_default()
+        self.find(epoch).map_or(SegmentUse::default(), |index| self.segments[index].1)
     }
 
     /// Bytes that live in all segments.
@@ -67,22 +68,25 @@ impl Usage {
 
     /// The epochs in which something lives, ascending.
     pub fn epochs(&self) -> impl Iterator<Item = u32> {
-        (self.first..).zip(&self.segments).filter(|(_, used)| used.texts > 0).map(|(epoch, _)| epoch)
+        self.segments.iter().filter(|(_, used)| used.texts > 0).map(|(epoch, _)| *epoch)
     }
 
-    fn place(&mut self, epoch: u32) -> &mut SegmentUse {
-        if self.segments.is_empty() {
-            self.first = epoch;
+    /// Where the segment of this epoch stands; it is there from now on.
+    fn place(&mut self, epoch: u32) -> usize {
+        self.find(epoch).unwrap_or_else(|index| {
+            self.segments.insert(index, (epoch, SegmentUse::default()));
+            index
+        })
+    }
+
+    /// Where the segment of this epoch stands, or should. Most often it is the newest.
+    fn find(&self, epoch: u32) -> Result<usize, usize> {
+        let count = self.segments.len();
+        match self.segments.back() {
+            Some((newest, _)) if *newest == epoch => Ok(count - 1),
+            Some((newest, _)) if *newest < epoch => Err(count),
+            _ => self.segments.binary_search_by_key(&epoch, |(epoch, _)| *epoch),
         }
-        while epoch < self.first {
-            self.segments.push_front(SegmentUse::default());
-            self.first -= 1;
-        }
-        let index = (epoch - self.first) as usize;
-        if index >= self.segments.len() {
-            self.segments.resize(index + 1, SegmentUse::default());
-        }
-        &mut self.segments[index]
     }
 }
 
@@ -108,6 +112,11 @@ mod tests {
         usage.remove(text(5, 9));
         usage.remove(text(7, 1));
         assert_eq!((usage.segments.len(), usage.of(9).texts), (1, 1), "what is past is forgotten");
+        usage.add(text(u32::MAX, 1));
+        usage.add(text(1, 1));
+        assert_eq!(usage.segments.len(), 3, "epochs that are far off take no room between them");
+        usage.remove(text(u32::MAX, 1));
+        usage.remove(text(1, 1));
         usage.remove(text(9, 8));
         assert_eq!(usage.total(), 0);
     }
