@@ -77,6 +77,10 @@ impl Restore for Rebuilt {
     fn record(&mut self, record: &Record<'_>) -> Result<(), WalError> {
         self.event(record, &event_of(record)?)
     }
+
+    fn ended(&mut self, has_segment: &dyn Fn(u32) -> bool) -> Result<(), WalError> {
+        self.check_segments(has_segment)
+    }
 }
 
 /// Where an event's tail lies: at the end of its record.

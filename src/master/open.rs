@@ -14,7 +14,6 @@ impl Master {
         let mut rebuilt = Rebuilt::default();
         let settings = WalConfig { segment_bytes: config.segment_bytes, log_id, beside: config.beside };
         let wal = Wal::open(device, settings, progress, &mut rebuilt)?;
-        rebuilt.check_segments(|epoch| wal.has_segment(epoch))?;
         let Rebuilt { queues, last_at, .. } = rebuilt;
         let mut master = Master::new(config, queues, wal, random);
         let reserved = master.journal.reserved_bytes(0);

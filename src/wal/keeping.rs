@@ -63,10 +63,6 @@ impl Wal {
         })
     }
 
-    pub fn has_segment(&self, epoch: u32) -> bool {
-        self.held(epoch).is_some()
-    }
-
     /// Begins a snapshot of everything up to the newest record.
     pub fn begin_snapshot(&self, at: Timestamp) -> Result<SnapshotWriter, WalError> {
         let header = SnapshotHeader { log_id: self.log_id, lsn: self.last_lsn(), at };

@@ -30,6 +30,7 @@ impl Wal {
         restore: &mut dyn Restore,
     ) -> Result<Wal, WalError> {
         let Inspected { examined, snapshot, damaged_snapshots } = inspect(&*device, progress, restore)?;
+        restore.ended(&|epoch| examined.segments.iter().any(|segment| segment.header.epoch == epoch))?;
         mend(&*device, &examined.mending, examined.next_lsn)?;
         for error in &damaged_snapshots {
             let used = snapshot.map_or_else(

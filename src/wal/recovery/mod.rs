@@ -80,4 +80,10 @@ pub trait Restore {
     fn loaded(&mut self, lsn: Lsn, at: Timestamp) -> Result<(), WalError>;
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), WalError>;
+
+    /// Everything was read, and these segments, told by their epochs, are there. Nothing was changed yet: an error
+    /// refuses the log as it is.
+    fn ended(&mut self, _has_segment: &dyn Fn(u32) -> bool) -> Result<(), WalError> {
+        Ok(())
+    }
 }

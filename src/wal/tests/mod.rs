@@ -299,3 +299,47 @@ fn only_short_payloads_that_were_just_written_are_looked_at_in_place() {
     assert_eq!(wal.fresh_payload(before, 7), None, "it lies in another segment");
     assert_eq!(wal.payload(before, 7).unwrap().as_slice(), b"payload");
 }
+
+/// Notes what it is told, and in the end refuses the log.
+#[derive(Default)]
+struct Refusing(Vec<String>);
+
+impl Restore for Refusing {
+    fn block(&mut self, kind: u32, _body: &[u8]) -> Result<(), WalError> {
+        self.0.push(format!("block {kind}"));
+        Ok(())
+    }
+
+    fn loaded(&mut self, lsn: Lsn, _at: Timestamp) -> Result<(), WalError> {
+        self.0.push(format!("loaded {lsn}"));
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), WalError> {
+        self.0.push(format!("record {}", record.head.lsn));
+        Ok(())
+    }
+
+    fn ended(&mut self, has_segment: &dyn Fn(u32) -> bool) -> Result<(), WalError> {
+        self.0.push(format!("ended {:?}", [1, 2].map(has_segment)));
+        Err(WalError::Gone { epoch: 2, texts: 1 })
+    }
+}
+
+#[test]
+fn what_is_rebuilt_hears_all_in_order_and_may_refuse_it_before_anything_is_changed() {
+    let (device, mut wal) = fresh();
+    append_synced(&mut wal, &[b"one"]);
+    let mut snapshot = wal.begin_snapshot(Timestamp(5)).unwrap();
+    snapshot.block(7, b"state".to_vec());
+    snapshot.finish();
+    snapshot.publish();
+    append(&mut wal, &[b"two"]);
+    append(&mut wal, &[b"three"]);
+    flip(&device, 1, 3, 40);
+    let (before, mut told) = (device.operations(), Refusing::default());
+    let config = WalConfig { segment_bytes: SEGMENT, log_id: 7, beside: false };
+    Wal::open(Arc::new(device.clone()), config, &Progress::default(), &mut told).unwrap_err();
+    assert_eq!(told.0, ["block 7", "loaded 1", "record 2", "ended [true, false]"]);
+    assert_eq!(device.operations(), before, "the torn tail is still there");
+}
