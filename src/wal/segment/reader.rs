@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::record::{KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
 use crate::ids::Lsn;
-use crate::limits::SEGMENT_PAGE_BYTES;
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_PAGE_BYTES};
 use crate::planted::{Bug, is_planted};
 use crate::wal::device::{LogDevice, Payload};
 use crate::wal::error::{Bad, WalError};
@@ -186,6 +186,13 @@ pub fn header_of(first: Lsn, content: &[u8]) -> Result<SegmentHeader, WalError> 
     let header = SegmentHeader::decode(content).map_err(|fault| WalError::header(first, fault))?;
     if header.first_lsn != first {
         return Err(WalError::OtherName { segment: first, log_id: header.log_id, epoch: header.epoch });
+    }
+    // A cut fills the file with zeros up to this length.
+    if header.segment_bytes > SEGMENT_BYTES_MAX {
+        return Err(WalError::Segment {
+            segment: first,
+            why: "its header says that it is longer than a segment can be",
+        });
     }
     // A shorter file was cut off by somebody; what is left is judged like a torn tail.
     if content.len() > header.segment_bytes as usize {

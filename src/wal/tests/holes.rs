@@ -251,3 +251,22 @@ fn a_lost_header_is_refused_although_the_epochs_before_it_have_a_gap() {
     device.damage(Lsn(2), |content| content[..64].fill(0));
     assert!(matches!(open(&device), Err(WalError::Header { segment: Lsn(2), .. })));
 }
+
+#[test]
+fn a_header_that_claims_more_than_a_segment_can_have_is_refused() {
+    let (device, mut wal) = fresh();
+    append_synced(&mut wal, &[b"one"]);
+    append(&mut wal, &[b"two"]);
+    // The end is torn, so that the file would be filled with zeros as far as its header says.
+    device.damage(Lsn(1), |content| {
+        content[36..40].copy_from_slice(&(crate::limits::SEGMENT_BYTES_MAX + 4096).to_le_bytes());
+        let crc = crc32fast::hash(&content[16..SEGMENT_HEADER_BYTES]);
+        content[12..16].copy_from_slice(&crc.to_le_bytes());
+        let record = place(content, 2);
+        content[record + 40] ^= 1;
+    });
+    let before = device.operations();
+    let error = open(&device).unwrap_err();
+    assert!(matches!(error, WalError::Segment { segment: Lsn(1), .. }), "{error}");
+    assert_eq!(device.operations(), before, "nothing is changed");
+}
