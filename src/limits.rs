@@ -178,6 +178,10 @@ pub const SYNC_INTERVAL_MS_MAX: u64 = 60_000;
 /// Job ids stay below this, so that a shard number fits above them.
 pub const JOB_ID_END: u64 = 1 << 48;
 
+/// How far a job's id may be above the LSN. Each id takes a record, so it never is by itself; a repair leaves out the
+/// ids that records may have had which are lost.
+pub const JOB_IDS_AHEAD_MAX: u64 = 1 << 28;
+
 /// Most bytes of a file that one Read is answered with.
 pub const READ_BYTES_MAX: u32 = 1 << 20;
 

@@ -62,6 +62,10 @@ fn replay(why: String) -> WalError {
 }
 
 impl Restore for Rebuilt {
+    fn begun(&mut self, lsn: Lsn) {
+        self.restoring = Restoring::up_to(lsn);
+    }
+
     fn block(&mut self, kind: u32, body: &[u8]) -> Result<(), WalError> {
         self.restoring
             .block(&mut self.queues, kind, body)
@@ -69,7 +73,8 @@ impl Restore for Rebuilt {
     }
 
     fn loaded(&mut self, _lsn: Lsn, at: Timestamp) -> Result<(), WalError> {
-        std::mem::take(&mut self.restoring).finish(&mut self.queues);
+        let finished = std::mem::take(&mut self.restoring).finish(&mut self.queues);
+        finished.map_err(|error| unread(&error, None, "a snapshot".to_owned()))?;
         self.last_at = self.last_at.max(at);
         Ok(())
     }

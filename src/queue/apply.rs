@@ -9,7 +9,7 @@ use super::leases::Granted;
 use super::{Event, Queues};
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
 use crate::job::{Ending, Standing, StoryText};
-use crate::limits::JOB_ID_END;
+use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::time::Timestamp;
 
 /// An event that does not fit the state: the log was not written by this state machine, or is damaged in a way
@@ -45,14 +45,18 @@ impl Queues {
     pub fn apply(&mut self, lsn: Lsn, at: Timestamp, event: &Event<'_>, tail_at: Location) -> Result<(), Broken> {
         self.advance(at);
         let outcome = match event {
-            Event::Enqueue(job) => self.apply_enqueue(job, at, tail_at),
+            Event::Enqueue(job) => self.apply_enqueue(lsn, at, job, tail_at),
             Event::Dispatch(dispatch) => self.apply_dispatch(lsn, at, dispatch),
             Event::Ack(ack) => self.apply_ack(ack),
             Event::Retry(retry) => self
-                .fail_attempt(retry.job, retry.lease, at, Ending::Failed, retry.story, tail_at)
+                .has_attempts(retry.job)
+                .and_then(|()| self.fail_attempt(retry.job, retry.lease, at, Ending::Failed, retry.story, tail_at))
                 .map(|slot| self.enter_waiting(slot, retry.retry_at, None)),
             Event::Timeout(timeout) => self
-                .fail_attempt(timeout.job, timeout.lease, at, Ending::LeaseRanOut, timeout.story, tail_at)
+                .has_attempts(timeout.job)
+                .and_then(|()| {
+                    self.fail_attempt(timeout.job, timeout.lease, at, Ending::LeaseRanOut, timeout.story, tail_at)
+                })
                 .map(|slot| self.enter_waiting(slot, timeout.retry_at, None)),
             Event::Dead(dead) => self
                 .fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, tail_at)
@@ -65,15 +69,23 @@ impl Queues {
         outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
     }
 
-    fn apply_enqueue(&mut self, job: &Enqueue<'_>, at: Timestamp, payload_at: Location) -> Applied<()> {
+    fn apply_enqueue(&mut self, lsn: Lsn, at: Timestamp, job: &Enqueue<'_>, payload_at: Location) -> Applied<()> {
         if job.job < self.next_job || job.job.0 >= JOB_ID_END {
             return Err("its id is not above all ids before it");
+        }
+        // The table takes memory for all ids between the oldest job and the newest.
+        if job.job.0 > lsn.0.saturating_add(JOB_IDS_AHEAD_MAX) {
+            return Err("its id is far above the number of records");
         }
         if !job.key.is_empty() && self.keys.held(job.key).is_some() {
             return Err("its key is still remembered for another job");
         }
         if job.settings.max_attempts == 0 {
             return Err("it may never be tried");
+        }
+        // In a snapshot no name stands for a queue that is gone.
+        if job.queue.is_empty() {
+            return Err("it names no queue");
         }
         let payload = text(payload_at, job.payload)?;
         let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
@@ -148,6 +160,12 @@ impl Queues {
         self.table[slot].attempts -= 1;
         self.enter_waiting(slot, due_at, order);
         Ok(())
+    }
+
+    /// Another attempt can only follow where one is left.
+    fn has_attempts(&self, job: JobId) -> Applied<()> {
+        let entry = &self.table[self.table.slot(job).ok_or("there is no such job")?];
+        if entry.attempts < entry.settings.max_attempts { Ok(()) } else { Err("it has no attempts left") }
     }
 
     /// Ends the attempt of this lease; the job is then in no state, and the caller puts it into one.
@@ -265,4 +283,43 @@ impl Queues {
 fn text(at: Location, bytes: &[u8]) -> Applied<Text> {
     let length = u32::try_from(bytes.len()).map_err(|_| "its bytes are too many")?;
     Ok(if length == 0 { Text::default() } else { Text { at, bytes: length } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::events::{Retry, Timeout};
+
+    const AT: Timestamp = Timestamp(10);
+
+    fn enqueue() -> Enqueue<'static> {
+        Enqueue { job: JobId(1), queue: "q", ..Enqueue::default() }
+    }
+
+    fn take<'e>(queues: &mut Queues, lsn: u64, event: impl Into<Event<'e>>) -> Result<(), Broken> {
+        let taken = queues.apply(Lsn(lsn), AT, &event.into(), Location::default());
+        queues.check();
+        taken
+    }
+
+    #[test]
+    fn a_job_without_a_queue_or_far_above_the_records_is_refused() {
+        let mut queues = Queues::default();
+        assert!(take(&mut queues, 1, Enqueue { queue: "", ..enqueue() }).is_err());
+        let far = JobId(1 + JOB_IDS_AHEAD_MAX + 1);
+        assert!(take(&mut queues, 1, Enqueue { job: far, ..enqueue() }).is_err());
+        take(&mut queues, 2, Enqueue { job: far, ..enqueue() }).unwrap();
+    }
+
+    #[test]
+    fn no_attempt_can_follow_the_last() {
+        let mut queues = Queues::default();
+        let settings = crate::job::Settings { max_attempts: 1, ..Default::default() };
+        take(&mut queues, 1, Enqueue { settings, ..enqueue() }).unwrap();
+        take(&mut queues, 2, Dispatch { job: JobId(1), attempt: 1, ..Dispatch::default() }).unwrap();
+        let (job, lease) = (JobId(1), LeaseId(2));
+        assert!(take(&mut queues, 3, Retry { job, lease, ..Retry::default() }).is_err());
+        assert!(take(&mut queues, 3, Timeout { job, lease, ..Timeout::default() }).is_err());
+        assert_eq!(queues.totals().in_flight, 1, "what does not fit changes nothing");
+    }
 }

@@ -9,14 +9,16 @@ use super::snapshot::{
     STANDING, TRIED, sum,
 };
 use crate::codec::{DecodeError, Fault, Field, Reader};
-use crate::ids::{JobId, LeaseId, Location, QueueId};
+use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
 use crate::job::{Settings, Standing};
-use crate::limits::JOB_ID_END;
+use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::time::Timestamp;
 
 /// Takes in a snapshot, block by block.
 #[derive(Debug, Default)]
 pub struct Restoring {
+    /// The LSN of the snapshot, if it was told.
+    lsn: Option<Lsn>,
     /// The snapshot's queues as they are called here; nothing for one that it does not use.
     queues: Vec<Option<QueueId>>,
     /// Pending jobs: their queue and priority, their order, their slot.
@@ -32,6 +34,11 @@ fn within<T: TryFrom<u64>>(reader: &mut Reader<'_>, field: &'static str) -> Resu
 }
 
 impl Restoring {
+    /// Of a snapshot that holds everything up to this LSN.
+    pub fn up_to(lsn: Lsn) -> Restoring {
+        Restoring { lsn: Some(lsn), ..Restoring::default() }
+    }
+
     /// Takes the next block.
     ///
     /// # Errors
@@ -53,19 +60,31 @@ impl Restoring {
     }
 
     /// Lines the pending jobs up; that was all.
-    pub fn finish(mut self, queues: &mut Queues) {
+    ///
+    /// # Errors
+    /// When two of them have one place.
+    pub fn finish(mut self, queues: &mut Queues) -> Result<(), DecodeError> {
         self.lines.sort_unstable();
+        let place = |(line, order, _): &(u64, u64, u32)| (*line, *order);
+        if self.lines.windows(2).any(|two| place(&two[0]) == place(&two[1])) {
+            return Err(undefined("order"));
+        }
         for (_, order, slot) in self.lines {
             queues.table[slot].set_order(order);
             let used_at = queues.registry.queue(queues.table[slot].queue).used_at;
             queues.line_up(slot);
             queues.registry.queue_mut(queues.table[slot].queue).used_at = used_at;
         }
+        Ok(())
     }
 
     fn take_queues(&mut self, queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let head = Head::read(reader, "head")?;
         queues.advance(head.now);
+        // The table takes memory for all ids between the oldest job and the newest.
+        if self.lsn.is_some_and(|lsn| head.next_job.0 > lsn.0.saturating_add(JOB_IDS_AHEAD_MAX)) {
+            return Err(undefined("next_job"));
+        }
         queues.next_job = head.next_job;
         if head.back == u64::MAX {
             return Err(undefined("back"));
@@ -112,6 +131,9 @@ impl Restoring {
         take_settings(&mut entry, flags, reader)?;
         if flags & PAYLOAD != 0 {
             entry.payload = take_place(reader, &mut before.epoch, &mut before.offset)?;
+            if entry.payload.bytes == 0 {
+                return Err(undefined("payload"));
+            }
         }
         let payload = entry.payload;
         let slot = queues.table.insert(entry);
@@ -140,9 +162,14 @@ impl Restoring {
         let Some(standing) = Standing::from_code(code) else {
             return Err(DecodeError::new("standing", Fault::Unknown(u64::from(code))));
         };
+        let Entry { attempts, settings, .. } = queues.table[slot];
         match standing {
+            Standing::Pending | Standing::Delayed if attempts == settings.max_attempts => {
+                return Err(undefined("attempts"));
+            }
+            Standing::Dead if flags & PAST == 0 => return Err(undefined("past")),
             Standing::Pending => {
-                let order = sum(&mut before.order, reader.varint("order")?);
+                let order = take_order(queues, reader, before)?;
                 let entry = &queues.table[slot];
                 let line = u64::from(entry.queue.0) << 8 | u64::from(entry.settings.priority);
                 self.lines.push((line, order, slot));
@@ -177,6 +204,12 @@ fn take_settings(entry: &mut Entry, flags: u64, reader: &mut Reader<'_>) -> Resu
     Ok(())
 }
 
+/// A place in line, which was given.
+fn take_order(queues: &Queues, reader: &mut Reader<'_>, before: &mut Before) -> Result<u64, DecodeError> {
+    let order = sum(&mut before.order, reader.varint("order")?);
+    if order <= queues.back { Ok(order) } else { Err(undefined("order")) }
+}
+
 fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
     if queues.table[slot].attempts == 0 {
         return Err(undefined("attempts"));
@@ -184,13 +217,23 @@ fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &
     let id = LeaseId(sum(&mut before.lease, reader.varint("lease")?));
     let lease_ms = within(reader, "lease_ms")?;
     let given_at = Timestamp(sum(&mut before.given_at, reader.varint("given_at")?));
-    let order = sum(&mut before.order, reader.varint("order")?);
+    let order = take_order(queues, reader, before)?;
     let worker = queues.names.take(reader.text("worker")?);
     let Entry { id: job, settings, .. } = queues.table[slot];
     let granted = Granted { id, job, lease_ms, worker, given_at, order };
     let number = queues.leases.grant(granted, settings.timeout_ms);
     queues.table[slot].set_lease(number);
     queues.enter_state(slot, Standing::InFlight);
+    Ok(())
+}
+
+/// The key of a job that has not ended: no other has it.
+fn take_key(queues: &mut Queues, id: JobId, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let key = reader.text("key")?;
+    if key.is_empty() || queues.keys.job(key).is_some() {
+        return Err(undefined("key"));
+    }
+    queues.keys.remember(key, id);
     Ok(())
 }
 
@@ -235,4 +278,61 @@ fn take_keys(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeE
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::PutExt;
+
+    /// A block of queues: one of them, the next id 10, and 5 places in line given.
+    fn head(next_job: u64) -> Vec<u8> {
+        let mut body = Vec::new();
+        Head { next_job: JobId(next_job), back: 5, ..Head::default() }.write(&mut body);
+        QueueState { name: "q", ..QueueState::default() }.write(&mut body);
+        body
+    }
+
+    /// Jobs as the table of the format tells them, each by its numbers of variable length, and a key.
+    fn restored(jobs: &[(&[u64], Option<&str>)]) -> Result<(), DecodeError> {
+        let (mut queues, mut restoring) = (Queues::default(), Restoring::up_to(Lsn(20)));
+        restoring.block(&mut queues, KIND_QUEUES, &head(10))?;
+        let mut body = Vec::new();
+        for (numbers, key) in jobs {
+            numbers.iter().for_each(|number| body.put_varint(*number));
+            if let Some(key) = key {
+                body.put_text(key);
+            }
+        }
+        restoring.block(&mut queues, KIND_JOBS, &body)?;
+        restoring.finish(&mut queues)?;
+        queues.check();
+        Ok(())
+    }
+
+    // Flags, id, queue and moment, then by the flags. Ids and orders are told as differences, twice the number.
+    const PENDING: u64 = 0;
+    const DEAD: u64 = 3;
+
+    #[test]
+    fn jobs_that_no_state_has_are_refused() {
+        let field = |jobs: &[(&[u64], Option<&str>)]| restored(jobs).unwrap_err().to_string();
+        assert_eq!(restored(&[(&[PENDING, 2, 0, 0, 8], None), (&[PENDING, 2, 0, 0, 2], None)]), Ok(()));
+        assert!(field(&[(&[PENDING, 2, 0, 0, 8], None), (&[PENDING, 2, 0, 0, 0], None)]).contains("order"), "twice");
+        assert!(field(&[(&[PENDING, 2, 0, 0, 12], None)]).contains("order"), "a place that was not given");
+        assert!(field(&[(&[PENDING | TRIED, 2, 0, 0, 5, 8], None)]).contains("attempts"), "none is left");
+        assert!(field(&[(&[DEAD, 2, 0, 0], None)]).contains("past"), "dead of nothing");
+        assert!(field(&[(&[PENDING | PAYLOAD, 2, 0, 0, 2, 2, 0, 8], None)]).contains("payload"), "an empty one");
+        assert!(field(&[(&[PENDING | KEY, 2, 0, 0, 8], Some(""))]).contains("key"), "none");
+        let twice: [(&[u64], _); 2] =
+            [(&[PENDING | KEY, 2, 0, 0, 2], Some("k")), (&[PENDING | KEY, 2, 0, 0, 2], Some("k"))];
+        assert!(field(&twice).contains("key"), "of two jobs");
+    }
+
+    #[test]
+    fn ids_far_above_the_records_are_refused_before_they_take_memory() {
+        let next = |next_job| Restoring::up_to(Lsn(20)).block(&mut Queues::default(), KIND_QUEUES, &head(next_job));
+        assert_eq!(next(20 + JOB_IDS_AHEAD_MAX), Ok(()));
+        assert!(next(21 + JOB_IDS_AHEAD_MAX).unwrap_err().to_string().contains("next_job"));
+    }
 }

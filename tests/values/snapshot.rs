@@ -237,7 +237,7 @@ impl Run {
             slice = self.queues.snapshot_slice(slots);
         }
         self.queues.check();
-        restoring.finish(&mut restored);
+        restoring.finish(&mut restored).unwrap();
         restored.check();
         restored
     }

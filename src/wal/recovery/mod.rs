@@ -73,6 +73,9 @@ impl Progress {
 /// What is rebuilt from a log. A kind that it does not know is `Later`, and what does not fit is `Replay`. Its errors
 /// need not name the file.
 pub trait Restore {
+    /// A snapshot follows that holds everything up to this LSN.
+    fn begun(&mut self, _lsn: Lsn) {}
+
     /// Takes a block of the snapshot, in the order in which they were written.
     fn block(&mut self, kind: u32, body: &[u8]) -> Result<(), WalError>;
 

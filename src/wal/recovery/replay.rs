@@ -61,6 +61,7 @@ fn expect_all(device: &dyn LogDevice, listed: &[String], progress: &Progress) ->
 
 pub fn take_in(snapshot: Option<&Loaded>, progress: &Progress, restore: &mut dyn Restore) -> Result<(), WalError> {
     let Some(snapshot) = snapshot else { return Ok(()) };
+    restore.begun(snapshot.lsn);
     for (kind, body) in snapshot.blocks() {
         restore.block(kind, body).map_err(WalError::in_file(|| names::snapshot(snapshot.lsn)))?;
         progress.read(body.len());

@@ -305,6 +305,10 @@ fn only_short_payloads_that_were_just_written_are_looked_at_in_place() {
 struct Refusing(Vec<String>);
 
 impl Restore for Refusing {
+    fn begun(&mut self, lsn: Lsn) {
+        self.0.push(format!("begun {lsn}"));
+    }
+
     fn block(&mut self, kind: u32, _body: &[u8]) -> Result<(), WalError> {
         self.0.push(format!("block {kind}"));
         Ok(())
@@ -340,6 +344,6 @@ fn what_is_rebuilt_hears_all_in_order_and_may_refuse_it_before_anything_is_chang
     let (before, mut told) = (device.operations(), Refusing::default());
     let config = WalConfig { segment_bytes: SEGMENT, log_id: 7, beside: false };
     Wal::open(Arc::new(device.clone()), config, &Progress::default(), &mut told).unwrap_err();
-    assert_eq!(told.0, ["block 7", "loaded 1", "record 2", "ended [true, false]"]);
+    assert_eq!(told.0, ["begun 1", "block 7", "loaded 1", "record 2", "ended [true, false]"]);
     assert_eq!(device.operations(), before, "the torn tail is still there");
 }
