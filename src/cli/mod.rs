@@ -17,6 +17,13 @@ mod submit;
 mod wait;
 mod wal;
 
+/// The format of jobs files, for the targets of `fuzz/` alone.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use super::jobs_file::{FileJob, parse, text};
+}
+
 use std::io;
 
 use crate::client::ClientError;

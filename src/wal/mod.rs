@@ -36,6 +36,19 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
+/// The bytes of segments and snapshots, for the targets of `fuzz/` alone.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use super::error::{Bad, HeaderFault};
+    pub use super::segment::Covered;
+    pub use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+    pub use super::segment::reader::{ScanEnd, scan, valid_after};
+    pub use super::segment::record::{RECORD_HEADER_BYTES, Stamp, encode_start, record_at};
+    pub use super::snapshot::file::{BLOCK_HEADER_BYTES, BlockWriter, HEADER_BYTES, SnapshotHeader, encode_covered};
+    pub use super::snapshot::reading::{Loaded, check_file, load};
+}
+
 pub use append::{Appended, NewRecord, Wal, WalConfig, WalStats};
 pub use device::memory::{MemoryDevice, Operation};
 pub use device::{LogDevice, NewFile, Payload};

@@ -1,0 +1,105 @@
+//! The state that a row of events makes: what does not fit is refused, and what was taken keeps every invariant and
+//! comes back from a snapshot. An input is a row of steps:
+//!
+//! | bytes | |
+//! | --- | --- |
+//! | u8 | kind |
+//! | u8 | bit 0: the event is made to fit the state; the rest, times 16, is how many ms pass |
+//! | u16 | length of the body |
+//! | … | body |
+
+use falconqueue::codec::Reader;
+use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
+use falconqueue::queue::Event;
+use falconqueue::queue::Queues;
+use falconqueue::queue::events::{Ack, Dead, Dispatch, Enqueue, Release, Retry, Timeout};
+use falconqueue::time::Timestamp;
+
+use crate::event::{body, decode};
+use crate::same;
+
+pub fn run(input: &[u8]) {
+    let (mut queues, mut reader) = (Queues::default(), Reader::new(input));
+    let (mut lsn, mut at) = (Lsn(0), Timestamp(1_000_000));
+    while let Some((kind, how, body)) = step(&mut reader) {
+        let Some(event) = decode(kind, body) else { continue };
+        let event = if how & 1 == 1 { fitted(event, &queues) } else { event };
+        (lsn, at) = (lsn.next(), Timestamp(at.0 + u64::from(how >> 1) * 16));
+        let tail_at = Location { epoch: 1, offset: lsn.0 as u32 * 8 };
+        let before = (queues.count(), queues.next_job());
+        if queues.apply(lsn, at, &event, tail_at).is_err() {
+            assert_eq!((queues.count(), queues.next_job()), before, "what does not fit changes nothing");
+        }
+    }
+    queues.check();
+    same::comes_back(queues, at);
+}
+
+fn step<'a>(reader: &mut Reader<'a>) -> Option<(u8, u8, &'a [u8])> {
+    let (kind, how) = (reader.u8("kind").ok()?, reader.u8("how").ok()?);
+    let bytes = usize::from(reader.u16("bytes").ok()?).min(reader.rest().len());
+    Some((kind, how, reader.take("body", bytes).ok()?))
+}
+
+/// The same about a job that is there, with its live lease.
+fn fitted<'a>(event: Event<'a>, queues: &Queues) -> Event<'a> {
+    let next = queues.next_job();
+    let Some(named) = event.job() else { return event };
+    let job = JobId(1 + named.0 % next.0.max(2).saturating_sub(1));
+    let facts = queues.facts(job);
+    let lease = facts.and_then(|facts| facts.lease).map_or(LeaseId(0), |lease| lease.id);
+    match event {
+        Event::Enqueue(event) => Enqueue { job: next, ..event }.into(),
+        Event::Dispatch(event) => {
+            let attempt = facts.map_or(0, |facts| facts.view.attempts).saturating_add(1);
+            Dispatch { job, attempt, ..event }.into()
+        }
+        Event::Ack(event) => Ack { job, lease, ..event }.into(),
+        Event::Retry(event) => Retry { job, lease, ..event }.into(),
+        Event::Timeout(event) => Timeout { job, lease, ..event }.into(),
+        Event::Dead(event) => Dead { job, lease, ..event }.into(),
+        Event::Release(event) => Release { job, lease, ..event }.into(),
+        Event::Move(_) | Event::Forget(_) => event,
+    }
+}
+
+fn put(event: &Event<'_>, how: u8, out: &mut Vec<u8>) {
+    let body = body(event);
+    out.extend_from_slice(&[event.kind(), how]);
+    out.extend_from_slice(&u16::try_from(body.len()).expect("a short sample").to_le_bytes());
+    out.extend_from_slice(&body);
+}
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for seed in 0..4 {
+        let mut row = Vec::new();
+        for event in Event::samples(&mut { seed }) {
+            let mut alone = Vec::new();
+            put(&event, 0, &mut alone);
+            all.push(alone);
+            put(&event, 1, &mut row);
+        }
+        all.push(row);
+    }
+    // Lives of a job, each as long as it can be.
+    let enqueue = Enqueue { queue: "q", key: "k", payload: b"payload", ..Enqueue::default() };
+    let again = Enqueue { queue: "q", ..Enqueue::default() };
+    let given = Event::from(Dispatch { lease_ms: 1000, worker: "w", ..Dispatch::default() });
+    let story = falconqueue::job::StoryText(b"story");
+    let ends: [Event<'_>; 5] = [
+        Ack { result: b"done", key_until: Timestamp(2_000_000), ..Ack::default() }.into(),
+        Retry { retry_at: Timestamp(1_000_500), story, ..Retry::default() }.into(),
+        Timeout { retry_at: Timestamp(1_000_500), story, ..Timeout::default() }.into(),
+        Dead { story, ..Dead::default() }.into(),
+        Release { due_at: Timestamp(1_000_400), ..Release::default() }.into(),
+    ];
+    for end in &ends {
+        let mut life = Vec::new();
+        for event in [&enqueue.into(), &again.into(), &given, end, &given, &ends[1], &given, end] {
+            put(event, 33, &mut life);
+        }
+        all.push(life);
+    }
+    all
+}
