@@ -5,19 +5,16 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{env, fs, thread};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::dice::Dice;
 use crate::harness::*;
 use crate::history::mutate::{ALL, Scene};
 use crate::history::*;
-use crate::load::Load;
-use falconqueue::rebuilt::Rebuilt;
-use falconqueue::wal::{DirDevice, SegmentIo, inspect};
+use crate::load::{Load, any_seed, keep, left, number_of};
 
 const KILLS: u64 = 100;
 
@@ -83,16 +80,6 @@ fn a_recorded_history_is_flagged_once_it_is_spoiled() {
     fs::remove_dir_all(&run.place).expect("the directory of the test");
 }
 
-fn number_of(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e}")))
-}
-
-fn any_seed() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    Dice::new(since.as_nanos() as u64 ^ u64::from(std::process::id())).within(0..1_000_000)
-}
-
 /// Kills a master so many times under load, lets the last one drain, and gives what clients saw.
 fn run(seed: u64, kills: u64) -> (Run9, History, Left) {
     let place = scratch().keep();
@@ -150,45 +137,20 @@ impl Run9 {
         assert_eq!(stats.queues, before.queues, "the state after a restart");
         master.stop();
         self.segments = u32::try_from(stats.segments).expect("a small log");
-        let count = |counts: &wire::Counts| Counts {
-            completed: counts.completed,
-            dead: counts.dead,
-            open: counts.pending + counts.delayed + counts.in_flight,
-        };
-        let queues = stats.queues.iter().map(|(name, counts)| (name.clone(), count(counts)));
-        Left { queues: queues.collect(), dead_jobs: Some(dead_jobs(&self.data())) }
+        left(&stats, &self.data())
     }
 
     /// Keeps all there is to look into, and says how to do it again.
     fn keep(&self, history: &History, found: &[Violation]) {
-        let mut text = String::new();
-        for violation in found {
-            writeln!(text, "# {:?}: {}", violation.rule, violation.text).expect("a line");
-        }
-        for op in &history.ops {
-            let (start, end) = (op.start / 1_000, op.end / 1_000);
-            writeln!(text, "{start:>10} {end:>10} us  client {:>2}  {:?}", op.client, op.what).expect("a line");
-        }
-        let path = self.place.join("history.txt");
-        fs::write(&path, text).expect("the history");
-        eprintln!("history: {}\nlog: {}", path.display(), self.data().display());
         let (seed, kills) = (self.seed, self.kills);
-        eprintln!("again: FALCON_SEED={seed} FALCON_KILLS={kills} cargo test --test processes kill9");
+        let again = format!("FALCON_SEED={seed} FALCON_KILLS={kills} cargo test --test processes kill9");
+        keep(&self.place, history, found, &again);
     }
 
     fn fails(&self, history: &History, panic: Box<dyn Any + Send>) -> ! {
         self.keep(history, &[]);
         resume_unwind(panic)
     }
-}
-
-/// The ids of dead jobs, by the state that the log comes to. Not by its DEAD records: once a snapshot covers them,
-/// cleaning may have given them up.
-fn dead_jobs(data: &Path) -> BTreeSet<u64> {
-    let device = DirDevice::open(data, SegmentIo::Auto).expect("the log's directory");
-    let mut rebuilt = Rebuilt::default();
-    inspect(&device, &mut rebuilt).expect("the log of a stopped master");
-    rebuilt.queues.dead().map(|job| job.0).collect()
 }
 
 fn report(run: &Run9, history: &History, left: &Left) -> String {

@@ -12,6 +12,7 @@ mod load;
 
 mod barren;
 mod bytes_per_sync;
+mod chaos;
 mod commands_end;
 mod commands_hang;
 mod disk_full;

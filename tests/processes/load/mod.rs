@@ -1,6 +1,7 @@
 //! Load for a master that comes and goes: producers and workers that reconnect, misbehave as clients do, and
 //! record all that they asked and heard.
 
+mod judge;
 mod link;
 mod produce;
 mod work;
@@ -12,11 +13,13 @@ use std::time::Instant;
 
 use crate::dice::Dice;
 use crate::history::{History, Ns, Op};
+pub use judge::{any_seed, keep, left, number_of};
 use link::Client;
 
 pub const QUEUES: [&str; 4] = ["bulk", "images", "mail", "reports"];
 const PRODUCERS: usize = 4;
 const WORKERS: usize = 8;
+pub const CLIENTS: usize = PRODUCERS + WORKERS;
 
 /// More jobs than this are not kept waiting, so that workers keep up.
 const WAITING_MAX: i64 = 500;
@@ -69,7 +72,7 @@ impl Load {
         });
         let client = |number| Client::new(number, shared.clone());
         let producers = (0..PRODUCERS).map(client).map(|c| thread::spawn(|| produce::run(c)));
-        let workers = (PRODUCERS..PRODUCERS + WORKERS).map(client).map(|c| thread::spawn(|| work::run(c)));
+        let workers = (PRODUCERS..CLIENTS).map(client).map(|c| thread::spawn(|| work::run(c)));
         let (producers, workers) = (producers.collect(), workers.collect());
         Load { shared, producers, workers, ops: Vec::new() }
     }
@@ -78,6 +81,11 @@ impl Load {
     pub fn allow(&self, jobs: i64, waiting: u64) {
         self.shared.waiting.store(waiting.cast_signed(), Ordering::Relaxed);
         self.shared.allowed.store(jobs, Ordering::Relaxed);
+    }
+
+    /// What its clients share: their clock, above all.
+    pub fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// No more submits, and workers that just work.
