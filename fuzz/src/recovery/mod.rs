@@ -13,6 +13,7 @@ mod log;
 
 use std::sync::Arc;
 
+use falconqueue::limits::SEGMENT_BYTES_MAX;
 use falconqueue::master::{Config, Master, Progress, WalError};
 use falconqueue::rebuilt::Rebuilt;
 use falconqueue::wal::{MemoryDevice, inspect, verify};
@@ -95,8 +96,19 @@ fn make_whole(files: &mut Files) {
         if name.contains(".snap") {
             crate::whole::snapshot(content);
         } else {
+            shorten(content);
             crate::whole::segment(content, false);
         }
+    }
+}
+
+/// A cut fills a segment with zeros up to the length that its header names, and this disk is memory: a header may claim
+/// more than a segment can have, but not as much as it just can.
+fn shorten(segment: &mut [u8]) {
+    let Some(field) = segment.get_mut(36..).and_then(<[u8]>::first_chunk_mut) else { return };
+    let bytes = u32::from_le_bytes(*field);
+    if bytes <= SEGMENT_BYTES_MAX {
+        *field = (bytes % (4 * SEGMENT_BYTES)).to_le_bytes();
     }
 }
 
