@@ -142,7 +142,7 @@ impl Restoring {
         self.enter_state(queues, slot, flags, reader, before)?;
         queues.registry.queue_mut(queue).used_at = used_at;
         if flags & KEY != 0 {
-            take_key(queues, id, reader)?;
+            take_key(queues, slot, reader)?;
         }
         if flags & PAST != 0 {
             take_past(queues, slot, reader, before)?;
@@ -227,16 +227,6 @@ fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &
     Ok(())
 }
 
-/// The key of a job that has not ended: no other has it.
-fn take_key(queues: &mut Queues, id: JobId, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let key = reader.text("key")?;
-    if key.is_empty() || queues.keys.job(key).is_some() {
-        return Err(undefined("key"));
-    }
-    queues.keys.remember(key, id);
-    Ok(())
-}
-
 fn take_past(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
     let ended_at = Timestamp(sum(&mut before.ended_at, reader.varint("ended_at")?));
     let ending = Field::read(reader, "ending")?;
@@ -255,15 +245,19 @@ fn take_place(reader: &mut Reader<'_>, epoch: &mut u64, offset: &mut u64) -> Res
     Ok(Text { at: Location { epoch, offset }, bytes: within(reader, "bytes")? })
 }
 
-fn take_key(queues: &mut Queues, job: JobId, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+/// The key of a job that is there: no other has it, and it has an end if the job is dead.
+fn take_key(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let Entry { id, standing, .. } = queues.table[slot];
     let (key, digest) = (reader.text("key")?, reader.u64("digest")?);
-    let until = Timestamp(reader.varint("until")?);
-    if queues.keys.held(key).is_some() {
+    if key.is_empty() || queues.keys.held(key).is_some() {
         return Err(undefined("key"));
     }
-    queues.keys.hold(key, job, digest);
-    if until != Timestamp(0) {
-        queues.keys.died(job, until);
+    queues.keys.hold(key, id, digest);
+    let until = Timestamp(reader.varint("until")?);
+    match standing {
+        Standing::Dead => queues.keys.died(id, until),
+        _ if until != Timestamp(0) => return Err(undefined("until")),
+        _ => {}
     }
     Ok(())
 }
