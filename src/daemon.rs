@@ -69,6 +69,10 @@ pub struct Args {
     /// How long an attempt may run of a job that was submitted without a time of its own; 0s for no bound.
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     default_timeout: Millis,
+    /// Memory of its own, in MiB, past which it takes no more jobs; polls and reports go on. Mapped segments do not
+    /// count.
+    #[arg(long, value_name = "MIB", value_parser = value_parser!(u64).range(16..=1 << 24))]
+    memory_max: Option<u64>,
     /// Size of a log segment.
     #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT)]
     segment_bytes: u32,
@@ -168,6 +172,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         grace: args.grace,
         silence: args.silence,
         default_timeout: args.default_timeout,
+        memory_max: args.memory_max.map(|mib| mib << 20),
         segment_bytes: args.segment_bytes,
         seed: random_seed(),
         beside: true,

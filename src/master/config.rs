@@ -35,6 +35,8 @@ pub struct Config {
     pub silence: Millis,
     /// The time of a job that has none of its own; 0 for no bound.
     pub default_timeout: Millis,
+    /// Memory of its own, in bytes, past which the master takes no more jobs.
+    pub memory_max: Option<u64>,
     pub segment_bytes: u32,
     /// Seed of the jitter in backoffs, and id of a log that is begun.
     pub seed: u64,
@@ -51,6 +53,7 @@ impl Default for Config {
             grace: Millis(GRACE_MS_DEFAULT),
             silence: Millis(SILENCE_MS_DEFAULT),
             default_timeout: Millis(0),
+            memory_max: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             seed: 0,
             beside: true,

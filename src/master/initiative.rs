@@ -24,6 +24,9 @@ const FULL_RETRY: Millis = Millis(500);
 /// How often it is looked which queues have been idle for long.
 const IDLE_LOOK: Millis = Millis(60_000);
 
+/// How often it is looked whether sessions have many leases on their lists that have ended.
+const SWEEP_EVERY: Millis = Millis(5000);
+
 /// Queues that are forgotten in one turn.
 const FORGOTTEN_PER_TURN: usize = 64;
 
@@ -58,6 +61,7 @@ impl Master {
                 }
             }
         }
+        self.sweep_sessions(now);
         if let Some((count, reason)) = self.strangers.take_untold(now) {
             log::warn!("connections that were turned away without a valid Hello: {count}; {reason}");
         }
@@ -67,6 +71,17 @@ impl Master {
             self.idle_look_at = if count < FORGOTTEN_PER_TURN { now.plus(IDLE_LOOK) } else { now };
         }
         Ok(())
+    }
+
+    /// Forgets the leases of sessions that have far more of them on their lists than there are.
+    fn sweep_sessions(&mut self, now: Timestamp) {
+        if now < self.sweep_at {
+            return;
+        }
+        self.sweep_at = now.plus(SWEEP_EVERY);
+        let queues = &self.journal.queues;
+        let most = 2 * queues.unfinished().1 + 1024;
+        self.sessions.sweep(most, |job, lease| queues.is_live(job, lease));
     }
 
     fn answer_parked(&mut self, number: u32, reply: &Reply<'_>) {

@@ -73,6 +73,15 @@ pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
 /// How often segments that are being made ahead or removed are looked at.
 const ROOM_LOOK: Millis = Millis(5);
 
+/// Memory that the process has from the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Of its own: the index, and all buffers.
+    pub own_bytes: u64,
+    /// Pages of files that are mapped: of log segments, which the system takes back when it needs them.
+    pub mapped_bytes: u64,
+}
+
 #[derive(Debug)]
 pub struct Master {
     config: Config,
@@ -87,6 +96,8 @@ pub struct Master {
     /// When the turn under way began.
     turn_at: Timestamp,
     idle_look_at: Timestamp,
+    sweep_at: Timestamp,
+    memory: Memory,
     stopping: bool,
     /// Sessions that will send nothing more, since the last turn's end.
     ended: Vec<SessionId>,
@@ -147,6 +158,8 @@ impl Master {
             started_at: Timestamp(0),
             turn_at: Timestamp(0),
             idle_look_at: Timestamp(0),
+            sweep_at: Timestamp(0),
+            memory: Memory::default(),
             stopping: false,
             ended: Vec::new(),
             scratch: Some(Box::default()),
@@ -233,6 +246,11 @@ impl Master {
     /// every lease lasts as much longer.
     pub fn stood_still(&mut self, gap: Millis) {
         self.journal.queues.prolong_leases(gap);
+    }
+
+    /// Tells how much memory the process has. Past [`Config::memory_max`] no more jobs are taken.
+    pub fn note_memory(&mut self, memory: Memory) {
+        self.memory = memory;
     }
 
     /// A turn begins: time passes.

@@ -128,6 +128,17 @@ impl Sessions {
         id
     }
 
+    /// Takes the leases that have ended off lists of more than so many, and gives their memory back.
+    pub fn sweep(&mut self, leases_max: usize, is_live: impl Fn(JobId, LeaseId) -> bool) {
+        for (_, session) in &mut self.sessions {
+            if session.leases.len() > leases_max {
+                session.leases.retain(|(job, lease)| is_live(*job, *lease));
+                session.leases.shrink_to_fit();
+                session.leases_swept_at = (2 * session.leases.len()).max(16);
+            }
+        }
+    }
+
     pub fn close(&mut self, id: SessionId) -> Option<Session> {
         self.session(id)?;
         Some(self.sessions.remove(id.place()))

@@ -80,6 +80,8 @@ error_codes! {
     NotUnderstood = 18, retry false, closes false;
     /// A frame that was begun did not go on, or the connection was silent for too long.
     TooSlow = 19, retry true, closes true;
+    /// The master has no memory for more jobs.
+    MemoryFull = 20, retry true, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

@@ -118,7 +118,7 @@ impl Queues {
         self.usage.add(after);
         match moved.part {
             Part::Payload => self.table[slot].payload = after,
-            Part::Story => self.pasts[self.table[slot].past as usize].story = after,
+            Part::Story => self.pasts[self.table[slot].past].story = after,
         }
         Ok(())
     }
@@ -192,11 +192,11 @@ impl Queues {
         let entry = &mut self.table[slot];
         if entry.past == NIL {
             let past = self.pasts.insert(Past { ended_at, ending, story });
-            entry.past = u32::try_from(past).expect("fewer than jobs");
+            entry.past = past;
             self.usage.add(story);
             return Ok(slot);
         }
-        let past = &mut self.pasts[entry.past as usize];
+        let past = &mut self.pasts[entry.past];
         (past.ended_at, past.ending) = (ended_at, ending);
         if story.bytes > 0 {
             self.usage.remove(std::mem::replace(&mut past.story, story));
@@ -215,11 +215,7 @@ impl Queues {
         let Entry { queue, payload, past, .. } = self.table[slot];
         self.usage.remove(payload);
         if past != NIL {
-            self.usage.remove(self.pasts.remove(past as usize).story);
-            if self.pasts.is_empty() {
-                // What a drained crowd of failed jobs took goes back to the system.
-                self.pasts.shrink_to_fit();
-            }
+            self.usage.remove(self.pasts.remove(past).story);
         }
         self.table.remove(slot);
         queue

@@ -2,6 +2,7 @@
 //! the log; its key, its lease and what it went through lie in side tables that cost memory only for jobs that have
 //! them.
 
+use super::chunks::Slot;
 use super::deadlines::{NIL, NO_CELL};
 use crate::ids::{JobId, Location, QueueId};
 use crate::job::{Ending, Settings, Standing};
@@ -22,6 +23,21 @@ pub struct Past {
     pub ending: Ending,
     /// Its attempts and why the last one failed.
     pub story: Text,
+}
+
+/// The line of free places goes by the story's length.
+impl Slot for Past {
+    fn vacant() -> Past {
+        Past { ended_at: Timestamp(0), ending: Ending::default(), story: Text::default() }
+    }
+
+    fn next_free(&self) -> u32 {
+        self.story.bytes
+    }
+
+    fn set_next_free(&mut self, next: u32) {
+        self.story.bytes = next;
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -4,15 +4,14 @@
 //! job was begun are volatile on purpose: after a restart every lease gets its full length again, and every job that
 //! was handed out counts as begun.
 
-use slab::Slab;
-
+use super::chunks::{Chunks, Slot};
 use super::deadlines::{NIL, NO_CELL, Node, Nodes, Wheel};
 use crate::ids::{JobId, LeaseId, SessionId};
 use crate::limits::TIMEOUT_GRACE_MS;
 use crate::time::{Millis, Timestamp};
 
 /// What a DISPATCH granted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Granted {
     /// The LSN of the DISPATCH.
     pub id: LeaseId,
@@ -26,7 +25,7 @@ pub struct Granted {
     pub order: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Lease {
     pub granted: Granted,
     /// Who holds it; 0 is nobody (after a restart).
@@ -44,20 +43,35 @@ pub struct Lease {
 
 #[derive(Debug, Default)]
 pub struct Leases {
-    leases: Slab<Lease>,
+    leases: Chunks<Lease>,
     /// The one that was granted last.
     newest: u32,
     wheel: Wheel,
 }
 
-impl Nodes for Slab<Lease> {
+/// The line of free places goes by `next`.
+impl Slot for Lease {
+    fn vacant() -> Lease {
+        Lease::default()
+    }
+
+    fn next_free(&self) -> u32 {
+        self.next
+    }
+
+    fn set_next_free(&mut self, next: u32) {
+        self.next = next;
+    }
+}
+
+impl Nodes for Chunks<Lease> {
     fn node(&self, index: u32) -> Node {
-        let lease = &self[index as usize];
+        let lease = &self[index];
         Node { at: lease.deadline, prev: lease.prev, next: lease.next, cell: lease.cell }
     }
 
     fn set_links(&mut self, index: u32, prev: u32, next: u32, cell: u16) {
-        let lease = &mut self[index as usize];
+        let lease = &mut self[index];
         (lease.prev, lease.next, lease.cell) = (prev, next, cell);
     }
 }
@@ -68,7 +82,13 @@ impl Leases {
     }
 
     pub fn lease(&self, index: u32) -> &Lease {
-        &self.leases[index as usize]
+        &self.leases[index]
+    }
+
+    /// The numbers of all that are there.
+    fn live(&self) -> Vec<u32> {
+        let is_live = |index: &u32| self.leases.look(*index).is_some_and(|lease| lease.granted.id != LeaseId(0));
+        (0..self.leases.slots_end()).filter(is_live).collect()
     }
 
     /// The next deadline, or a moment before it.
@@ -83,7 +103,7 @@ impl Leases {
         let (holder, begun_at) = (SessionId(0), Some(granted.given_at));
         let (prev, next, cell) = (NIL, NIL, NO_CELL);
         let lease = Lease { granted, holder, begun_at, deadline, last_deadline, prev, next, cell };
-        let index = u32::try_from(self.leases.insert(lease)).expect("fewer leases than jobs");
+        let index = self.leases.insert(lease);
         self.wheel.insert(&mut self.leases, index);
         self.newest = index;
         index
@@ -91,7 +111,7 @@ impl Leases {
 
     /// Notes who holds the lease that was granted last, and whether that one will say when it begins the job.
     pub fn hold_newest(&mut self, holder: SessionId, says_begun: bool) {
-        let Some(lease) = self.leases.get_mut(self.newest as usize) else { return };
+        let lease = &mut self.leases[self.newest];
         lease.holder = holder;
         if says_begun {
             lease.begun_at = None;
@@ -105,7 +125,7 @@ impl Leases {
 
     /// Notes that a job may be started from now on: its attempt counts, and its time runs.
     pub fn begin(&mut self, index: u32, timeout_ms: u32, now: Timestamp) {
-        let lease = &mut self.leases[index as usize];
+        let lease = &mut self.leases[index];
         if lease.begun_at.is_none() {
             lease.begun_at = Some(now);
             lease.last_deadline = last_deadline(now, timeout_ms);
@@ -115,12 +135,12 @@ impl Leases {
     /// Ends a lease; returns the number of its worker's name.
     pub fn end(&mut self, index: u32) -> u32 {
         self.wheel.remove(&mut self.leases, index);
-        self.leases.remove(index as usize).granted.worker
+        self.leases.remove(index).granted.worker
     }
 
     /// Extends a lease to its full length from `now`, held by `holder`; returns what is left of it.
     pub fn extend(&mut self, index: u32, holder: SessionId, now: Timestamp) -> Millis {
-        let lease = &mut self.leases[index as usize];
+        let lease = &mut self.leases[index];
         lease.holder = holder;
         let full = now.plus(Millis(u64::from(lease.granted.lease_ms)));
         let deadline = full.min(lease.last_deadline);
@@ -130,32 +150,30 @@ impl Leases {
 
     /// Shortens a lease to end at `deadline` at the latest.
     pub fn cut(&mut self, index: u32, deadline: Timestamp) {
-        if self.leases[index as usize].deadline > deadline {
+        if self.leases[index].deadline > deadline {
             self.move_to(index, deadline);
         }
     }
 
     /// Gives every lease its full length from `now`, and nobody holds it: after a restart.
     pub fn renew_all(&mut self, now: Timestamp) {
-        let indexes: Vec<usize> = self.leases.iter().map(|(index, _)| index).collect();
-        for index in indexes {
+        for index in self.live() {
             let lease = &mut self.leases[index];
             lease.holder = SessionId(0);
             lease.begun_at.get_or_insert(lease.granted.given_at);
             let full = now.plus(Millis(u64::from(lease.granted.lease_ms)));
             lease.last_deadline = lease.last_deadline.max(full);
-            self.move_to(u32::try_from(index).expect("fewer leases than jobs"), full);
+            self.move_to(index, full);
         }
     }
 
     /// Lets every lease last so much longer.
     pub fn prolong_all(&mut self, gap: Millis) {
-        let indexes: Vec<usize> = self.leases.iter().map(|(index, _)| index).collect();
-        for index in indexes {
+        for index in self.live() {
             let lease = &mut self.leases[index];
             lease.last_deadline = lease.last_deadline.plus(gap);
             let deadline = lease.deadline.plus(gap);
-            self.move_to(u32::try_from(index).expect("fewer leases than jobs"), deadline);
+            self.move_to(index, deadline);
         }
     }
 
@@ -165,16 +183,16 @@ impl Leases {
         let mut due = Vec::new();
         self.wheel.advance(&mut self.leases, now, &mut due);
         due.sort_unstable_by_key(|index| {
-            let lease = &self.leases[*index as usize];
+            let lease = &self.leases[*index];
             (lease.deadline, lease.granted.id)
         });
-        due.into_iter().map(|index| self.leases[index as usize].granted.job).collect()
+        due.into_iter().map(|index| self.leases[index].granted.job).collect()
     }
 
     /// Gives a lease another deadline, whether or not it has run out.
     pub fn move_to(&mut self, index: u32, deadline: Timestamp) {
         self.wheel.remove(&mut self.leases, index);
-        self.leases[index as usize].deadline = deadline;
+        self.leases[index].deadline = deadline;
         self.wheel.insert(&mut self.leases, index);
     }
 

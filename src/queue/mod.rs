@@ -10,6 +10,7 @@
 //! moment first; since the running master never lets time pass otherwise than in that order, the lines come
 //! out the same in a replay.
 
+mod chunks;
 pub mod counters;
 pub mod deadlines;
 pub mod events;
@@ -29,8 +30,7 @@ mod table;
 mod usage;
 mod views;
 
-use slab::Slab;
-
+use chunks::Chunks;
 use deadlines::{NIL, Wheel};
 use entry::{Past, Text};
 use keys::Keys;
@@ -64,7 +64,7 @@ pub struct Queues {
     names: Names,
     keys: Keys,
     /// What jobs went through that ended an attempt and are still there.
-    pasts: Slab<Past>,
+    pasts: Chunks<Past>,
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
@@ -88,7 +88,7 @@ impl Default for Queues {
             leases: Leases::default(),
             names: Names::default(),
             keys: Keys::default(),
-            pasts: Slab::new(),
+            pasts: Chunks::default(),
             now: Timestamp(0),
             next_job: JobId(1),
             back: 0,
@@ -214,7 +214,7 @@ impl Queues {
         let text = match part {
             Part::Payload => entry.payload,
             Part::Story if entry.past == NIL => Text::default(),
-            Part::Story => self.pasts[entry.past as usize].story,
+            Part::Story => self.pasts[entry.past].story,
         };
         (text.bytes > 0).then_some(text)
     }

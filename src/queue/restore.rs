@@ -232,7 +232,7 @@ fn take_past(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &m
     let ending = Field::read(reader, "ending")?;
     let story = take_place(reader, &mut before.story_epoch, &mut before.story_offset)?;
     let past = queues.pasts.insert(Past { ended_at, ending, story });
-    queues.table[slot].past = u32::try_from(past).map_err(|_| undefined("past"))?;
+    queues.table[slot].past = past;
     queues.usage.add(story);
     Ok(())
 }

@@ -259,7 +259,7 @@ impl Queues {
 
     fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
         let key = self.keys.of(entry.id);
-        let past = (entry.past != NIL).then(|| self.pasts[entry.past as usize]);
+        let past = (entry.past != NIL).then(|| self.pasts[entry.past]);
         let is_plain = entry.settings == Settings::default();
         let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
         out.put_varint(

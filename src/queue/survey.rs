@@ -72,7 +72,7 @@ impl Queues {
         let Some(slot) = self.table.slot(job) else { return };
         if let Some(text) = self.part(slot, Part::Story) {
             self.usage.remove(text);
-            self.pasts[self.table[slot].past as usize].story = Text::default();
+            self.pasts[self.table[slot].past].story = Text::default();
         }
     }
 

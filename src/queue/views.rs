@@ -131,7 +131,7 @@ impl Queues {
         if entry.past == NIL {
             return None;
         }
-        let past = self.pasts[entry.past as usize];
+        let past = self.pasts[entry.past];
         let Text { at: story_at, bytes: story_bytes } = past.story;
         Some(PastView { ended_at: past.ended_at, ending: past.ending, story_at, story_bytes })
     }

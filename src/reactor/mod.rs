@@ -16,6 +16,7 @@ mod finish;
 mod greeter;
 mod listener;
 mod locals;
+mod memory;
 mod stopping;
 mod taking;
 mod watch;
@@ -57,6 +58,9 @@ const LINGER: Millis = Millis(1000);
 /// A loop that is this late was stopped, or kept waiting by the disk: what workers said meanwhile is still unread.
 const STALL: Millis = Millis(500);
 
+/// How often it is looked at how much memory there is. What comes in meanwhile is a few megabytes.
+const MEMORY_EVERY: Millis = Millis(100);
+
 /// How long the loop waits at most for a deadline.
 const WAIT_MAX: Millis = Millis(10_000);
 
@@ -81,6 +85,8 @@ pub struct Reactor {
     unfinished_bytes: usize,
     /// When connections are looked at for those that take too long.
     look_at: Timestamp,
+    /// When it is looked at next how much memory there is.
+    memory_at: Timestamp,
     /// When the turn under way began.
     turn_at: Timestamp,
     locals: Locals,
@@ -133,6 +139,7 @@ impl Reactor {
             strangers: VecDeque::new(),
             unfinished_bytes: 0,
             look_at: Timestamp(0),
+            memory_at: Timestamp(0),
             turn_at: Timestamp(0),
             locals: Locals::default(),
             messages,
@@ -178,6 +185,7 @@ impl Reactor {
         let before = std::mem::replace(&mut self.turn_at, now);
         self.note_stall(Millis(now.since(before).0.saturating_sub(mended.0)), timeout);
         self.excuse(mended);
+        self.look_at_memory(now);
         self.master.begin_turn(now)?;
         let mut quiet = events.is_empty() && self.to_read.is_empty();
         for event in &*events {
@@ -202,6 +210,13 @@ impl Reactor {
         if gap >= STALL {
             log::warn!("this master stood still for {gap}; all leases last as much longer");
             self.excuse(gap);
+        }
+    }
+
+    fn look_at_memory(&mut self, now: Timestamp) {
+        if now >= self.memory_at {
+            self.memory_at = now.plus(MEMORY_EVERY);
+            self.master.note_memory(memory::memory_now().unwrap_or_default());
         }
     }
 

@@ -19,6 +19,7 @@ mod disk_full;
 mod embedded;
 mod failover;
 mod kill9;
+mod memory;
 mod one_daemon;
 mod outage;
 mod prefetch;

@@ -22,6 +22,8 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
             ("uptime_ms", now.since(master.started_at).0),
             ("connections", master.sessions.len() as u64),
             ("turned_away", master.strangers.turned_away),
+            ("memory_bytes", master.memory.own_bytes),
+            ("mapped_bytes", master.memory.mapped_bytes),
             ("waiting_polls", master.parked.polls() as u64),
             ("queues", queues.durable_queues() as u64),
             ("records", wal.records),

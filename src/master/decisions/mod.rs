@@ -109,6 +109,10 @@ impl Master {
         match Request::decode(header.kind, body)? {
             Request::Hello(hello) => hello::hello(&self.config, &mut self.sessions, id, &hello, &mut scratch.written),
             Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
+            Request::Submit(_) if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) => {
+                let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
+                Err(Refusal::new(ErrorCode::MemoryFull, text).into())
+            }
             Request::Submit(submit) => {
                 submit::make_room_for_names(journal, &self.parked, &submit, now)?;
                 submit::submit(journal, &self.config, &submit, now, scratch)

@@ -26,6 +26,7 @@ pub const SHUTTING_DOWN: u16 = 15;
 pub const STARTING: u16 = 16;
 pub const NOT_UNDERSTOOD: u16 = 18;
 pub const TOO_SLOW: u16 = 19;
+pub const MEMORY_FULL: u16 = 20;
 
 pub const ACK_OK: u16 = 0x8004;
 pub const FAIL_OK: u16 = 0x8005;
