@@ -63,6 +63,24 @@ impl<T> DerefMut for Block<T> {
     }
 }
 
+/// From now on every allocation of 1 MiB or more has a mapping of its own, which goes back to the system when it is
+/// freed, and so does what is free at the heap's end. By itself glibc serves larger and larger blocks from its heap
+/// once one was freed, and keeps twice as much at its end: frames of 4 MiB left 8 MiB behind.
+#[cfg(all(feature = "daemon", target_env = "gnu"))]
+pub fn give_large_allocations_back() {
+    const BYTES: i32 = 1 << 20;
+    for setting in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: `mallopt` sets a number of the allocator, and may be called at any time.
+        if unsafe { libc::mallopt(setting, BYTES) } != 1 {
+            log::debug!("the allocator keeps a bound of its own");
+        }
+    }
+}
+
+/// Other allocators have bounds of their own.
+#[cfg(all(feature = "daemon", not(target_env = "gnu")))]
+pub fn give_large_allocations_back() {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

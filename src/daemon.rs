@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 use clap::{Parser, value_parser};
 
+use crate::block::give_large_allocations_back;
 use crate::client::{Client, read_token};
 use crate::embedded::{Local, random_seed};
 use crate::exit::{self, Failure};
@@ -104,6 +105,7 @@ pub struct Args {
 
 /// Runs the daemon until it is told to stop.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    give_large_allocations_back();
     let config = config(args)?;
     let handler = handler(args)?;
     raise_descriptor_limit();

@@ -203,6 +203,8 @@ mod tests {
         };
         assert_eq!(bytes(dispatch.into()), HAND_OUT_RESERVE);
         let ack = bytes(Ack { job, lease, text_lost, ..Ack::default() }.into());
-        assert_eq!(ack.max(bytes(Dead { job, lease, text_lost, ..Dead::default() }.into())), END_RESERVE);
+        let key_until = Some(Timestamp(1));
+        let dead = bytes(Dead { job, lease, text_lost, key_until, ..Dead::default() }.into());
+        assert_eq!(ack.max(dead), END_RESERVE);
     }
 }

@@ -277,6 +277,8 @@ fn take_keys(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BufMut;
+
     use crate::codec::PutExt;
 
     /// A block of queues: one of them, the next id 10, and 5 places in line given.
@@ -287,7 +289,8 @@ mod tests {
         body
     }
 
-    /// Jobs as the table of the format tells them, each by its numbers of variable length, and a key.
+    /// Jobs as the table of the format tells them, each by its numbers of variable length, and a key, which has an end
+    /// if it says so.
     fn restored(jobs: &[(&[u64], Option<&str>)]) -> Result<(), DecodeError> {
         let (mut queues, mut restoring) = (Queues::default(), Restoring::up_to(Lsn(20)));
         restoring.block(&mut queues, KIND_QUEUES, &head(10))?;
@@ -296,6 +299,8 @@ mod tests {
             numbers.iter().for_each(|number| body.put_varint(*number));
             if let Some(key) = key {
                 body.put_text(key);
+                body.put_u64_le(7);
+                body.put_varint(u64::from(*key == "ends"));
             }
         }
         restoring.block(&mut queues, KIND_JOBS, &body)?;
@@ -318,6 +323,7 @@ mod tests {
         assert!(field(&[(&[DEAD, 2, 0, 0], None)]).contains("past"), "dead of nothing");
         assert!(field(&[(&[PENDING | PAYLOAD, 2, 0, 0, 2, 2, 0, 8], None)]).contains("payload"), "an empty one");
         assert!(field(&[(&[PENDING | KEY, 2, 0, 0, 8], Some(""))]).contains("key"), "none");
+        assert!(field(&[(&[PENDING | KEY, 2, 0, 0, 8], Some("ends"))]).contains("until"), "of a job that waits");
         let twice: [(&[u64], _); 2] =
             [(&[PENDING | KEY, 2, 0, 0, 2], Some("k")), (&[PENDING | KEY, 2, 0, 0, 2], Some("k"))];
         assert!(field(&twice).contains("key"), "of two jobs");

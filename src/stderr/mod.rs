@@ -4,7 +4,7 @@
 //! - A thread that says something goes on at once, also while nobody reads stderr: a full pipe, a terminal that was
 //!   stopped by Ctrl-S. What then finds no room is dropped, counted, and told of once stderr flows again.
 //! - Of one kind of line (the place in the code that says it) at most 10 leave in a second; the others are counted.
-//! - A program that ends waits at most a second for its last words to leave.
+//! - A program that ends waits at most 0.3 s for its last words to leave.
 //!
 //! It does not: decide what is said; `FALCON_LOG` does, as `env_logger` reads it.
 
@@ -26,7 +26,7 @@ use kinds::{Kinds, LeftOut};
 use crate::exit::Failure;
 
 /// How long a program that ends waits for its last words to leave.
-const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+const LAST_WORDS_WAIT: Duration = Duration::from_millis(300);
 
 /// How often it is looked whether lines were left out whose kind says nothing more.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
