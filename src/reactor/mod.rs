@@ -93,6 +93,7 @@ pub struct Reactor {
     messages: Receiver<LocalMessage>,
     scratch: Vec<u8>,
     stopping: Stopping,
+    is_told_to_stop: bool,
 }
 
 impl Reactor {
@@ -145,6 +146,7 @@ impl Reactor {
             messages,
             scratch: vec![0; READ_BYTES_PER_TURN],
             stopping: Stopping::Wanted,
+            is_told_to_stop: false,
         };
         Ok((reactor, door))
     }
@@ -195,6 +197,10 @@ impl Reactor {
         self.read_ready(now)?;
         quiet &= !self.locals.read(&self.messages, &mut self.master, now)?;
         self.master.finish_turn(now)?;
+        if self.is_told_to_stop {
+            // What came before the signal was taken before this.
+            self.master.begin_stop();
+        }
         self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
         self.drop_late(now)?;
         self.write_ready(now)?;
@@ -280,8 +286,8 @@ impl Reactor {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             log::info!("stopping (signal {signal})");
             self.stopping = self.stopping.hastened(self.clock.now());
+            self.is_told_to_stop = true;
             on_stop();
-            self.master.begin_stop();
         }
     }
 
