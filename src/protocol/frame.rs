@@ -86,6 +86,8 @@ pub fn set_correlation(frame: &mut [u8], correlation: u64) {
 pub struct FrameBuffer {
     bytes: Vec<u8>,
     start: usize,
+    /// How much of its memory was ever written to since it was empty: so much the system has given.
+    touched: usize,
 }
 
 /// Memory that an empty buffer keeps, so that a busy connection need not allocate at each read.
@@ -101,9 +103,15 @@ impl FrameBuffer {
         self.bytes.len() - self.start
     }
 
+    /// Bytes of memory that it takes while a frame is unfinished.
+    pub fn taken_bytes(&self) -> usize {
+        if self.is_empty() { 0 } else { self.touched }
+    }
+
     /// Adds what was read.
     pub fn push(&mut self, read: &[u8]) {
         self.bytes.extend_from_slice(read);
+        self.touched = self.touched.max(self.bytes.len());
         self.check();
     }
 
@@ -121,6 +129,7 @@ impl FrameBuffer {
         let before = self.bytes.len();
         self.bytes.reserve_exact(missing);
         self.bytes.resize(before + bytes_max, 0);
+        self.touched = self.touched.max(self.bytes.len());
         let outcome = read(&mut self.bytes[before..]);
         let came = outcome.as_ref().map_or(0, |came| *came);
         self.bytes.truncate(before + came);
@@ -155,6 +164,9 @@ impl FrameBuffer {
         self.start = 0;
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
             self.bytes = Vec::new();
+        }
+        if self.bytes.is_empty() {
+            self.touched = 0;
         }
         self.check();
     }

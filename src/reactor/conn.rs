@@ -35,6 +35,8 @@ pub struct Conn {
     is_readable: bool,
     /// Its last frame was long. The next is begun with a short read, and all of its payload goes straight to one place.
     is_sending_long: bool,
+    /// Its last read was filled to the last byte.
+    is_sending_much: bool,
     is_writable: bool,
     /// Whether it is on the loop's list of connections to read from.
     pub is_listed: bool,
@@ -74,6 +76,7 @@ impl Conn {
             input: FrameBuffer::default(),
             is_readable: true,
             is_sending_long: false,
+            is_sending_much: false,
             is_writable: true,
             is_listed: false,
             linger_until: None,
@@ -93,9 +96,9 @@ impl Conn {
         self.linger_until
     }
 
-    /// Bytes of unfinished frames, and of those that wait because the session is stalled.
+    /// Bytes of memory for unfinished frames, and for those that wait because the session is stalled.
     pub fn held_bytes(&self) -> usize {
-        self.input.waiting_bytes()
+        self.input.taken_bytes()
     }
 
     /// Whether it is the other side that keeps a frame unfinished.
@@ -187,14 +190,16 @@ impl Conn {
         now: Timestamp,
     ) -> io::Result<Result<usize, WalError>> {
         let missing = self.input.missing_bytes(body_bytes_max);
-        if missing > 0 {
+        // Memory for much is taken only where much comes at once: a slow sender's few bytes go through the scratch.
+        if missing > 0 && self.is_sending_much {
             let stream = &mut self.stream;
             let room = missing.min(budget);
             let came = self.input.read_with(missing, room, |room| stream.read(room))?;
             self.note_came(came, room);
             return Ok(Ok(came));
         }
-        let room = if self.is_sending_long { LONG_START_BYTES } else { scratch.len() }.min(budget);
+        let whole = if missing > 0 { missing.min(scratch.len()) } else { scratch.len() };
+        let room = if self.is_sending_long && missing == 0 { LONG_START_BYTES } else { whole }.min(budget);
         let came = self.stream.read(&mut scratch[..room])?;
         self.note_came(came, room);
         let fresh = &scratch[..came];
@@ -213,6 +218,7 @@ impl Conn {
     /// costs one read, without a second that finds nothing. Only the other side's end, once its event was seen, has
     /// no further event.
     fn note_came(&mut self, came: usize, room: usize) {
+        self.is_sending_much = came == room;
         if came < room && !self.is_read_closed {
             self.is_readable = false;
         }
