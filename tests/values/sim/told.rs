@@ -28,6 +28,8 @@ pub struct Told {
     /// Jobs whose ack was answered OK.
     pub acked: BTreeSet<JobId>,
     pub keys: BTreeMap<String, KeyFact>,
+    /// When an ack of a job was first on its way.
+    endings: BTreeMap<JobId, Timestamp>,
     pub last_job: u64,
     pub last_lease: u64,
     pub submits: u64,
@@ -71,7 +73,9 @@ impl Told {
             let first = self.keys.get(&job.key).map(|fact| fact.job);
             // The first one's answer may have been lost with its connection, or never sent.
             assert!(first.is_none_or(|first| first <= id), "key {} led to {first:?}, now {id}", job.key);
-            self.keys.entry(job.key).or_insert(KeyFact { job: id, ended_at: None });
+            // Nor need it be there any more: who heard nothing of it may have acked it.
+            let ended_at = self.endings.get(&id).copied();
+            self.keys.entry(job.key).or_insert(KeyFact { job: id, ended_at });
             return;
         }
         assert!(id.0 > self.last_job, "job {id} is not above {}", self.last_job);
@@ -100,10 +104,13 @@ impl Told {
 
     /// An ack with a live lease is on its way.
     pub fn ending(&mut self, job: JobId, now: Timestamp) {
-        let Some(fact) = self.jobs.get_mut(&job) else { return };
-        fact.endings += 1;
-        if let Some(key) = self.keys.get_mut(&fact.key).filter(|key| key.job == job) {
+        self.endings.entry(job).or_insert(now);
+        // Its key may be known by a duplicate alone, where the answer to its own submit was lost.
+        for key in self.keys.values_mut().filter(|key| key.job == job) {
             key.ended_at.get_or_insert(now);
+        }
+        if let Some(fact) = self.jobs.get_mut(&job) {
+            fact.endings += 1;
         }
     }
 
