@@ -142,9 +142,22 @@ pub fn census() -> Arc<Census> {
 
 /// What there is to say of one process, but for its marks; nothing if it is gone.
 pub fn entry(pid: i32) -> Option<Entry> {
+    if !is_proc_ours() {
+        return None;
+    }
     let mut bytes = [0; STAT_BYTES];
     let length = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut bytes)).ok()?;
     parse(pid, &String::from_utf8_lossy(&bytes[..length]))
+}
+
+/// Whether the numbers in `/proc` are those that this process knows. They are not if it has a namespace of process ids
+/// of its own and still the `/proc` of another: then a number there is that of somebody else.
+fn is_proc_ours() -> bool {
+    static IS_OURS: LazyLock<bool> = LazyLock::new(|| {
+        let own = std::fs::read_link("/proc/self").ok();
+        own.and_then(|own| own.to_str()?.parse().ok()) == Some(std::process::id())
+    });
+    *IS_OURS
 }
 
 fn count() -> Census {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, getpid, getsid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use super::census::{Census, Entry, Identity, entry};
 
@@ -22,11 +22,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// Of this process.
+    /// Of this process, as a census would tell it: 0 for a group or a session that was made outside of its namespace of
+    /// process ids (in most containers), and for all that cannot be told. No census has a kin by the number 0.
     pub fn own() -> Home {
-        let number = |pid: Pid| pid.as_raw_nonzero().get();
-        // Its own session is always told; without it no session is taken for that of kin.
-        Home { pid: number(getpid()), group: number(getpgrp()), session: getsid(None).map_or(0, number) }
+        let pid = getpid().as_raw_nonzero().get();
+        let (group, session) = entry(pid).map_or((0, 0), |own| (own.group, own.session));
+        Home { pid, group, session }
     }
 }
 
