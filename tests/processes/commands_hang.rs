@@ -170,3 +170,12 @@ fn a_command_that_hangs_when_its_worker_is_killed_ends_when_it_can() {
     wait_until("the end of what hung", SOON, || !is_running(&hangs));
     master.stop();
 }
+
+/// In a container the session and the group of who starts the worker may have no number at all.
+#[test]
+#[ignore = "needs root"]
+fn commands_end_in_a_namespace_of_process_ids_too() {
+    let own = std::env::current_exe().expect("the test's own program");
+    let inner = [own.to_str().expect("a path of text"), "commands_end::a_job", "--test-threads", "1"];
+    run("unshare", &[&["--pid", "--fork", "--mount-proc", "--kill-child"][..], &inner].concat());
+}

@@ -228,10 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_counted() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let found = census().entries.iter().find(|entry| entry.identity.pid == own).cloned().unwrap();
-        assert_eq!(found.group, rustix::process::getpgrp().as_raw_nonzero().get());
+    fn a_child_is_counted_in_its_group() {
+        use std::os::unix::process::CommandExt;
+        let mut child = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let found = census().entries.iter().find(|entry| entry.identity.pid == pid).cloned().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((found.parent, found.group), (i32::try_from(std::process::id()).unwrap(), pid));
         assert!(!found.is_dead);
     }
 }
