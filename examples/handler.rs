@@ -20,7 +20,7 @@ impl Handler for Shout {
         }
         match std::str::from_utf8(&job.payload) {
             Ok(text) => Outcome::Done(text.to_uppercase().into_bytes()),
-            Err(error) => Outcome::Failed { for_good: true, error: error.to_string() },
+            Err(error) => Outcome::Failed { for_good: true, retry_in: None, error: error.to_string() },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a job is made of wherever it stands: the same value in a frame, in an event and in the table.
 
-use crate::codec::{DecodeError, Fault, Field, Reader, Tail, Value};
+use crate::codec::{DecodeError, Fault, Field, List, Reader, Tail, Value};
 use crate::codec::{coded, message};
 use crate::limits::{ATTEMPTS_DEFAULT, PRIORITY_DEFAULT};
 use crate::time::Timestamp;
@@ -51,7 +51,7 @@ impl<'a> Field<'a> for Settings {
 }
 
 coded! {
-    /// Where a job stands. A completed or cancelled one is no longer there.
+    /// Where a job stands. One that has ended is there only while it is kept.
     Standing {
         /// Waits for a poll.
         Pending = 0 "pending";
@@ -61,11 +61,96 @@ coded! {
         InFlight = 2 "in-flight";
         /// Out of attempts, or failed for good.
         Dead = 3 "dead";
+        /// Done.
+        Completed = 4 "completed";
+        /// Somebody cancelled it.
+        Cancelled = 5 "cancelled";
+        /// It was not begun in time.
+        Expired = 6 "expired";
     }
 }
 
-/// The number that stands for a job which is completed, where one of those is told that has no place any more.
-pub const COMPLETED: u8 = 4;
+impl Standing {
+    /// Whether it waits to be handed out, now or later.
+    pub const fn is_waiting(self) -> bool {
+        matches!(self, Standing::Pending | Standing::Delayed)
+    }
+
+    /// Whether it will not run, but for a requeue.
+    pub const fn is_ended(self) -> bool {
+        !self.is_waiting() && !matches!(self, Standing::InFlight)
+    }
+}
+
+message! {
+    /// How long a job waits after a failed attempt: `first_ms` after the first one, doubled with each further one up to
+    /// `most_ms`; half of it is drawn at random.
+    Backoff {
+        first_ms: u32;
+        most_ms: u32;
+    }
+}
+
+message! {
+    /// A name and a value that go with a job to its worker.
+    Header<'a> {
+        name: &'a str;
+        value: &'a str;
+    }
+}
+
+/// The variable of a command's environment that has the value of this header.
+pub fn header_variable(name: &str) -> String {
+    let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("FALCON_HEADER_{}", name.chars().map(upper).collect::<String>())
+}
+
+/// Headers of a job as they stand in an event and lie in the log: a list of [`Header`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadersText<'a>(pub &'a [u8]);
+
+impl<'a> HeadersText<'a> {
+    /// # Errors
+    /// When they are no list of headers.
+    pub fn read(self) -> Result<List<'a, Header<'a>>, DecodeError> {
+        if self.0.is_empty() {
+            return Ok(List::default());
+        }
+        let mut reader = Reader::new(self.0);
+        let headers = List::read(&mut reader, "headers")?;
+        reader.finish().map(|()| headers)
+    }
+}
+
+/// All that is left of what is read: an extra.
+impl<'a> Field<'a> for HeadersText<'a> {
+    const BYTES: usize = 0;
+
+    fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
+        let headers = HeadersText(reader.take_rest());
+        match headers.read() {
+            Err(error) if error.is_unknown() => Err(error),
+            Err(_) => Err(DecodeError::new(name, Fault::Undefined)),
+            Ok(_) => Ok(headers),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
+    }
+
+    fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+        for header in self.read().unwrap_or_default().iter() {
+            see(name, Value::Text(&format!("{}={}", header.name, header.value)));
+        }
+    }
+
+    fn sample(number: &mut u64) -> Self {
+        let mut out = Vec::new();
+        List::<Header<'_>>::sample(number).write(&mut out);
+        HeadersText(out.leak())
+    }
+}
 
 coded! {
     /// How an attempt ended.
@@ -92,7 +177,7 @@ message! {
 message! {
     /// What is remembered of a job's attempts: the last ten, oldest first, and why the last one ended.
     Story<'a> {
-        attempts: crate::codec::List<'a, Attempt<'a>>;
+        attempts: List<'a, Attempt<'a>>;
         error: &'a str;
     }
 }

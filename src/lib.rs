@@ -126,4 +126,5 @@ pub mod job;
 pub mod limits;
 pub mod planted;
 pub mod protocol;
+pub mod rules;
 pub mod time;

@@ -128,6 +128,21 @@ pub const ATTEMPTS_MAX: u16 = 1000;
 /// Longest delay: 365 days.
 pub const DELAY_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
 
+/// Longest time that a job may be kept after its end, or may wait to be begun: 365 days.
+pub const KEEP_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
+
+/// Most bytes of all headers of a job together, as they stand on the wire.
+pub const HEADERS_BYTES_MAX: usize = 4096;
+
+/// Longest name of a header.
+pub const HEADER_NAME_BYTES_MAX: usize = 64;
+
+/// Longest reason for a pause.
+pub const REASON_BYTES_MAX: usize = 200;
+
+/// Most jobs or keys that one Wait names.
+pub const WAITED_JOBS_MAX: usize = ITEMS_MAX;
+
 /// Shortest time that an attempt may be given; below it a process hardly starts.
 pub const TIMEOUT_MS_MIN: u64 = 100;
 
@@ -152,6 +167,9 @@ pub const BACKOFF_MS_FIRST: u64 = 1000;
 
 /// Longest backoff: 1 hour.
 pub const BACKOFF_MS_MAX: u64 = 3600 * 1000;
+
+/// Longest backoff that may be asked for: 7 days.
+pub const BACKOFF_MS_LONGEST: u64 = 7 * 24 * 3600 * 1000;
 
 /// How long a key is remembered after its job ended, unless the daemon is told otherwise: 1 hour.
 pub const KEY_WINDOW_MS_DEFAULT: u64 = 3600 * 1000;
@@ -213,7 +231,7 @@ pub const RECORD_OVERHEAD_BYTES_MAX: usize = 256;
 
 /// The longest record: a payload (or a result, or an error text) with its head.
 pub const RECORD_BYTES_MAX: usize =
-    PAYLOAD_BYTES_MAX + QUEUE_NAME_BYTES_MAX + KEY_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX;
+    PAYLOAD_BYTES_MAX + HEADERS_BYTES_MAX + QUEUE_NAME_BYTES_MAX + KEY_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX;
 
 /// The longest group: one request's records, which become valid together. An item of a Fail adds the story of its job,
 /// and its words are short.

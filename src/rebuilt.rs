@@ -90,7 +90,11 @@ impl Restore for Rebuilt {
 
 /// Where an event's tail lies: at the end of its record.
 pub fn tail_at(record: &Record<'_>, event: &Event<'_>) -> Location {
-    let head_bytes = record.body.len() - event.tail().len();
-    let offset = record.body_at + u32::try_from(head_bytes).expect("a record is within its limit");
-    Location { epoch: record.head.epoch, offset }
+    before_end(record, event.tail().len())
+}
+
+/// What lies so many bytes before a record's end.
+pub fn before_end(record: &Record<'_>, bytes: usize) -> Location {
+    let offset = u32::try_from(record.body.len() - bytes).expect("a record is within its limit");
+    Location { epoch: record.head.epoch, offset: record.body_at + offset }
 }

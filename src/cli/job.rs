@@ -9,7 +9,7 @@ use crate::client::ClientError;
 use crate::codec::{self, Field};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
-use crate::job::{COMPLETED, Ending, Standing, StoryText};
+use crate::job::{Ending, Standing, StoryText};
 use crate::protocol::{ErrorCode, Get};
 
 /// Width of the column of names.
@@ -35,9 +35,6 @@ pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
 
 /// The word for where a job stands.
 pub fn standing(code: u8) -> String {
-    if code == COMPLETED {
-        return "completed".to_owned();
-    }
     Standing::from_code(code).map_or_else(|| later(code), |standing| standing.word().to_owned())
 }
 

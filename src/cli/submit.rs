@@ -63,6 +63,7 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'
         },
         delay_ms: submit.delay.0,
         payload,
+        ..SubmitJob::default()
     }
 }
 
@@ -99,6 +100,7 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
             settings: job.settings(),
             delay_ms: job.delay_ms,
             payload: job.payload.get().as_bytes(),
+            ..SubmitJob::default()
         })
         .collect();
     let mut rest = &jobs[..];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::BootTime;
 use crate::ids::{JobId, LeaseId};
+use crate::job::{Backoff, HeadersText};
 use crate::protocol::{self, AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
 
 /// One attempt at a job, as it was handed out.
@@ -32,6 +33,8 @@ pub struct Job {
     pub waited: Duration,
     /// Until when the lease certainly lives, unless it is extended.
     pub lease_ends_at: BootTime,
+    /// Names and values that were submitted with it.
+    pub headers: Vec<(String, String)>,
     /// The payload.
     pub payload: Vec<u8>,
 }
@@ -52,8 +55,7 @@ pub struct Submitted {
 pub struct KeyHolder {
     /// Its queue.
     pub queue: String,
-    /// Where it stands, as [`Standing::code`](crate::job::Standing::code) has it;
-    /// [`COMPLETED`](crate::job::COMPLETED) for one that is completed.
+    /// Where it stands, as [`Standing::code`](crate::job::Standing::code) has it.
     pub standing: u8,
     /// Whether it was submitted with another payload.
     pub payload_differs: bool,
@@ -90,9 +92,16 @@ impl Job {
             lease_length,
             waited: millis(delivery.waited_ms),
             lease_ends_at: polled_at.plus(millis(delivery.waited_ms)).plus_certainly(lease_length),
+            headers: headers(delivery),
             payload: delivery.payload.to_owned(),
         }
     }
+}
+
+/// The headers of a delivery; they were held against their form when it was read.
+fn headers(delivery: &Delivery<'_>) -> Vec<(String, String)> {
+    let headers = delivery.headers.map(|headers| headers.read().unwrap_or_default()).unwrap_or_default();
+    headers.iter().map(|header| (header.name.to_owned(), header.value.to_owned())).collect()
 }
 
 impl Job {
@@ -190,6 +199,30 @@ impl<'a> SubmitJob<'a> {
     pub fn with_timeout(mut self, timeout: Duration) -> SubmitJob<'a> {
         self.settings.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1);
         self
+    }
+
+    /// The same, kept so long after its end with its result, in whole seconds, rounded up: up to 365 days.
+    #[must_use]
+    pub fn with_keep(self, keep: Duration) -> SubmitJob<'a> {
+        SubmitJob { keep_ms: Some(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same, which ends as expired if it was not handed out within this time, in whole milliseconds: up to 365 days.
+    #[must_use]
+    pub fn with_ttl(self, ttl: Duration) -> SubmitJob<'a> {
+        SubmitJob { ttl_ms: Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same with another wait after a failed attempt: up to 7 days.
+    #[must_use]
+    pub fn with_backoff(self, backoff: Backoff) -> SubmitJob<'a> {
+        SubmitJob { backoff: Some(backoff), ..self }
+    }
+
+    /// The same with headers, up to 4 KiB together; see [`headers`](crate::client::headers).
+    #[must_use]
+    pub fn with_headers(self, headers: HeadersText<'a>) -> SubmitJob<'a> {
+        SubmitJob { headers: Some(headers), ..self }
     }
 
     /// The same, not delivered before this has passed, in whole milliseconds: up to 365 days.

@@ -16,6 +16,8 @@ pub enum Answer<'s> {
     Piece(u16, Option<Payload>),
     /// It leaves when everything that happened so far is durable.
     Told(u16, &'s [u8]),
+    /// The same, with bytes of the log behind a length of four bytes.
+    TextPiece(u16, Option<Payload>),
     /// It comes later: the request waits for something to happen.
     Parked,
 }
@@ -58,7 +60,8 @@ impl<'s> Answer<'s> {
         match self {
             Answer::AtOnce(kind, body) => sessions.write_body(id, correlation, None, kind, body),
             Answer::Told(kind, body) => sessions.write_body(id, correlation, gate, kind, body),
-            Answer::Piece(kind, piece) => sessions.write_piece(id, correlation, kind, piece),
+            Answer::Piece(kind, piece) => sessions.write_piece(id, correlation, None, kind, piece),
+            Answer::TextPiece(kind, piece) => sessions.write_piece(id, correlation, gate, kind, piece),
             Answer::Parked => {}
         }
     }

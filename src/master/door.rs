@@ -10,6 +10,7 @@ use super::parked::{Caller, JobsWish, Wish};
 use super::sessions::Session;
 use super::{Master, Timestamp};
 use crate::ids::{LeaseId, QueueId, SessionId};
+use crate::job::HeadersText;
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, ITEMS_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{Call, Delivery, ErrorCode, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
@@ -164,6 +165,7 @@ impl Master {
         // Every reply here tells of a DISPATCH that is about to be written.
         let held = self.journal.will_gate();
         let Some(stream) = self.sessions.stream(caller.session, held) else { return Ok(()) };
+        let mut headers = Vec::new();
         let mut writing = Writing::begin(stream, caller.correlation, LeaseId(self.journal.wal.next_lsn().0));
         let jobs_max = (wish.free + wish.extra).min(ITEMS_MAX as u16);
         while writing.count < jobs_max
@@ -173,7 +175,12 @@ impl Master {
             && let Some(stream) = self.sessions.stream(caller.session, held)
         {
             let lease = LeaseId(self.journal.wal.next_lsn().0);
-            let delivery = delivery(&job, lease, wish.lease_ms, now.since(caller.since));
+            let mut delivery = delivery(&job, lease, wish.lease_ms, now.since(caller.since));
+            headers.clear();
+            if let Some((at, bytes)) = job.headers {
+                self.journal.read(at, bytes, &mut headers)?;
+                delivery.headers = Some(HeadersText(&headers));
+            }
             if !writing.add(stream, &delivery, &job, &self.journal)? {
                 break;
             }
@@ -194,9 +201,12 @@ impl Master {
 
     /// Ends the wait of a parked request without what it waited for.
     pub(super) fn answer_empty(&mut self, number: u32) {
+        if self.parked.is_wait(number) {
+            return self.answer_wait(number);
+        }
         let (caller, wish) = self.unpark(number);
         let reply = match wish {
-            Wish::Jobs(_) => Reply::PollOk(PollOk::default()),
+            Wish::Jobs(_) | Wish::Ends | Wish::Idle => Reply::PollOk(PollOk::default()),
             Wish::Snapshot(_) => {
                 Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
             }
@@ -236,6 +246,7 @@ fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited: Millis
         attempt: job.attempts + 1,
         lease_ms,
         waited_ms: u32::try_from(waited.0).unwrap_or(u32::MAX),
+        headers: None,
         payload: &[],
     }
 }

@@ -4,8 +4,8 @@
 //! Everything of that kind is here, behind two functions that a turn calls. A master that only follows another one is a
 //! master that does not call them.
 
-use super::backoff::backoff;
-use super::decisions::{forget_idle, story_bytes_max, write_story};
+use super::backoff::{USUAL, backoff};
+use super::decisions::{cancelled, forget_idle, kept_until, story_bytes_max, write_story};
 use super::keeping::Kept;
 use super::{Master, Timestamp};
 use crate::ids::{JobId, LeaseId};
@@ -14,7 +14,7 @@ use crate::limits::{QUEUE_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, Refusal, Reply, SnapshotOk};
 use crate::queue::Event;
-use crate::queue::events::{Dead, DeathReason, Release, ReleaseReason, Timeout};
+use crate::queue::events::{Dead, DeathReason, Expire, Release, ReleaseReason, Timeout};
 use crate::time::Millis;
 use crate::wal::WalError;
 
@@ -39,12 +39,24 @@ impl Master {
         for job in self.journal.queues.take_run_out(now) {
             self.end_lease(job, now)?;
         }
+        self.expire(now)
+    }
+
+    /// Ends the jobs that were not begun in time. There is room: it was kept for their end.
+    fn expire(&mut self, now: Timestamp) -> Result<(), WalError> {
+        for job in self.journal.queues.take_expired(now) {
+            let kept_until = kept_until(Some(self.journal.queues.keep_s(job)), now);
+            self.journal.record_alone(now, &Expire { job, kept_until }.into())?;
+        }
         Ok(())
     }
 
     /// At its end: waiting polls get the jobs that are there, and the log is kept.
     pub(super) fn decide_at_end(&mut self, now: Timestamp) -> Result<(), WalError> {
+        // Some were given back in this turn whose time is over.
+        self.expire(now)?;
         self.serve_polls(now)?;
+        self.answer_waits();
         let wanted = self.parked.snapshots() > 0;
         match self.keeping.work(&mut self.journal, wanted, now)? {
             Kept::Nothing => {}
@@ -108,7 +120,14 @@ impl Master {
         const ERROR: &str = "the lease of the last attempt ran out";
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
         let (lease, attempts) = (live.id, live.attempts);
+        if live.is_cancelled {
+            let event = cancelled(&live, job, now);
+            self.journal.record_alone(now, &event)?;
+            return Ok(());
+        }
         let key_until = live.has_key.then(|| now.plus(self.config.key_window));
+        let kept_until = kept_until(live.dead_keep_s(), now);
+        let by = live.backoff().unwrap_or(USUAL);
         // Who was never told of it has not begun it.
         let holder = self.sessions.session(live.holder);
         let is_told = holder.is_none_or(|session| !session.has_untold(lease));
@@ -132,11 +151,11 @@ impl Master {
         }
         let story = StoryText(out);
         let event: Event<'_> = if has_more {
-            let retry_at = now.plus(backoff(attempts, &mut self.random));
+            let retry_at = now.plus(backoff(by, attempts, &mut self.random));
             Timeout { job, lease, retry_at, story }.into()
         } else {
             let text_lost = (!has_room).then_some(true);
-            Dead { job, lease, reason: DeathReason::Lease, story, text_lost, key_until }.into()
+            Dead { job, lease, reason: DeathReason::Lease, story, text_lost, key_until, kept_until }.into()
         };
         self.journal.begin_group(if has_room { bytes } else { RECORD_OVERHEAD_BYTES_MAX })?;
         self.journal.record(now, &event, false)?;

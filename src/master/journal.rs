@@ -5,10 +5,11 @@
 //! disk: what would take more of the log than was kept for it is refused.
 //! It does not: know who asked, or what is answered.
 
+use super::waits::End;
 use crate::ids::{Location, Lsn};
-use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, SYNC_WAIT_MS_MAX};
+use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
 use crate::planted::{Bug, is_planted};
-use crate::queue::events::{END_BYTES, HAND_OUT_BYTES};
+use crate::queue::events::{CANCEL_BYTES, END_BYTES, HAND_OUT_BYTES};
 use crate::queue::{Event, Queues};
 use crate::time::{Millis, Timestamp};
 use crate::wal::{NewRecord, SyncOutcome, SyncRequest, Wal, WalError, record_bytes};
@@ -20,6 +21,9 @@ const HAND_OUT_RESERVE: u64 = record_bytes(HAND_OUT_BYTES) as u64;
 
 /// Log bytes that are kept free for a job that waits or is in flight: to end it.
 const END_RESERVE: u64 = record_bytes(END_BYTES) as u64;
+
+/// Log bytes that are kept free for any job: to note that somebody cancelled it, or to purge it.
+const CANCEL_RESERVE: u64 = record_bytes(CANCEL_BYTES) as u64;
 
 #[derive(Debug)]
 pub struct Journal {
@@ -34,6 +38,9 @@ pub struct Journal {
     /// When the last sync ended.
     synced_at: Timestamp,
     scratch: Vec<u8>,
+    /// Whether the ends of jobs are noted, since somebody waits for some; what became of jobs since it was looked at.
+    pub is_watched: bool,
+    pub ended: Vec<End>,
 }
 
 /// When a sync is wanted.
@@ -50,7 +57,8 @@ pub enum Urgency {
 impl Journal {
     pub fn new(wal: Wal, queues: Queues, sync: SyncMode) -> Journal {
         let (synced_at, unsynced_since) = (Timestamp(0), None);
-        Journal { wal, queues, sync, group_bytes: 0, unsynced_since, synced_at, scratch: Vec::new() }
+        let (scratch, is_watched, ended) = (Vec::new(), false, Vec::new());
+        Journal { wal, queues, sync, group_bytes: 0, unsynced_since, synced_at, scratch, is_watched, ended }
     }
 
     /// Begins to serve: every lease gets its full length from `now`.
@@ -76,7 +84,16 @@ impl Journal {
         self.queues
             .apply(appended.lsn, now, event, appended.tail_at)
             .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
+        if self.is_watched {
+            self.ended.extend(event.ends());
+        }
         Ok(appended.lsn)
+    }
+
+    /// Appends an event that is a group by itself, for which there is room.
+    pub fn record_alone(&mut self, now: Timestamp, event: &Event<'_>) -> Result<Lsn, WalError> {
+        self.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
+        self.record(now, event, false)
     }
 
     /// Reads bytes of a job back from the log.
@@ -118,8 +135,9 @@ impl Journal {
             return 0;
         }
         let (waiting, in_flight) = self.queues.unfinished();
+        let all = (self.queues.count() + more) as u64 * CANCEL_RESERVE;
         let waiting = (waiting + more) as u64 * (HAND_OUT_RESERVE + END_RESERVE);
-        waiting + in_flight as u64 * END_RESERVE
+        all + waiting + in_flight as u64 * END_RESERVE
     }
 
     /// When the log has been silent long enough for a mark, if it wants one.
@@ -195,16 +213,16 @@ mod tests {
     fn what_is_kept_free_for_a_job_is_what_its_longest_records_take() {
         let worker = "w".repeat(CLIENT_NAME_BYTES_MAX);
         let dispatch = Dispatch { job: JobId(1), lease_ms: 1, attempt: 1, worker: &worker };
-        let (job, lease, text_lost) = (JobId(1), LeaseId(1), Some(true));
+        let (job, lease, text_lost, kept_until) = (JobId(1), LeaseId(1), Some(true), Some(Timestamp(1)));
         let bytes = |event: Event<'_>| {
             let mut body = Vec::new();
             event.encode_head(&mut body);
             record_bytes(body.len() + event.tail().len()) as u64
         };
         assert_eq!(bytes(dispatch.into()), HAND_OUT_RESERVE);
-        let ack = bytes(Ack { job, lease, text_lost, ..Ack::default() }.into());
+        let ack = bytes(Ack { job, lease, text_lost, kept_until, ..Ack::default() }.into());
         let key_until = Some(Timestamp(1));
-        let dead = bytes(Dead { job, lease, text_lost, key_until, ..Dead::default() }.into());
+        let dead = bytes(Dead { job, lease, text_lost, key_until, kept_until, ..Dead::default() }.into());
         assert_eq!(ack.max(dead), END_RESERVE);
     }
 }

@@ -44,6 +44,7 @@ mod outbox;
 mod parked;
 mod sessions;
 mod strangers;
+mod waits;
 
 use backoff::Random;
 use decisions::Scratch;
@@ -99,6 +100,8 @@ pub struct Master {
     sweep_at: Timestamp,
     memory: Memory,
     stopping: bool,
+    /// Whether no more jobs are taken, until somebody says otherwise.
+    draining: bool,
     /// Sessions that will send nothing more, since the last turn's end.
     ended: Vec<SessionId>,
     /// Behind a pointer, since it is taken out while a request is decided.
@@ -161,6 +164,7 @@ impl Master {
             sweep_at: Timestamp(0),
             memory: Memory::default(),
             stopping: false,
+            draining: false,
             ended: Vec::new(),
             scratch: Some(Box::default()),
             named: Vec::new(),

@@ -2,11 +2,12 @@
 //!
 //! A poll has a place in the line of every queue that it names, in the order in which polls came; being answered
 //! takes it out of all of them. A request for a snapshot waits for one that holds all that happened before it.
-//! Later a client that waits for a job's end has its place here. Nothing is allocated per request once the tables
-//! have grown to the number of those that wait.
+//! A client that waits for a job's end has its place here, too. Nothing is allocated per poll once the tables have grown
+//! to the number of those that wait.
 
 use slab::Slab;
 
+use super::waits::Waits;
 use crate::ids::{Lsn, QueueId, SessionId};
 use crate::queue::deadlines::{NIL, NO_CELL, Node, Nodes, Wheel};
 use crate::time::Timestamp;
@@ -39,6 +40,10 @@ pub enum Wish {
     Jobs(JobsWish),
     /// A snapshot that holds at least this LSN.
     Snapshot(Lsn),
+    /// The ends of jobs, see [`Waits`].
+    Ends,
+    /// That nothing is to run, see [`Waits`].
+    Idle,
 }
 
 #[derive(Debug)]
@@ -88,6 +93,7 @@ pub struct Parked {
     wheel: Wheel,
     /// Requests for a snapshot, in the order in which they came.
     snapshots: Vec<u32>,
+    pub waits: Waits,
 }
 
 impl Nodes for Slab<Waiting> {
@@ -104,7 +110,7 @@ impl Nodes for Slab<Waiting> {
 
 impl Parked {
     pub fn polls(&self) -> usize {
-        self.waiting.len() - self.snapshots.len()
+        self.waiting.len() - self.snapshots.len() - self.waits.len()
     }
 
     /// A moment at or before the next time-out.
@@ -143,6 +149,11 @@ impl Parked {
     /// Whether a request's wait ends when its session sends nothing more: a poll's, whose jobs nobody would run.
     pub fn ends_with_input(&self, number: u32) -> bool {
         matches!(self.waiting[number as usize].wish, Wish::Jobs(_))
+    }
+
+    /// Whether a request waits for the ends of jobs, or until nothing is to run.
+    pub fn is_wait(&self, number: u32) -> bool {
+        matches!(self.waiting[number as usize].wish, Wish::Ends | Wish::Idle)
     }
 
     /// The first request that waits for a snapshot which holds no more than `held`.
@@ -212,8 +223,10 @@ impl Parked {
     pub fn take(&mut self, number: u32, queues: &mut Vec<QueueId>) -> (Caller, Wish) {
         self.wheel.remove(&mut self.waiting, number);
         let waiting = self.waiting.remove(number as usize);
-        if let Wish::Snapshot(_) = waiting.wish {
-            self.snapshots.retain(|waits| *waits != number);
+        match waiting.wish {
+            Wish::Snapshot(_) => self.snapshots.retain(|waits| *waits != number),
+            Wish::Ends | Wish::Idle => drop(self.waits.remove(number)),
+            Wish::Jobs(_) => {}
         }
         queues.clear();
         let mut place = waiting.first_place;

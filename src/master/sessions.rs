@@ -192,8 +192,15 @@ impl Sessions {
     }
 
     /// Writes a reply of this kind whose only field is bytes of a file.
-    pub fn write_piece(&mut self, id: SessionId, correlation: u64, kind: u16, piece: Option<Payload>) {
-        let Some(stream) = self.stream(id, false) else { return };
+    pub fn write_piece(
+        &mut self,
+        id: SessionId,
+        correlation: u64,
+        gate: Option<Lsn>,
+        kind: u16,
+        piece: Option<Payload>,
+    ) {
+        let Some(stream) = self.stream(id, gate.is_some()) else { return };
         let length = piece.as_ref().map_or(0, |piece| piece.as_slice().len());
         let start = frame::begin_frame(&mut stream.bytes, kind, correlation);
         // No extras, then the length.
@@ -203,7 +210,7 @@ impl Sessions {
         if let Some(piece) = piece {
             stream.splice(piece);
         }
-        self.list_ready(id);
+        self.close_gate(gate, id);
     }
 
     /// Where a reply is written that may leave at once, or that is held; [`Sessions::close_gate`] completes it.

@@ -5,8 +5,12 @@ use std::fmt;
 
 use crate::codec::{Bound, DecodeError, Field, List};
 use crate::ids::{NameError, check_client_name, check_key, check_queue_name};
-use crate::job::Settings;
-use crate::limits::{ATTEMPTS_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
+use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
+use crate::limits::{
+    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX,
+    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+};
+use crate::rules::QueueSettings;
 
 type Checked = Result<(), DecodeError>;
 
@@ -58,6 +62,26 @@ pub(super) fn key_or_none(name: &'static str, key: &&str) -> Checked {
     if key.is_empty() { Ok(()) } else { named(name, check_key(key)) }
 }
 
+pub(super) fn some_key(name: &'static str, key: &&str) -> Checked {
+    named(name, check_key(key))
+}
+
+pub(super) fn queue_or_all(name: &'static str, queue: &&str) -> Checked {
+    if queue.is_empty() { Ok(()) } else { queue_name(name, queue) }
+}
+
+pub(super) fn sane_rules(name: &'static str, settings: &QueueSettings) -> Checked {
+    let within =
+        |shown: &str, value: Option<u64>, min, max| value.map_or(Ok(()), |value| range(name, shown, value, min, max));
+    let keep_s_max = KEEP_MS_MAX / 1000;
+    within("keep_s", settings.keep_s.map(u64::from), 0, keep_s_max)?;
+    within("dead_keep_s", settings.dead_keep_s.map(u64::from), 1, keep_s_max)?;
+    within("max_attempts", settings.max_attempts.map(u64::from), 1, u64::from(ATTEMPTS_MAX))?;
+    within("timeout_ms", settings.timeout_ms.map(u64::from), TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
+    within("ttl_ms", settings.ttl_ms, 1, KEEP_MS_MAX)?;
+    settings.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))
+}
+
 pub(super) fn client_name(name: &'static str, client: &&str) -> Checked {
     named(name, check_client_name(client))
 }
@@ -69,6 +93,40 @@ pub(super) fn sane_settings(name: &'static str, settings: &Settings) -> Checked 
         range(name, "timeout_ms", timeout_ms, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
     }
     range(name, "max_attempts", u64::from(settings.max_attempts), 0, u64::from(ATTEMPTS_MAX))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "every bound takes its field so")]
+pub(super) fn sane_backoff(name: &'static str, backoff: &Backoff) -> Checked {
+    let (first_ms, most_ms) = (u64::from(backoff.first_ms), u64::from(backoff.most_ms));
+    range(name, "the first backoff in ms", first_ms, 1, BACKOFF_MS_LONGEST)?;
+    range(name, "the longest backoff in ms", most_ms, first_ms, BACKOFF_MS_LONGEST)
+}
+
+/// Names of letters, digits, `-`, `_` and `.`, each once whatever its case; values without NUL, so that they can be
+/// variables of an environment.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "every bound takes its field so")]
+pub(super) fn sane_headers(name: &'static str, headers: &HeadersText<'_>) -> Checked {
+    range(name, "headers bytes", headers.0.len() as u64, 0, HEADERS_BYTES_MAX as u64)?;
+    let mut names = Vec::new();
+    for Header { name: header, value } in headers.read()?.iter() {
+        let is_sane = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let refused = |why: &str| {
+            let text = format!("header {header:?} {why}");
+            Err(DecodeError::out_of_bounds(name, Bound::Value, text))
+        };
+        if header.is_empty() || header.len() > HEADER_NAME_BYTES_MAX || !header.chars().all(is_sane) {
+            return refused("has no name of 1 to 64 letters, digits, '-', '_' or '.'");
+        }
+        if value.contains('\0') {
+            return refused("has a NUL in its value");
+        }
+        let variable = header_variable(header);
+        if names.contains(&variable) {
+            return refused("is there twice, but for its case or its signs");
+        }
+        names.push(variable);
+    }
+    Ok(())
 }
 
 pub(super) fn short_payload(name: &'static str, payload: &&[u8]) -> Checked {

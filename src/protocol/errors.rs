@@ -82,6 +82,14 @@ error_codes! {
     TooSlow = 19, retry true, closes true;
     /// The master has no memory for more jobs.
     MemoryFull = 20, retry true, closes false;
+    /// The job was cancelled: the report ended it, and what it said is dropped.
+    Cancelled = 21, retry false, closes false;
+    /// The queue is paused, and takes no jobs.
+    QueuePaused = 22, retry true, closes false;
+    /// As many jobs wait in the queue as may, or as many bytes.
+    QueueFull = 23, retry true, closes false;
+    /// The job, or the queue, stands where this cannot be done.
+    WrongState = 24, retry false, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

@@ -6,7 +6,8 @@ use super::ErrorCode;
 use crate::codec::message;
 use crate::codec::{List, Message};
 use crate::ids::{JobId, LeaseId, SessionId};
-use crate::job::Settings;
+use crate::job::{Backoff, HeadersText, Settings};
+use crate::rules::QueueSettings;
 use crate::time::Timestamp;
 
 message! {
@@ -74,6 +75,8 @@ message! {
         lease_ms: u32;
         /// How long the poll had waited at the dispatch.
         waited_ms: u32;
+    } extras {
+        1 headers: HeadersText<'a>;
     } tail payload: &'a [u8]
 }
 
@@ -131,10 +134,17 @@ impl LeaseStatus {
     pub const GO_ON: u8 = 0;
     /// Stop: the lease is lost.
     pub const STOP: u8 = 1;
+    /// Stop: the job was cancelled. A report, whatever it says, ends it.
+    pub const CANCELLED: u8 = 2;
 
     /// Whether the worker has to stop.
     pub fn is_stop(&self) -> bool {
         self.want != LeaseStatus::GO_ON
+    }
+
+    /// Whether it has to stop since the job was cancelled, and still holds the lease.
+    pub fn is_cancelled(&self) -> bool {
+        self.want == LeaseStatus::CANCELLED
     }
 }
 
@@ -232,8 +242,10 @@ message! {
     } extras {
         /// While it is in flight.
         1 lease: Leased<'a>;
-        /// Once an attempt of it has ended that counts.
+        /// Once an attempt of it has ended that counts, or the job itself.
         2 past: Past;
+        /// 3 is kept for progress.
+        4 more: More<'a>;
     } tail story: &'a [u8]
 }
 
@@ -249,11 +261,109 @@ message! {
 }
 
 message! {
-    /// How the last attempt of a job ended.
+    /// When a job ended, or its last attempt.
     Past {
         ended_at: Timestamp;
-        /// [`Ending`](crate::job::Ending)'s number, or one of a later version.
+        /// [`Ending`](crate::job::Ending)'s number, one of a later version, or 0 if no attempt failed.
         ending: u8;
+    }
+}
+
+message! {
+    /// What few jobs have.
+    More<'a> {} extras {
+        /// For how many seconds it wants to be kept after its end.
+        1 keep_s: u32;
+        /// Until when it is kept that has ended.
+        2 kept_until: Timestamp;
+        3 backoff: Backoff;
+        /// If it was not begun by then, it ends.
+        4 expires_at: Timestamp;
+        5 headers: HeadersText<'a>;
+        /// Of a completed one.
+        6 result_bytes: u32;
+        /// It was cancelled while it was in flight.
+        7 cancelled: bool;
+    }
+}
+
+message! {
+    /// The job that holds a key.
+    FindOk {
+        job: JobId;
+    }
+}
+
+message! {
+    /// Bytes of a job.
+    TextOk<'a> {} tail text: &'a [u8]
+}
+
+message! {
+    /// Where each job stands: when all of them have ended, or one where that is enough, or when the wait ran out.
+    WaitOk<'a> {
+        jobs: List<'a, JobEnd>;
+    }
+}
+
+message! {
+    JobEnd {
+        job: JobId;
+        /// [`Standing`](crate::job::Standing)'s number, one of a later version, or one of those below.
+        standing: u8;
+    }
+}
+
+impl JobEnd {
+    /// It has ended, and was not kept: how is not known any more.
+    pub const GONE: u8 = 254;
+    /// No job ever had this id.
+    pub const NEVER_WAS: u8 = 255;
+}
+
+message! {
+    /// How many jobs are to run.
+    IdleOk {
+        /// Those that are pending, in flight, or await another attempt.
+        left: u64;
+        /// Those that are delayed to a later time.
+        delayed: u64;
+        /// How many jobs have died since the log began.
+        died: u64;
+    }
+}
+
+message! {
+    /// What became of each job.
+    MendOk<'a> {
+        items: List<'a, ItemStatus>;
+    }
+}
+
+message! {
+    /// It is done.
+    Done {}
+}
+
+message! {
+    /// Everything that is known of a queue.
+    QueueFacts<'a> {
+        figures: List<'a, Figure<'a>>;
+        settings: QueueSettings;
+        /// Whether a poll waits for its jobs.
+        polled: bool;
+    } extras {
+        1 pause_in: QueuePause<'a>;
+        2 pause_out: QueuePause<'a>;
+    }
+}
+
+message! {
+    /// A pause of a queue.
+    QueuePause<'a> {
+        /// How long it lasts still; 0 for until it is ended.
+        left_ms: u64;
+        reason: &'a str;
     }
 }
 

@@ -1,17 +1,19 @@
 //! What a client asks: one message each, with its bounds. The table of all requests is in [`super::table`].
 
 use super::bounds::{
-    any_items, at_most, client_name, key_or_none, queue_name, queue_names, sane_settings, short_payload, some_items,
-    within,
+    any_items, at_most, client_name, key_or_none, queue_name, queue_names, queue_or_all, sane_backoff, sane_headers,
+    sane_rules, sane_settings, short_payload, some_items, some_key, within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
-use crate::job::Settings;
+use crate::job::{Backoff, HeadersText, Settings};
 use crate::limits::{
-    DELAY_MS_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    ATTEMPTS_MAX, DELAY_MS_MAX, ITEMS_MAX, KEEP_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, REASON_BYTES_MAX,
+    TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
+use crate::rules::{QueueSettings, Way};
 
 message! {
     /// Who connects. The first three fields never change, so that any two versions understand each other so far.
@@ -58,6 +60,15 @@ message! {
         settings: Settings => sane_settings;
         /// Not delivered before this has passed.
         delay_ms: u64 => within(0, DELAY_MS_MAX);
+    } extras {
+        /// Kept so long after its end, in whole seconds, rounded up; otherwise as long as its queue says.
+        1 keep_ms: u64 => within(0, KEEP_MS_MAX);
+        /// How long it waits after a failed attempt; otherwise as its queue says.
+        2 backoff: Backoff => sane_backoff;
+        /// Not begun within this time, it ends as expired; otherwise as its queue says.
+        3 ttl_ms: u64 => within(1, KEEP_MS_MAX);
+        /// What goes with it to its worker.
+        4 headers: HeadersText<'a> => sane_headers;
     } tail payload: &'a [u8] => short_payload
 }
 
@@ -115,6 +126,8 @@ message! {
     } extras {
         /// The error may be cut where it is too long, or dropped where there is no room for it and the job ends.
         1 text_optional: bool;
+        /// The next attempt is not before this has passed, whatever the job's backoff is.
+        2 retry_in_ms: u64 => within(0, DELAY_MS_MAX);
     }
 }
 
@@ -191,5 +204,137 @@ message! {
     /// Asks for everything that is known of a job.
     Get {
         job: JobId;
+    }
+}
+
+message! {
+    /// Asks which job holds a key.
+    Find<'a> {
+        key: &'a str => some_key;
+    }
+}
+
+message! {
+    /// Asks for bytes of a job as they are.
+    Text {
+        job: JobId;
+        what: TextKind;
+    }
+}
+
+coded! {
+    /// Which bytes of a job.
+    TextKind {
+        Payload = 1 "payload";
+        /// Of a completed job that is kept.
+        Result = 2 "result";
+    }
+}
+
+message! {
+    /// Waits for the ends of jobs.
+    Wait<'a> {
+        jobs: List<'a, JobId> => some_items;
+        /// Whether the first end is enough.
+        any: bool;
+        wait_ms: u32 => within(0, WAIT_MS_MAX.into());
+    }
+}
+
+message! {
+    /// Waits until nothing is to run now: no job is pending, in flight, or awaits another attempt.
+    Idle<'a> {
+        /// Empty for all queues.
+        queue: &'a str => queue_or_all;
+        wait_ms: u32 => within(0, WAIT_MS_MAX.into());
+    }
+}
+
+coded! {
+    /// What is done to jobs.
+    Change {
+        /// They are not to run; one in flight ends with its worker's report.
+        Cancel = 1 "cancel";
+        /// The same, but one in flight ends at once.
+        CancelNow = 2 "cancel-now";
+        /// Dead ones get all their attempts again.
+        Requeue = 3 "requeue";
+        /// Those not in flight are gone.
+        Purge = 4 "purge";
+        /// What was settled at the submit is another thing.
+        Update = 5 "update";
+    }
+}
+
+message! {
+    /// Changes jobs, each by itself.
+    Mend<'a> {
+        change: Change;
+        jobs: List<'a, JobId> => some_items;
+    } extras {
+        /// Of an update.
+        1 update: Updated;
+    }
+}
+
+message! {
+    /// What an update changes; what is not said stays.
+    Updated {} extras {
+        /// They wait at the end of its line.
+        1 priority: u8;
+        2 max_attempts: u16 => within(1, ATTEMPTS_MAX.into());
+        /// Not delivered before this has passed.
+        3 delay_ms: u64 => within(0, DELAY_MS_MAX);
+        /// Not begun within this time, they end as expired; 0 for never.
+        4 ttl_ms: u64 => within(0, KEEP_MS_MAX);
+    }
+}
+
+message! {
+    /// Closes a queue.
+    Pause<'a> {
+        queue: &'a str => queue_name;
+        way: Way;
+        /// It opens by itself after this time; 0 for never.
+        for_ms: u64 => within(0, KEEP_MS_MAX);
+    } extras {
+        1 reason: &'a str => at_most(REASON_BYTES_MAX);
+    }
+}
+
+message! {
+    /// Opens a queue again.
+    Resume<'a> {
+        queue: &'a str => queue_name;
+        way: Way;
+    }
+}
+
+message! {
+    /// Settles what holds in a queue: all of it, what is not said is as everywhere.
+    SetQueue<'a> {
+        queue: &'a str => queue_name;
+        settings: QueueSettings => sane_rules;
+    }
+}
+
+message! {
+    /// Forgets a queue that has no jobs.
+    DeleteQueue<'a> {
+        queue: &'a str => queue_name;
+    }
+}
+
+message! {
+    /// Asks for everything that is known of a queue.
+    ShowQueue<'a> {
+        queue: &'a str => queue_name;
+    }
+}
+
+message! {
+    /// Takes no more jobs, in no queue, until it is told otherwise or started again.
+    Drain {
+        on: bool;
     }
 }

@@ -1,9 +1,13 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, ErrorReply, GetOk, HeartbeatOk, HelloOk, PollOk, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk,
+    BackupOk, Done, ErrorReply, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, MendOk, PollOk, QueueFacts, ReadOk,
+    Reported, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk,
 };
-use super::requests::{Ack, Backup, Fail, Get, Heartbeat, Hello, Poll, Read, Release, Snapshot, Stats, Submit};
+use super::requests::{
+    Ack, Backup, DeleteQueue, Drain, Fail, Find, Get, Heartbeat, Hello, Idle, Mend, Pause, Poll, Read, Release, Resume,
+    SetQueue, ShowQueue, Snapshot, Stats, Submit, Text, Wait,
+};
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
 
@@ -130,6 +134,17 @@ requests! {
     10 Backup -> BackupOk(BackupOk<'a>);
     11 Read -> ReadOk(ReadOk<'a>);
     12 Get -> GetOk(GetOk<'a>);
+    17 Find<'a> -> FindOk(FindOk);
+    18 Text -> TextOk(TextOk<'a>);
+    19 Wait<'a> -> WaitOk(WaitOk<'a>);
+    20 Idle<'a> -> IdleOk(IdleOk);
+    21 Mend<'a> -> MendOk(MendOk<'a>);
+    22 Pause<'a> -> PauseOk(Done);
+    23 Resume<'a> -> ResumeOk(Done);
+    24 SetQueue<'a> -> SetQueueOk(Done);
+    25 DeleteQueue<'a> -> DeleteQueueOk(Done);
+    26 ShowQueue<'a> -> ShowQueueOk(QueueFacts<'a>);
+    27 Drain -> DrainOk(Done);
 }
 
 impl<'a> Request<'a> {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::deadlines::NIL;
-use super::entry::{Entry, Past, Text};
-use super::events::{Ack, Dispatch, Enqueue, Move, Part};
+use super::entry::{Entry, Text};
+use super::events::{Dead, Dispatch, Enqueue, Move, Part};
 use super::leases::Granted;
+use super::sides::NEVER;
 use super::{Event, Queues};
-use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
+use crate::ids::{JobId, LeaseId, Location, Lsn};
 use crate::job::{Ending, Standing, StoryText};
 use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::time::Timestamp;
@@ -35,7 +35,7 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-type Applied<T> = Result<T, &'static str>;
+pub(super) type Applied<T> = Result<T, &'static str>;
 
 impl Queues {
     /// Carries out one event: `lsn` and `at` are those of its record; `tail_at` is where its tail lies in the log.
@@ -47,7 +47,7 @@ impl Queues {
         let outcome = match event {
             Event::Enqueue(job) => self.apply_enqueue(lsn, at, job, tail_at),
             Event::Dispatch(dispatch) => self.apply_dispatch(lsn, at, dispatch),
-            Event::Ack(ack) => self.apply_ack(ack),
+            Event::Ack(ack) => self.apply_ack(at, ack, tail_at),
             Event::Retry(retry) => self
                 .has_attempts(retry.job)
                 .and_then(|()| self.fail_attempt(retry.job, retry.lease, at, Ending::Failed, retry.story, tail_at))
@@ -58,13 +58,18 @@ impl Queues {
                     self.fail_attempt(timeout.job, timeout.lease, at, Ending::LeaseRanOut, timeout.story, tail_at)
                 })
                 .map(|slot| self.enter_waiting(slot, timeout.retry_at, None)),
-            Event::Dead(dead) => self
-                .fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, tail_at)
-                .map(|slot| self.enter_state(slot, Standing::Dead))
-                .map(|()| self.keys.died(dead.job, dead.key_until.unwrap_or_default())),
+            Event::Dead(dead) => self.apply_dead(at, dead, tail_at),
             Event::Release(release) => self.give_back(release.job, release.lease, release.due_at),
             Event::Move(moved) => self.apply_move(moved, tail_at),
-            Event::Forget(forget) => self.registry.forget(forget.queue),
+            Event::Forget(forget) => self.apply_forget(forget.queue),
+            Event::Cancel(cancel) => self.apply_cancel(at, cancel),
+            Event::Requeue(requeue) => self.apply_requeue(requeue),
+            Event::Purge(purge) => self.apply_purge(purge),
+            Event::Expire(expire) => self.apply_expire(at, expire),
+            Event::Update(update) => self.apply_update(update),
+            Event::Pause(pause) => self.apply_pause(pause),
+            Event::Resume(resume) => self.apply_resume(resume),
+            Event::Set(set) => self.apply_set(set),
         };
         outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
     }
@@ -88,6 +93,7 @@ impl Queues {
             return Err("it names no queue");
         }
         let payload = text(payload_at, job.payload)?;
+        let headers = headers_of(job, payload_at)?;
         let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {
@@ -102,7 +108,33 @@ impl Queues {
             ..Entry::vacant()
         });
         self.usage.add(payload);
+        if headers.bytes > 0 || job.keep_s.is_some() || job.backoff.is_some() || job.expires_at.is_some() {
+            self.settle(slot, job, headers);
+        }
         self.enter_waiting(slot, job.due_at, None);
+        Ok(())
+    }
+
+    /// What a plain job does not have.
+    fn settle(&mut self, slot: u32, job: &Enqueue<'_>, headers: Text) {
+        let entry = &mut self.table[slot];
+        if let Some(keep_s) = job.keep_s {
+            self.sides.set_keep_s(entry, keep_s);
+        }
+        if headers.bytes > 0 || job.backoff.is_some() || job.expires_at.is_some() {
+            let rare = self.sides.rare_made(entry);
+            (rare.headers, rare.backoff) = (headers, job.backoff);
+            rare.expires_at = job.expires_at.unwrap_or(NEVER);
+            self.usage.add(headers);
+        }
+    }
+
+    fn apply_dead(&mut self, at: Timestamp, dead: &Dead<'_>, story_at: Location) -> Applied<()> {
+        let slot = self.fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, story_at)?;
+        self.rest(slot, Standing::Dead, dead.kept_until.unwrap_or(NEVER));
+        let queue = self.table[slot].queue;
+        self.registry.queue_mut(queue).counters.died += 1;
+        self.keys.stays(dead.job, dead.key_until.unwrap_or_default());
         Ok(())
     }
 
@@ -116,9 +148,11 @@ impl Queues {
         self.preserve(slot);
         self.usage.remove(before);
         self.usage.add(after);
+        let entry = &mut self.table[slot];
         match moved.part {
-            Part::Payload => self.table[slot].payload = after,
-            Part::Story => self.pasts[self.table[slot].past].story = after,
+            Part::Payload => entry.payload = after,
+            Part::Story | Part::Result => self.sides.made(entry).text = after,
+            Part::Headers => self.sides.rare_made(entry).headers = after,
         }
         Ok(())
     }
@@ -145,14 +179,6 @@ impl Queues {
         Ok(())
     }
 
-    fn apply_ack(&mut self, ack: &Ack<'_>) -> Applied<()> {
-        let slot = self.end_attempt(ack.job, ack.lease)?;
-        let queue = self.remove_job(slot);
-        self.keys.gone(ack.job, ack.key_until, &self.registry.queue(queue).name);
-        self.registry.queue_mut(queue).counters.completed += 1;
-        Ok(())
-    }
-
     /// Ends an attempt that does not count: the job waits where it stood in line, or until its time has come.
     fn give_back(&mut self, job: JobId, lease: LeaseId, due_at: Timestamp) -> Applied<()> {
         let order = self.lease_index(job, lease).map(|index| self.leases.lease(index).granted.order);
@@ -169,9 +195,12 @@ impl Queues {
     }
 
     /// Ends the attempt of this lease; the job is then in no state, and the caller puts it into one.
-    fn end_attempt(&mut self, job: JobId, lease: LeaseId) -> Applied<u32> {
+    pub(super) fn end_attempt(&mut self, job: JobId, lease: LeaseId) -> Applied<u32> {
         let slot = self.table.slot(job).ok_or("there is no such job")?;
         let index = self.lease_at(slot, lease).ok_or("the lease is not the job's live lease")?;
+        if self.sides.side(&self.table[slot]).is_some_and(|side| side.is_cancelled) {
+            return Err("the job was cancelled");
+        }
         self.leave_state(slot);
         self.end_lease(index);
         Ok(slot)
@@ -189,17 +218,11 @@ impl Queues {
     ) -> Applied<u32> {
         let story = text(story_at, story.0)?;
         let slot = self.end_attempt(job, lease)?;
-        let entry = &mut self.table[slot];
-        if entry.past == NIL {
-            let past = self.pasts.insert(Past { ended_at, ending, story });
-            entry.past = past;
-            self.usage.add(story);
-            return Ok(slot);
-        }
-        let past = &mut self.pasts[entry.past];
-        (past.ended_at, past.ending) = (ended_at, ending);
+        let side = self.sides.made(&mut self.table[slot]);
+        side.ending = Some(ending);
+        side.set_ended_at(ended_at);
         if story.bytes > 0 {
-            self.usage.remove(std::mem::replace(&mut past.story, story));
+            self.usage.remove(std::mem::replace(&mut side.text, story));
             self.usage.add(story);
         }
         Ok(slot)
@@ -208,17 +231,6 @@ impl Queues {
     pub(super) fn end_lease(&mut self, index: u32) {
         let worker = self.leases.end(index);
         self.names.put_back(worker);
-    }
-
-    /// Takes a job that is in no state out of the table; gives its queue.
-    pub(super) fn remove_job(&mut self, slot: u32) -> QueueId {
-        let Entry { queue, payload, past, .. } = self.table[slot];
-        self.usage.remove(payload);
-        if past != NIL {
-            self.usage.remove(self.pasts.remove(past).story);
-        }
-        self.table.remove(slot);
-        queue
     }
 
     /// Makes a job pending, at this place in line or at the end, or delayed if its time is not yet reached.
@@ -250,33 +262,63 @@ impl Queues {
     }
 
     pub(super) fn enter_state(&mut self, slot: u32, standing: Standing) {
-        self.dead += usize::from(standing == Standing::Dead);
         let entry = &mut self.table[slot];
         entry.standing = standing;
         let queue = self.registry.queue_mut(entry.queue);
         queue.used_at = self.now;
         *queue.counters.of(standing) += 1;
+        if standing.is_waiting() {
+            queue.counters.waiting_bytes += u64::from(entry.payload.bytes);
+            self.retrying += usize::from(is_retrying(entry));
+            queue.counters.retrying += u64::from(is_retrying(entry));
+            if entry.attempts == 0 {
+                self.sides.enter_wheel(entry, slot);
+            }
+        } else if standing.is_ended() {
+            self.ended += 1;
+        }
     }
 
-    /// Takes a job out of its state: out of its line or of the wheel, if `advance` has not done that.
+    /// Takes a job out of its state: out of its line or of its wheel, if `advance` has not done that.
     pub(super) fn leave_state(&mut self, slot: u32) {
         self.preserve(slot);
         let entry = &self.table[slot];
-        let (standing, queue) = (entry.standing, entry.queue);
-        let queue = self.registry.queue_mut(queue);
+        let queue = self.registry.queue_mut(entry.queue);
         queue.used_at = self.now;
-        *queue.counters.of(standing) -= 1;
-        match standing {
+        *queue.counters.of(entry.standing) -= 1;
+        if entry.standing.is_waiting() {
+            queue.counters.waiting_bytes -= u64::from(entry.payload.bytes);
+            self.retrying -= usize::from(is_retrying(entry));
+            queue.counters.retrying -= u64::from(is_retrying(entry));
+            self.sides.leave_wheel(entry);
+        }
+        match entry.standing {
             Standing::Pending => queue.lines.remove(&mut self.table, slot),
             Standing::Delayed => self.delayed.remove(&mut self.table, slot),
             Standing::InFlight => {}
-            Standing::Dead => self.dead -= 1,
+            Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {
+                self.kept.remove(&mut self.table, slot);
+                self.ended -= 1;
+            }
         }
     }
 }
 
+/// Whether it waits for its time and was tried before.
+fn is_retrying(entry: &Entry) -> bool {
+    entry.standing == Standing::Delayed && entry.attempts > 0
+}
+
+/// Where the headers of a job lie: right before its payload.
+fn headers_of(job: &Enqueue<'_>, payload_at: Location) -> Applied<Text> {
+    let headers = job.headers.unwrap_or_default().0;
+    let before = u32::try_from(headers.len()).map_err(|_| "its headers are too many")?;
+    let offset = payload_at.offset.checked_sub(before).ok_or("its headers lie before its record")?;
+    text(Location { offset, ..payload_at }, headers)
+}
+
 /// The place of bytes that lie in the log; none at all lie nowhere.
-fn text(at: Location, bytes: &[u8]) -> Applied<Text> {
+pub(super) fn text(at: Location, bytes: &[u8]) -> Applied<Text> {
     let length = u32::try_from(bytes.len()).map_err(|_| "its bytes are too many")?;
     Ok(if length == 0 { Text::default() } else { Text { at, bytes: length } })
 }

@@ -7,7 +7,8 @@ use super::counters::Counters;
 use super::deadlines::NIL;
 use super::entry::Entry;
 use super::keys::HeldKey;
-use super::{Part, Queues, SegmentUse, live_bytes};
+use super::sides::NEVER;
+use super::{MoreFacts, Part, Queues, SegmentUse, live_bytes};
 use crate::job::Standing;
 
 impl Queues {
@@ -23,7 +24,12 @@ impl Queues {
             let entry = &self.table[slot];
             assert_eq!(self.table.slot(entry.id), Some(slot), "id {} leads to its entry", entry.id);
             self.check_entry(entry);
-            *counted[entry.queue.0 as usize].of(entry.standing) += 1;
+            let counted = &mut counted[entry.queue.0 as usize];
+            *counted.of(entry.standing) += 1;
+            if entry.standing.is_waiting() {
+                counted.waiting_bytes += u64::from(entry.payload.bytes);
+                counted.retrying += u64::from(entry.standing == Standing::Delayed && entry.attempts > 0);
+            }
             for text in Part::ALL.iter().filter_map(|part| self.part(slot, *part)) {
                 let used = usage.entry(text.at.epoch).or_default();
                 used.texts += 1;
@@ -33,14 +39,17 @@ impl Queues {
         let sum = |count: fn(&Counters) -> u64| counted.iter().map(count).sum::<u64>();
         assert_eq!(sum(|counts| counts.in_flight), self.leases.len() as u64, "every lease has a job in flight");
         assert_eq!(sum(|counts| counts.delayed), self.delayed.len() as u64, "every delayed job is in the wheel");
-        assert_eq!(sum(|counts| counts.dead), self.dead as u64, "dead jobs");
+        assert_eq!(sum(|counts| counts.dead + counts.kept), self.ended as u64, "jobs that have ended and are there");
+        assert_eq!(sum(|counts| counts.retrying), self.retrying as u64, "jobs that are tried again later");
+        let kept = self.table.slots().filter(|slot| self.is_kept_until(*slot).is_some()).count();
+        assert_eq!(kept, self.kept.len(), "every job that is kept until a moment is in the wheel");
         self.check_queues(&mut counted);
         assert!(self.usage.epochs().eq(usage.keys().copied()), "segments with live texts");
         for (epoch, used) in &usage {
             assert_eq!(self.usage.of(*epoch), *used, "what lives in epoch {epoch}");
         }
-        let pasts = self.table.slots().filter(|slot| self.table[*slot].past != NIL).count();
-        assert_eq!(pasts, self.pasts.len(), "each past has a job");
+        self.check_sides();
+        self.check_pauses();
         self.names.check(self.leases.len());
         self.leases.check();
         self.keys.check();
@@ -58,8 +67,29 @@ impl Queues {
                 let lease = entry.lease().map(|index| self.leases.lease(index).granted.job);
                 assert_eq!(lease, Some(id), "lease of job {id}");
             }
-            Standing::Dead => assert_ne!(entry.past, NIL, "past of job {id}"),
+            Standing::Dead => assert_ne!(entry.side, NIL, "past of job {id}"),
+            Standing::Completed | Standing::Cancelled | Standing::Expired => {
+                assert!(entry.kept_until() > self.now && entry.kept_until() != NEVER, "job {id} is kept past its time");
+            }
         }
+    }
+
+    fn is_kept_until(&self, slot: u32) -> Option<u64> {
+        let entry = &self.table[slot];
+        let until = entry.standing.is_ended().then(|| entry.kept_until());
+        until.filter(|until| *until != NEVER).map(|until| until.0)
+    }
+
+    fn check_sides(&self) {
+        let with_sides = self.table.slots().filter(|slot| self.table[*slot].side != NIL);
+        assert_eq!(with_sides.count(), self.sides.len(), "each side has a job");
+        let rares: Vec<u32> = self.table.slots().filter(|slot| self.sides.rare(&self.table[*slot]).is_some()).collect();
+        let expires = |slot: &&u32| {
+            let entry = &self.table[**slot];
+            let at = self.sides.rare(entry).map_or(NEVER, |rare| rare.expires_at);
+            at != NEVER && entry.standing.is_waiting() && entry.attempts == 0
+        };
+        assert_eq!(self.sides.rares(), (rares.iter().filter(expires).count(), rares.len()), "who expires");
     }
 
     fn check_queues(&self, counted: &mut [Counters]) {
@@ -71,9 +101,8 @@ impl Queues {
             queue.lines.check(&self.table);
             let lined_up = queue.lines.iter(&self.table).count() as u64;
             assert_eq!(lined_up, counted.pending, "pending jobs of queue {} are in its lines", queue.name);
-            counted.completed = queue.counters.completed;
-            counted.cancelled = queue.counters.cancelled;
-            assert_eq!(queue.counters, *counted, "counters of queue {}", queue.name);
+            let counted = counted.with_tally(queue.counters.tally());
+            assert_eq!(queue.counters, counted, "counters of queue {}", queue.name);
         }
     }
 
@@ -88,6 +117,7 @@ impl Queues {
             lines.push(format!("queue {} {:?}", queue.name, queue.counters));
             let order: Vec<u64> = queue.lines.iter(&self.table).map(|slot| self.table[slot].id.0).collect();
             lines.push(format!("queue {} order {order:?}", queue.name));
+            lines.extend(queue.rules.as_ref().map(|rules| format!("queue {} rules {rules:?}", queue.name)));
         }
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
@@ -120,6 +150,9 @@ impl Queues {
         }
         if let Some(past) = facts.past {
             let _ = write!(line, " past {past:?}");
+        }
+        if facts.more != MoreFacts::default() {
+            let _ = write!(line, " more {:?}", facts.more);
         }
         line
     }

@@ -1,11 +1,10 @@
 //! The entry of one job in memory: everything that a plain job needs, in 64 bytes. Its payload stays in
-//! the log; its key, its lease and what it went through lie in side tables that cost memory only for jobs that have
+//! the log; its key, its lease and all that few jobs have lie in side tables that cost memory only for jobs that have
 //! them.
 
-use super::chunks::Slot;
 use super::deadlines::{NIL, NO_CELL};
 use crate::ids::{JobId, Location, QueueId};
-use crate::job::{Ending, Settings, Standing};
+use crate::job::{Settings, Standing};
 use crate::time::{PackedTimestamp, Timestamp};
 
 /// Bytes in the log, or none.
@@ -15,35 +14,11 @@ pub struct Text {
     pub bytes: u32,
 }
 
-/// What a job went through that ended an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Past {
-    /// When its last attempt ended, and how.
-    pub ended_at: Timestamp,
-    pub ending: Ending,
-    /// Its attempts and why the last one failed.
-    pub story: Text,
-}
-
-/// The line of free places goes by the story's length.
-impl Slot for Past {
-    fn vacant() -> Past {
-        Past { ended_at: Timestamp(0), ending: Ending::default(), story: Text::default() }
-    }
-
-    fn next_free(&self) -> u32 {
-        self.story.bytes
-    }
-
-    fn set_next_free(&mut self, next: u32) {
-        self.story.bytes = next;
-    }
-}
-
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: JobId,
-    /// By where it stands: its order in line, its time, or the number of its lease. These exclude each other.
+    /// By where it stands: its order in line, its time, the number of its lease, or until when it is kept. These
+    /// exclude each other.
     pub(super) place: u64,
     pub payload: Text,
     pub queue: QueueId,
@@ -51,13 +26,13 @@ pub struct Entry {
     pub prev: u32,
     /// The entry after it in its line or cell.
     pub next: u32,
-    /// The number of its [`Past`], or `NIL`.
-    pub past: u32,
+    /// The number of its [`Side`](super::sides::Side), or `NIL`.
+    pub side: u32,
     pub settings: Settings,
     pub submitted_at: PackedTimestamp,
     /// Attempts so far.
     pub attempts: u16,
-    /// Its cell in the wheel of delayed jobs.
+    /// Its cell in the wheel of delayed jobs, or in that of kept ones.
     pub cell: u16,
     pub standing: Standing,
 }
@@ -74,7 +49,7 @@ impl Entry {
             queue: QueueId(0),
             prev: NIL,
             next: NIL,
-            past: NIL,
+            side: NIL,
             settings: Settings::default(),
             submitted_at: PackedTimestamp::default(),
             attempts: 0,
@@ -99,6 +74,15 @@ impl Entry {
 
     pub fn set_due_at(&mut self, due_at: Timestamp) {
         self.place = due_at.0;
+    }
+
+    /// Until when it is kept, once it has ended; the end of time for a dead one that stays.
+    pub fn kept_until(&self) -> Timestamp {
+        Timestamp(self.place)
+    }
+
+    pub fn set_kept_until(&mut self, until: Timestamp) {
+        self.place = until.0;
     }
 
     /// Its lease, while it is in flight.

@@ -4,13 +4,14 @@
 //! so that replay needs no policy, no clock and no randomness. Its body in the log is its fields, its extras and
 //! then its tail, to the end of the record (see [`crate::codec`]). The names are those of `falcon-cli wal dump`.
 //!
-//! Kinds 8 to 12 are kept for CANCEL, REQUEUE, PURGE, PAUSE and RESUME.
+//! What a person asked for carries `by`: what the client that asked called itself.
 
 use crate::codec::{DecodeError, Fault, Field, Message, Reader, Value};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Ending, Settings, StoryText};
+use crate::job::{Backoff, Ending, HeadersText, Settings, Standing, StoryText};
 use crate::limits::CLIENT_NAME_BYTES_MAX;
+use crate::rules::{QueueSettings, Way};
 use crate::time::Timestamp;
 
 coded! {
@@ -50,7 +51,11 @@ coded! {
     /// Which bytes of a job lie in the log.
     Part {
         Payload = 1 "payload";
+        /// Of a job that is not completed.
         Story = 2 "story";
+        Headers = 3 "headers";
+        /// Of a job that is completed.
+        Result = 4 "result";
     }
 }
 
@@ -149,6 +154,13 @@ events! {
     } extras {
         /// Of the payload of a job with a key.
         1 digest: u64;
+        /// How long it is kept after its end; without it as long as its queue says then.
+        2 keep_s: u32;
+        3 backoff: Backoff;
+        /// If it was not begun by then, it ends.
+        4 expires_at: Timestamp;
+        /// The last of all extras, so that they lie right before the payload.
+        255 headers: HeadersText<'a>;
     } tail payload: &'a [u8];
 
     /// A job was handed to a worker's poll; its lease id is the LSN of this record.
@@ -170,6 +182,8 @@ events! {
     } extras {
         /// There was no room for its result.
         1 text_lost: bool;
+        /// It is kept until then; without it, it is gone.
+        2 kept_until: Timestamp;
     } tail result: &'a [u8];
 
     /// The attempt failed; there will be another.
@@ -197,6 +211,8 @@ events! {
         1 text_lost: bool;
         /// Until then it holds its key, if it has one.
         2 key_until: Timestamp;
+        /// It is kept until then; without it, until somebody requeues or purges it.
+        3 kept_until: Timestamp;
     } tail story: StoryText<'a>;
 
     /// The job was given back; the attempt is not counted.
@@ -208,6 +224,50 @@ events! {
         reason: ReleaseReason;
     };
 
+    /// The job is not to run. One in flight goes on until its worker reports, its lease ends, or this comes again.
+    8 "CANCEL" Cancel<'a> {
+        job: JobId;
+        /// Whether this is its end.
+        ends: bool;
+    } extras {
+        /// It is kept until then; without it, it is gone.
+        1 kept_until: Timestamp;
+        2 by: &'a str;
+    };
+
+    /// A dead job gets all its attempts again.
+    9 "REQUEUE" Requeue<'a> {
+        job: JobId;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// A job that is not in flight is gone, and nothing is kept of it.
+    10 "PURGE" Purge<'a> {
+        job: JobId;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// A queue takes no jobs in, or hands none out.
+    11 "PAUSE" Pause<'a> {
+        queue: &'a str;
+        way: Way;
+        /// It goes on by itself then; 0 for never.
+        until: Timestamp;
+    } extras {
+        1 reason: &'a str;
+        2 by: &'a str;
+    };
+
+    /// It does again.
+    12 "RESUME" Resume<'a> {
+        queue: &'a str;
+        way: Way;
+    } extras {
+        2 by: &'a str;
+    };
+
     /// A part of the job lies in this record from now on; nothing else about it changed.
     13 "MOVE" Move<'a> {
         job: JobId;
@@ -217,22 +277,84 @@ events! {
     /// A queue without jobs is no longer known; what was counted in it stays in the totals.
     14 "FORGET" Forget<'a> {
         queue: &'a str;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// The job was not begun in time.
+    15 "EXPIRE" Expire {
+        job: JobId;
+    } extras {
+        /// It is kept until then; without it, it is gone.
+        1 kept_until: Timestamp;
+    };
+
+    /// Some of what was settled when the job was submitted is another thing now.
+    16 "UPDATE" Update<'a> {
+        job: JobId;
+    } extras {
+        /// It waits at the end of the line of this priority.
+        1 priority: u8;
+        2 by: &'a str;
+        3 max_attempts: u16;
+        /// Not delivered before this; 0 for at once.
+        4 due_at: Timestamp;
+        /// If it was not begun by then, it ends; 0 for never.
+        5 expires_at: Timestamp;
+    };
+
+    /// What holds in a queue from now on; what is not said is as everywhere.
+    17 "SET" Set<'a> {
+        queue: &'a str;
+        settings: QueueSettings;
+    } extras {
+        2 by: &'a str;
     };
 }
 
 /// The longest body of an event that hands a job out, with the longest name of a worker.
 pub const HAND_OUT_BYTES: usize = Dispatch::HEAD_BYTES + CLIENT_NAME_BYTES_MAX;
 
-/// The longest body of an event that ends a job in flight, without its texts.
-pub const END_BYTES: usize = if Ack::HEAD_BYTES > Dead::HEAD_BYTES { Ack::HEAD_BYTES } else { Dead::HEAD_BYTES };
+/// The longest body of an event that ends a job, without its texts and without who did it.
+pub const END_BYTES: usize = {
+    let ends = [Ack::HEAD_BYTES, Dead::HEAD_BYTES, Cancel::HEAD_BYTES, Expire::HEAD_BYTES];
+    let (mut most, mut at) = (0, 0);
+    while at < ends.len() {
+        most = if ends[at] > most { ends[at] } else { most };
+        at += 1;
+    }
+    most
+};
 
-impl Event<'_> {
-    /// Which part of its job lies in its record, if one does.
-    pub fn part(&self) -> Option<Part> {
+/// The longest body of an event that asks for the end of a job in flight, without who did it.
+pub const CANCEL_BYTES: usize = Cancel::HEAD_BYTES;
+
+impl<'a> Event<'a> {
+    /// Which parts of its job lie in its record, each with how far before the record's end it begins. Empty ones are
+    /// left out.
+    pub fn parts(&self) -> impl Iterator<Item = (Part, &'a [u8], usize)> + use<'a> {
+        let tail = self.tail();
+        let (tail_part, headers) = match self {
+            Event::Enqueue(job) => (Some(Part::Payload), job.headers.unwrap_or_default().0),
+            Event::Ack(_) => (Some(Part::Result), &[][..]),
+            Event::Retry(_) | Event::Timeout(_) | Event::Dead(_) => (Some(Part::Story), &[][..]),
+            Event::Move(moved) => (Some(moved.part), &[][..]),
+            _ => (None, &[][..]),
+        };
+        let of_tail = tail_part.map(|part| (part, tail, tail.len()));
+        let of_extra = Some((Part::Headers, headers, headers.len() + tail.len()));
+        of_tail.into_iter().chain(of_extra).filter(|(_, bytes, _)| !bytes.is_empty())
+    }
+    /// The job that it ends, and how; or the one that has not ended any more. One that is purged is cancelled to
+    /// whoever waits for it.
+    pub fn ends(&self) -> Option<(JobId, Option<Standing>)> {
         match self {
-            Event::Enqueue(_) => Some(Part::Payload),
-            Event::Retry(_) | Event::Timeout(_) | Event::Dead(_) => Some(Part::Story),
-            Event::Move(moved) => Some(moved.part),
+            Event::Ack(ack) => Some((ack.job, Some(Standing::Completed))),
+            Event::Dead(dead) => Some((dead.job, Some(Standing::Dead))),
+            Event::Cancel(cancel) => cancel.ends.then_some((cancel.job, Some(Standing::Cancelled))),
+            Event::Purge(purge) => Some((purge.job, Some(Standing::Cancelled))),
+            Event::Expire(expire) => Some((expire.job, Some(Standing::Expired))),
+            Event::Requeue(requeue) => Some((requeue.job, None)),
             _ => None,
         }
     }
@@ -292,9 +414,10 @@ mod tests {
     }
 
     #[test]
-    fn only_forget_is_about_no_job() {
+    fn events_are_about_a_job_or_a_queue() {
         for event in Event::samples(&mut 0) {
-            assert_eq!(event.job().is_none(), event.name() == "FORGET");
+            let of_queue = ["PAUSE", "RESUME", "FORGET", "SET"].contains(&event.name());
+            assert_eq!(event.job().is_none(), of_queue, "{event:?}");
         }
     }
 }

@@ -49,11 +49,30 @@ impl Keys {
         self.by_job.insert(job, key);
     }
 
-    /// The job is dead, and still there: it holds its key until then.
-    pub fn died(&mut self, job: JobId, until: Timestamp) {
+    /// The job has ended, and is still there: it holds its key until then.
+    pub fn stays(&mut self, job: JobId, until: Timestamp) {
         if self.of(job).is_some() {
             let key = Arc::clone(&self.by_job[&job]);
             self.end(key, job, until);
+        }
+    }
+
+    /// A job that has ended is to run again: it holds its key, if it still does, until it ends once more.
+    pub fn goes_on(&mut self, job: JobId) {
+        let Some((_, held)) = self.of(job) else { return };
+        if let Some(until) = held.until {
+            self.ended.remove(&(until, job));
+            let key = Arc::clone(&self.by_job[&job]);
+            if let Some(held) = self.by_key.get_mut(&key) {
+                held.until = None;
+            }
+        }
+    }
+
+    /// A job that has ended is no longer there; its key is held as long as it was to be.
+    pub fn leaves(&mut self, job: JobId, queue: &str) {
+        if let Some(until) = self.of(job).map(|(_, held)| held.until.unwrap_or_default()) {
+            self.gone(job, until, queue);
         }
     }
 
@@ -151,7 +170,7 @@ mod tests {
     fn a_dead_job_holds_its_key_for_the_window_and_never_gets_it_back() {
         let mut keys = Keys::default();
         keys.hold("a", JobId(1), 7);
-        keys.died(JobId(1), Timestamp(100));
+        keys.stays(JobId(1), Timestamp(100));
         keys.check();
         assert!(keys.of(JobId(1)).is_some());
         assert_eq!(keys.ended_from((Timestamp(0), JobId(0))).filter_map(|(_, key)| key).count(), 0);
@@ -169,7 +188,7 @@ mod tests {
     fn a_dead_job_that_goes_ends_its_key_anew() {
         let mut keys = Keys::default();
         keys.hold("a", JobId(1), 7);
-        keys.died(JobId(1), Timestamp(100));
+        keys.stays(JobId(1), Timestamp(100));
         keys.gone(JobId(1), Timestamp(0), "q");
         keys.check();
         keys.advance(Timestamp(1));

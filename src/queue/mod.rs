@@ -17,6 +17,7 @@ pub mod events;
 
 mod apply;
 mod check;
+mod ends;
 mod entry;
 mod keys;
 mod leases;
@@ -24,19 +25,24 @@ mod lines;
 mod names;
 mod registry;
 mod restore;
+mod ruling;
+mod sides;
 mod snapshot;
 mod survey;
 mod table;
 mod usage;
 mod views;
 
-use chunks::Chunks;
-use deadlines::{NIL, Wheel};
-use entry::{Past, Text};
+use std::collections::BTreeSet;
+
+use deadlines::Wheel;
+use entry::Text;
 use keys::Keys;
 use leases::Leases;
 use names::Names;
 use registry::Registry;
+use ruling::PauseEnds;
+use sides::Sides;
 use snapshot::Taking;
 use table::Table;
 use usage::Usage;
@@ -49,10 +55,11 @@ use crate::time::{Millis, Timestamp};
 pub use apply::Broken;
 pub use events::{Event, Part};
 pub use restore::Restoring;
+pub use ruling::{Paused, Rules};
 pub use snapshot::Slice;
 pub use survey::TextAt;
 pub use usage::{SegmentUse, live_bytes};
-pub use views::{JobFacts, JobView, KeyView, LeaseView, PastView};
+pub use views::{JobFacts, JobView, KeyView, LeaseView, MoreFacts, PastView};
 
 #[derive(Debug)]
 pub struct Queues {
@@ -63,14 +70,21 @@ pub struct Queues {
     /// Names of the workers that hold leases.
     names: Names,
     keys: Keys,
-    /// What jobs went through that ended an attempt and are still there.
-    pasts: Chunks<Past>,
+    sides: Sides,
+    /// Jobs that have ended and are there until a moment.
+    kept: Wheel,
+    pause_ends: PauseEnds,
+    /// Queues that have rules.
+    ruled: BTreeSet<QueueId>,
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
     /// The newest place given at the end of a line.
     back: u64,
-    dead: usize,
+    /// How many jobs have ended and are there, dead ones among them.
+    ended: usize,
+    /// How many jobs are delayed that were tried before.
+    retrying: usize,
     /// What lives where in the log.
     usage: Usage,
     /// The snapshot that is being taken.
@@ -88,11 +102,15 @@ impl Default for Queues {
             leases: Leases::default(),
             names: Names::default(),
             keys: Keys::default(),
-            pasts: Chunks::default(),
+            sides: Sides::default(),
+            kept: Wheel::default(),
+            pause_ends: PauseEnds::default(),
+            ruled: BTreeSet::new(),
             now: Timestamp(0),
             next_job: JobId(1),
             back: 0,
-            dead: 0,
+            ended: 0,
+            retrying: 0,
             usage: Usage::default(),
             taking: None,
             due: Vec::new(),
@@ -102,7 +120,8 @@ impl Default for Queues {
 
 impl Queues {
     /// Lets time pass: delayed jobs whose time has come become pending, in the order of their times and then
-    /// of their ids, and keys whose window is over are forgotten. Time never goes back.
+    /// of their ids; keys whose window is over are forgotten, and jobs that were kept long enough; pauses end. Time
+    /// never goes back.
     pub fn advance(&mut self, now: Timestamp) {
         if now <= self.now {
             return;
@@ -116,17 +135,33 @@ impl Queues {
             self.leave_state(slot);
             self.enter_pending(slot, None);
         }
+        self.drop_kept(&mut due);
         self.due = due;
+        self.end_pauses();
     }
 
     /// A moment at or before the next one at which something is due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.delayed.next_deadline().into_iter().chain(self.leases.next_deadline()).min()
+        let delayed = self.delayed.next_deadline().into_iter().chain(self.leases.next_deadline());
+        let pauses = self.pause_ends.next_deadline();
+        delayed.chain(self.sides.next_deadline()).chain(self.kept.next_deadline()).chain(pauses).min()
     }
 
-    /// Whether a job is delayed, or the key of an ended one is remembered.
+    /// Whether something is to happen by log time alone: a job is delayed, expires or is kept, a key is remembered, or
+    /// a pause ends.
     pub fn waits_for_time(&self) -> bool {
-        self.delayed.next_deadline().is_some() || self.keys.waits_for_time()
+        let wheels = [&self.delayed, &self.kept].iter().any(|wheel| wheel.next_deadline().is_some());
+        let others = self.sides.next_deadline().is_some() || self.pause_ends.next_deadline().is_some();
+        wheels || others || self.keys.waits_for_time()
+    }
+
+    /// The jobs that expire by `now`, in the order of their ids. The caller ends each by an event.
+    pub fn take_expired(&mut self, now: Timestamp) -> Vec<JobId> {
+        let mut due = Vec::new();
+        self.sides.take_expired(now, &mut due);
+        let mut jobs: Vec<JobId> = due.into_iter().map(|slot| self.table[slot].id).collect();
+        jobs.sort_unstable();
+        jobs
     }
 
     /// The jobs whose lease has run out by `now`, in order. The caller ends each of these leases by an event.
@@ -213,8 +248,11 @@ impl Queues {
         let entry = &self.table[slot];
         let text = match part {
             Part::Payload => entry.payload,
-            Part::Story if entry.past == NIL => Text::default(),
-            Part::Story => self.pasts[entry.past].story,
+            Part::Headers => self.sides.rare(entry).map_or(Text::default(), |rare| rare.headers),
+            Part::Story | Part::Result if (part == Part::Result) == (entry.standing == Standing::Completed) => {
+                self.sides.side(entry).map_or(Text::default(), |side| side.text)
+            }
+            Part::Story | Part::Result => Text::default(),
         };
         (text.bytes > 0).then_some(text)
     }

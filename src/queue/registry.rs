@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::counters::Counters;
 use super::lines::Lines;
+use super::ruling::Rules;
 use crate::ids::QueueId;
 use crate::limits::{POLLED_NAMES_MAX, QUEUES_MAX};
 use crate::time::Timestamp;
@@ -16,6 +17,8 @@ pub struct Queue {
     pub name: Box<str>,
     pub lines: Lines,
     pub counters: Counters,
+    /// What holds in it beside its jobs, if anything does.
+    pub rules: Option<Box<Rules>>,
     /// When a job in it changed last.
     pub used_at: Timestamp,
     durable: bool,
@@ -35,6 +38,18 @@ pub struct Registry {
     forgotten: Counters,
     /// Queues that got pending jobs since they were last asked for.
     woken: Vec<QueueId>,
+}
+
+impl Queue {
+    /// The first job that may leave it.
+    pub fn front(&self) -> Option<u32> {
+        self.lines.front().filter(|_| !self.is_closed())
+    }
+
+    /// Whether no job may leave it.
+    fn is_closed(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.pause_out.is_some())
+    }
 }
 
 impl Registry {
@@ -101,6 +116,7 @@ impl Registry {
             name: name.into(),
             lines: Lines::default(),
             counters: Counters::default(),
+            rules: None,
             used_at: Timestamp(0),
             durable: false,
             woken: false,
@@ -142,13 +158,15 @@ impl Registry {
         self.by_name.remove(&name);
         let queue = self.queue_mut(id);
         (queue.durable, queue.counters, queue.lines) = (false, Counters::default(), Lines::default());
+        queue.rules = None;
         self.recent = None;
         self.free.push(id);
     }
 
-    /// Durable queues without jobs that were last used before `before`.
+    /// Durable queues without jobs and without rules that were last used before `before`.
     pub fn idle(&self, before: Timestamp) -> impl Iterator<Item = QueueId> {
-        let idle = move |queue: &Queue| queue.durable && queue.counters.jobs() == 0 && queue.used_at < before;
+        let is_empty = |queue: &Queue| queue.counters.jobs() == 0 && queue.rules.is_none();
+        let idle = move |queue: &Queue| queue.durable && is_empty(queue) && queue.used_at < before;
         (0..).map(QueueId).zip(&self.queues).filter(move |(_, queue)| idle(queue)).map(|(id, _)| id)
     }
 
@@ -177,6 +195,11 @@ impl Registry {
         let mut all: Vec<_> = queues.map(|queue| (&*queue.name, queue.counters)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
         all
+    }
+
+    /// How many jobs have died in all queues.
+    pub fn died(&self) -> u64 {
+        self.forgotten.died + self.queues.iter().map(|queue| queue.counters.died).sum::<u64>()
     }
 
     pub fn forgotten(&self) -> Counters {

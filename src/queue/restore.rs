@@ -2,15 +2,17 @@
 
 use super::Queues;
 use super::counters::Counters;
-use super::entry::{Entry, Past, Text};
+use super::entry::{Entry, Text};
 use super::leases::Granted;
+use super::ruling::Paused;
+use super::sides::NEVER;
 use super::snapshot::{
-    Before, EndedKey, FLAGS_KNOWN, Head, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, QueueState, SET,
-    STANDING, TRIED, sum,
+    Before, CANCELLED, EndedKey, FLAGS_KNOWN, Head, KEEP, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD,
+    PauseState, QueueState, RARE, SET, STANDING, TRIED, sum,
 };
 use crate::codec::{DecodeError, Fault, Field, Reader};
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
-use crate::job::{Settings, Standing};
+use crate::job::{Backoff, Ending, Settings, Standing};
 use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::time::Timestamp;
 
@@ -90,11 +92,7 @@ impl Restoring {
             return Err(undefined("back"));
         }
         queues.back = head.back;
-        queues.registry.set_forgotten(Counters {
-            completed: head.forgotten_completed,
-            cancelled: head.forgotten_cancelled,
-            ..Counters::default()
-        });
+        queues.registry.set_forgotten(Counters::default().with_tally(head.forgotten));
         while !reader.rest().is_empty() {
             let state = QueueState::read(reader, "queue")?;
             if state.name.is_empty() {
@@ -103,9 +101,10 @@ impl Restoring {
             }
             let id = queues.registry.used(state.name).ok_or_else(|| undefined("name"))?;
             let queue = queues.registry.queue_mut(id);
-            (queue.counters.completed, queue.counters.cancelled) = (state.completed, state.cancelled);
-            queue.used_at = state.used_at;
+            queue.counters = queue.counters.with_tally(state.tally);
             self.queues.push(Some(id));
+            take_rules(queues, &state)?;
+            queues.registry.queue_mut(id).used_at = state.used_at;
         }
         Ok(())
     }
@@ -139,25 +138,33 @@ impl Restoring {
         let slot = queues.table.insert(entry);
         queues.usage.add(payload);
         let used_at = queues.registry.queue(queue).used_at;
-        self.enter_state(queues, slot, flags, reader, before)?;
-        queues.registry.queue_mut(queue).used_at = used_at;
+        let standing = self.take_standing(queues, slot, flags, reader, before)?;
         if flags & KEY != 0 {
-            take_key(queues, slot, reader)?;
+            take_key(queues, slot, standing, reader)?;
         }
         if flags & PAST != 0 {
             take_past(queues, slot, reader, before)?;
         }
+        take_more(queues, slot, (flags, standing), reader)?;
+        // A pending one enters its state when all are there: its place among the others is known then.
+        match standing {
+            Standing::Pending | Standing::InFlight => {}
+            Standing::Delayed => queues.enter_waiting(slot, queues.table[slot].due_at(), None),
+            _ => queues.rest(slot, standing, queues.table[slot].kept_until()),
+        }
+        queues.registry.queue_mut(queue).used_at = used_at;
         Ok(())
     }
 
-    fn enter_state(
+    /// Takes what a job has by where it stands.
+    fn take_standing(
         &mut self,
         queues: &mut Queues,
         slot: u32,
         flags: u64,
         reader: &mut Reader<'_>,
         before: &mut Before,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Standing, DecodeError> {
         let code = (flags & STANDING) as u8;
         let Some(standing) = Standing::from_code(code) else {
             return Err(DecodeError::new("standing", Fault::Unknown(u64::from(code))));
@@ -167,7 +174,8 @@ impl Restoring {
             Standing::Pending | Standing::Delayed if attempts == settings.max_attempts => {
                 return Err(undefined("attempts"));
             }
-            Standing::Dead if flags & PAST == 0 => return Err(undefined("past")),
+            standing if standing.is_ended() && flags & PAST == 0 => return Err(undefined("past")),
+            standing if standing != Standing::InFlight && flags & CANCELLED != 0 => return Err(undefined("flags")),
             Standing::Pending => {
                 let order = take_order(queues, reader, before)?;
                 let entry = &queues.table[slot];
@@ -179,13 +187,67 @@ impl Restoring {
                 if due_at <= queues.now {
                     return Err(undefined("due_at"));
                 }
-                queues.enter_waiting(slot, due_at, None);
+                queues.table[slot].set_due_at(due_at);
             }
             Standing::InFlight => take_lease(queues, slot, reader, before)?,
-            Standing::Dead => queues.enter_state(slot, Standing::Dead),
+            Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {}
         }
-        Ok(())
+        Ok(standing)
     }
+}
+
+fn take_rules(queues: &mut Queues, state: &QueueState<'_>) -> Result<(), DecodeError> {
+    let Some(settings) = state.settings else { return Ok(()) };
+    let taken = |pause: Option<PauseState<'_>>| -> Result<Option<Paused>, DecodeError> {
+        match pause {
+            Some(PauseState { until, .. }) if until <= queues.now => Err(undefined("until")),
+            pause => Ok(pause.map(|PauseState { until, reason }| Paused { until, reason: reason.into() })),
+        }
+    };
+    let (pause_in, pause_out) = (taken(state.pause_in)?, taken(state.pause_out)?);
+    let ruled = queues.rule(state.name, |rules| {
+        (rules.settings, rules.pause_in, rules.pause_out) = (settings, pause_in, pause_out);
+    });
+    ruled.map_err(|_| undefined("name"))
+}
+
+/// What few jobs have.
+fn take_more(
+    queues: &mut Queues,
+    slot: u32,
+    (flags, standing): (u64, Standing),
+    reader: &mut Reader<'_>,
+) -> Result<(), DecodeError> {
+    let entry = &mut queues.table[slot];
+    if standing.is_ended() {
+        let until = take_moment(reader, "kept_until")?;
+        if until <= queues.now || (until == NEVER && standing != Standing::Dead) {
+            return Err(undefined("kept_until"));
+        }
+        entry.set_kept_until(until);
+    }
+    if flags & KEEP != 0 {
+        queues.sides.set_keep_s(entry, within(reader, "keep_s")?);
+    }
+    if flags & CANCELLED != 0 {
+        queues.sides.made(entry).is_cancelled = true;
+    }
+    if flags & RARE != 0 {
+        let headers = take_place(reader, &mut 0, &mut 0)?;
+        let backoff = Backoff { first_ms: within(reader, "backoff")?, most_ms: within(reader, "backoff")? };
+        let expires_at = take_moment(reader, "expires_at")?;
+        let rare = queues.sides.rare_made(entry);
+        (rare.headers, rare.expires_at) = (headers, expires_at);
+        rare.backoff = (backoff.first_ms > 0).then_some(backoff);
+        queues.usage.add(headers);
+    }
+    Ok(())
+}
+
+/// A moment; never is told as 0.
+fn take_moment(reader: &mut Reader<'_>, field: &'static str) -> Result<Timestamp, DecodeError> {
+    let at = reader.varint(field)?;
+    Ok(if at == 0 { NEVER } else { Timestamp(at) })
 }
 
 /// What nearly every job has the usual way.
@@ -229,11 +291,19 @@ fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &
 
 fn take_past(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
     let ended_at = Timestamp(sum(&mut before.ended_at, reader.varint("ended_at")?));
-    let ending = Field::read(reader, "ending")?;
-    let story = take_place(reader, &mut before.story_epoch, &mut before.story_offset)?;
-    let past = queues.pasts.insert(Past { ended_at, ending, story });
-    queues.table[slot].past = past;
-    queues.usage.add(story);
+    let code = reader.u8("ending")?;
+    let ending = Ending::from_code(code);
+    if code != 0 && ending.is_none() {
+        return Err(DecodeError::new("ending", Fault::Unknown(u64::from(code))));
+    }
+    let text = take_place(reader, &mut before.story_epoch, &mut before.story_offset)?;
+    if ended_at == Timestamp(0) {
+        return Err(undefined("ended_at"));
+    }
+    let side = queues.sides.made(&mut queues.table[slot]);
+    (side.text, side.ending) = (text, ending);
+    side.set_ended_at(ended_at);
+    queues.usage.add(text);
     Ok(())
 }
 
@@ -245,9 +315,9 @@ fn take_place(reader: &mut Reader<'_>, epoch: &mut u64, offset: &mut u64) -> Res
     Ok(Text { at: Location { epoch, offset }, bytes: within(reader, "bytes")? })
 }
 
-/// The key of a job that is there: no other has it, and it has an end if the job is dead.
-fn take_key(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let Entry { id, standing, .. } = queues.table[slot];
+/// The key of a job that is there: no other has it, and it has an end if the job has ended.
+fn take_key(queues: &mut Queues, slot: u32, standing: Standing, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let id = queues.table[slot].id;
     let (key, digest) = (reader.text("key")?, reader.u64("digest")?);
     if key.is_empty() || queues.keys.held(key).is_some() {
         return Err(undefined("key"));
@@ -255,7 +325,7 @@ fn take_key(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>) -> Result<(
     queues.keys.hold(key, id, digest);
     let until = Timestamp(reader.varint("until")?);
     match standing {
-        Standing::Dead => queues.keys.died(id, until),
+        standing if standing.is_ended() => queues.keys.stays(id, until),
         _ if until != Timestamp(0) => return Err(undefined("until")),
         _ => {}
     }

@@ -25,22 +25,30 @@
 //! | it is delayed | `due_at` d |
 //! | it is leased | lease d, `lease_ms` v, given at d, order d, worker text |
 //! | `KEY` | key text, digest u64, held until v (0 before its job has ended) |
-//! | `PAST` | ended at d, ending u8, story's epoch d, offset d, bytes v |
+//! | `PAST` | ended at d, ending u8 or 0, epoch d, offset d, bytes v of the story or the result |
+//! | it has ended | kept until v, 0 for until somebody acts |
+//! | `KEEP` | how long it wants to be kept, in seconds v |
+//! | `RARE` | headers' epoch v, offset v, bytes v, first and longest backoff in ms v (0 for none), expires at v (0 for never) |
 //!
-//! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`. A bit or a kind that is not
-//! here is of a later version, and refused.
+//! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`, `KEEP`, `RARE`, and
+//! `CANCELLED` for a job in flight that somebody cancelled. A bit or a kind that is not here is of a later version, and
+//! refused.
 
 use bytes::BufMut;
 
 use super::Queues;
-use super::deadlines::NIL;
+use super::counters::Tally;
 use super::entry::{Entry, Text};
 use super::keys::HeldKey;
+use super::registry::Queue;
+use super::ruling::Paused;
+use super::sides::NEVER;
 use crate::codec::message;
 use crate::codec::{Field, PutExt};
 use crate::ids::JobId;
-use crate::job::{Settings, Standing};
+use crate::job::{Ending, Settings, Standing};
 use crate::planted::{Bug, is_planted};
+use crate::rules::QueueSettings;
 use crate::time::Timestamp;
 
 pub(super) const KIND_QUEUES: u32 = 2;
@@ -53,7 +61,10 @@ pub(super) const SET: u64 = 16;
 pub(super) const PAYLOAD: u64 = 32;
 pub(super) const KEY: u64 = 64;
 pub(super) const PAST: u64 = 128;
-pub(super) const FLAGS_KNOWN: u64 = STANDING | TRIED | SET | PAYLOAD | KEY | PAST;
+pub(super) const KEEP: u64 = 256;
+pub(super) const RARE: u64 = 512;
+pub(super) const CANCELLED: u64 = 1024;
+pub(super) const FLAGS_KNOWN: u64 = STANDING | TRIED | SET | PAYLOAD | KEY | PAST | KEEP | RARE | CANCELLED;
 
 message! {
     /// What belongs to no queue.
@@ -62,9 +73,8 @@ message! {
         next_job: JobId;
         /// The newest place given at the back of a line.
         back: u64;
-        /// Jobs that ended in queues that were forgotten.
-        forgotten_completed: u64;
-        forgotten_cancelled: u64;
+        /// Of queues that were forgotten.
+        forgotten: Tally;
     }
 }
 
@@ -72,9 +82,20 @@ message! {
     /// A queue that has or had jobs, or no name for an id that none such has.
     QueueState<'a> {
         name: &'a str;
-        completed: u64;
-        cancelled: u64;
+        tally: Tally;
         used_at: Timestamp;
+    } extras {
+        1 settings: QueueSettings;
+        2 pause_in: PauseState<'a>;
+        3 pause_out: PauseState<'a>;
+    }
+}
+
+message! {
+    /// A pause of a queue.
+    PauseState<'a> {
+        until: Timestamp;
+        reason: &'a str;
     }
 }
 
@@ -174,23 +195,15 @@ impl Queues {
             before: Before::default(),
         }));
         let mut body = Vec::new();
-        let forgotten = self.registry.forgotten();
         let head = Head {
             now: self.now,
             next_job: self.next_job,
             back: self.back,
-            forgotten_completed: forgotten.completed,
-            forgotten_cancelled: forgotten.cancelled,
+            forgotten: self.registry.forgotten().tally(),
         };
         head.write(&mut body);
         for queue in self.registry.by_id() {
-            let state = queue.map_or(QueueState::default(), |queue| QueueState {
-                name: &queue.name,
-                completed: queue.counters.completed,
-                cancelled: queue.counters.cancelled,
-                used_at: queue.used_at,
-            });
-            state.write(&mut body);
+            queue.map_or(QueueState::default(), queue_state).write(&mut body);
         }
         Slice::Block(KIND_QUEUES, body)
     }
@@ -259,7 +272,9 @@ impl Queues {
 
     fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
         let key = self.keys.of(entry.id);
-        let past = (entry.past != NIL).then(|| self.pasts[entry.past]);
+        let side = self.sides.side(entry);
+        let past = side.filter(|side| side.ended_at() != Timestamp(0));
+        let (keep_s, rare) = (self.sides.keep_s(entry), self.sides.rare(entry));
         let is_plain = entry.settings == Settings::default();
         let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
         out.put_varint(
@@ -268,7 +283,10 @@ impl Queues {
                 | flag(SET, !is_plain)
                 | flag(PAYLOAD, entry.payload.bytes > 0)
                 | flag(KEY, key.is_some())
-                | flag(PAST, past.is_some()),
+                | flag(PAST, past.is_some())
+                | flag(KEEP, keep_s.is_some())
+                | flag(RARE, rare.is_some())
+                | flag(CANCELLED, side.is_some_and(|side| side.is_cancelled)),
         );
         out.put_varint(difference(&mut before.id, entry.id.0));
         out.put_varint(u64::from(entry.queue.0));
@@ -291,9 +309,22 @@ impl Queues {
             out.put_varint(held.until.unwrap_or_default().0);
         }
         if let Some(past) = past {
-            out.put_varint(difference(&mut before.ended_at, past.ended_at.0));
-            past.ending.write(out);
-            put_place(past.story, &mut before.story_epoch, &mut before.story_offset, out);
+            out.put_varint(difference(&mut before.ended_at, past.ended_at().0));
+            out.put_u8(past.ending.map_or(0, Ending::code));
+            put_place(past.text, &mut before.story_epoch, &mut before.story_offset, out);
+        }
+        if entry.standing.is_ended() {
+            put_moment(entry.kept_until(), out);
+        }
+        if let Some(keep_s) = keep_s {
+            out.put_varint(u64::from(keep_s));
+        }
+        if let Some(rare) = rare {
+            put_place(rare.headers, &mut 0, &mut 0, out);
+            let backoff = rare.backoff.unwrap_or_default();
+            out.put_varint(u64::from(backoff.first_ms));
+            out.put_varint(u64::from(backoff.most_ms));
+            put_moment(rare.expires_at, out);
         }
     }
 
@@ -309,9 +340,34 @@ impl Queues {
                 out.put_varint(difference(&mut before.order, lease.granted.order));
                 out.put_text(self.names.text(lease.granted.worker));
             }
-            Standing::Dead => {}
+            Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {}
         }
     }
+}
+
+fn queue_state(queue: &Queue) -> QueueState<'_> {
+    let state = QueueState {
+        name: &queue.name,
+        tally: queue.counters.tally(),
+        used_at: queue.used_at,
+        ..QueueState::default()
+    };
+    let Some(rules) = queue.rules.as_deref() else { return state };
+    QueueState {
+        settings: Some(rules.settings),
+        pause_in: rules.pause_in.as_ref().map(pause_state),
+        pause_out: rules.pause_out.as_ref().map(pause_state),
+        ..state
+    }
+}
+
+fn pause_state(paused: &Paused) -> PauseState<'_> {
+    PauseState { until: paused.until, reason: &paused.reason }
+}
+
+/// A moment, or 0 for never.
+fn put_moment(at: Timestamp, out: &mut Vec<u8>) {
+    out.put_varint(if at == NEVER { 0 } else { at.0 });
 }
 
 fn put_place(text: Text, epoch: &mut u64, offset: &mut u64, out: &mut Vec<u8>) {

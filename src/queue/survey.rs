@@ -67,22 +67,19 @@ impl Queues {
         self.next_job = self.next_job.max(below);
     }
 
-    /// Takes away what is remembered of a job's attempts: it is lost.
+    /// Takes away what is remembered of a job's attempts, or its result: it is lost.
     pub fn lose_story(&mut self, job: JobId) {
         let Some(slot) = self.table.slot(job) else { return };
-        if let Some(text) = self.part(slot, Part::Story) {
+        let text = self.part(slot, Part::Story).or_else(|| self.part(slot, Part::Result));
+        if let Some(text) = text {
             self.usage.remove(text);
-            self.pasts[self.table[slot].past].story = Text::default();
+            self.sides.made(&mut self.table[slot]).text = Text::default();
         }
     }
 
     fn take_out(&mut self, job: JobId) -> Option<QueueId> {
         let slot = self.table.slot(job)?;
-        let lease = self.table[slot].lease();
-        self.leave_state(slot);
-        if let Some(lease) = lease {
-            self.end_lease(lease);
-        }
+        self.leave_state_and_lease(slot);
         Some(self.remove_job(slot))
     }
 }

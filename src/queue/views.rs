@@ -1,11 +1,12 @@
 //! Views: what can be asked of the queues. Nothing changes here.
 
 use super::counters::Counters;
-use super::deadlines::NIL;
 use super::entry::{Entry, Text};
+use super::ruling::Rules;
+use super::sides::NEVER;
 use super::{Queues, SegmentUse};
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
-use crate::job::{Ending, Settings, Standing};
+use crate::job::{Backoff, Ending, Settings, Standing};
 use crate::time::Timestamp;
 
 /// What a worker is told of a job.
@@ -20,10 +21,12 @@ pub struct JobView<'a> {
     pub attempts: u16,
     pub payload_at: Location,
     pub payload_bytes: u32,
+    /// Where its headers lie, if it has any.
+    pub headers: Option<(Location, u32)>,
 }
 
 /// Everything that the state knows of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct JobFacts<'a> {
     pub view: JobView<'a>,
     pub standing: Standing,
@@ -32,20 +35,38 @@ pub struct JobFacts<'a> {
     pub due_at: Option<Timestamp>,
     pub lease: Option<LeaseView<'a>>,
     pub past: Option<PastView>,
+    pub more: MoreFacts,
 }
 
-/// How a job's last attempt ended that counts.
+/// What few jobs have.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MoreFacts {
+    /// For how many seconds it wants to be kept after its end.
+    pub keep_s: Option<u32>,
+    /// Until when it is kept that has ended.
+    pub kept_until: Option<Timestamp>,
+    pub backoff: Option<Backoff>,
+    /// If it was not begun by then, it ends.
+    pub expires_at: Option<Timestamp>,
+    /// Of a completed one.
+    pub result: Option<(Location, u32)>,
+    /// Whether it was cancelled while it was in flight.
+    pub is_cancelled: bool,
+}
+
+/// When a job ended, or its last attempt that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastView {
     pub ended_at: Timestamp,
-    pub ending: Ending,
+    /// How that attempt ended; nothing if none was made, or the job is completed.
+    pub ending: Option<Ending>,
     pub story_at: Location,
     /// 0 where there was no room for a story.
     pub story_bytes: u32,
 }
 
 /// A live lease, and its job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LeaseView<'a> {
     pub id: LeaseId,
     pub holder: SessionId,
@@ -60,6 +81,29 @@ pub struct LeaseView<'a> {
     /// Attempts of its job so far, this one counted.
     pub attempts: u16,
     pub max_attempts: u16,
+    /// Whether the job was cancelled while it was in flight.
+    pub is_cancelled: bool,
+    /// Of its queue, if there are any.
+    rules: Option<&'a Rules>,
+    keep_s: Option<u32>,
+    backoff: Option<Backoff>,
+}
+
+impl LeaseView<'_> {
+    /// How long the job is kept after its end, in seconds: as it says, or else its queue; nothing for not at all.
+    pub fn keep_s(&self) -> Option<u32> {
+        self.keep_s.or(self.rules.and_then(|rules| rules.settings.keep_s)).filter(|keep_s| *keep_s > 0)
+    }
+
+    /// How long it is kept once it is dead, in seconds; nothing for until somebody requeues or purges it.
+    pub fn dead_keep_s(&self) -> Option<u32> {
+        self.rules.and_then(|rules| rules.settings.dead_keep_s)
+    }
+
+    /// How long it waits after a failed attempt, if it or its queue says so.
+    pub fn backoff(&self) -> Option<Backoff> {
+        self.backoff.or(self.rules.and_then(|rules| rules.settings.backoff))
+    }
 }
 
 /// A key that is held.
@@ -104,13 +148,37 @@ impl Queues {
 
     /// The job that would leave this queue next.
     pub fn front(&self, queue: QueueId) -> Option<JobView<'_>> {
-        let slot = self.registry.queue(queue).lines.front()?;
+        let slot = self.registry.queue(queue).front()?;
         Some(self.view(&self.table[slot]))
     }
 
-    /// Whether any job waits in this queue.
+    /// Whether any job may leave this queue.
     pub fn has_pending(&self, queue: QueueId) -> bool {
-        self.registry.queue(queue).lines.front().is_some()
+        self.registry.queue(queue).front().is_some()
+    }
+
+    /// Where a job stands that is there.
+    pub fn standing(&self, job: JobId) -> Option<Standing> {
+        self.table.slot(job).map(|slot| self.table[slot].standing)
+    }
+
+    /// Of a queue, or of all with an empty name: how many jobs are to run now or after their backoff, how many are
+    /// delayed to a later time, and how many have died.
+    pub fn busy(&self, queue: &str) -> (u64, u64, u64) {
+        if queue.is_empty() {
+            let delayed = (self.delayed.len() - self.retrying) as u64;
+            let died = self.registry.died();
+            return ((self.table.len() - self.ended) as u64 - delayed, delayed, died);
+        }
+        let counters = self.counters_of(queue).unwrap_or_default();
+        let delayed = counters.delayed - counters.retrying;
+        (counters.waiting() + counters.in_flight - delayed, delayed, counters.died)
+    }
+
+    /// What is counted in a queue that is there.
+    pub fn counters_of(&self, queue: &str) -> Option<Counters> {
+        let id = self.registry.find(queue).filter(|_| self.is_durable(queue))?;
+        Some(self.registry.queue(id).counters)
     }
 
     pub fn facts(&self, job: JobId) -> Option<JobFacts<'_>> {
@@ -122,23 +190,51 @@ impl Queues {
             due_at: (entry.standing == Standing::Delayed).then(|| entry.due_at()),
             lease: self.live_lease(job),
             past: self.past(job),
+            more: self.more(entry),
         })
     }
 
-    /// How the last attempt of this job ended that counts.
+    /// When this job ended, or its last attempt that counts.
     pub fn past(&self, job: JobId) -> Option<PastView> {
         let entry = &self.table[self.table.slot(job)?];
-        if entry.past == NIL {
-            return None;
+        let side = self.sides.side(entry).filter(|side| side.ended_at() != Timestamp(0))?;
+        let story = if entry.standing == Standing::Completed { Text::default() } else { side.text };
+        let ending = side.ending.filter(|_| entry.standing != Standing::Completed);
+        Some(PastView { ended_at: side.ended_at(), ending, story_at: story.at, story_bytes: story.bytes })
+    }
+
+    fn more(&self, entry: &Entry) -> MoreFacts {
+        let Some(side) = self.sides.side(entry) else { return MoreFacts::default() };
+        let rare = self.sides.rare(entry);
+        let place = |text: Text| (text.bytes > 0).then_some((text.at, text.bytes));
+        let moment = |at: Timestamp| Some(at).filter(|at| *at != NEVER);
+        MoreFacts {
+            keep_s: self.sides.keep_s(entry),
+            kept_until: entry.standing.is_ended().then(|| entry.kept_until()).and_then(moment),
+            backoff: rare.and_then(|rare| rare.backoff),
+            expires_at: rare.and_then(|rare| moment(rare.expires_at)),
+            result: Some(side.text).filter(|_| entry.standing == Standing::Completed).and_then(place),
+            is_cancelled: side.is_cancelled,
         }
-        let past = self.pasts[entry.past];
-        let Text { at: story_at, bytes: story_bytes } = past.story;
-        Some(PastView { ended_at: past.ended_at, ending: past.ending, story_at, story_bytes })
+    }
+
+    /// How long this job is kept after its end, in seconds: as it says, or else its queue; 0 for not at all.
+    pub fn keep_s(&self, job: JobId) -> u32 {
+        let Some(slot) = self.table.slot(job) else { return 0 };
+        let entry = &self.table[slot];
+        let of_queue = || self.registry.queue(entry.queue).rules.as_ref().and_then(|rules| rules.settings.keep_s);
+        self.sides.keep_s(entry).or_else(of_queue).unwrap_or(0)
     }
 
     /// Whether this is the live lease of this job.
     pub fn is_live(&self, job: JobId, lease: LeaseId) -> bool {
         self.lease_index(job, lease).is_some()
+    }
+
+    /// Whether a job in flight was cancelled.
+    pub fn is_cancelled(&self, job: JobId) -> bool {
+        let entry = self.table.slot(job).map(|slot| &self.table[slot]);
+        entry.and_then(|entry| self.sides.side(entry)).is_some_and(|side| side.is_cancelled)
     }
 
     pub fn live_lease(&self, job: JobId) -> Option<LeaseView<'_>> {
@@ -154,6 +250,10 @@ impl Queues {
             has_key: self.keys.of(job).is_some(),
             attempts: entry.attempts,
             max_attempts: entry.settings.max_attempts,
+            is_cancelled: self.sides.side(entry).is_some_and(|side| side.is_cancelled),
+            rules: self.registry.queue(entry.queue).rules.as_deref(),
+            keep_s: self.sides.keep_s(entry),
+            backoff: self.sides.rare(entry).and_then(|rare| rare.backoff),
         })
     }
 
@@ -202,7 +302,12 @@ impl Queues {
     /// How many jobs wait, delayed or not, and how many are in flight.
     pub fn unfinished(&self) -> (usize, usize) {
         let in_flight = self.leases.len();
-        (self.table.len() - in_flight - self.dead, in_flight)
+        (self.table.len() - in_flight - self.ended, in_flight)
+    }
+
+    fn headers(&self, entry: &Entry) -> Option<(Location, u32)> {
+        let headers = self.sides.rare(entry)?.headers;
+        (headers.bytes > 0).then_some((headers.at, headers.bytes))
     }
 
     fn view(&self, entry: &Entry) -> JobView<'_> {
@@ -214,6 +319,7 @@ impl Queues {
             attempts: entry.attempts,
             payload_at: entry.payload.at,
             payload_bytes: entry.payload.bytes,
+            headers: self.headers(entry),
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum StopReason {
     LeaseLost,
     /// Its lease is over by this machine's clock, and the master could not be asked: another worker may have it.
     LeaseOver,
+    /// Somebody cancelled the job: it ends with the report, whatever that says.
+    Cancelled,
     /// This worker is leaving, and its time to finish is over.
     Leaving,
     /// This process is ending at once.

@@ -90,7 +90,7 @@ impl CommandHandler {
 
 impl Handler for CommandHandler {
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
-        let failed = |error: String| Outcome::Failed { for_good: false, error };
+        let failed = |error: String| Outcome::failed(error);
         let mut running = match self.spawn(job) {
             Ok(running) => running,
             Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
@@ -263,7 +263,8 @@ impl Running {
                 let signal = status.signal().unwrap_or(0);
                 let what =
                     code.map_or_else(|| format!("killed by signal {signal}"), |code| format!("exit status {code}"));
-                Outcome::Failed { for_good: matches!(code, Some(65 | 78 | 100)), error: self.error_text(&what) }
+                let for_good = matches!(code, Some(65 | 78 | 100));
+                Outcome::Failed { for_good, retry_in: None, error: self.error_text(&what) }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Handlers: what a pool calls to run a job, and what comes of it.
 
+use std::time::Duration;
+
 use super::cancel::Cancel;
 use crate::client::Job;
 
@@ -12,6 +14,9 @@ pub enum Outcome {
     Failed {
         /// Whether further attempts are pointless.
         for_good: bool,
+        /// When the next attempt may be, if this says so and not the job's backoff; in whole milliseconds, up to 365
+        /// days.
+        retry_in: Option<Duration>,
         /// What went wrong.
         error: String,
     },
@@ -22,6 +27,13 @@ pub enum Outcome {
         /// What went wrong.
         error: String,
     },
+}
+
+impl Outcome {
+    /// It did not do its work, and may be tried again.
+    pub fn failed(error: impl Into<String>) -> Outcome {
+        Outcome::Failed { for_good: false, retry_in: None, error: error.into() }
+    }
 }
 
 impl<H: Handler + ?Sized> Handler for Box<H> {

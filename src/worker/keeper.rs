@@ -148,6 +148,11 @@ impl Held {
             if !status.is_stop() {
                 let left = Duration::from_millis(u64::from(status.remaining_ms));
                 held.cancel.extend_to(sent_at.1.plus_certainly(left));
+            } else if status.is_cancelled() {
+                if held.cancel.reason().is_none() {
+                    log::info!("job {}: it is cancelled, and is stopped", named.job);
+                    held.cancel.cancel(StopReason::Cancelled);
+                }
             } else if !held.reporting && held.cancel.reason().is_none() {
                 log::warn!("job {}: its lease {} is lost", named.job, named.lease);
                 held.cancel.cancel(StopReason::LeaseLost);

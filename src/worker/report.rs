@@ -8,6 +8,7 @@ use super::handler::Outcome;
 use super::pool::Shared;
 use crate::client::{Client, ClientError};
 use crate::ids::LeaseId;
+use crate::limits::DELAY_MS_MAX;
 use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, ReleaseItem};
 
 /// A job that could not be begun here is not handed out again before this has passed.
@@ -119,8 +120,10 @@ fn send(client: &Client, ended: &[Ended]) -> Result<Vec<ItemStatus>, ClientError
         let (job, lease) = (*job, *lease);
         match outcome {
             Outcome::Done(result) => acks.push(AckItem { job, lease, text_optional, result }),
-            Outcome::Failed { for_good, error } => {
-                fails.push(FailItem { job, lease, for_good: *for_good, error, text_optional });
+            Outcome::Failed { for_good, retry_in, error } => {
+                let retry_in_ms =
+                    retry_in.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX).min(DELAY_MS_MAX));
+                fails.push(FailItem { job, lease, for_good: *for_good, error, text_optional, retry_in_ms });
             }
             Outcome::Stopped => releases.push(ReleaseItem { job, lease, delay_ms: 0 }),
             Outcome::NotBegun { .. } => releases.push(ReleaseItem { job, lease, delay_ms: NOT_BEGUN_DELAY_MS }),
@@ -139,6 +142,9 @@ fn note(ended: &[Ended], statuses: &[ItemStatus]) {
     for (Ended { job, .. }, status) in ended.iter().zip(statuses) {
         if status.refused() == Some(ErrorCode::LeaseLost) {
             log::warn!("job {job}: its lease was lost before the report came, or an earlier report had come");
+        }
+        if status.refused() == Some(ErrorCode::Cancelled) {
+            log::info!("job {job}: it was cancelled, and what came of it is dropped");
         }
         if status.text_lost == Some(true) {
             log::warn!("job {job}: its report was taken without its text, the master has no room for it");

@@ -190,7 +190,9 @@ impl Shared {
         match self.reports.heartbeat(leases) {
             Ok(statuses) if statuses.len() == jobs.len() => {
                 for (held, status) in jobs.iter().zip(&statuses) {
-                    if status.is_stop() {
+                    if status.is_cancelled() {
+                        held.cancel.cancel(StopReason::Cancelled);
+                    } else if status.is_stop() {
                         held.cancel.cancel(StopReason::LeaseLost);
                     } else {
                         let left = Duration::from_millis(u64::from(status.remaining_ms));
@@ -247,8 +249,8 @@ impl Shared {
                 log::warn!("job {}: its result of {bytes} bytes is dropped, it takes {RESULT_BYTES_MAX}", job.id);
                 Outcome::Done(Vec::new())
             }
-            Outcome::Failed { for_good, error } if error.len() > ERROR_TEXT_BYTES_MAX => {
-                Outcome::Failed { for_good, error: text_head(&error, ERROR_TEXT_BYTES_MAX).to_owned() }
+            Outcome::Failed { for_good, retry_in, error } if error.len() > ERROR_TEXT_BYTES_MAX => {
+                Outcome::Failed { for_good, retry_in, error: text_head(&error, ERROR_TEXT_BYTES_MAX).to_owned() }
             }
             outcome => outcome,
         }
@@ -258,7 +260,7 @@ impl Shared {
         catch_unwind(AssertUnwindSafe(|| self.handler.run(job, cancel))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Outcome::Failed { for_good: false, error: format!("the handler panicked: {text}") }
+            Outcome::failed(format!("the handler panicked: {text}"))
         })
     }
 }

@@ -124,6 +124,7 @@ impl Run {
             settings: Settings { priority, max_attempts, timeout_ms: 0 },
             delay_ms,
             payload: KEYS[key].as_bytes(),
+            ..SubmitJob::default()
         };
         let expected = self.model.remembered(key);
         let answer = self.hand.submit(self.clients[0], &[job]).remove(0);

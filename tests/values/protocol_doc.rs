@@ -15,9 +15,16 @@ const SETTINGS: Settings = Settings { timeout_ms: 30_000, max_attempts: 3, prior
 
 /// Calls `take` with the name and the bytes of every request that the page shows.
 fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
-    let jobs = [SubmitJob { queue: "mail", key: "order-5", settings: SETTINGS, delay_ms: 1500, payload: b"hello" }];
+    let jobs = [SubmitJob {
+        queue: "mail",
+        key: "order-5",
+        settings: SETTINGS,
+        delay_ms: 1500,
+        payload: b"hello",
+        ..SubmitJob::default()
+    }];
     let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
-    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route", text_optional: None }];
+    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route", ..FailItem::default() }];
     let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
     let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
     let queues = ["mail", "bulk"];
@@ -81,6 +88,7 @@ const DELIVERY: Delivery<'_> = Delivery {
     attempt: 1,
     lease_ms: 10_000,
     waited_ms: 1250,
+    headers: None,
     payload: b"hello",
 };
 
@@ -103,6 +111,7 @@ fn get_ok(story: &[u8]) -> GetOk<'_> {
         payload_bytes: 5,
         lease: None,
         past: Some(Past { ended_at: Timestamp(1_008_000), ending: Ending::Failed.code() }),
+        more: None,
         story,
     }
 }

@@ -1,15 +1,17 @@
 //! A snapshot that is taken in slices, with anything at all happening between them, holds the state as it was when it
 //! was begun; and what a replay of the rest makes of it is the state at the end.
 
-use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
+use falconqueue::ids::{JobId, Location, Lsn};
 use std::sync::LazyLock;
 
 use falconqueue::codec::{DecodeError, Field, List};
-use falconqueue::job::{Attempt, Settings, Story, StoryText};
+use falconqueue::job::{Attempt, Backoff, Header, HeadersText, Settings, Standing, Story, StoryText};
 use falconqueue::queue::events::{
-    Ack, Dead, DeathReason, Dispatch, Enqueue, Forget, Move, Part, Release, ReleaseReason, Retry, Timeout,
+    Ack, Cancel, Dead, DeathReason, Dispatch, Enqueue, Expire, Forget, Move, Part, Pause, Purge, Release,
+    ReleaseReason, Requeue, Resume, Retry, Set, Timeout, Update,
 };
-use falconqueue::queue::{Event, Queues, Restoring, Slice, TextAt};
+use falconqueue::queue::{Event, JobFacts, Queues, Restoring, Slice, TextAt};
+use falconqueue::rules::{QueueSettings, Way};
 use falconqueue::time::Timestamp;
 use proptest::prelude::*;
 
@@ -21,6 +23,8 @@ enum Step {
     End { pick: usize, how: u8, at: u64 },
     Move { pick: usize },
     Forget { pick: usize },
+    Mend { pick: usize, how: u8, at: u64 },
+    Rule { pick: usize, how: u8, at: u64 },
     Pass(u64),
     Slice,
 }
@@ -32,7 +36,9 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Enqueue { key, priority, due, payload, plain }
         }),
         4 => (0usize..100).prop_map(|pick| Step::Dispatch { pick }),
-        4 => (0usize..100, 0u8..5, moment).prop_map(|(pick, how, at)| Step::End { pick, how, at }),
+        4 => (0usize..100, 0u8..5, moment.clone()).prop_map(|(pick, how, at)| Step::End { pick, how, at }),
+        4 => (0usize..100, 0u8..5, moment.clone()).prop_map(|(pick, how, at)| Step::Mend { pick, how, at }),
+        1 => (0usize..100, 0u8..8, moment).prop_map(|(pick, how, at)| Step::Rule { pick, how, at }),
         1 => (0usize..100).prop_map(|pick| Step::Move { pick }),
         1 => (0usize..100).prop_map(|pick| Step::Forget { pick }),
         1 => (0u64..60).prop_map(Step::Pass),
@@ -62,74 +68,31 @@ impl OneStory {
     }
 }
 
-/// What is known of a job beside the state, to make events that fit.
-#[derive(Clone, Copy)]
-struct Known {
-    id: JobId,
-    payload: &'static [u8],
-    attempts: u16,
-    max_attempts: u16,
-    lease: Option<LeaseId>,
-    has_key: bool,
-}
-
 #[derive(Default)]
 struct Run {
     queues: Queues,
     now: u64,
     lsn: u64,
-    jobs: Vec<Known>,
     /// What was applied since the snapshot was begun: LSN, moment, and the step that it came from.
     log: Vec<(u64, u64, Applied)>,
 }
 
-#[derive(Clone)]
-enum Applied {
-    Enqueue(Known, usize, &'static str, u8, u64),
-    Dispatch(JobId, u16),
-    End(JobId, LeaseId, u8, u64, bool),
-    Move(JobId, Part, &'static [u8]),
-    Forget(&'static str),
+/// An event as it stands in its record: kind and body.
+type Applied = (u8, Vec<u8>);
+
+fn encoded<'e>(event: impl Into<Event<'e>>) -> Applied {
+    let (event, mut body) = (event.into(), Vec::new());
+    let tail = event.encode_head(&mut body);
+    body.extend_from_slice(tail);
+    (event.kind(), body)
 }
 
 fn location(lsn: u64) -> Location {
     Location { epoch: u32::try_from(lsn / 20 + 1).unwrap(), offset: u32::try_from(lsn * 100).unwrap() }
 }
 
-fn apply(queues: &mut Queues, lsn: u64, now: u64, applied: &Applied) -> Result<(), String> {
-    let event: Event<'_> = match *applied {
-        Applied::Enqueue(job, queue, key, priority, due) => Enqueue {
-            job: job.id,
-            queue: QUEUES[queue],
-            key,
-            settings: Settings { priority, max_attempts: job.max_attempts, timeout_ms: u32::from(priority) * 1000 },
-            due_at: Timestamp(due),
-            digest: (!key.is_empty()).then_some(lsn),
-            payload: job.payload,
-        }
-        .into(),
-        Applied::Dispatch(job, attempt) => {
-            let worker = WORKERS[usize::try_from(lsn).unwrap() % WORKERS.len()];
-            Dispatch { job, lease_ms: 1000, attempt, worker }.into()
-        }
-        Applied::End(job, lease, how, at, has_key) => match how {
-            0 => {
-                let key_until = Timestamp(if has_key { now + at } else { 0 });
-                Ack { job, lease, key_until, ..Ack::default() }.into()
-            }
-            1 => Retry { job, lease, retry_at: Timestamp(at), story: STORY.text() }.into(),
-            // No room for a story: the one before stays.
-            2 => Timeout { job, lease, retry_at: Timestamp(at), story: StoryText::default() }.into(),
-            3 => {
-                let key_until = has_key.then_some(Timestamp(now + at));
-                let (reason, text_lost) = (DeathReason::ForGood, None);
-                Dead { job, lease, reason, text_lost, key_until, story: STORY.text() }.into()
-            }
-            _ => Release { job, lease, due_at: Timestamp(at), reason: ReleaseReason::Reported }.into(),
-        },
-        Applied::Move(job, part, bytes) => Move { job, part, bytes }.into(),
-        Applied::Forget(queue) => Forget { queue }.into(),
-    };
+fn apply(queues: &mut Queues, lsn: u64, now: u64, (kind, body): &Applied) -> Result<(), String> {
+    let event = Event::decode(*kind, body).unwrap();
     queues.apply(Lsn(lsn), Timestamp(now), &event, location(lsn)).map_err(|broken| broken.to_string())
 }
 
@@ -155,67 +118,127 @@ impl Run {
             }
             Step::Dispatch { pick } => {
                 let queue = self.queues.queue(QUEUES[pick % 3])?;
-                let front = self.queues.front(queue).map(|front| front.id)?;
-                let job = self.jobs.iter_mut().find(|job| job.id == front).unwrap();
-                job.attempts += 1;
-                job.lease = Some(LeaseId(self.lsn + 1));
-                Applied::Dispatch(front, job.attempts)
+                let (job, attempt) = self.queues.front(queue).map(|front| (front.id, front.attempts + 1))?;
+                encoded(Dispatch { job, lease_ms: 1000, attempt, worker: WORKERS[pick % WORKERS.len()] })
             }
             Step::End { pick, how, at } => {
-                let held: Vec<usize> = (0..self.jobs.len()).filter(|job| self.jobs[*job].lease.is_some()).collect();
-                let index = held.get(pick % held.len().max(1)).copied()?;
-                self.end(index, how, at)
+                let held: Vec<JobId> = self.those(|facts| facts.lease.is_some());
+                self.end(*held.get(pick % held.len().max(1))?, how, at)
             }
+            Step::Mend { pick, how, at } => {
+                let all = self.those(|_| true);
+                self.mend(*all.get(pick % all.len().max(1))?, how, at)?
+            }
+            Step::Rule { pick, how, at } => self.rule(QUEUES[pick % 3], how, at),
             Step::Move { pick } => {
                 let with: Vec<TextAt> = self.queues.texts().collect();
                 let text = with.get(pick % with.len().max(1))?;
-                let bytes = match text.part {
-                    Part::Payload => self.jobs.iter().find(|job| job.id == text.job).unwrap().payload,
-                    Part::Story => STORY.text().0,
-                };
-                Applied::Move(text.job, text.part, bytes)
+                let zeros = vec![0; text.bytes as usize];
+                let bytes = if text.part == Part::Story { STORY.text().0 } else { &zeros[..] };
+                encoded(Move { job: text.job, part: text.part, bytes })
             }
             Step::Forget { pick } => {
                 let idle: Vec<_> = self.queues.idle_queues(Timestamp(u64::MAX)).collect();
                 let queue = idle.get(pick % idle.len().max(1))?;
                 let name = self.queues.queue_name(*queue);
-                Applied::Forget(QUEUES.into_iter().find(|known| *known == name).unwrap())
+                encoded(Forget { queue: name, by: None })
             }
             Step::Pass(_) | Step::Slice => return None,
         })
     }
 
-    /// A job; a key that is in use is left out.
-    fn enqueue(
-        &mut self,
-        key: &'static str,
-        priority: u8,
-        due: u64,
-        payload: &'static [u8],
-        max_attempts: u16,
-    ) -> Applied {
-        let key = if self.queues.job_of_key(key).is_some() { "" } else { key };
-        let id = self.queues.next_job();
-        let has_key = !key.is_empty();
-        let job = Known { id, payload, attempts: 0, max_attempts, lease: None, has_key };
-        self.jobs.push(job);
-        let due = if due == 0 { 0 } else { self.now + due };
-        Applied::Enqueue(job, usize::try_from(id.0).unwrap() % 3, key, priority, due)
+    /// The jobs of which this holds, by their ids.
+    fn those(&self, holds: impl Fn(&JobFacts<'_>) -> bool) -> Vec<JobId> {
+        let ids = (1..self.queues.next_job().0).map(JobId);
+        ids.filter(|id| self.queues.facts(*id).is_some_and(|facts| holds(&facts))).collect()
     }
 
-    /// Ends the attempt of a job that is in flight; the last one cannot be tried again.
-    fn end(&mut self, index: usize, how: u8, at: u64) -> Applied {
-        let job = &mut self.jobs[index];
-        let how = if job.attempts == job.max_attempts && (1..=2).contains(&how) { 3 } else { how };
-        let lease = job.lease.take().unwrap();
-        let at = if how > 0 && at > 0 { self.now + at } else { at };
-        let (id, has_key) = (job.id, job.has_key);
-        match how {
-            0 => drop(self.jobs.remove(index)),
-            4 => job.attempts -= 1,
-            _ => {}
+    fn after(&self, span: u64) -> Timestamp {
+        Timestamp(if span == 0 { 0 } else { self.now + span })
+    }
+
+    /// A job; a key that is in use is left out.
+    fn enqueue(&self, key: &str, priority: u8, due: u64, payload: &[u8], max_attempts: u16) -> Applied {
+        let key = if self.queues.job_of_key(key).is_some() { "" } else { key };
+        let id = self.queues.next_job();
+        let is_plain = priority == 128;
+        let (mut headers, names) = (Vec::new(), [Header { name: "trace", value: "7" }]);
+        List::lent(&names).write(&mut headers);
+        encoded(Enqueue {
+            job: id,
+            queue: QUEUES[usize::try_from(id.0).unwrap() % 3],
+            key,
+            settings: Settings { priority, max_attempts, timeout_ms: u32::from(priority) * 1000 },
+            due_at: self.after(due),
+            digest: (!key.is_empty()).then_some(id.0),
+            keep_s: (id.0 % 4 == 0).then_some(u32::try_from(id.0 % 3).unwrap()),
+            backoff: (!is_plain && due > 9).then_some(Backoff { first_ms: 7, most_ms: 9 }),
+            expires_at: (!is_plain && id.0 % 2 == 0).then_some(Timestamp(self.now + due + 20)),
+            headers: (!is_plain).then_some(HeadersText(&headers)),
+            payload,
+        })
+    }
+
+    /// Ends the attempt of a job that is in flight; the last one cannot be tried again, and one that was cancelled
+    /// ends.
+    fn end(&self, job: JobId, how: u8, at: u64) -> Applied {
+        let live = self.queues.live_lease(job).unwrap();
+        let how = if live.attempts == live.max_attempts && (1..=2).contains(&how) { 3 } else { how };
+        let (lease, kept) = (live.id, (at % 3 == 1).then(|| Timestamp(self.now + 1 + at)));
+        let key_until = live.has_key.then_some(Timestamp(self.now + at));
+        if live.is_cancelled {
+            return encoded(Cancel { job, ends: true, kept_until: kept, by: None });
         }
-        Applied::End(id, lease, how, at, has_key)
+        match how {
+            0 => {
+                let (key_until, result) = (key_until.unwrap_or_default(), PAYLOADS[usize::try_from(at % 3).unwrap()]);
+                encoded(Ack { job, lease, key_until, text_lost: None, kept_until: kept, result })
+            }
+            1 => encoded(Retry { job, lease, retry_at: self.after(at), story: STORY.text() }),
+            // No room for a story: the one before stays.
+            2 => encoded(Timeout { job, lease, retry_at: self.after(at), story: StoryText::default() }),
+            3 => {
+                let (reason, story) = (DeathReason::ForGood, STORY.text());
+                encoded(Dead { job, lease, reason, text_lost: None, key_until, kept_until: kept, story })
+            }
+            _ => encoded(Release { job, lease, due_at: self.after(at), reason: ReleaseReason::Reported }),
+        }
+    }
+
+    /// What a person does to a job, where it can be done.
+    fn mend(&self, job: JobId, how: u8, at: u64) -> Option<Applied> {
+        let facts = self.queues.facts(job).unwrap();
+        let (by, kept_until) = (Some("someone"), (at % 2 == 1).then(|| Timestamp(self.now + at)));
+        let (waits, flies) = (facts.standing.is_waiting(), facts.lease.is_some());
+        match how {
+            0 if flies => Some(encoded(Cancel { job, ends: at == 0, kept_until, by })),
+            0 if waits || facts.standing == Standing::Dead => Some(encoded(Cancel { job, ends: true, kept_until, by })),
+            1 if facts.standing == Standing::Dead => Some(encoded(Requeue { job, by })),
+            2 if !flies => Some(encoded(Purge { job, by })),
+            3 if waits => {
+                let (priority, max_attempts) = ((at % 2 == 0).then_some(3), Some(facts.view.attempts + 2));
+                let expires_at = (facts.view.attempts == 0).then(|| self.after(at));
+                let due_at = (at % 5 < 3).then(|| self.after(at));
+                Some(encoded(Update { job, priority, by, max_attempts, due_at, expires_at }))
+            }
+            4 if waits && facts.view.attempts == 0 => {
+                let is_over = facts.more.expires_at.is_some_and(|at| at <= Timestamp(self.now));
+                is_over.then(|| encoded(Expire { job, kept_until }))
+            }
+            _ => None,
+        }
+    }
+
+    fn rule(&self, queue: &str, how: u8, at: u64) -> Applied {
+        let (by, way) = (Some("someone"), Way::ALL[usize::from(how % 3)]);
+        match how {
+            0..3 => encoded(Pause { queue, way, until: self.after(at), reason: Some("why"), by }),
+            3..6 => encoded(Resume { queue, way, by }),
+            _ => {
+                let settings = QueueSettings { depth_max: (at > 0).then_some(at), ..QueueSettings::default() };
+                encoded(Set { queue, settings, by })
+            }
+        }
     }
 
     /// Takes a snapshot while these steps happen; gives the state that is restored from it.
@@ -299,9 +322,9 @@ fn taken_in(kind: u32, body: &[u8]) -> Result<(), DecodeError> {
 fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
     let unknown = [
         ("a block", 9, &[][..]),
-        ("where a job stands", 3, &[4, 2, 0, 0]),
+        ("where a job stands", 3, &[7, 2, 0, 0]),
         // Flags of two bytes: the first one that is not there.
-        ("a flag", 3, &[0x80, 0x02]),
+        ("a flag", 3, &[0x80, 0x10]),
     ];
     for (what, kind, body) in unknown {
         assert!(taken_in(kind, body).unwrap_err().is_unknown(), "{what}");

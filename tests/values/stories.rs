@@ -172,13 +172,13 @@ fn a_report_without_room_for_its_words_is_taken_without_them_if_it_says_so() {
     assert_eq!(statuses(&mut hand, client, &Ack { items: List::lent(&lax) }.into()), Ok(vec![(job, 0, true)]));
     for (index, for_good) in [(1, true), (2, false)] {
         let (job, lease) = named(index);
-        let ends = [FailItem { job, lease, for_good, error: "it broke", text_optional }];
+        let ends = [FailItem { job, lease, for_good, error: "it broke", text_optional, retry_in_ms: None }];
         let told = statuses(&mut hand, client, &Fail { items: List::lent(&ends) }.into());
         assert_eq!(told, Ok(vec![(job, 0, true)]));
         assert_eq!(known(&mut hand, job.0).standing, 3);
     }
     let (job, lease) = named(3);
-    let again = [FailItem { job, lease, for_good: false, error: "it broke", text_optional }];
+    let again = [FailItem { job, lease, for_good: false, error: "it broke", text_optional, retry_in_ms: None }];
     let told = statuses(&mut hand, client, &Fail { items: List::lent(&again) }.into());
     assert_eq!(told, Err(STORAGE_FULL), "another attempt takes room");
     let lost = |event: &Event<'_>| match event {
@@ -203,7 +203,8 @@ fn words_over_their_limit_are_cut_or_dropped_if_they_may_be() {
     let lax = [AckItem { text_optional: Some(true), ..strict[0] }];
     assert_eq!(statuses(&mut hand, client, &Ack { items: List::lent(&lax) }.into()), Ok(vec![(job, 0, true)]));
     let (job, lease) = (JobId(held[0].job), LeaseId(held[0].lease));
-    let fail = [FailItem { job, lease, for_good: false, error: &error, text_optional: Some(true) }];
+    let fail =
+        [FailItem { job, lease, for_good: false, error: &error, text_optional: Some(true), ..FailItem::default() }];
     assert_eq!(statuses(&mut hand, client, &Fail { items: List::lent(&fail) }.into()), Ok(vec![(job, 0, true)]));
     let kept = known(&mut hand, job.0).error;
     assert!(error.starts_with(&kept) && kept.len() == ERROR_TEXT_BYTES_MAX);

@@ -170,8 +170,9 @@ fn write_log(damaged: &DirDevice, fresh: &Path, saved: Saved) -> Result<(), Stop
     let mut wanted = wanted(&state);
     let mut unsynced = 0;
     visit_whole(damaged, |record| {
-        let Some((job, part, bytes)) = take_wanted(&mut wanted, record) else { return Ok(()) };
-        unsynced += write_text(&mut wal, &mut state, Move { job, part, bytes })?;
+        for (job, part, bytes) in take_wanted(&mut wanted, record) {
+            unsynced += write_text(&mut wal, &mut state, Move { job, part, bytes })?;
+        }
         if unsynced >= GROUP_BYTES_BOUND {
             unsynced = 0;
             wal.sync_now()?;

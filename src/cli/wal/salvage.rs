@@ -10,7 +10,7 @@ use std::fmt;
 use crate::ids::{JobId, Lsn};
 use crate::queue::events::{Ack, Enqueue};
 use crate::queue::{Event, Part, TextAt};
-use crate::rebuilt::{Rebuilt, event_of, tail_at};
+use crate::rebuilt::{Rebuilt, before_end, event_of};
 use crate::wal::{DirDevice, Record, Salvage, WalError, newest_snapshot, visit_whole};
 
 pub struct Saved {
@@ -98,10 +98,12 @@ pub fn save(device: &DirDevice, lost_up_to: Option<Lsn>) -> Result<Saved, WalErr
         passed_over.without(|first, last| ended.range(JobId(first)..=JobId(last)).map(|job| job.0).collect());
     let unreadable = unreadable(device, &state)?;
     let lost = |part| unreadable.keys().filter(move |(_, lost)| *lost == part).map(|(job, _)| *job);
-    lost(Part::Payload).for_each(|job| state.queues.forget(job));
-    // A job goes on without what is remembered of its attempts.
-    lost(Part::Story).for_each(|job| state.queues.lose_story(job));
-    let lost_payloads: Runs = lost(Part::Payload).collect();
+    // Without its headers a job is another one.
+    let lost_jobs = || lost(Part::Payload).chain(lost(Part::Headers));
+    lost_jobs().for_each(|job| state.queues.forget(job));
+    // A job goes on without what is remembered of its attempts, and is kept without its result.
+    lost(Part::Story).chain(lost(Part::Result)).for_each(|job| state.queues.lose_story(job));
+    let lost_payloads: Runs = lost_jobs().collect();
     let gap_end = unread.last().map_or(Lsn(0), |(_, last)| *last);
     let may_run_again = state
         .queues
@@ -129,21 +131,23 @@ pub fn wanted(state: &Rebuilt) -> Wanted {
     state.queues.texts().map(|text| ((text.job, text.part), text)).collect()
 }
 
-/// Something that is wanted, if this record holds it. A job's payload is the same in each of its records. Of its
-/// stories the newest counts, which is known by its place.
-pub fn take_wanted<'r>(wanted: &mut Wanted, record: &Record<'r>) -> Option<(JobId, Part, &'r [u8])> {
-    let event = event_of(record).ok()?;
-    let (job, part, bytes) = (event.job()?, event.part()?, event.tail());
-    let text = wanted.get(&(job, part))?;
-    let fits = match part {
-        Part::Payload => text.bytes as usize == bytes.len(),
-        Part::Story => text.at == tail_at(record, &event),
-    };
-    if !fits {
-        return None;
+/// What is wanted and this record holds. A job's payload is the same in each of its records. Of its other texts the
+/// newest counts, which is known by its place.
+pub fn take_wanted<'r>(wanted: &mut Wanted, record: &Record<'r>) -> Vec<(JobId, Part, &'r [u8])> {
+    let Ok(event) = event_of(record) else { return Vec::new() };
+    let Some(job) = event.job() else { return Vec::new() };
+    let mut taken = Vec::new();
+    for (part, bytes, from_end) in event.parts() {
+        let fits = |text: &TextAt| match part {
+            Part::Payload => text.bytes as usize == bytes.len(),
+            _ => text.at == before_end(record, from_end),
+        };
+        if wanted.get(&(job, part)).is_some_and(fits) {
+            wanted.remove(&(job, part));
+            taken.push((job, part, bytes));
+        }
     }
-    wanted.remove(&(job, part));
-    Some((job, part, bytes))
+    taken
 }
 
 /// A log that is read across damage.

@@ -32,8 +32,13 @@ pub(super) fn heartbeat<'s>(
         if remaining.is_some() && !held_before {
             hold(journal, sessions, id, job, lease);
         }
-        lost |= remaining.is_none();
-        let want = if remaining.is_none() { LeaseStatus::STOP } else { LeaseStatus::GO_ON };
+        let is_cancelled = journal.queues.is_cancelled(job);
+        let want = match remaining {
+            None => LeaseStatus::STOP,
+            Some(_) if is_cancelled => LeaseStatus::CANCELLED,
+            Some(_) => LeaseStatus::GO_ON,
+        };
+        lost |= want != LeaseStatus::GO_ON;
         let remaining_ms = remaining.map_or(0, |rest| u32::try_from(rest.0).unwrap_or(u32::MAX));
         statuses.push(LeaseStatus { job, want, remaining_ms });
     }

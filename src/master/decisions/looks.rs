@@ -4,12 +4,19 @@ use super::super::Master;
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use super::Scratch;
-use crate::protocol::{ErrorCode, Figure, Get, GetOk, Leased, List, Past, QueueFigures, Refusal, Stats, StatsOk};
+use crate::ids::JobId;
+use crate::job::{Ending, HeadersText, Standing};
+use crate::protocol::{
+    Call, ErrorCode, Figure, Find, FindOk, Get, GetOk, Leased, List, More, Past, QueueFigures, REPLY_BIT, Refusal,
+    Stats, StatsOk, Text, TextKind,
+};
 use crate::queue::counters::Counters;
+use crate::queue::{JobFacts, MoreFacts};
 use crate::time::Timestamp;
+use crate::wal::WalError;
 
 /// The figures of a queue, or of all.
-fn figures(counters: &Counters) -> [Figure<'static>; 6] {
+pub(super) fn figures(counters: &Counters) -> [Figure<'static>; 12] {
     counters.figures().map(|(name, value)| Figure { name, value })
 }
 
@@ -22,6 +29,7 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
             ("uptime_ms", now.since(master.started_at).0),
             ("connections", master.sessions.len() as u64),
             ("turned_away", master.strangers.turned_away),
+            ("draining", u64::from(master.draining)),
             ("memory_bytes", master.memory.own_bytes),
             ("mapped_bytes", master.memory.mapped_bytes),
             ("waiting_polls", master.parked.polls() as u64),
@@ -48,19 +56,15 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
 
 /// Everything that is known of a job.
 pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
-    let Some(facts) = journal.queues.facts(get.job) else {
-        let text = format!("there is no job {}: it is completed, or was never there", get.job);
-        return Err(Refusal::new(ErrorCode::NotFound, text).into());
-    };
+    let facts = journal.queues.facts(get.job).ok_or_else(|| no_job(get.job))?;
     scratch.story.clear();
     if let Some(past) = facts.past.filter(|past| past.story_bytes > 0) {
         // A look does no harm: what cannot be read here does not end the service of all others.
-        journal.read(past.story_at, past.story_bytes, &mut scratch.story).map_err(|error| {
-            Refusal::new(
-                ErrorCode::Unavailable,
-                format!("the log cannot be read where the job's attempts are: {error}"),
-            )
-        })?;
+        journal.read(past.story_at, past.story_bytes, &mut scratch.story).map_err(unreadable)?;
+    }
+    scratch.headers.clear();
+    if let Some((at, bytes)) = facts.view.headers {
+        journal.read(at, bytes, &mut scratch.headers).map_err(unreadable)?;
     }
     let view = facts.view;
     let reply = GetOk {
@@ -79,8 +83,59 @@ pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s 
             begun_at: lease.begun_at.unwrap_or_default(),
             remaining_ms: lease.deadline.since(now).0,
         }),
-        past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.code() }),
+        past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.map_or(0, Ending::code) }),
+        more: more(&facts, &scratch.headers),
         story: &scratch.story,
     };
     Ok(Answer::told::<Get>(&reply, &mut scratch.written))
+}
+
+fn more<'h>(facts: &JobFacts<'_>, headers: &'h [u8]) -> Option<More<'h>> {
+    let MoreFacts { keep_s, kept_until, backoff, expires_at, result, is_cancelled, .. } = facts.more;
+    let more = More {
+        keep_s,
+        kept_until,
+        backoff,
+        expires_at,
+        headers: (!headers.is_empty()).then_some(HeadersText(headers)),
+        result_bytes: result.map(|(_, bytes)| bytes),
+        cancelled: is_cancelled.then_some(true),
+    };
+    (more != More::default()).then_some(more)
+}
+
+fn unreadable(error: WalError) -> Refusal {
+    Refusal::new(ErrorCode::Unavailable, format!("the log cannot be read where the job's texts are: {error}"))
+}
+
+/// The job that holds a key.
+pub(super) fn find<'s>(journal: &Journal, find: &Find<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+    let job = journal.queues.job_of_key(find.key).ok_or_else(|| {
+        let text =
+            format!("no job holds the key {:?}: its job has ended and the key window is over, or never was", find.key);
+        Refusal::new(ErrorCode::NotFound, text)
+    })?;
+    Ok(Answer::told::<Find<'_>>(&FindOk { job }, written))
+}
+
+/// Bytes of a job, sent from where they lie in the log.
+pub(super) fn text<'s>(journal: &Journal, text: Text) -> Decided<'s> {
+    let Text { job, what } = text;
+    let facts = journal.queues.facts(job).ok_or_else(|| no_job(job))?;
+    let place = match what {
+        TextKind::Payload => (facts.view.payload_at, facts.view.payload_bytes),
+        TextKind::Result if facts.standing == Standing::Completed => facts.more.result.unwrap_or_default(),
+        TextKind::Result => {
+            let text = format!("job {job} has no result: it is {}", facts.standing.word());
+            return Err(Refusal::new(ErrorCode::WrongState, text).into());
+        }
+    };
+    let (at, bytes) = place;
+    let piece = if bytes > 0 { Some(journal.wal.payload(at, bytes).map_err(unreadable)?) } else { None };
+    Ok(Answer::TextPiece(REPLY_BIT | Text::KIND, piece))
+}
+
+fn no_job(job: JobId) -> Refusal {
+    let text = format!("there is no job {job}: it has ended and was not kept, or was never there");
+    Refusal::new(ErrorCode::NotFound, text)
 }

@@ -4,13 +4,17 @@
 mod hello;
 mod leases;
 mod looks;
+mod mend;
 mod poll;
 mod reports;
+mod rules;
 mod stories;
 mod submit;
 mod upkeep;
+mod waits;
 
 pub(super) use leases::hold;
+pub(super) use reports::{cancelled, kept_until};
 pub(super) use stories::{story_bytes_max, write_story};
 pub(super) use submit::forget_idle;
 
@@ -19,7 +23,8 @@ use super::sessions::Session;
 use super::{Input, Master};
 use crate::ids::{JobId, SessionId};
 use crate::protocol::{
-    Ack, Call, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Refusal, Release, Reported, Request, Submitted,
+    Ack, Call, Drain, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Refusal, Release, Reported, Request,
+    Submitted,
 };
 use crate::time::Timestamp;
 use crate::wal::WalError;
@@ -34,6 +39,7 @@ pub struct Scratch {
     /// Stories, the ones that are read and the ones that are written.
     pub(super) story_before: Vec<u8>,
     pub(super) story: Vec<u8>,
+    headers: Vec<u8>,
     /// A reply that borrows from the state, written.
     written: Vec<u8>,
 }
@@ -113,7 +119,12 @@ impl Master {
                 let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
                 Err(Refusal::new(ErrorCode::MemoryFull, text).into())
             }
+            Request::Submit(_) if self.draining => {
+                let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
+                Err(Refusal::new(ErrorCode::QueuePaused, text).into())
+            }
             Request::Submit(submit) => {
+                submit::hold_against_rules(journal, &submit)?;
                 submit::make_room_for_names(journal, &self.parked, &submit, now)?;
                 submit::submit(journal, &self.config, &submit, now, scratch)
             }
@@ -134,6 +145,53 @@ impl Master {
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
             Request::Get(get) => looks::get(journal, get, now, scratch),
+            Request::Find(find) => looks::find(journal, &find, &mut scratch.written),
+            Request::Text(text) => looks::text(journal, text),
+            Request::Wait(wait) => {
+                let waited = waits::wait((journal, &mut self.parked), id, header, &wait, now, &mut scratch.written);
+                Ok(self.waited(id, waited))
+            }
+            Request::Idle(idle) => {
+                let waited = waits::idle((journal, &mut self.parked), id, header, &idle, now, &mut scratch.written);
+                Ok(self.waited(id, waited))
+            }
+            Request::ShowQueue(show) => rules::show((journal, &self.parked), &show, now, &mut scratch.written),
+            Request::Drain(Drain { on }) => {
+                log::info!("drain {}", if on { "on: no more jobs are taken" } else { "off" });
+                self.draining = on;
+                rules::done::<Drain>(&mut scratch.written)
+            }
+            mending => self.mend(id, &mending, now, scratch),
+        }
+    }
+
+    /// Requests that change what a person sees to; their events say who asked.
+    fn mend<'s>(
+        &mut self,
+        id: SessionId,
+        request: &Request<'_>,
+        now: Timestamp,
+        scratch: &'s mut Scratch,
+    ) -> Decided<'s> {
+        let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
+        if let Request::Mend(mend) = request {
+            return mend::mend(&mut self.journal, by, mend, now, scratch);
+        }
+        let mut asked = rules::Asked { journal: &mut self.journal, by, now };
+        let written = &mut scratch.written;
+        match request {
+            Request::Pause(pause) => asked.pause(pause, written),
+            Request::Resume(resume) => asked.resume(resume, written),
+            Request::SetQueue(set) => asked.set(set, written),
+            Request::DeleteQueue(delete) => asked.delete(delete, written),
+            other => unreachable!("{} is decided before", other.kind()),
+        }
+    }
+
+    fn waited<'s>(&mut self, id: SessionId, waited: waits::Waited<'s>) -> Answer<'s> {
+        match waited {
+            waits::Waited::Answered(answer) => answer,
+            waits::Waited::Parked(number) => self.park(id, number),
         }
     }
 

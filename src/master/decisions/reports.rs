@@ -1,7 +1,7 @@
 //! Ack, Fail, Release: each item whose lease is live is done, the others are refused one by one.
 
 use super::super::answers::Unanswered;
-use super::super::backoff::{Random, backoff};
+use super::super::backoff::{Random, USUAL, backoff};
 use super::super::journal::Journal;
 use super::submit::due_at;
 use super::{Scratch, story_bytes_max, write_story};
@@ -11,7 +11,7 @@ use crate::job::{Ending, StoryText};
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{AckItem, ErrorCode, FailItem, ItemStatus, List, Refusal, ReleaseItem};
-use crate::queue::events::{Ack, Dead, DeathReason, Release, ReleaseReason, Retry};
+use crate::queue::events::{Ack, Cancel, Dead, DeathReason, Release, ReleaseReason, Retry};
 use crate::queue::{Event, LeaseView};
 use crate::time::{Millis, Timestamp};
 
@@ -101,6 +101,13 @@ impl Reporting<'_> {
                 scratch.statuses.push(ItemStatus { job, status: ErrorCode::LeaseLost.code(), text_lost: None });
                 continue;
             };
+            if live.is_cancelled {
+                let (event, code) = (cancelled(&live, job, self.policy.now), ErrorCode::Cancelled.code());
+                scratch.statuses.push(ItemStatus { job, status: code, text_lost: None });
+                left -= 1;
+                self.journal.record(self.policy.now, &event, left > 0)?;
+                continue;
+            }
             let words = item.words();
             let lost = words.are_too_long() || (!for_words && words.bytes > 0);
             scratch.statuses.push(ItemStatus { job, status: 0, text_lost: lost.then_some(true) });
@@ -133,6 +140,11 @@ impl Reporting<'_> {
             }
             let Some(live) = live(self.journal, job, lease) else { continue };
             jobs.push(job);
+            if live.is_cancelled {
+                bytes += RECORD_OVERHEAD_BYTES_MAX;
+                bytes_bare += RECORD_OVERHEAD_BYTES_MAX;
+                continue;
+            }
             more += usize::from(!item.ends(&live));
             let has_some = words.bytes > 0 || item.story().is_some();
             has_words |= has_some;
@@ -156,6 +168,16 @@ impl Reporting<'_> {
         self.journal.begin_group(if for_words { bytes } else { bytes_bare })?;
         Ok(Room { count, for_words })
     }
+}
+
+/// The end of a job in flight that somebody cancelled.
+pub(in super::super) fn cancelled(live: &LeaseView<'_>, job: JobId, now: Timestamp) -> Event<'static> {
+    Cancel { job, ends: true, kept_until: kept_until(live.keep_s(), now), by: None }.into()
+}
+
+/// Until when a job is kept that ends now.
+pub(in super::super) fn kept_until(keep_s: Option<u32>, now: Timestamp) -> Option<Timestamp> {
+    keep_s.filter(|keep_s| *keep_s > 0).map(|keep_s| now.plus(Millis(1000 * u64::from(keep_s))))
 }
 
 fn live(journal: &Journal, job: JobId, lease: LeaseId) -> Option<LeaseView<'_>> {
@@ -185,7 +207,8 @@ impl<'a> Item<'a> for AckItem<'a> {
         let key_until = if live.has_key { by.now.plus(by.key_window) } else { Timestamp(0) };
         // A part of a result is none.
         let result = if words.lost { &[] } else { result };
-        Ack { job, lease, key_until, result, text_lost: words.lost.then_some(true) }.into()
+        let kept_until = kept_until(live.keep_s(), by.now);
+        Ack { job, lease, key_until, result, text_lost: words.lost.then_some(true), kept_until }.into()
     }
 }
 
@@ -216,14 +239,16 @@ impl<'a> Item<'a> for FailItem<'a> {
     where
         'a: 'e,
     {
-        let FailItem { job, lease, for_good, .. } = *self;
+        let FailItem { job, lease, for_good, retry_in_ms, .. } = *self;
         let Kept { story, lost } = words;
         if self.ends(live) {
             let reason = if for_good { DeathReason::ForGood } else { DeathReason::Attempts };
             let key_until = live.has_key.then(|| by.now.plus(by.key_window));
-            return Dead { job, lease, reason, story, text_lost: lost.then_some(true), key_until }.into();
+            let (text_lost, kept_until) = (lost.then_some(true), kept_until(live.dead_keep_s(), by.now));
+            return Dead { job, lease, reason, story, text_lost, key_until, kept_until }.into();
         }
-        let retry_at = by.now.plus(backoff(live.attempts, by.random));
+        let usual = || backoff(live.backoff().unwrap_or(USUAL), live.attempts, by.random);
+        let retry_at = by.now.plus(retry_in_ms.map_or_else(usual, Millis));
         Retry { job, lease, retry_at, story }.into()
     }
 }

@@ -8,11 +8,12 @@ use super::super::journal::Journal;
 use super::super::parked::Parked;
 use super::Scratch;
 use crate::ids::JobId;
-use crate::job::{COMPLETED, Settings, Standing};
+use crate::job::{Settings, Standing};
 use crate::limits::{ATTEMPTS_DEFAULT, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
-use crate::queue::Event;
 use crate::queue::events::{Enqueue, Forget};
+use crate::queue::{Event, Paused};
+use crate::rules::QueueSettings;
 use crate::time::{Millis, Timestamp};
 use crate::wal::WalError;
 
@@ -42,7 +43,8 @@ pub(super) fn submit<'s>(
             keys_here.insert(job.key, next_job);
         }
         submitted.push(Submitted { job: next_job, ..Submitted::default() });
-        match waiting.replace(enqueue(&job, config, next_job, now)) {
+        let of_queue = journal.queues.settings(job.queue);
+        match waiting.replace(enqueue(&job, (config, &of_queue), next_job, now)) {
             Some(before) => drop(journal.record(now, &before, true)?),
             None => begin(journal, submit, now)?,
         }
@@ -69,7 +71,7 @@ fn told_of_duplicates<'j>(
         let Some(first) = journal.queues.key(job.key).filter(|_| outcome.duplicate) else { return *outcome };
         Submitted {
             queue: Some(first.queue),
-            standing: Some(first.standing.map_or(COMPLETED, Standing::code)),
+            standing: Some(first.standing.unwrap_or(Standing::Completed).code()),
             payload_differs: Some(first.digest != digest(job.payload)),
             queue_differs: Some(first.queue != job.queue),
             ..*outcome
@@ -105,13 +107,18 @@ fn no_room() -> Unanswered {
     Refusal::new(ErrorCode::StorageFull, text).into()
 }
 
-fn enqueue<'a>(job: &SubmitJob<'a>, config: &Config, id: JobId, now: Timestamp) -> Event<'a> {
+fn enqueue<'a>(
+    job: &SubmitJob<'a>,
+    (config, queue): (&Config, &QueueSettings),
+    id: JobId,
+    now: Timestamp,
+) -> Event<'a> {
     let max_attempts = match job.settings.max_attempts {
-        0 => ATTEMPTS_DEFAULT,
+        0 => queue.max_attempts.unwrap_or(ATTEMPTS_DEFAULT),
         attempts => attempts,
     };
     let timeout_ms = match job.settings.timeout_ms {
-        0 => config.default_timeout.0 as u32,
+        0 => queue.timeout_ms.unwrap_or(config.default_timeout.0 as u32),
         timeout_ms => timeout_ms,
     };
     Event::Enqueue(Enqueue {
@@ -121,6 +128,10 @@ fn enqueue<'a>(job: &SubmitJob<'a>, config: &Config, id: JobId, now: Timestamp) 
         digest: (!job.key.is_empty()).then(|| digest(job.payload)),
         settings: Settings { timeout_ms, max_attempts, ..job.settings },
         due_at: due_at(job.delay_ms, now),
+        keep_s: job.keep_ms.map(|keep_ms| keep_ms.div_ceil(1000) as u32),
+        backoff: job.backoff,
+        expires_at: job.ttl_ms.or(queue.ttl_ms).map(|ttl_ms| now.plus(Millis(ttl_ms))),
+        headers: job.headers,
         payload: job.payload,
     })
 }
@@ -170,6 +181,50 @@ pub(super) fn make_room_for_names(
     Ok(())
 }
 
+/// Refuses jobs of queues that are paused or full.
+pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+    // Most masters have no queue with rules, and nothing is looked up.
+    if !journal.queues.has_rules() {
+        return Ok(());
+    }
+    let mut more: HashMap<&str, (u64, u64)> = HashMap::new();
+    let mut keys_here = HashSet::new();
+    for job in submit.jobs.iter() {
+        let Some(rules) = journal.queues.rules(job.queue) else { continue };
+        let mut is_held = |key| journal.queues.job_of_key(key).is_some() || !keys_here.insert(key);
+        if !job.key.is_empty() && is_held(job.key) {
+            continue;
+        }
+        if let Some(paused) = &rules.pause_in {
+            return Err(paused_in(job.queue, paused));
+        }
+        let (jobs, bytes) = more.entry(job.queue).or_default();
+        (*jobs, *bytes) = (*jobs + 1, *bytes + job.payload.len() as u64);
+        let (waiting, waiting_bytes) = journal.queues.waiting_in(job.queue);
+        let QueueSettings { depth_max, bytes_max, .. } = rules.settings;
+        if depth_max.is_some_and(|max| waiting + *jobs > max) {
+            return Err(full(job.queue, waiting, "jobs", depth_max));
+        }
+        if bytes_max.is_some_and(|max| waiting_bytes + *bytes > max) {
+            return Err(full(job.queue, waiting_bytes, "bytes of payload", bytes_max));
+        }
+    }
+    Ok(())
+}
+
+fn paused_in(queue: &str, paused: &Paused) -> Refusal {
+    let reason = if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) };
+    let text =
+        format!("queue {queue:?} is paused and takes no jobs{reason}; `falcon-cli queue resume {queue}` ends it");
+    Refusal::new(ErrorCode::QueuePaused, text)
+}
+
+fn full(queue: &str, waiting: u64, what: &str, max: Option<u64>) -> Refusal {
+    let max = max.unwrap_or_default();
+    let text = format!("queue {queue:?} is full: {waiting} {what} wait there, and {max} may; try again later");
+    Refusal::new(ErrorCode::QueueFull, text)
+}
+
 /// Forgets up to `most` queues that have no jobs and no waiting polls and were last used before `before`; returns how
 /// many.
 pub(in super::super) fn forget_idle(
@@ -188,7 +243,7 @@ pub(in super::super) fn forget_idle(
             return Ok(count);
         }
         journal.begin_group(RECORD_OVERHEAD_BYTES_MAX)?;
-        journal.record(now, &Forget { queue: name }.into(), false)?;
+        journal.record(now, &Forget { queue: name, by: None }.into(), false)?;
     }
     Ok(names.len())
 }

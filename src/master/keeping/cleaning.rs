@@ -143,13 +143,14 @@ impl Cleaning {
         let mut bytes = 0;
         let next = journal.wal.visit_slice(epoch, from, SLICE_BYTES, &mut |record, body_at| {
             let event = event_of(record)?;
-            let tail = event.tail();
-            let Some(job) = event.job().filter(|_| !tail.is_empty()) else { return Ok(()) };
-            let head_bytes = u32::try_from(record.body.len() - tail.len()).expect("a record is within its limit");
-            let at = Location { epoch, offset: body_at.offset + head_bytes };
-            if let Some(part) = queues.lives_at(job, at) {
-                bytes += record_bytes(tail.len() + RECORD_OVERHEAD_BYTES_MAX);
-                moves.push((job, part, tail.to_owned()));
+            for (_, text, before_end) in event.parts() {
+                let Some(job) = event.job() else { continue };
+                let before = u32::try_from(record.body.len() - before_end).expect("a record is within its limit");
+                let at = Location { epoch, offset: body_at.offset + before };
+                if let Some(part) = queues.lives_at(job, at) {
+                    bytes += record_bytes(text.len() + RECORD_OVERHEAD_BYTES_MAX);
+                    moves.push((job, part, text.to_owned()));
+                }
             }
             Ok(())
         })?;

@@ -112,7 +112,7 @@ fn config() -> PoolConfig {
 fn every_outcome_is_reported_in_its_way() {
     let outcomes: [(Act, &str); 4] = [
         (|| Outcome::Done(Vec::new()), "ack"),
-        (|| Outcome::Failed { for_good: false, error: "no".to_owned() }, "fail no"),
+        (|| Outcome::failed("no"), "fail no"),
         (|| Outcome::Stopped, "release"),
         (|| panic!("at the disco"), "fail the handler panicked: at the disco"),
     ];

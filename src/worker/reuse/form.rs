@@ -6,7 +6,13 @@
 //! | to the command | `{"job":7,"queue":"mail","key":"k","attempt":1,"max_attempts":5,"lease":9,"payload":"…"}` |
 //! | the same | `payload_base64` instead of `payload` where it is not UTF-8; no `key` where there is none |
 //! | from the command | `{"job":7,"ok":true,"result":"…"}`; `result` may be left out, or be `result_base64` |
-//! | the same | `{"job":7,"ok":false,"error":"…","for_good":true}`; `for_good` may be left out |
+//! | the same | `{"job":7,"ok":false,"error":"…","for_good":true}`; `for_good` may be left out, and so may |
+//! | | `"retry_in":"90s"`, the time to the next attempt instead of the job's backoff |
+//!
+//! A job with headers has `"headers":{"name":"value"}`, too.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,6 +23,7 @@ use crate::client::Job;
 use crate::codec::text_head;
 use crate::ids::JobId;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::time::Millis;
 
 /// Bytes of a line that a command may write: the longest result, with every byte escaped, and some more.
 pub const ANSWER_BYTES_MAX: usize = 6 * RESULT_BYTES_MAX + 4096;
@@ -30,6 +37,8 @@ struct Asked<'j> {
     attempt: u16,
     max_attempts: u16,
     lease: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'j str, &'j str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'j str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +56,7 @@ struct Answered {
     error: Option<String>,
     #[serde(default)]
     for_good: bool,
+    retry_in: Option<String>,
 }
 
 /// The line that hands a job to a command.
@@ -59,6 +69,7 @@ pub fn asked(job: &Job) -> Vec<u8> {
         attempt: job.attempt,
         max_attempts: job.max_attempts,
         lease: job.lease.0,
+        headers: job.headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
         payload: text,
         payload_base64: text.is_none().then(|| BASE64.encode(&job.payload)),
     };
@@ -69,7 +80,7 @@ pub fn asked(job: &Job) -> Vec<u8> {
 
 /// Reads an answer; a sentence of what is wrong with it otherwise.
 pub fn answered(line: &[u8]) -> Result<(JobId, Outcome), String> {
-    let Answered { job, ok, result, result_base64, error, for_good } =
+    let Answered { job, ok, result, result_base64, error, for_good, retry_in } =
         serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let job = JobId(job);
     if !ok {
@@ -78,7 +89,9 @@ pub fn answered(line: &[u8]) -> Result<(JobId, Outcome), String> {
         }
         let error = error.ok_or("a failed job needs an \"error\"")?;
         let error = text_head(&error, ERROR_TEXT_BYTES_MAX).to_owned();
-        return Ok((job, Outcome::Failed { for_good, error }));
+        let retry_in = retry_in.map(|text| text.parse::<Millis>().map(Duration::from)).transpose();
+        let retry_in = retry_in.map_err(|error| format!("retry_in: {error}"))?;
+        return Ok((job, Outcome::Failed { for_good, retry_in, error }));
     }
     if error.is_some() || for_good {
         return Err("a job that is ok has no \"error\" and is not \"for_good\"".to_owned());
@@ -116,7 +129,9 @@ mod tests {
     #[test]
     fn answers_are_read_and_what_is_not_one_is_told() {
         let done = |bytes: &[u8]| Ok((JobId(7), Outcome::Done(bytes.to_vec())));
-        let failed = |for_good, error: &str| Ok((JobId(7), Outcome::Failed { for_good, error: error.to_owned() }));
+        let failed = |for_good, error: &str| {
+            Ok((JobId(7), Outcome::Failed { for_good, retry_in: None, error: error.to_owned() }))
+        };
         for (line, expected) in [
             (r#"{"job":7,"ok":true}"#, done(b"")),
             (r#"{"job":7,"ok":true,"result":"é"}"#, done("é".as_bytes())),

@@ -154,7 +154,7 @@ impl Process {
         }
         state.jobs.remove(&job);
         Some(match &state.end {
-            Some(End::Failed(error)) => Outcome::Failed { for_good: false, error: error.clone() },
+            Some(End::Failed(error)) => Outcome::failed(error.clone()),
             _ => Outcome::Stopped,
         })
     }

@@ -40,6 +40,7 @@ impl Submission {
             settings: Settings { priority: self.priority, max_attempts: self.max_attempts, timeout_ms: 0 },
             delay_ms: self.delay_ms,
             payload: &self.payload,
+            ..SubmitJob::default()
         }
     }
 }
@@ -156,7 +157,14 @@ impl Sim {
         let text_optional = self.random.one_in(2).then_some(true);
         let items: Vec<FailItem<'_>> = held
             .iter()
-            .map(|held| FailItem { job: held.job, lease: held.lease, for_good, error: &error, text_optional })
+            .map(|held| FailItem {
+                job: held.job,
+                lease: held.lease,
+                for_good,
+                error: &error,
+                text_optional,
+                retry_in_ms: None,
+            })
             .collect();
         self.send(worker, &Request::Fail(Fail { items: List::lent(&items) }), What::Fail(held.clone()))?;
         Ok(())

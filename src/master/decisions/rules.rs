@@ -1,0 +1,127 @@
+//! What holds in a queue beside its jobs: pauses, settings, its end. And the drain of all.
+
+use super::super::answers::{Answer, Decided, Unanswered};
+use super::super::journal::Journal;
+use super::super::parked::Parked;
+use super::looks::figures;
+use crate::limits::{QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
+use crate::protocol::{
+    Call, DeleteQueue, Done, ErrorCode, List, Pause, QueueFacts, QueuePause, Refusal, Resume, SetQueue, ShowQueue,
+};
+use crate::queue::{Event, Paused, events};
+use crate::rules::QueueSettings;
+use crate::time::{Millis, Timestamp};
+
+/// Where it is asked: the log, who asks, and when.
+pub(super) struct Asked<'m> {
+    pub journal: &'m mut Journal,
+    pub by: &'m str,
+    pub now: Timestamp,
+}
+
+impl Asked<'_> {
+    pub(super) fn pause<'s>(&mut self, pause: &Pause<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let Pause { queue, way, for_ms, reason } = *pause;
+        let until = if for_ms == 0 { Timestamp(0) } else { self.now.plus(Millis(for_ms)) };
+        self.make_known(queue)?;
+        let by = Some(self.by);
+        self.write(events::Pause { queue, way, until, reason, by }.into())?;
+        done::<Pause<'_>>(written)
+    }
+
+    pub(super) fn resume<'s>(&mut self, resume: &Resume<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let Resume { queue, way } = *resume;
+        self.known(queue)?;
+        let is_paused = self.journal.queues.rules(queue).is_some_and(|rules| rules.pauses().next().is_some());
+        if is_paused {
+            let by = Some(self.by);
+            self.write(events::Resume { queue, way, by }.into())?;
+        }
+        done::<Resume<'_>>(written)
+    }
+
+    pub(super) fn set<'s>(&mut self, set: &SetQueue<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let SetQueue { queue, settings } = *set;
+        self.make_known(queue)?;
+        let by = Some(self.by);
+        self.write(events::Set { queue, settings, by }.into())?;
+        done::<SetQueue<'_>>(written)
+    }
+
+    pub(super) fn delete<'s>(&mut self, delete: &DeleteQueue<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let queue = delete.queue;
+        self.known(queue)?;
+        let jobs = self.journal.queues.counters_of(queue).map_or(0, |counters| counters.jobs());
+        if jobs > 0 {
+            let text = format!(
+                "queue {queue:?} has {jobs} jobs; `falcon-cli queue purge {queue}` takes those out that no worker has"
+            );
+            return Err(Refusal::new(ErrorCode::WrongState, text).into());
+        }
+        let by = Some(self.by);
+        self.write(events::Forget { queue, by }.into())?;
+        done::<DeleteQueue<'_>>(written)
+    }
+
+    fn known(&self, queue: &str) -> Result<(), Refusal> {
+        if self.journal.queues.is_durable(queue) {
+            return Ok(());
+        }
+        Err(no_queue(queue))
+    }
+
+    fn make_known(&self, queue: &str) -> Result<(), Refusal> {
+        if self.journal.queues.is_durable(queue) || self.journal.queues.durable_queues() < QUEUES_MAX {
+            return Ok(());
+        }
+        let text = format!("there are {QUEUES_MAX} queues already; queue {queue:?} would be one more");
+        Err(Refusal::new(ErrorCode::TooManyQueues, text))
+    }
+
+    fn write(&mut self, event: Event<'_>) -> Result<(), Unanswered> {
+        if !self.journal.has_room(2 * RECORD_OVERHEAD_BYTES_MAX, 0, self.now)? {
+            let text = "no room in the log: no log segment can be made; jobs go on";
+            return Err(Refusal::new(ErrorCode::StorageFull, text).into());
+        }
+        self.journal.begin_group(2 * RECORD_OVERHEAD_BYTES_MAX)?;
+        self.journal.record(self.now, &event, false)?;
+        Ok(())
+    }
+}
+
+fn no_queue(queue: &str) -> Refusal {
+    let text =
+        format!("there is no queue {queue:?}: nothing was submitted to it, or it was forgotten when it was idle");
+    Refusal::new(ErrorCode::NotFound, text)
+}
+
+/// Says that it is done.
+pub(super) fn done<'s, 'r, R: Call<'r, Reply = Done>>(written: &'s mut Vec<u8>) -> Decided<'s> {
+    Ok(Answer::told::<R>(&Done {}, written))
+}
+
+/// Everything that is known of a queue.
+pub(super) fn show<'s>(
+    (journal, parked): (&Journal, &Parked),
+    show: &ShowQueue<'_>,
+    now: Timestamp,
+    written: &'s mut Vec<u8>,
+) -> Decided<'s> {
+    let queues = &journal.queues;
+    let counters = queues.counters_of(show.queue).ok_or_else(|| no_queue(show.queue))?;
+    let figures = figures(&counters);
+    let rules = queues.rules(show.queue);
+    let reply = QueueFacts {
+        figures: List::lent(&figures),
+        settings: rules.map_or(QueueSettings::default(), |rules| rules.settings),
+        polled: queues.queue(show.queue).is_some_and(|id| parked.is_polled(id)),
+        pause_in: rules.and_then(|rules| rules.pause_in.as_ref()).map(|paused| told_pause(paused, now)),
+        pause_out: rules.and_then(|rules| rules.pause_out.as_ref()).map(|paused| told_pause(paused, now)),
+    };
+    Ok(Answer::told::<ShowQueue<'_>>(&reply, written))
+}
+
+fn told_pause(paused: &Paused, now: Timestamp) -> QueuePause<'_> {
+    let left_ms = if paused.until.0 == u64::MAX { 0 } else { paused.until.since(now).0.max(1) };
+    QueuePause { left_ms, reason: &paused.reason }
+}

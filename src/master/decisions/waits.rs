@@ -1,0 +1,113 @@
+//! Waits for the ends of jobs, and until nothing is to run: answered at once if that is so, and parked otherwise.
+
+use super::super::answers::Answer;
+use super::super::journal::Journal;
+use super::super::parked::{Caller, Parked, Wish};
+use super::super::waits::End;
+use super::super::{Master, Timestamp};
+use crate::ids::{JobId, SessionId};
+use crate::job::Standing;
+use crate::protocol::{Header, Idle, IdleOk, JobEnd, List, Reply, Wait, WaitOk};
+use crate::time::Millis;
+
+/// What a wait comes to when it is asked.
+pub(super) enum Waited<'s> {
+    Answered(Answer<'s>),
+    /// The number of the parked request.
+    Parked(u32),
+}
+
+pub(super) fn wait<'s>(
+    (journal, parked): (&mut Journal, &mut Parked),
+    id: SessionId,
+    header: &Header,
+    wait: &Wait<'_>,
+    now: Timestamp,
+    written: &'s mut Vec<u8>,
+) -> Waited<'s> {
+    let stands: Vec<JobEnd> = wait.jobs.iter().map(|job| end_of(journal, job)).collect();
+    let has_ended = |end: &JobEnd| Standing::from_code(end.standing).is_none_or(Standing::is_ended);
+    let is_over = if wait.any { stands.iter().any(has_ended) } else { stands.iter().all(has_ended) };
+    if is_over || wait.wait_ms == 0 {
+        return Waited::Answered(Answer::told::<Wait<'_>>(&WaitOk { jobs: List::lent(&stands) }, written));
+    }
+    let number = parked.park(caller(id, header, wait.wait_ms, now), Wish::Ends, &[]);
+    let ends = stands.iter().map(|end| (end.job, Standing::from_code(end.standing).filter(|it| it.is_ended())));
+    parked.waits.add(number, ends.collect(), wait.any);
+    journal.is_watched = true;
+    Waited::Parked(number)
+}
+
+pub(super) fn idle<'s>(
+    (journal, parked): (&mut Journal, &mut Parked),
+    id: SessionId,
+    header: &Header,
+    idle: &Idle<'_>,
+    now: Timestamp,
+    written: &'s mut Vec<u8>,
+) -> Waited<'s> {
+    let stands = idle_of(journal, idle.queue);
+    if stands.left == 0 || idle.wait_ms == 0 {
+        return Waited::Answered(Answer::told::<Idle<'_>>(&stands, written));
+    }
+    let number = parked.park(caller(id, header, idle.wait_ms, now), Wish::Idle, &[]);
+    parked.waits.idle.push((number, idle.queue.into()));
+    Waited::Parked(number)
+}
+
+fn caller(session: SessionId, header: &Header, wait_ms: u32, now: Timestamp) -> Caller {
+    let deadline = now.plus(Millis(u64::from(wait_ms)));
+    Caller { session, correlation: header.correlation, since: now, deadline }
+}
+
+/// Where a job stands, or that it never was, or is gone.
+fn end_of(journal: &Journal, job: JobId) -> JobEnd {
+    let known = journal.queues.standing(job).map(Standing::code);
+    let was_given = job != JobId(0) && job < journal.queues.next_job();
+    let standing = known.unwrap_or(if was_given { JobEnd::GONE } else { JobEnd::NEVER_WAS });
+    JobEnd { job, standing }
+}
+
+fn idle_of(journal: &Journal, queue: &str) -> IdleOk {
+    let (left, delayed, died) = journal.queues.busy(queue);
+    IdleOk { left, delayed, died }
+}
+
+impl Master {
+    /// Answers the waits that are over.
+    pub(in super::super) fn answer_waits(&mut self) {
+        if self.parked.waits.len() == 0 {
+            self.journal.is_watched = false;
+            self.journal.ended.clear();
+            return;
+        }
+        let mut over = Vec::new();
+        self.parked.waits.note(self.journal.ended.drain(..), &mut over);
+        let idle = self.parked.waits.idle.iter();
+        let is_idle = |queue: &str| idle_of(&self.journal, queue).left == 0;
+        over.extend(idle.filter(|(_, queue)| is_idle(queue)).map(|(number, _)| *number));
+        for number in over {
+            self.answer_wait(number);
+        }
+        self.journal.is_watched = self.parked.waits.has_jobs();
+    }
+
+    /// Answers a wait with how it stands now.
+    pub(in super::super) fn answer_wait(&mut self, number: u32) {
+        let queue = self.parked.waits.idle.iter().find(|(waits, _)| *waits == number).map(|(_, queue)| queue.clone());
+        let ends = self.parked.waits.remove(number);
+        let (caller, _) = self.unpark(number);
+        let gate = self.journal.gate();
+        if let Some(queue) = queue {
+            let reply = Reply::IdleOk(idle_of(&self.journal, &queue));
+            return self.sessions.write(caller.session, caller.correlation, gate, &reply);
+        }
+        let told = |(job, end): &End| match end {
+            Some(end) => JobEnd { job: *job, standing: end.code() },
+            None => end_of(&self.journal, *job),
+        };
+        let jobs: Vec<JobEnd> = ends.iter().map(told).collect();
+        let reply = Reply::WaitOk(WaitOk { jobs: List::lent(&jobs) });
+        self.sessions.write(caller.session, caller.correlation, gate, &reply);
+    }
+}

@@ -1,0 +1,117 @@
+//! Who waits for the end of which job, and who waits until nothing is to run.
+//!
+//! Promise: a wait is answered once, with how each of its jobs ended, also of those that are not kept. A job that runs
+//! again after its end has not ended.
+
+use std::collections::HashMap;
+
+use crate::ids::JobId;
+use crate::job::Standing;
+
+/// How a job that is waited for ended, if it did; nothing also once it is requeued.
+pub type End = (JobId, Option<Standing>);
+
+/// Waits, each by its number among all that are parked.
+#[derive(Debug, Default)]
+pub struct Waits {
+    of_jobs: HashMap<u32, JobsWait>,
+    by_job: HashMap<JobId, Vec<u32>>,
+    /// Those that wait for a queue, or all with an empty name, to have nothing to run.
+    pub idle: Vec<(u32, Box<str>)>,
+}
+
+#[derive(Debug)]
+struct JobsWait {
+    ends: Vec<End>,
+    any: bool,
+}
+
+impl JobsWait {
+    fn is_over(&self) -> bool {
+        let has_ended = |(_, end): &End| end.is_some();
+        if self.any { self.ends.iter().any(has_ended) } else { self.ends.iter().all(has_ended) }
+    }
+}
+
+impl Waits {
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.of_jobs.len() + self.idle.len()
+    }
+
+    /// Whether any job's end is waited for.
+    pub fn has_jobs(&self) -> bool {
+        !self.of_jobs.is_empty()
+    }
+
+    /// A request waits for the ends of these jobs; some may have ended.
+    pub fn add(&mut self, number: u32, ends: Vec<End>, any: bool) {
+        for (job, _) in &ends {
+            self.by_job.entry(*job).or_default().push(number);
+        }
+        self.of_jobs.insert(number, JobsWait { ends, any });
+    }
+
+    /// It waits no more; its jobs, and how those ended that did.
+    pub fn remove(&mut self, number: u32) -> Vec<End> {
+        self.idle.retain(|(waits, _)| *waits != number);
+        let ends = self.of_jobs.remove(&number).map(|wait| wait.ends).unwrap_or_default();
+        for (job, _) in &ends {
+            if let Some(waiting) = self.by_job.get_mut(job) {
+                waiting.retain(|waits| *waits != number);
+                if waiting.is_empty() {
+                    self.by_job.remove(job);
+                }
+            }
+        }
+        ends
+    }
+
+    /// Notes what became of jobs, in that order; the waits that are over by it come into `over`, each once.
+    pub fn note(&mut self, ended: impl Iterator<Item = End>, over: &mut Vec<u32>) {
+        for (job, end) in ended {
+            for number in self.by_job.get(&job).into_iter().flatten() {
+                let Some(wait) = self.of_jobs.get_mut(number) else { continue };
+                wait.ends.iter_mut().filter(|(of, _)| *of == job).for_each(|place| place.1 = end);
+                over.push(*number);
+            }
+        }
+        over.sort_unstable();
+        over.dedup();
+        over.retain(|number| self.of_jobs.get(number).is_some_and(JobsWait::is_over));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DONE: Option<Standing> = Some(Standing::Completed);
+
+    fn over(waits: &mut Waits, ended: &[End]) -> Vec<u32> {
+        let mut over = Vec::new();
+        waits.note(ended.iter().copied(), &mut over);
+        over
+    }
+
+    #[test]
+    fn all_or_any_have_to_end() {
+        let mut waits = Waits::default();
+        let jobs = |ids: [u64; 2]| ids.map(|id| (JobId(id), None)).to_vec();
+        waits.add(1, jobs([7, 8]), false);
+        waits.add(2, jobs([7, 9]), true);
+        assert_eq!(over(&mut waits, &[(JobId(7), DONE), (JobId(5), DONE)]), [2]);
+        assert_eq!(waits.remove(2), [(JobId(7), DONE), (JobId(9), None)]);
+        assert_eq!(over(&mut waits, &[(JobId(8), Some(Standing::Dead))]), [1]);
+        assert_eq!(waits.remove(1), [(JobId(7), DONE), (JobId(8), Some(Standing::Dead))]);
+        assert!(waits.by_job.is_empty() && waits.len() == 0);
+    }
+
+    #[test]
+    fn a_job_that_runs_again_has_not_ended() {
+        let mut waits = Waits::default();
+        waits.add(1, vec![(JobId(7), None)], false);
+        assert_eq!(over(&mut waits, &[(JobId(7), Some(Standing::Dead)), (JobId(7), None)]), [0; 0]);
+        assert_eq!(over(&mut waits, &[(JobId(7), DONE)]), [1]);
+    }
+}

@@ -1,0 +1,211 @@
+//! How jobs end, and what can be done about it: a part of `apply`.
+
+use super::Queues;
+use super::apply::{Applied, text};
+use super::deadlines::NIL;
+use super::events::{Ack, Cancel, Expire, Purge, Requeue, Update};
+use super::sides::NEVER;
+use crate::ids::{JobId, Location, QueueId};
+use crate::job::Standing;
+use crate::time::Timestamp;
+
+impl Queues {
+    pub(super) fn apply_ack(&mut self, at: Timestamp, ack: &Ack<'_>, result_at: Location) -> Applied<()> {
+        let result = text(result_at, ack.result)?;
+        let slot = self.end_attempt(ack.job, ack.lease)?;
+        if let Some(until) = ack.kept_until {
+            let side = self.sides.made(&mut self.table[slot]);
+            self.usage.remove(std::mem::replace(&mut side.text, result));
+            self.usage.add(result);
+            self.keys.stays(ack.job, ack.key_until);
+            self.keep(slot, Standing::Completed, at, until);
+        } else {
+            let queue = self.remove_job(slot);
+            self.keys.gone(ack.job, ack.key_until, &self.registry.queue(queue).name);
+            *self.ended(queue, Standing::Completed) += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_cancel(&mut self, at: Timestamp, cancel: &Cancel<'_>) -> Applied<()> {
+        let slot = self.table.slot(cancel.job).ok_or("there is no such job")?;
+        let entry = &self.table[slot];
+        if !cancel.ends {
+            if entry.standing != Standing::InFlight {
+                return Err("the job is not in flight");
+            }
+            self.preserve(slot);
+            self.sides.made(&mut self.table[slot]).is_cancelled = true;
+            return Ok(());
+        }
+        if entry.standing.is_ended() && entry.standing != Standing::Dead {
+            return Err("the job has ended");
+        }
+        self.leave_state_and_lease(slot);
+        self.end(slot, Standing::Cancelled, at, cancel.kept_until);
+        Ok(())
+    }
+
+    pub(super) fn apply_expire(&mut self, at: Timestamp, expire: &Expire) -> Applied<()> {
+        let slot = self.table.slot(expire.job).ok_or("there is no such job")?;
+        let entry = &self.table[slot];
+        if !entry.standing.is_waiting() || entry.attempts > 0 {
+            return Err("the job was begun, or does not wait");
+        }
+        if self.sides.rare(entry).is_none_or(|rare| rare.expires_at > at) {
+            return Err("the job's time is not over");
+        }
+        self.leave_state(slot);
+        self.end(slot, Standing::Expired, at, expire.kept_until);
+        Ok(())
+    }
+
+    pub(super) fn apply_purge(&mut self, purge: &Purge<'_>) -> Applied<()> {
+        let slot = self.table.slot(purge.job).ok_or("there is no such job")?;
+        if self.table[slot].standing == Standing::InFlight {
+            return Err("the job is in flight");
+        }
+        self.leave_state(slot);
+        let queue = self.remove_job(slot);
+        self.free_key(purge.job);
+        self.registry.queue_mut(queue).counters.purged += 1;
+        Ok(())
+    }
+
+    pub(super) fn apply_requeue(&mut self, requeue: &Requeue<'_>) -> Applied<()> {
+        let slot = self.table.slot(requeue.job).ok_or("there is no such job")?;
+        if self.table[slot].standing != Standing::Dead {
+            return Err("the job is not dead");
+        }
+        self.leave_state(slot);
+        let entry = &mut self.table[slot];
+        entry.attempts = 0;
+        // It was begun once, so that it does not expire any more.
+        if self.sides.rare(entry).is_some() {
+            self.sides.rare_made(entry).expires_at = NEVER;
+        }
+        self.keys.goes_on(requeue.job);
+        self.enter_waiting(slot, Timestamp(0), None);
+        Ok(())
+    }
+
+    pub(super) fn apply_update(&mut self, update: &Update<'_>) -> Applied<()> {
+        let slot = self.table.slot(update.job).ok_or("there is no such job")?;
+        let entry = &self.table[slot];
+        if entry.standing.is_ended() {
+            return Err("the job has ended");
+        }
+        let is_waiting = entry.standing.is_waiting();
+        let least = entry.attempts + u16::from(is_waiting);
+        if update.max_attempts.is_some_and(|max| max < least.max(1)) {
+            return Err("the job has had as many attempts");
+        }
+        if !is_waiting && (update.due_at.is_some() || update.expires_at.is_some()) {
+            return Err("the job does not wait");
+        }
+        let (due_at, order) = match entry.standing {
+            Standing::Delayed => (entry.due_at(), None),
+            Standing::Pending => (Timestamp(0), Some(entry.order())),
+            _ => (Timestamp(0), None),
+        };
+        if is_waiting {
+            self.leave_state(slot);
+        } else {
+            self.preserve(slot);
+        }
+        let entry = &mut self.table[slot];
+        entry.settings.max_attempts = update.max_attempts.unwrap_or(entry.settings.max_attempts);
+        entry.settings.priority = update.priority.unwrap_or(entry.settings.priority);
+        if let Some(at) = update.expires_at {
+            self.sides.rare_made(entry).expires_at = if at.0 == 0 { NEVER } else { at };
+        }
+        if is_waiting {
+            let order = order.filter(|_| update.priority.is_none());
+            self.enter_waiting(slot, update.due_at.unwrap_or(due_at), order);
+        }
+        Ok(())
+    }
+
+    /// Takes a job out of its state, and ends its lease if it has one.
+    pub(super) fn leave_state_and_lease(&mut self, slot: u32) {
+        let lease = self.table[slot].lease();
+        self.leave_state(slot);
+        if let Some(lease) = lease {
+            self.end_lease(lease);
+        }
+    }
+
+    /// A job that is in no state has ended otherwise than by its worker's word: it is kept until then, or gone. Its key
+    /// is free.
+    fn end(&mut self, slot: u32, standing: Standing, at: Timestamp, kept_until: Option<Timestamp>) {
+        let id = self.table[slot].id;
+        self.free_key(id);
+        if let Some(until) = kept_until {
+            self.keep(slot, standing, at, until);
+        } else {
+            let queue = self.remove_job(slot);
+            *self.ended(queue, standing) += 1;
+        }
+    }
+
+    /// A job that is in no state has ended, and is kept until then.
+    fn keep(&mut self, slot: u32, standing: Standing, at: Timestamp, until: Timestamp) {
+        let side = self.sides.made(&mut self.table[slot]);
+        side.set_ended_at(at);
+        side.is_cancelled = false;
+        self.rest(slot, standing, until);
+        let queue = self.table[slot].queue;
+        *self.ended(queue, standing) += 1;
+    }
+
+    /// Puts a job that is in no state to those that have ended and are there until then.
+    pub(super) fn rest(&mut self, slot: u32, standing: Standing, until: Timestamp) {
+        self.table[slot].set_kept_until(until);
+        if until != NEVER {
+            self.kept.insert(&mut self.table, slot);
+        }
+        self.enter_state(slot, standing);
+    }
+
+    /// How many ended so in a queue.
+    fn ended(&mut self, queue: QueueId, standing: Standing) -> &mut u64 {
+        let counters = &mut self.registry.queue_mut(queue).counters;
+        match standing {
+            Standing::Cancelled => &mut counters.cancelled,
+            Standing::Expired => &mut counters.expired,
+            _ => &mut counters.completed,
+        }
+    }
+
+    /// The jobs whose time to be kept is over are gone, without an event.
+    pub(super) fn drop_kept(&mut self, due: &mut Vec<u32>) {
+        let now = self.now;
+        self.kept.advance(&mut self.table, now, due);
+        due.sort_unstable_by_key(|slot| self.table[*slot].id);
+        for slot in due.drain(..) {
+            self.leave_state(slot);
+            let id = self.table[slot].id;
+            let queue = self.remove_job(slot);
+            self.keys.leaves(id, &self.registry.queue(queue).name);
+        }
+    }
+
+    fn free_key(&mut self, job: JobId) {
+        self.keys.gone(job, Timestamp(0), "");
+        self.keys.advance(self.now);
+    }
+
+    /// Takes a job that is in no state out of the table; gives its queue.
+    pub(super) fn remove_job(&mut self, slot: u32) -> QueueId {
+        let entry = &self.table[slot];
+        let (queue, payload) = (entry.queue, entry.payload);
+        self.usage.remove(payload);
+        if entry.side != NIL {
+            for text in self.sides.remove(entry) {
+                self.usage.remove(text);
+            }
+        }
+        self.table.remove(slot);
+        queue
+    }
+}

@@ -1,0 +1,171 @@
+//! What holds in a queue beside its jobs: its settings, and pauses that end by themselves. A part of `apply`.
+
+use std::collections::BTreeSet;
+
+use super::Queues;
+use super::apply::Applied;
+use super::events::{Pause, Resume, Set};
+use super::sides::NEVER;
+use crate::ids::QueueId;
+use crate::rules::QueueSettings;
+use crate::time::Timestamp;
+
+/// Rules of one queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    pub settings: QueueSettings,
+    /// It takes no jobs.
+    pub pause_in: Option<Paused>,
+    /// It hands none out.
+    pub pause_out: Option<Paused>,
+}
+
+/// A pause of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// When it ends by itself; the end of time for never.
+    pub until: Timestamp,
+    pub reason: Box<str>,
+}
+
+/// When which queue's pauses end.
+#[derive(Debug, Default)]
+pub struct PauseEnds(BTreeSet<(Timestamp, QueueId)>);
+
+impl PauseEnds {
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.0.first().map(|(at, _)| *at)
+    }
+}
+
+impl Rules {
+    pub fn pauses(&self) -> impl Iterator<Item = &Paused> {
+        self.pause_in.iter().chain(&self.pause_out)
+    }
+
+    fn is_plain(&self) -> bool {
+        *self == Rules::default()
+    }
+}
+
+impl Queues {
+    pub(super) fn apply_pause(&mut self, pause: &Pause<'_>) -> Applied<()> {
+        let until = if pause.until.0 == 0 { NEVER } else { pause.until };
+        let paused = Paused { until, reason: pause.reason.unwrap_or_default().into() };
+        self.rule(pause.queue, |rules| {
+            if pause.way.is_in() {
+                rules.pause_in = Some(paused.clone());
+            }
+            if pause.way.is_out() {
+                rules.pause_out = Some(paused);
+            }
+        })
+    }
+
+    pub(super) fn apply_resume(&mut self, resume: &Resume<'_>) -> Applied<()> {
+        self.rule(resume.queue, |rules| {
+            if resume.way.is_in() {
+                rules.pause_in = None;
+            }
+            if resume.way.is_out() {
+                rules.pause_out = None;
+            }
+        })
+    }
+
+    pub(super) fn apply_set(&mut self, set: &Set<'_>) -> Applied<()> {
+        self.rule(set.queue, |rules| rules.settings = set.settings)
+    }
+
+    pub(super) fn apply_forget(&mut self, queue: &str) -> Applied<()> {
+        let id = self.registry.find(queue).ok_or("there is no such queue")?;
+        self.registry.forget(queue)?;
+        self.pause_ends.0.retain(|(_, of)| *of != id);
+        self.ruled.remove(&id);
+        Ok(())
+    }
+
+    /// Changes the rules of a queue, which is known from now on.
+    pub(super) fn rule(&mut self, queue: &str, change: impl FnOnce(&mut Rules)) -> Applied<()> {
+        if queue.is_empty() {
+            return Err("it names no queue");
+        }
+        let id = self.registry.used(queue).ok_or("there are too many queues")?;
+        self.change_rules(id, change);
+        Ok(())
+    }
+
+    fn change_rules(&mut self, id: QueueId, change: impl FnOnce(&mut Rules)) {
+        let queue = self.registry.queue_mut(id);
+        queue.used_at = self.now;
+        let mut rules = queue.rules.take().unwrap_or_default();
+        for paused in rules.pauses() {
+            self.pause_ends.0.remove(&(paused.until, id));
+        }
+        let was_closed = rules.pause_out.is_some();
+        change(&mut rules);
+        self.pause_ends.0.extend(rules.pauses().filter(|paused| paused.until != NEVER).map(|it| (it.until, id)));
+        let is_open = rules.pause_out.is_none();
+        let queue = self.registry.queue_mut(id);
+        queue.rules = Some(rules).filter(|rules| !rules.is_plain());
+        if queue.rules.is_some() {
+            self.ruled.insert(id);
+        } else {
+            self.ruled.remove(&id);
+        }
+        if was_closed && is_open {
+            self.registry.wake(id);
+        }
+    }
+
+    /// Pauses whose time is over end, without an event.
+    pub(super) fn end_pauses(&mut self) {
+        let now = self.now;
+        while let Some((_, id)) = self.pause_ends.0.first().copied().filter(|(at, _)| *at <= now) {
+            self.change_rules(id, |rules| {
+                let lasts = |paused: &Paused| paused.until > now;
+                rules.pause_in = rules.pause_in.take().filter(lasts);
+                rules.pause_out = rules.pause_out.take().filter(lasts);
+            });
+        }
+    }
+
+    /// The settings of this queue.
+    pub fn settings(&self, queue: &str) -> QueueSettings {
+        self.rules(queue).map(|rules| rules.settings).unwrap_or_default()
+    }
+
+    /// Whether anything holds in any queue.
+    pub fn has_rules(&self) -> bool {
+        !self.ruled.is_empty()
+    }
+
+    /// What holds in this queue, if anything does.
+    pub fn rules(&self, queue: &str) -> Option<&Rules> {
+        if self.ruled.is_empty() {
+            return None;
+        }
+        let id = self.registry.find(queue)?;
+        self.registry.queue(id).rules.as_deref()
+    }
+
+    /// How many jobs wait in this queue, delayed or not, and how many bytes their payloads have.
+    pub fn waiting_in(&self, queue: &str) -> (u64, u64) {
+        let counters = self.registry.find(queue).map(|id| self.registry.queue(id).counters).unwrap_or_default();
+        (counters.waiting(), counters.waiting_bytes)
+    }
+
+    /// Whether pauses and the moments at which they end agree.
+    pub(super) fn check_pauses(&self) {
+        let queues = (0..).map(QueueId).zip(self.registry.by_id());
+        let rules = queues.filter_map(|(id, queue)| Some((id, queue?.rules.as_deref()?)));
+        let (mut ends, mut ruled) = (BTreeSet::new(), BTreeSet::new());
+        for (id, rules) in rules {
+            ruled.insert(id);
+            assert!(!rules.is_plain(), "rules that say nothing are none");
+            ends.extend(rules.pauses().filter(|paused| paused.until != NEVER).map(|paused| (paused.until, id)));
+        }
+        assert_eq!((&ends, &ruled), (&self.pause_ends.0, &self.ruled), "ends of pauses, queues with rules");
+        assert!(ends.iter().all(|(at, _)| *at > self.now), "a pause ended");
+    }
+}
