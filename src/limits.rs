@@ -143,6 +143,27 @@ pub const REASON_BYTES_MAX: usize = 200;
 /// Most jobs or keys that one Wait names.
 pub const WAITED_JOBS_MAX: usize = ITEMS_MAX;
 
+/// Jobs that one page of a list, a count or a change by filter looks at.
+pub const SCANNED_ENTRIES_MAX: u32 = 100_000;
+
+/// Jobs that a slice of it looks at, between two turns: well below a millisecond, also of ten million jobs.
+pub const SCAN_SLICE_ENTRIES: u64 = 4000;
+
+/// Most such requests under way.
+pub const SCANS_MAX: usize = 64;
+
+/// How long one may take.
+pub const SCAN_MS_MAX: u64 = 60_000;
+
+/// Jobs that a slice of it changes.
+pub const SCAN_SLICE_MENDED: usize = 128;
+
+/// Jobs that one page changes.
+pub const MENDED_JOBS_MAX: u64 = 10_000;
+
+/// Bytes of an error that a list shows.
+pub const LISTED_ERROR_BYTES_MAX: usize = 200;
+
 /// Shortest time that an attempt may be given; below it a process hardly starts.
 pub const TIMEOUT_MS_MIN: u64 = 100;
 

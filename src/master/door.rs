@@ -206,6 +206,10 @@ impl Master {
         }
         let (caller, wish) = self.unpark(number);
         let reply = match wish {
+            Wish::Scan => {
+                let text = "it takes too long; ask for less at once, by a filter or a limit";
+                Reply::Error(Refusal::new(ErrorCode::Unavailable, text))
+            }
             Wish::Jobs(_) | Wish::Ends | Wish::Idle => Reply::PollOk(PollOk::default()),
             Wish::Snapshot(_) => {
                 Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
@@ -220,6 +224,9 @@ impl Master {
         let (caller, wish) = self.parked.take(number, &mut named);
         self.drop_unpolled(&named);
         self.named = named;
+        if wish == Wish::Scan {
+            self.scans.forget(number);
+        }
         if let Some(session) = self.sessions.session_mut(caller.session) {
             session.parked.retain(|parked| *parked != number);
         }

@@ -42,6 +42,7 @@ mod keeping;
 mod open;
 mod outbox;
 mod parked;
+mod scans;
 mod sessions;
 mod strangers;
 mod waits;
@@ -52,6 +53,7 @@ use dispatch::Dispatch;
 use journal::Journal;
 use keeping::Keeping;
 use parked::Parked;
+use scans::Scans;
 use sessions::{Session, Sessions};
 use strangers::Strangers;
 
@@ -91,6 +93,7 @@ pub struct Master {
     strangers: Strangers,
     parked: Parked,
     dispatch: Dispatch,
+    scans: Scans,
     keeping: Keeping,
     random: Random,
     started_at: Timestamp,
@@ -156,6 +159,7 @@ impl Master {
             strangers: Strangers::default(),
             parked: Parked::default(),
             dispatch: Dispatch::default(),
+            scans: Scans::default(),
             keeping: Keeping::default(),
             random,
             started_at: Timestamp(0),
@@ -293,6 +297,7 @@ impl Master {
         let room = journal.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
         let served = self.has_read().then_some(self.turn_at);
         let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room).chain(served);
+        let queues = queues.chain(self.scans.next_deadline());
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 

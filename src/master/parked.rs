@@ -44,6 +44,8 @@ pub enum Wish {
     Ends,
     /// That nothing is to run, see [`Waits`].
     Idle,
+    /// The end of a [`Scan`](super::scans::Scan).
+    Scan,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,8 @@ pub struct Parked {
     /// Requests for a snapshot, in the order in which they came.
     snapshots: Vec<u32>,
     pub waits: Waits,
+    /// How many wait for a scan.
+    scans: usize,
 }
 
 impl Nodes for Slab<Waiting> {
@@ -110,7 +114,7 @@ impl Nodes for Slab<Waiting> {
 
 impl Parked {
     pub fn polls(&self) -> usize {
-        self.waiting.len() - self.snapshots.len() - self.waits.len()
+        self.waiting.len() - self.snapshots.len() - self.waits.len() - self.scans
     }
 
     /// A moment at or before the next time-out.
@@ -132,8 +136,10 @@ impl Parked {
             self.append(sibling, line);
         }
         self.waiting[number as usize].first_place = sibling;
-        if let Wish::Snapshot(_) = wish {
-            self.snapshots.push(number);
+        match wish {
+            Wish::Snapshot(_) => self.snapshots.push(number),
+            Wish::Scan => self.scans += 1,
+            Wish::Jobs(_) | Wish::Ends | Wish::Idle => {}
         }
         number
     }
@@ -226,6 +232,7 @@ impl Parked {
         match waiting.wish {
             Wish::Snapshot(_) => self.snapshots.retain(|waits| *waits != number),
             Wish::Ends | Wish::Idle => drop(self.waits.remove(number)),
+            Wish::Scan => self.scans -= 1,
             Wish::Jobs(_) => {}
         }
         queues.clear();

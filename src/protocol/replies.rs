@@ -368,6 +368,84 @@ message! {
 }
 
 message! {
+    /// A page of jobs.
+    ListJobsOk<'a> {
+        jobs: List<'a, JobRow<'a>>;
+        /// Where to go on; 0 if that was all.
+        next: JobId;
+        /// How many jobs were looked at.
+        looked: u32;
+    }
+}
+
+message! {
+    /// What a list tells of a job.
+    JobRow<'a> {
+        job: JobId;
+        queue: &'a str;
+        /// Empty for none.
+        key: &'a str;
+        /// [`Standing`](crate::job::Standing)'s number, or one of a later version.
+        standing: u8;
+        priority: u8;
+        attempts: u16;
+        max_attempts: u16;
+        submitted_at: Timestamp;
+        /// 0 unless it is delayed.
+        due_at: Timestamp;
+    } extras {
+        /// When it ended, or its last attempt.
+        1 ended_at: Timestamp;
+        /// Why its last attempt failed, the beginning of it.
+        2 error: &'a str;
+        3 error_kind: u64;
+        /// Who has it.
+        4 worker: &'a str;
+        /// Since when it may have been started.
+        5 begun_at: Timestamp;
+    }
+}
+
+message! {
+    /// How many jobs are meant.
+    CountJobsOk<'a> {
+        count: u64;
+        /// The most frequent first; those past 1,000 are in the count alone.
+        errors: List<'a, ErrorCount<'a>>;
+        /// Where to go on; 0 if that was all.
+        next: JobId;
+        /// How many jobs were looked at.
+        looked: u32;
+    }
+}
+
+message! {
+    /// Jobs whose last attempts failed for the same reason, but for numbers and ids in its words.
+    ErrorCount<'a> {
+        kind: u64;
+        count: u64;
+        /// One of them, and its error, the beginning of it.
+        job: JobId;
+        error: &'a str;
+    }
+}
+
+message! {
+    /// How many jobs of the page were changed.
+    MendAllOk {
+        done: u64;
+        /// Where it could not be done.
+        refused: u64;
+        /// Where to go on; 0 if that was all.
+        next: JobId;
+        /// When the first page was asked for.
+        since: Timestamp;
+        /// How many jobs were looked at.
+        looked: u32;
+    }
+}
+
+message! {
     /// A request was refused.
     ErrorReply<'a> {
         code: u16;

@@ -10,10 +10,11 @@ use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
 use crate::job::{Backoff, HeadersText, Settings};
 use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, ITEMS_MAX, KEEP_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, REASON_BYTES_MAX,
-    TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_BYTES_MAX, LEASE_MS_MAX,
+    LEASE_MS_MIN, READ_BYTES_MAX, REASON_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 use crate::rules::{QueueSettings, Way};
+use crate::time::Timestamp;
 
 message! {
     /// Who connects. The first three fields never change, so that any two versions understand each other so far.
@@ -336,5 +337,61 @@ message! {
     /// Takes no more jobs, in no queue, until it is told otherwise or started again.
     Drain {
         on: bool;
+    }
+}
+
+message! {
+    /// Which jobs are meant: those of which all holds that is said.
+    Filter<'a> {} extras {
+        1 queue: &'a str => queue_name;
+        /// A bit for each standing: 1 shifted by its number.
+        2 standings: u8;
+        3 key_prefix: &'a str => at_most(KEY_BYTES_MAX);
+        /// Submitted at least so long ago.
+        4 older_than_ms: u64;
+        /// Submitted at most so long ago.
+        5 younger_than_ms: u64;
+        /// The error of their last attempt has this text in it.
+        6 error: &'a str => at_most(ERROR_TEXT_BYTES_MAX);
+        /// The error of their last attempt is of this kind, as a `Count` by errors tells it.
+        7 error_kind: u64;
+    }
+}
+
+message! {
+    /// Lists jobs, by their ids.
+    ListJobs<'a> {
+        filter: Filter<'a>;
+        /// Where to go on: `next` of the page before, or 0.
+        from: JobId;
+        newest_first: bool;
+        limit: u16 => within(1, ITEMS_MAX as u64);
+    }
+}
+
+message! {
+    /// Counts jobs.
+    CountJobs<'a> {
+        filter: Filter<'a>;
+        /// Where to go on: `next` of the page before, or 0.
+        from: JobId;
+        /// Whether to count them by the errors of their last attempts, too.
+        by_error: bool;
+    }
+}
+
+message! {
+    /// Changes all jobs that are meant, a page at a time.
+    MendAll<'a> {
+        change: Change;
+        filter: Filter<'a>;
+        /// Where to go on: `next` of the page before, or 0.
+        from: JobId;
+        /// When the first page was asked for, as its reply tells; 0 in the first. A job that ended, or failed, after
+        /// that is left alone, so that none is changed twice.
+        since: Timestamp;
+    } extras {
+        /// Of an update.
+        1 update: Updated;
     }
 }

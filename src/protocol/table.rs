@@ -1,12 +1,12 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, Done, ErrorReply, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, MendOk, PollOk, QueueFacts, ReadOk,
-    Reported, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk,
+    BackupOk, CountJobsOk, Done, ErrorReply, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, ListJobsOk, MendAllOk,
+    MendOk, PollOk, QueueFacts, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk,
 };
 use super::requests::{
-    Ack, Backup, DeleteQueue, Drain, Fail, Find, Get, Heartbeat, Hello, Idle, Mend, Pause, Poll, Read, Release, Resume,
-    SetQueue, ShowQueue, Snapshot, Stats, Submit, Text, Wait,
+    Ack, Backup, CountJobs, DeleteQueue, Drain, Fail, Find, Get, Heartbeat, Hello, Idle, ListJobs, Mend, MendAll,
+    Pause, Poll, Read, Release, Resume, SetQueue, ShowQueue, Snapshot, Stats, Submit, Text, Wait,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -145,6 +145,9 @@ requests! {
     25 DeleteQueue<'a> -> DeleteQueueOk(Done);
     26 ShowQueue<'a> -> ShowQueueOk(QueueFacts<'a>);
     27 Drain -> DrainOk(Done);
+    28 ListJobs<'a> -> ListJobsOk(ListJobsOk<'a>);
+    29 CountJobs<'a> -> CountJobsOk(CountJobsOk<'a>);
+    30 MendAll<'a> -> MendAllOk(MendAllOk);
 }
 
 impl<'a> Request<'a> {

@@ -12,7 +12,8 @@ use super::entry::Entry;
 use crate::block::Block;
 use crate::ids::JobId;
 
-const PAGE_IDS: u64 = 4096;
+/// Ids of one page.
+pub const PAGE_IDS: u64 = 4096;
 
 /// All jobs that have an entry.
 #[derive(Debug, Default)]
@@ -100,6 +101,27 @@ impl Table {
     pub fn slots(&self) -> impl Iterator<Item = u32> {
         let pages = self.pages.iter().flatten();
         pages.flat_map(|page| page.slots.iter().copied().filter(|slot| *slot != NIL))
+    }
+
+    /// The page that has this id, or the next one that is there in this direction, with the first id to look at there.
+    pub fn page_of(&self, id: JobId, downwards: bool) -> Option<(JobId, &[u32])> {
+        let (wanted, count) = (id.0 / PAGE_IDS, self.pages.len());
+        let index = |page: u64| usize::try_from(page.saturating_sub(self.first_page)).map_or(count, |at| at.min(count));
+        let is_there = |index: &usize| self.pages[*index].is_some();
+        let found = if downwards {
+            let end = if wanted < self.first_page { 0 } else { index(wanted + 1) };
+            (0..end).rev().find(is_there)?
+        } else {
+            (index(wanted)..count).find(is_there)?
+        };
+        let number = self.first_page + found as u64;
+        let page = self.pages[found].as_ref()?;
+        let id = match (number == wanted, downwards) {
+            (true, _) => id,
+            (false, true) => JobId(number * PAGE_IDS + PAGE_IDS - 1),
+            (false, false) => JobId(number * PAGE_IDS),
+        };
+        Some((id, &page.slots))
     }
 
     fn page_made(&mut self, page: u64) -> &mut Page {

@@ -8,12 +8,14 @@ mod mend;
 mod poll;
 mod reports;
 mod rules;
+mod scans;
 mod stories;
 mod submit;
 mod upkeep;
 mod waits;
 
 pub(super) use leases::hold;
+pub(super) use mend::Changing;
 pub(super) use reports::{cancelled, kept_until};
 pub(super) use stories::{story_bytes_max, write_story};
 pub(super) use submit::forget_idle;
@@ -160,6 +162,12 @@ impl Master {
                 log::info!("drain {}", if on { "on: no more jobs are taken" } else { "off" });
                 self.draining = on;
                 rules::done::<Drain>(&mut scratch.written)
+            }
+            scan @ (Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_)) => {
+                let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
+                let parts = (&*journal, &mut self.parked, &mut self.scans);
+                let number = scans::begin(parts, (id, by), header, &scan, now)?;
+                Ok(self.park(id, number))
             }
             mending => self.mend(id, &mending, now, scratch),
         }

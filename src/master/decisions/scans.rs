@@ -1,0 +1,123 @@
+//! Lists, counts and changes by filter: a scan is begun and parked, and what came of it is told.
+
+use super::super::journal::Journal;
+use super::super::parked::{Caller, Parked, Wish};
+use super::super::scans::{Aim, JobError, KindCount, Scan, Scans, Words};
+use super::super::{Master, Timestamp};
+use crate::ids::{JobId, SessionId};
+use crate::limits::{SCAN_MS_MAX, SCANS_MAX};
+use crate::protocol::{
+    CountJobsOk, ErrorCode, ErrorCount, Filter, Header, JobRow, List, ListJobsOk, MendAllOk, Refusal, Reply, Request,
+};
+use crate::queue::{JobFacts, Sought};
+use crate::time::Millis;
+
+/// Begins a scan; gives the number of the parked request.
+pub(super) fn begin(
+    (journal, parked, scans): (&Journal, &mut Parked, &mut Scans),
+    (session, by): (SessionId, &str),
+    header: &Header,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<u32, Refusal> {
+    if scans.len() >= SCANS_MAX {
+        let text = format!("{SCANS_MAX} lists, counts and changes by filter are under way already; try again later");
+        return Err(Refusal::new(ErrorCode::Unavailable, text));
+    }
+    let (aim, filter, from, newest_first) = match request {
+        Request::ListJobs(list) => {
+            (Aim::List { limit: usize::from(list.limit) }, list.filter, list.from, list.newest_first)
+        }
+        Request::CountJobs(count) => (Aim::Count { by_error: count.by_error }, count.filter, count.from, false),
+        Request::MendAll(mend) => {
+            let since = if mend.since == Timestamp(0) { now } else { mend.since };
+            let update = mend.update.unwrap_or_default();
+            (Aim::Mend { change: mend.change, update, by: by.into(), since }, mend.filter, mend.from, false)
+        }
+        other => unreachable!("{} is no scan", other.kind()),
+    };
+    let mut sought = sought(&filter, now);
+    if let Aim::Mend { since, .. } = &aim {
+        // What came, or came to something, while it goes on is not met again.
+        let after = since.plus(Millis(1));
+        sought.before = Some(sought.before.map_or(after, |before| before.min(after)));
+        sought.ended_before = Some(after);
+    }
+    let words = Words { error: filter.error.map(Into::into), kind: filter.error_kind };
+    let deadline = now.plus(Millis(SCAN_MS_MAX));
+    let caller = Caller { session, correlation: header.correlation, since: now, deadline };
+    let number = parked.park(caller, Wish::Scan, &[]);
+    scans.begin(Scan::new(number, aim, sought, words, journal.queues.walk(from, newest_first)));
+    Ok(number)
+}
+
+fn sought(filter: &Filter<'_>, now: Timestamp) -> Sought {
+    let ago = |span: u64| Timestamp(now.0.saturating_sub(span));
+    Sought {
+        queue: filter.queue.map(str::to_owned),
+        standings: filter.standings.unwrap_or(0),
+        key_prefix: filter.key_prefix.map(str::to_owned),
+        from: filter.younger_than_ms.map(ago),
+        before: filter.older_than_ms.map(|span| ago(span).plus(Millis(1))),
+        ended_before: None,
+        with_story: false,
+    }
+}
+
+impl Master {
+    /// Tells what came of a scan that is over.
+    pub(in super::super) fn answer_scan(&mut self, scan: &Scan) {
+        let (caller, _) = self.unpark(scan.number);
+        let gate = self.journal.gate();
+        let (next, looked) = (scan.next(), scan.looked);
+        match &scan.aim {
+            Aim::List { .. } => {
+                let facts = scan.found.rows.iter().filter_map(|(job, error)| {
+                    let facts = self.journal.queues.facts(*job)?;
+                    Some(row(&facts, error.as_ref()))
+                });
+                let rows: Vec<JobRow<'_>> = facts.collect();
+                let reply = Reply::ListJobsOk(ListJobsOk { jobs: List::lent(&rows), next, looked });
+                self.sessions.write(caller.session, caller.correlation, gate, &reply);
+            }
+            Aim::Count { .. } => {
+                let mut kinds: Vec<&KindCount> = scan.found.kinds.iter().collect();
+                kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.count), kind.job));
+                let errors: Vec<ErrorCount<'_>> = kinds.into_iter().map(error_count).collect();
+                let errors = List::lent(&errors);
+                let reply = Reply::CountJobsOk(CountJobsOk { count: scan.found.count, errors, next, looked });
+                self.sessions.write(caller.session, caller.correlation, gate, &reply);
+            }
+            Aim::Mend { since, .. } => {
+                let (done, refused) = (scan.found.count, scan.found.refused);
+                let reply = Reply::MendAllOk(MendAllOk { done, refused, next, since: *since, looked });
+                self.sessions.write(caller.session, caller.correlation, gate, &reply);
+            }
+        }
+    }
+}
+
+fn error_count(kind: &KindCount) -> ErrorCount<'_> {
+    let KindCount { kind, count, job, text } = kind;
+    ErrorCount { kind: *kind, count: *count, job: *job, error: text }
+}
+
+fn row<'j>(facts: &JobFacts<'j>, error: Option<&'j JobError>) -> JobRow<'j> {
+    let view = facts.view;
+    JobRow {
+        job: view.id,
+        queue: view.queue,
+        key: view.key,
+        standing: facts.standing.code(),
+        priority: view.settings.priority,
+        attempts: view.attempts,
+        max_attempts: view.settings.max_attempts,
+        submitted_at: facts.submitted_at,
+        due_at: facts.due_at.unwrap_or_default(),
+        ended_at: facts.past.map(|past| past.ended_at),
+        error: error.map(|error| error.text.as_str()),
+        error_kind: error.map(|error| error.kind),
+        worker: facts.lease.map(|lease| lease.worker),
+        begun_at: facts.lease.and_then(|lease| lease.begun_at),
+    }
+}
