@@ -200,6 +200,9 @@ impl Master {
             Wish::Snapshot(_) => {
                 Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
             }
+            Wish::Reading => {
+                Reply::Error(Refusal::new(ErrorCode::Unavailable, "the log was not read in time; try again later"))
+            }
         };
         self.sessions.write(caller.session, caller.correlation, None, &reply);
     }
@@ -210,6 +213,9 @@ impl Master {
         let (caller, wish) = self.parked.take(number, &mut named);
         self.drop_unpolled(&named);
         self.named = named;
+        if wish == Wish::Reading {
+            self.reading.forget(caller.session, number);
+        }
         if let Some(session) = self.sessions.session_mut(caller.session) {
             session.parked.retain(|parked| *parked != number);
         }

@@ -1,7 +1,8 @@
 //! Requests that wait for something to happen: one structure, one set of deadlines.
 //!
 //! A poll has a place in the line of every queue that it names, in the order in which polls came; being answered
-//! takes it out of all of them. A request for a snapshot waits for one that holds all that happened before it.
+//! takes it out of all of them. A request for a snapshot waits for one that holds all that happened before it; one
+//! whose answer lies in the log waits until that was read.
 //! Later a client that waits for a job's end has its place here. Nothing is allocated per request once the tables
 //! have grown to the number of those that wait.
 
@@ -39,6 +40,8 @@ pub enum Wish {
     Jobs(JobsWish),
     /// A snapshot that holds at least this LSN.
     Snapshot(Lsn),
+    /// What is read from the log for it.
+    Reading,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,7 @@ pub struct Parked {
     wheel: Wheel,
     /// Requests for a snapshot, in the order in which they came.
     snapshots: Vec<u32>,
+    readings: usize,
 }
 
 impl Nodes for Slab<Waiting> {
@@ -104,7 +108,7 @@ impl Nodes for Slab<Waiting> {
 
 impl Parked {
     pub fn polls(&self) -> usize {
-        self.waiting.len() - self.snapshots.len()
+        self.waiting.len() - self.snapshots.len() - self.readings
     }
 
     /// A moment at or before the next time-out.
@@ -126,8 +130,10 @@ impl Parked {
             self.append(sibling, line);
         }
         self.waiting[number as usize].first_place = sibling;
-        if let Wish::Snapshot(_) = wish {
-            self.snapshots.push(number);
+        match wish {
+            Wish::Jobs(_) => {}
+            Wish::Snapshot(_) => self.snapshots.push(number),
+            Wish::Reading => self.readings += 1,
         }
         number
     }
@@ -212,8 +218,10 @@ impl Parked {
     pub fn take(&mut self, number: u32, queues: &mut Vec<QueueId>) -> (Caller, Wish) {
         self.wheel.remove(&mut self.waiting, number);
         let waiting = self.waiting.remove(number as usize);
-        if let Wish::Snapshot(_) = waiting.wish {
-            self.snapshots.retain(|waits| *waits != number);
+        match waiting.wish {
+            Wish::Jobs(_) => {}
+            Wish::Snapshot(_) => self.snapshots.retain(|waits| *waits != number),
+            Wish::Reading => self.readings -= 1,
         }
         queues.clear();
         let mut place = waiting.first_place;
@@ -351,5 +359,15 @@ mod tests {
         assert_eq!(parked.first_for_snapshot(Lsn(8)), Some(early));
         parked.take(early, &mut Vec::new());
         assert_eq!((parked.first_for_snapshot(Lsn(8)), parked.first_for_snapshot(Lsn(9))), (None, Some(late)));
+    }
+
+    #[test]
+    fn a_request_that_waits_for_the_log_to_be_read_is_no_poll() {
+        let mut parked = Parked::default();
+        let number = parked.park(caller(1, 10), Wish::Reading, &[]);
+        assert_eq!((parked.polls(), parked.snapshots(), parked.ends_with_input(number)), (0, 0, false));
+        parked.take(number, &mut Vec::new());
+        parked.park(caller(2, 10), JOBS, &[QueueId(0)]);
+        assert_eq!(parked.polls(), 1);
     }
 }

@@ -5,7 +5,7 @@ use bytes::BufMut;
 use super::ErrorCode;
 use crate::codec::message;
 use crate::codec::{List, Message};
-use crate::ids::{JobId, LeaseId, SessionId};
+use crate::ids::{JobId, LeaseId, Lsn, SessionId};
 use crate::job::Settings;
 use crate::time::Timestamp;
 
@@ -254,6 +254,39 @@ message! {
         ended_at: Timestamp;
         /// [`Ending`](crate::job::Ending)'s number, or one of a later version.
         ending: u8;
+    }
+}
+
+message! {
+    /// A piece of what happened to a job.
+    LogOk<'a> {
+        /// Ascending by LSN.
+        events: List<'a, LoggedEvent<'a>>;
+        /// The LSN to go on from; 0 when this was all.
+        next: Lsn;
+    } extras {
+        /// Runs of records that the log no longer has, ascending; events of the job may have been among them.
+        1 missing: List<'a, Missing>;
+    }
+}
+
+message! {
+    /// An event of a job.
+    LoggedEvent<'a> {
+        lsn: Lsn;
+        at: Timestamp;
+        /// Number of its kind, as in the log; it may be one of a later version.
+        kind: u8;
+    } tail body: &'a [u8]
+}
+
+message! {
+    /// Records that are not there any more.
+    Missing {
+        first: Lsn;
+        last: Lsn;
+        /// Moment of the record behind them.
+        next_at: Timestamp;
     }
 }
 

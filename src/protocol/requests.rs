@@ -7,7 +7,7 @@ use super::bounds::{
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
 use crate::codec::{coded, message};
-use crate::ids::{JobId, LeaseId};
+use crate::ids::{JobId, LeaseId, Lsn};
 use crate::job::Settings;
 use crate::limits::{
     DELAY_MS_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, READ_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
@@ -191,5 +191,14 @@ message! {
     /// Asks for everything that is known of a job.
     Get {
         job: JobId;
+    }
+}
+
+message! {
+    /// Asks what happened to a job, as far as the log still tells it.
+    Log {
+        job: JobId;
+        /// Only from this LSN on.
+        from: Lsn;
     }
 }

@@ -1,9 +1,9 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, ErrorReply, GetOk, HeartbeatOk, HelloOk, PollOk, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk,
+    BackupOk, ErrorReply, GetOk, HeartbeatOk, HelloOk, LogOk, PollOk, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk,
 };
-use super::requests::{Ack, Backup, Fail, Get, Heartbeat, Hello, Poll, Read, Release, Snapshot, Stats, Submit};
+use super::requests::{Ack, Backup, Fail, Get, Heartbeat, Hello, Log, Poll, Read, Release, Snapshot, Stats, Submit};
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
 
@@ -130,6 +130,7 @@ requests! {
     10 Backup -> BackupOk(BackupOk<'a>);
     11 Read -> ReadOk(ReadOk<'a>);
     12 Get -> GetOk(GetOk<'a>);
+    16 Log -> LogOk(LogOk<'a>);
 }
 
 impl<'a> Request<'a> {

@@ -1,12 +1,13 @@
 //! Looks: what the master tells of itself and of its jobs. Nothing changes here.
 
 use super::super::Master;
-use super::super::answers::{Answer, Decided};
+use super::super::answers::Answer;
 use super::super::journal::Journal;
-use super::Scratch;
+use crate::codec::Message;
 use crate::protocol::{ErrorCode, Figure, Get, GetOk, Leased, List, Past, QueueFigures, Refusal, Stats, StatsOk};
 use crate::queue::counters::Counters;
 use crate::time::Timestamp;
+use crate::wal::Text;
 
 /// The figures of a queue, or of all.
 fn figures(counters: &Counters) -> [Figure<'static>; 6] {
@@ -46,22 +47,13 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
     Answer::told::<Stats>(&reply, written)
 }
 
-/// Everything that is known of a job.
-pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
+/// Writes the reply that tells everything that is known of a job, up to its story; gives the place of that, if there is
+/// one.
+pub(super) fn get(journal: &Journal, get: Get, now: Timestamp, written: &mut Vec<u8>) -> Result<Option<Text>, Refusal> {
     let Some(facts) = journal.queues.facts(get.job) else {
         let text = format!("there is no job {}: it is completed, or was never there", get.job);
-        return Err(Refusal::new(ErrorCode::NotFound, text).into());
+        return Err(Refusal::new(ErrorCode::NotFound, text));
     };
-    scratch.story.clear();
-    if let Some(past) = facts.past.filter(|past| past.story_bytes > 0) {
-        // A look does no harm: what cannot be read here does not end the service of all others.
-        journal.read(past.story_at, past.story_bytes, &mut scratch.story).map_err(|error| {
-            Refusal::new(
-                ErrorCode::Unavailable,
-                format!("the log cannot be read where the job's attempts are: {error}"),
-            )
-        })?;
-    }
     let view = facts.view;
     let reply = GetOk {
         job: view.id,
@@ -80,7 +72,10 @@ pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s 
             remaining_ms: lease.deadline.since(now).0,
         }),
         past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.code() }),
-        story: &scratch.story,
+        story: &[],
     };
-    Ok(Answer::told::<Get>(&reply, &mut scratch.written))
+    written.clear();
+    reply.write_head(written);
+    let past = facts.past.filter(|past| past.story_bytes > 0);
+    Ok(past.map(|past| Text { number: 0, at: past.story_at, bytes: past.story_bytes }))
 }

@@ -5,12 +5,14 @@ mod hello;
 mod leases;
 mod looks;
 mod poll;
+mod readings;
 mod reports;
 mod stories;
 mod submit;
 mod upkeep;
 
 pub(super) use leases::hold;
+pub(super) use readings::answer_read;
 pub(super) use stories::{story_bytes_max, write_story};
 pub(super) use submit::forget_idle;
 
@@ -127,14 +129,17 @@ impl Master {
             Request::Release(Release { items }) => self.report::<Release<'_>, _>(items, now, scratch),
             Request::Heartbeat(beat) => Ok(leases::heartbeat(journal, &mut self.sessions, id, &beat, now, scratch)),
             Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
-            Request::Snapshot(_) => {
-                let number = upkeep::snapshot(journal, &mut self.parked, &mut self.keeping, id, header, now)?;
-                Ok(self.park(id, number))
-            }
+            Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
-            Request::Get(get) => looks::get(journal, get, now, scratch),
+            Request::Get(get) => self.get(id, header, get, now, &mut scratch.written),
+            Request::Log(log) => self.log(id, header, log, now),
         }
+    }
+
+    fn snapshot(&mut self, id: SessionId, header: &Header, now: Timestamp) -> Decided<'static> {
+        let number = upkeep::snapshot(&self.journal, &mut self.parked, &mut self.keeping, id, header, now)?;
+        Ok(self.park(id, number))
     }
 
     fn park(&mut self, id: SessionId, number: u32) -> Answer<'static> {
