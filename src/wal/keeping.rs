@@ -145,7 +145,7 @@ impl Wal {
         given_up
     }
 
-    /// Visits a slice of the records of a segment; see [`PinnedSegment::visit_slice`].
+    /// Visits a slice of the records of a segment, as one that is pinned does.
     pub fn visit_slice(
         &self,
         epoch: u32,
