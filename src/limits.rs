@@ -224,6 +224,30 @@ pub const JOB_IDS_AHEAD_MAX: u64 = 1 << 28;
 /// Most bytes of a file that one Read is answered with.
 pub const READ_BYTES_MAX: u32 = 1 << 20;
 
+/// Most events that one Log is answered with, and about how many bytes they may have; the first is there whatever it
+/// has.
+pub const LOG_EVENTS_MAX: usize = 1000;
+pub const LOG_PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// About how many bytes of the log are read for one Log, in how many segments at most: those that wait behind it are
+/// served soon, and no more segments are kept from being given up. This takes the disk a second or less.
+pub const LOG_READ_BYTES_MAX: u64 = 256 << 20;
+pub const LOG_READ_SEGMENTS_MAX: usize = 1024;
+
+/// The log is read in pieces of this size: long enough for a disk to be at its fastest.
+pub const READ_PIECE_BYTES: u32 = 1 << 20;
+
+/// Most texts that are read from the log at once, and the bytes that they may have together.
+pub const TEXTS_MAX: usize = 1024;
+pub const TEXTS_BYTES_MAX: usize = 4 << 20;
+
+/// Most requests that wait for something to be read from the log, in all and of one connection.
+pub const READINGS_MAX: usize = 1024;
+pub const READINGS_OF_ONE_MAX: usize = 64;
+
+/// How long they wait at most.
+pub const READING_WAIT_MS_MAX: u64 = 60_000;
+
 /// Bytes of a log segment unless the daemon is told otherwise.
 pub const SEGMENT_BYTES_DEFAULT: u32 = 64 << 20;
 
@@ -269,6 +293,13 @@ const _: () = {
     assert!(4 * FRAME_BODY_BYTES_MAX <= UNFINISHED_BYTES_MAX, "some of the longest frames may be under way");
     assert!(SILENCE_MS_MIN <= SILENCE_MS_DEFAULT && SILENCE_MS_DEFAULT <= SILENCE_MS_MAX);
     assert!(STRANGERS_MAX < CONNECTIONS_MAX);
+    assert!(LOG_EVENTS_MAX <= u16::MAX as usize);
+    assert!(LOG_PAGE_BYTES_MAX + RECORD_BYTES_MAX + LOG_EVENTS_MAX * 64 < FRAME_BODY_BYTES_MAX / 2, "with all else");
+    assert!(
+        LOG_READ_SEGMENTS_MAX * 32 + 2 <= u16::MAX as usize,
+        "a run of missing records before each fits into an extra"
+    );
+    assert!(RECORD_BYTES_MAX <= TEXTS_BYTES_MAX && READINGS_OF_ONE_MAX < WAITING_POLLS_MAX);
     assert!(GROUP_BYTES_MAX + RESERVE_BYTES as usize + 4096 <= SEGMENT_BYTES_MIN as usize);
     assert!(SEGMENT_BYTES_DEFAULT >= SEGMENT_BYTES_MIN && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
     assert!((SEGMENT_BYTES_DEFAULT as usize).is_multiple_of(SEGMENT_PAGE_BYTES));

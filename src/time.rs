@@ -25,6 +25,31 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// As RFC 3339 writes it, in UTC.
+    pub fn rfc3339(self) -> String {
+        let (days, ms) = (self.0 / DAY_MS, self.0 % DAY_MS);
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+        let (year, month, day) = date_of(days);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+    }
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// Year, month and day, so many days after 1970-01-01. Years are counted from March here, so that the day that comes
+/// every fourth year is the last; 400 years have 146,097 days, and from 0000-03-01 to 1970-01-01 there are 719,468.
+fn date_of(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (eras, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (is_next_year, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
+    (400 * eras + year + is_next_year, month, day)
+}
+
 crate::codec::newtype_field! {
     Timestamp(u64) Moment;
 }
@@ -125,6 +150,22 @@ mod tests {
         {
             assert!(bad.parse::<Millis>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn moments_are_written_as_dates() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599_001, "2024-12-31T23:59:59.001Z"),
+            (1_782_913_445_678, "2026-07-01T13:44:05.678Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp(ms).rfc3339(), text);
+        }
+        assert!(Timestamp(u64::MAX).rfc3339().ends_with('Z'));
     }
 
     #[test]

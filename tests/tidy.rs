@@ -138,6 +138,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("parked.rs", &["wal", "journal", "sessions", "protocol"]),
     ("dispatch.rs", &["wal", "journal", "sessions", "protocol"]),
     ("keeping", &["protocol", "sessions", "parked", "answers", "dispatch"]),
+    ("reading", &["protocol", "sessions", "parked", "answers", "dispatch", "keeping"]),
 ];
 
 #[test]

@@ -17,6 +17,7 @@ Examples:
   seq 1000 | falcon-cli submit mail --lines - --output quiet
   falcon-cli --output json stats
   falcon-cli job show 7
+  falcon-cli job log 7
   falcon-cli backup /backup/monday
   falcon-cli wal dump ./falcon-data --event ack --follow
 
@@ -90,6 +91,12 @@ pub enum Command {
 pub enum JobCommand {
     /// Show all that the master keeps of a job that is not completed.
     Show {
+        /// The job's id, as submit tells it.
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
+    /// Show what happened to a job, oldest first, also of one that is gone: as far as the master's log still tells it.
+    Log {
         /// The job's id, as submit tells it.
         #[arg(value_name = "ID")]
         id: u64,

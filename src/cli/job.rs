@@ -18,12 +18,7 @@ const NAME: usize = 15;
 /// Shows a job; exit status 3 if there is none of this id.
 pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
     let answer = connect::client(common)?.ask(Get { job: JobId(id) })?;
-    let job = answer.read::<Get>().map_err(|error| match error {
-        ClientError::Refused(refusal) if refusal.code == ErrorCode::NotFound => {
-            Failure::new(exit::NOT_FOUND, refusal.text).into()
-        }
-        error => Stop::from(error),
-    })?;
+    let job = answer.read::<Get>().map_err(not_found)?;
     let mut facts = Facts { lines: Vec::new(), json: Map::new() };
     job.show("job", &mut |name, value| facts.add(name, value));
     facts.story(StoryText(job.story));
@@ -31,6 +26,16 @@ pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
         facts.put("text_lost", "its error and its history: there was no room for them".into());
     }
     Ok(tell(common.output, facts.lines.join("\n"), Value::Object(facts.json), standing(job.standing))?)
+}
+
+/// Why a command about one job ends: exit status 3 where there is none.
+pub fn not_found(error: ClientError) -> Stop {
+    match error {
+        ClientError::Refused(refusal) if refusal.code == ErrorCode::NotFound => {
+            Failure::new(exit::NOT_FOUND, refusal.text).into()
+        }
+        error => Stop::from(error),
+    }
 }
 
 /// The word for where a job stands.
@@ -43,7 +48,7 @@ fn ending(code: u8) -> String {
 }
 
 /// A number that only the master's version has a word for.
-fn later(code: u8) -> String {
+pub fn later(code: u8) -> String {
     format!("{code} (this falcon-cli is older than the master)")
 }
 

@@ -7,8 +7,10 @@ pub mod args;
 
 mod backup;
 mod connect;
+mod events;
 mod input;
 mod job;
+mod job_events;
 mod jobs_file;
 mod render;
 mod snapshot;
@@ -79,6 +81,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(JobCommand::Show { id }) => job::show(&common, id),
+        Command::Job(JobCommand::Log { id }) => job_events::run(&common, id),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(command) => wal::run(&common, &command),
     };

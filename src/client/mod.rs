@@ -32,6 +32,7 @@ mod channel;
 mod error;
 mod job;
 mod link;
+mod log;
 mod token;
 
 use std::fmt;
@@ -39,12 +40,13 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use crate::protocol::{Poll, Stage, SubmitJob};
+pub use crate::protocol::{Missing, Poll, Stage, SubmitJob};
 pub use batcher::Batcher;
 pub use boot::BootTime;
 pub use error::ClientError;
 pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
+pub use log::{LogEvent, LogPage};
 pub use token::read_token;
 
 use channel::{Awaited, Channel, Frame, NoAnswer};

@@ -214,6 +214,9 @@ impl Master {
             Wish::Snapshot(_) => {
                 Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
             }
+            Wish::Reading => {
+                Reply::Error(Refusal::new(ErrorCode::Unavailable, "the log was not read in time; try again later"))
+            }
         };
         self.sessions.write(caller.session, caller.correlation, None, &reply);
     }
@@ -226,6 +229,9 @@ impl Master {
         self.named = named;
         if wish == Wish::Scan {
             self.scans.forget(number);
+        }
+        if matches!(wish, Wish::Reading | Wish::Scan) {
+            self.reading.forget(caller.session, number);
         }
         if let Some(session) = self.sessions.session_mut(caller.session) {
             session.parked.retain(|parked| *parked != number);

@@ -16,6 +16,7 @@
 //! | `parked` | requests that wait for something, and their deadlines | the log |
 //! | `dispatch` | which job goes to which poll | the wire |
 //! | `keeping` | snapshots, cleaning, backups | clients |
+//! | `reading` | what is read from the log beside the loop, and whose turn it is | what is answered |
 //! | `initiative` | what is decided without a client | |
 //!
 //! A turn, as the reactor drives it:
@@ -24,7 +25,8 @@
 //! 2. [`Master::take`] for what each session says: decide, append events, apply them, write the reply behind its gate.
 //! 3. [`Master::finish_turn`]: waiting polls get jobs, or are told that their wait is over.
 //! 4. [`Master::sync_request`], run elsewhere; [`Master::synced`] releases what it made durable.
-//! 5. [`Master::next_ready`] names the sessions that have something to send; see [`Outbox`].
+//! 5. [`Master::read_request`], run elsewhere, too; [`Master::read_done`] answers who waits for it.
+//! 6. [`Master::next_ready`] names the sessions that have something to send; see [`Outbox`].
 //!
 //! An error from any of these is the last: the daemon stops and sends nothing more.
 
@@ -42,6 +44,7 @@ mod keeping;
 mod open;
 mod outbox;
 mod parked;
+mod reading;
 mod scans;
 mod sessions;
 mod strangers;
@@ -53,6 +56,7 @@ use dispatch::Dispatch;
 use journal::Journal;
 use keeping::Keeping;
 use parked::Parked;
+use reading::{Reading, TextsFor};
 use scans::Scans;
 use sessions::{Session, Sessions};
 use strangers::Strangers;
@@ -68,6 +72,8 @@ pub use crate::wal::{Progress, SyncOutcome, SyncRequest, SyncThread, WalError};
 pub use config::{Config, ConfigError, SyncMode};
 pub use journal::Urgency;
 pub use outbox::Outbox;
+pub use reading::thread::ReadThread;
+pub use reading::{ReadOutcome, ReadRequest};
 pub use sessions::Intake;
 
 /// Name and version that `HelloOk` carries.
@@ -95,6 +101,7 @@ pub struct Master {
     dispatch: Dispatch,
     scans: Scans,
     keeping: Keeping,
+    reading: Reading,
     random: Random,
     started_at: Timestamp,
     /// When the turn under way began.
@@ -161,6 +168,7 @@ impl Master {
             dispatch: Dispatch::default(),
             scans: Scans::default(),
             keeping: Keeping::default(),
+            reading: Reading::default(),
             random,
             started_at: Timestamp(0),
             turn_at: Timestamp(0),
@@ -327,6 +335,28 @@ impl Master {
         self.journal.synced(outcome, self.turn_at)?;
         self.sessions.release(self.journal.reached());
         Ok(())
+    }
+
+    /// What to read from the log now, if anything; one reading is under way at a time.
+    pub fn read_request(&mut self) -> Option<ReadRequest> {
+        self.reading.next(&self.journal.wal)
+    }
+
+    /// Takes the outcome of a reading, and answers the request that waited for it. What cannot be read is told to that
+    /// alone: a look does no harm.
+    pub fn read_done(&mut self, outcome: ReadOutcome) {
+        let Some((number, read, texts_for)) = self.reading.done(outcome) else { return };
+        if let Some(TextsFor::Scan) = texts_for {
+            return self.scan_read(number, read);
+        }
+        let (caller, _) = self.unpark(number);
+        let gate = self.journal.gate();
+        match decisions::answer_read(read, texts_for) {
+            Ok((kind, body)) => self.sessions.write_body(caller.session, caller.correlation, gate, kind, &body),
+            Err(refusal) => {
+                self.sessions.write(caller.session, caller.correlation, gate, &Reply::Error(refusal));
+            }
+        }
     }
 
     /// Takes no more jobs and polls: those that wait are refused, so that their clients come back later. Reports are

@@ -1,9 +1,9 @@
 //! Requests that wait for something to happen: one structure, one set of deadlines.
 //!
 //! A poll has a place in the line of every queue that it names, in the order in which polls came; being answered
-//! takes it out of all of them. A request for a snapshot waits for one that holds all that happened before it.
-//! A client that waits for a job's end has its place here, too. Nothing is allocated per poll once the tables have grown
-//! to the number of those that wait.
+//! takes it out of all of them. A request for a snapshot waits for one that holds all that happened before it; one
+//! whose answer lies in the log waits until that was read; and a client waits for a job's end. Nothing is allocated per
+//! poll once the tables have grown to the number of those that wait.
 
 use slab::Slab;
 
@@ -46,6 +46,8 @@ pub enum Wish {
     Idle,
     /// The end of a [`Scan`](super::scans::Scan).
     Scan,
+    /// What is read from the log for it.
+    Reading,
 }
 
 #[derive(Debug)]
@@ -96,8 +98,8 @@ pub struct Parked {
     /// Requests for a snapshot, in the order in which they came.
     snapshots: Vec<u32>,
     pub waits: Waits,
-    /// How many wait for a scan.
-    scans: usize,
+    /// How many wait for a scan, or for what is read.
+    readings: usize,
 }
 
 impl Nodes for Slab<Waiting> {
@@ -114,7 +116,7 @@ impl Nodes for Slab<Waiting> {
 
 impl Parked {
     pub fn polls(&self) -> usize {
-        self.waiting.len() - self.snapshots.len() - self.waits.len() - self.scans
+        self.waiting.len() - self.snapshots.len() - self.waits.len() - self.readings
     }
 
     /// A moment at or before the next time-out.
@@ -137,9 +139,9 @@ impl Parked {
         }
         self.waiting[number as usize].first_place = sibling;
         match wish {
-            Wish::Snapshot(_) => self.snapshots.push(number),
-            Wish::Scan => self.scans += 1,
             Wish::Jobs(_) | Wish::Ends | Wish::Idle => {}
+            Wish::Snapshot(_) => self.snapshots.push(number),
+            Wish::Reading | Wish::Scan => self.readings += 1,
         }
         number
     }
@@ -230,10 +232,10 @@ impl Parked {
         self.wheel.remove(&mut self.waiting, number);
         let waiting = self.waiting.remove(number as usize);
         match waiting.wish {
+            Wish::Jobs(_) => {}
             Wish::Snapshot(_) => self.snapshots.retain(|waits| *waits != number),
             Wish::Ends | Wish::Idle => drop(self.waits.remove(number)),
-            Wish::Scan => self.scans -= 1,
-            Wish::Jobs(_) => {}
+            Wish::Reading | Wish::Scan => self.readings -= 1,
         }
         queues.clear();
         let mut place = waiting.first_place;
@@ -371,5 +373,15 @@ mod tests {
         assert_eq!(parked.first_for_snapshot(Lsn(8)), Some(early));
         parked.take(early, &mut Vec::new());
         assert_eq!((parked.first_for_snapshot(Lsn(8)), parked.first_for_snapshot(Lsn(9))), (None, Some(late)));
+    }
+
+    #[test]
+    fn a_request_that_waits_for_the_log_to_be_read_is_no_poll() {
+        let mut parked = Parked::default();
+        let number = parked.park(caller(1, 10), Wish::Reading, &[]);
+        assert_eq!((parked.polls(), parked.snapshots(), parked.ends_with_input(number)), (0, 0, false));
+        parked.take(number, &mut Vec::new());
+        parked.park(caller(2, 10), JOBS, &[QueueId(0)]);
+        assert_eq!(parked.polls(), 1);
     }
 }

@@ -5,7 +5,7 @@ use bytes::BufMut;
 use super::ErrorCode;
 use crate::codec::message;
 use crate::codec::{List, Message};
-use crate::ids::{JobId, LeaseId, SessionId};
+use crate::ids::{JobId, LeaseId, Lsn, SessionId};
 use crate::job::{Backoff, HeadersText, Settings};
 use crate::rules::QueueSettings;
 use crate::time::Timestamp;
@@ -245,7 +245,7 @@ message! {
         /// Once an attempt of it has ended that counts, or the job itself.
         2 past: Past;
         /// 3 is kept for progress.
-        4 more: More<'a>;
+        4 more: More;
     } tail story: &'a [u8]
 }
 
@@ -271,7 +271,7 @@ message! {
 
 message! {
     /// What few jobs have.
-    More<'a> {} extras {
+    More {} extras {
         /// For how many seconds it wants to be kept after its end.
         1 keep_s: u32;
         /// Until when it is kept that has ended.
@@ -279,7 +279,7 @@ message! {
         3 backoff: Backoff;
         /// If it was not begun by then, it ends.
         4 expires_at: Timestamp;
-        5 headers: HeadersText<'a>;
+        5 headers_bytes: u32;
         /// Of a completed one.
         6 result_bytes: u32;
         /// It was cancelled while it was in flight.
@@ -442,6 +442,39 @@ message! {
         since: Timestamp;
         /// How many jobs were looked at.
         looked: u32;
+    }
+}
+
+message! {
+    /// A piece of what happened to a job.
+    LogOk<'a> {
+        /// Ascending by LSN.
+        events: List<'a, LoggedEvent<'a>>;
+        /// The LSN to go on from; 0 when this was all.
+        next: Lsn;
+    } extras {
+        /// Runs of records that the log no longer has, ascending; events of the job may have been among them.
+        1 missing: List<'a, Missing>;
+    }
+}
+
+message! {
+    /// An event of a job.
+    LoggedEvent<'a> {
+        lsn: Lsn;
+        at: Timestamp;
+        /// Number of its kind, as in the log; it may be one of a later version.
+        kind: u8;
+    } tail body: &'a [u8]
+}
+
+message! {
+    /// Records that are not there any more.
+    Missing {
+        first: Lsn;
+        last: Lsn;
+        /// Moment of the record behind them.
+        next_at: Timestamp;
     }
 }
 

@@ -7,7 +7,7 @@ use super::bounds::{
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
 use crate::codec::{coded, message};
-use crate::ids::{JobId, LeaseId};
+use crate::ids::{JobId, LeaseId, Lsn};
 use crate::job::{Backoff, HeadersText, Settings};
 use crate::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_BYTES_MAX, LEASE_MS_MAX,
@@ -209,6 +209,15 @@ message! {
 }
 
 message! {
+    /// Asks what happened to a job, as far as the log still tells it.
+    Log {
+        job: JobId;
+        /// Only from this LSN on.
+        from: Lsn;
+    }
+}
+
+message! {
     /// Asks which job holds a key.
     Find<'a> {
         key: &'a str => some_key;
@@ -229,6 +238,8 @@ coded! {
         Payload = 1 "payload";
         /// Of a completed job that is kept.
         Result = 2 "result";
+        /// A list of names and values; nothing if it has none.
+        Headers = 3 "headers";
     }
 }
 

@@ -1,11 +1,11 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, CountJobsOk, Done, ErrorReply, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, ListJobsOk, MendAllOk,
+    BackupOk, CountJobsOk, Done, ErrorReply, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, ListJobsOk, LogOk, MendAllOk,
     MendOk, PollOk, QueueFacts, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk,
 };
 use super::requests::{
-    Ack, Backup, CountJobs, DeleteQueue, Drain, Fail, Find, Get, Heartbeat, Hello, Idle, ListJobs, Mend, MendAll,
+    Ack, Backup, CountJobs, DeleteQueue, Drain, Fail, Find, Get, Heartbeat, Hello, Idle, ListJobs, Log, Mend, MendAll,
     Pause, Poll, Read, Release, Resume, SetQueue, ShowQueue, Snapshot, Stats, Submit, Text, Wait,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
@@ -134,6 +134,7 @@ requests! {
     10 Backup -> BackupOk(BackupOk<'a>);
     11 Read -> ReadOk(ReadOk<'a>);
     12 Get -> GetOk(GetOk<'a>);
+    16 Log -> LogOk(LogOk<'a>);
     17 Find<'a> -> FindOk(FindOk);
     18 Text -> TextOk(TextOk<'a>);
     19 Wait<'a> -> WaitOk(WaitOk<'a>);

@@ -369,6 +369,15 @@ impl<'a> Event<'a> {
         });
         job
     }
+
+    /// The event of a record, if it is one about this job. Each begins with its job, so that most records are passed
+    /// over after a look at their first bytes.
+    pub fn about(job: JobId, kind: u8, body: &[u8]) -> Option<Event<'_>> {
+        if !body.starts_with(&job.0.to_le_bytes()) {
+            return None;
+        }
+        Event::decode(kind, body).ok().filter(|event| event.job() == Some(job))
+    }
 }
 
 #[cfg(test)]
@@ -419,5 +428,17 @@ mod tests {
             let of_queue = ["PAUSE", "RESUME", "FORGET", "SET"].contains(&event.name());
             assert_eq!(event.job().is_none(), of_queue, "{event:?}");
         }
+    }
+
+    #[test]
+    fn an_event_is_found_by_its_job_and_by_no_other() {
+        for event in (0..4).flat_map(|seed| Event::samples(&mut { seed })) {
+            let (body, Some(job)) = (body(&event), event.job()) else { continue };
+            assert_eq!(Event::about(job, event.kind(), &body), Some(event));
+            assert_eq!(Event::about(JobId(job.0 + 1), event.kind(), &body), None);
+        }
+        let forget = body(&Forget { queue: "queue", by: None }.into());
+        let as_id = u64::from_le_bytes(*forget.first_chunk().unwrap());
+        assert_eq!(Event::about(JobId(as_id), 14, &forget), None, "it only looks like one");
     }
 }

@@ -1,4 +1,5 @@
-//! The loop: sockets, signals, the clock and the sync thread around a [`Master`]. One thread, nothing else in here.
+//! The loop: sockets, signals, the clock, the threads that sync and read the log, all around a [`Master`]. One thread,
+//! nothing else in here.
 //!
 //! Promises:
 //! - No connection is read beyond its share of a turn, and none that leaves its replies unread is read at all.
@@ -36,7 +37,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::ids::SessionId;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::master::local::{LocalDoor, LocalMessage};
-use crate::master::{Input, Master, Opened, SyncThread, Urgency, WalError};
+use crate::master::{Input, Master, Opened, ReadThread, SyncThread, Urgency, WalError};
 use crate::time::{Millis, Timestamp};
 
 use clock::Clock;
@@ -71,6 +72,7 @@ pub struct Reactor {
     listener: Option<Listener>,
     master: Master,
     sync: SyncThread,
+    reader: ReadThread,
     clock: Clock,
     /// By the place of their session.
     conns: Vec<Option<Conn>>,
@@ -122,6 +124,7 @@ impl Reactor {
             }
         };
         let (door, messages) = LocalDoor::new(wake.clone());
+        let reader = ReadThread::new(wake.clone());
         let sync = SyncThread::start(wake).map_err(system("starting the sync thread"))?;
         let clock = Clock::start(opened.last_at, dir);
         let mut master = opened.master;
@@ -132,6 +135,7 @@ impl Reactor {
             listener: None,
             master,
             sync,
+            reader,
             clock,
             conns: Vec::new(),
             descriptors_max: 0,
@@ -201,6 +205,7 @@ impl Reactor {
             // What came before the signal was taken before this.
             self.master.begin_stop();
         }
+        self.read_log();
         self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
         self.drop_late(now)?;
         self.write_ready(now)?;
@@ -322,6 +327,18 @@ impl Reactor {
             self.sync.submit(request);
         }
         Ok(())
+    }
+
+    /// Takes the outcome of the reading under way, and asks for the next.
+    fn read_log(&mut self) {
+        if let Some(outcome) = self.reader.outcome() {
+            self.master.read_done(outcome);
+        }
+        if let Some(request) = self.master.read_request()
+            && let Err(outcome) = self.reader.submit(request)
+        {
+            self.master.read_done(outcome);
+        }
     }
 
     fn write_ready(&mut self, now: Timestamp) -> Result<(), WalError> {

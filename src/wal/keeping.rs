@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use super::append::{HeldSegment, Wal};
 use super::device::{Payload, SharedFile};
-use super::error::{Bad, WalError};
+use super::error::WalError;
 use super::names;
-use super::segment::header::SEGMENT_HEADER_BYTES;
-use super::segment::record::{KIND_MARK, RECORD_HEADER_BYTES, Record, Stamp, record_at};
+use super::segment::record::Record;
 use super::segment::{Covered, SegmentStats};
 use super::snapshot::file::{KEPT, SnapshotHeader};
 use super::snapshot::writer::{SnapshotWriter, remove_old};
 use crate::ids::{Location, Lsn};
-use crate::limits::RECORD_BYTES_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
@@ -55,7 +53,7 @@ impl Wal {
         })
     }
 
-    fn covered(&self) -> impl Iterator<Item = Covered> {
+    pub(super) fn covered(&self) -> impl Iterator<Item = Covered> {
         let newest = self.segments.len() - 1;
         let (end, crc, next) = (self.newest.end(), self.newest.last_crc(), self.next_lsn);
         self.segments.iter().enumerate().map(move |(index, held)| {
@@ -147,8 +145,7 @@ impl Wal {
         given_up
     }
 
-    /// Visits the records of a segment from the byte `from` on (0 for the first), for about `bytes`; returns where to
-    /// go on, or nothing if that was the last. Every record is checked.
+    /// Visits a slice of the records of a segment, as one that is pinned does.
     pub fn visit_slice(
         &self,
         epoch: u32,
@@ -157,51 +154,8 @@ impl Wal {
         visit: &mut impl FnMut(&Record<'_>, Location) -> Result<(), WalError>,
     ) -> Result<Option<u32>, WalError> {
         let Some(held) = self.held(epoch) else { return Ok(None) };
-        let Covered { first, next, end, .. } = held.covered;
-        let from = from.max(SEGMENT_HEADER_BYTES as u32);
-        let stamp = Stamp { epoch, ..self.newest.stamp() };
-        let mut slice = Vec::new();
-        let (mut read, mut bad) = (0, Bad::Empty);
-        // A record that is longer than the slice is read whole.
-        for length in [bytes, RECORD_BYTES_MAX as u32 + RECORD_HEADER_BYTES as u32] {
-            slice.resize(length.min(end - from) as usize, 0);
-            held.shared.read_at(from, &mut slice).map_err(WalError::io("reading a segment to clean it"))?;
-            (read, bad) = visit_records(&slice, stamp, &mut |record| {
-                let at = Location { epoch, offset: from + record.body_at };
-                if record.head.kind == KIND_MARK { Ok(()) } else { visit(record, at) }
-            })?;
-            if read > 0 || slice.len() as u32 == end - from {
-                break;
-            }
-        }
-        let reached = from + read;
-        if reached >= end {
-            return Ok(None);
-        }
-        if read > 0 {
-            return Ok(Some(reached));
-        }
-        Err(WalError::Damaged { segment: first, offset: from, lsn: next, found: bad, durable: self.durable })
+        self.pin(held.covered, &held.shared).visit_slice(from, bytes, &mut Vec::new(), visit)
     }
-}
-
-/// Visits the records at the beginning of a piece of a segment; returns where they end, and what stands there.
-fn visit_records(
-    piece: &[u8],
-    stamp: Stamp,
-    visit: &mut impl FnMut(&Record<'_>) -> Result<(), WalError>,
-) -> Result<(u32, Bad), WalError> {
-    let mut at = 0;
-    while (at as usize) < piece.len() {
-        match record_at(piece, at, stamp) {
-            Ok(record) => {
-                visit(&record)?;
-                at = record.end();
-            }
-            Err(bad) => return Ok((at, bad)),
-        }
-    }
-    Ok((at, Bad::Empty))
 }
 
 /// A file of a log as it was at one moment. While this lives, what it held then stays as it was.

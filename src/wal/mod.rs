@@ -16,6 +16,8 @@
 //! An append copies into the map of the newest segment and returns at once. [`Wal::sync_request`] says what to make
 //! durable; [`Wal::synced`] is told of the outcome. One sync is under way at a time.
 //!
+//! [`TextsReading`] and [`LogReading`] read beside the one who appends: what they read is pinned when they are made.
+//!
 //! Room: segments are really allocated before they are used, and spares are made ahead. [`Wal::room_for_jobs`]
 //! refuses new jobs while what is left is kept for those that were accepted before.
 
@@ -28,6 +30,8 @@ mod follow;
 mod keeping;
 pub mod names;
 mod open;
+mod pinned;
+mod reading;
 mod recovery;
 mod room;
 mod segment;
@@ -50,6 +54,7 @@ pub mod fuzzing {
 }
 
 pub use append::{Appended, NewRecord, Wal, WalConfig, WalStats};
+pub use beside::spawn as spawn_beside;
 pub use device::memory::{MemoryDevice, Operation};
 pub use device::{LogDevice, NewFile, Payload};
 pub use dir::{DirDevice, DirLock, SegmentIo};
@@ -57,6 +62,7 @@ pub use error::WalError;
 pub use follow::Follower;
 pub use keeping::BackedUp;
 pub use open::begin_behind;
+pub use reading::{KeptRecord, LogBounds, LogPage, LogReading, MissingRecords, Text, TextBatch, TextsReading};
 pub use recovery::salvage::{Salvage, newest_snapshot, visit_whole};
 pub use recovery::verify::{Inspection, Verified, inspect, verify};
 pub use recovery::{Progress, Restore};

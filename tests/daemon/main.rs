@@ -8,6 +8,7 @@ mod logs;
 mod backup;
 mod cli;
 mod door;
+mod job_log;
 mod jobs;
 mod jobs_file;
 mod keys;

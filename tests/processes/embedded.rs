@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use falconqueue::client::{Batcher, Client, ClientError, Job, Poll, SubmitJob};
 use falconqueue::embedded::{Embedded, EmbeddedConfig};
-use falconqueue::protocol::ItemStatus;
+use falconqueue::ids::{JobId, Lsn};
+use falconqueue::protocol::{ErrorCode, ItemStatus};
 use falconqueue::worker::{Cancel, Handler, Outcome, Pool, PoolConfig};
 
 use crate::dice::Dice;
@@ -157,6 +158,21 @@ fn threads_share_a_client_a_batcher_and_a_pool_of_the_master_in_their_process() 
     pool.join().unwrap();
     queue.close().unwrap();
     assert!(client.stats().is_err(), "it is gone");
+}
+
+#[test]
+fn what_happened_to_a_job_is_told_within_the_process() {
+    let dir = scratch();
+    let queue = open(dir.path());
+    let client = queue.client("looks");
+    let id = client.submit(&[SubmitJob::new("q", b"x")]).unwrap()[0].job;
+    ack(&client, &poll(&client, 1).unwrap()[0]);
+    let page = client.log(id, Lsn(0)).unwrap();
+    let kinds: Vec<u8> = page.events.iter().map(|event| event.kind).collect();
+    assert_eq!((kinds.as_slice(), page.next, page.missing.len()), (&[1, 2, 3][..], None, 0));
+    let never = client.log(JobId(id.0 + 1), Lsn(0));
+    assert!(matches!(never, Err(ClientError::Refused(refusal)) if refusal.code == ErrorCode::NotFound));
+    queue.close().unwrap();
 }
 
 #[test]

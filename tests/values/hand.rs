@@ -97,8 +97,16 @@ impl Hand {
     pub fn turn(&mut self) -> Result<(), WalError> {
         self.master.begin_turn(self.now)?;
         self.master.finish_turn(self.now)?;
+        self.read_log();
         self.master.queues().check();
         Ok(())
+    }
+
+    /// Reads at once what is to be read from the log.
+    pub fn read_log(&mut self) {
+        while let Some(request) = self.master.read_request() {
+            self.master.read_done(request.run());
+        }
     }
 
     /// Makes everything durable; says whether there was anything.

@@ -17,6 +17,7 @@ mod bounds;
 mod checker;
 mod corners;
 mod lists;
+mod log;
 mod master;
 mod model;
 mod prefetch;

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use falconqueue::codec::Field;
-use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::ids::{JobId, LeaseId, Lsn, SessionId};
 use falconqueue::job::{Attempt, Ending, Settings, Standing, Story};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::*;
+use falconqueue::queue::{Event, events};
 use falconqueue::time::Timestamp;
 
 const JOB: JobId = JobId(7);
@@ -49,6 +50,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
         Backup {}.into(),
         Read { file: 1, offset: 1 << 20, bytes: 1 << 20 }.into(),
         Get { job: JOB }.into(),
+        Log { job: JOB, from: Lsn(0) }.into(),
     ];
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     for (request, (_, name)) in all.into_iter().zip(Request::KINDS) {
@@ -124,6 +126,17 @@ fn story() -> Vec<u8> {
     out
 }
 
+/// The ACK of the job, as it stands in the log.
+const ACKED: &[u8] = b"\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0done";
+
+const EVENTS: [LoggedEvent<'_>; 1] = [LoggedEvent { lsn: Lsn(11), at: Timestamp(1_010_000), kind: 3, body: ACKED }];
+
+const MISSING: [Missing; 1] = [Missing { first: Lsn(1), last: Lsn(8), next_at: Timestamp(1_009_500) }];
+
+fn log_ok() -> LogOk<'static> {
+    LogOk { events: List::lent(&EVENTS), next: Lsn(0), missing: Some(List::lent(&MISSING)) }
+}
+
 /// Calls `take` with the name and the bytes of every reply that the page shows.
 fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     let submitted = [Submitted { job: JOB, ..Submitted::default() }, AGAIN];
@@ -147,6 +160,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         ("BackupOk", Reply::BackupOk(BackupOk { files: List::lent(&FILES) })),
         ("ReadOk", Reply::ReadOk(ReadOk { piece: b"FALCNWAL" })),
         ("GetOk", Reply::GetOk(get_ok(&story))),
+        ("LogOk", Reply::LogOk(log_ok())),
         ("Error", Reply::Error(Refusal::new(ErrorCode::StorageFull, "no room"))),
         ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
     ];
@@ -215,6 +229,21 @@ fn the_page_lists_every_error_code_with_its_manners() {
 }
 
 #[test]
+fn the_event_that_the_page_shows_is_one() {
+    let ack = events::Ack { job: JOB, lease: LEASE, result: b"done", ..events::Ack::default() };
+    assert_eq!(Event::decode(3, ACKED), Ok(Event::from(ack)));
+}
+
+#[test]
+fn the_page_lists_every_event_by_its_number() {
+    let page = page();
+    for (kind, name) in Event::KINDS {
+        let row = format!("| {kind} | {name} |");
+        assert!(page.contains(&row), "protocol.md lacks the row {row}");
+    }
+}
+
+#[test]
 fn the_page_names_the_bounds_of_the_code() {
     use falconqueue::limits::*;
     let page = page();
@@ -242,6 +271,8 @@ fn the_page_names_the_bounds_of_the_code() {
         ("attempts", u64::from(ATTEMPTS_MAX)),
         ("queues", QUEUES_MAX as u64),
         ("piece of a file", u64::from(READ_BYTES_MAX)),
+        ("events of a page", LOG_EVENTS_MAX as u64),
+        ("bytes of a page", LOG_PAGE_BYTES_MAX as u64),
     ] {
         assert!(page.contains(&grouped(bound)), "protocol.md lacks the bound of {name}, {}", grouped(bound));
     }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::dir;
 use crate::cli::Stop;
 use crate::cli::args::{Common, Dump};
-use crate::cli::render::{Renderer, Row, put_bytes, shown};
-use crate::codec;
+use crate::cli::events::Fields;
+use crate::cli::render::{Renderer, Row};
 use crate::exit;
 use crate::ids::Lsn;
 use crate::queue::Event;
@@ -87,14 +87,7 @@ fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>) -> Resul
     json.insert("term".to_owned(), head.term.into());
     json.insert("at_ms".to_owned(), head.at.0.into());
     json.insert("event".to_owned(), event.name().into());
-    let mut fields = Fields { json, subject: String::new(), details: String::new() };
-    event.show(&mut |name, value| {
-        fields.add(name, value);
-        // The lease that a DISPATCH grants has its record's number.
-        if (name, event.name()) == ("job", "DISPATCH") {
-            fields.add("lease", codec::Value::Number(head.lsn.0));
-        }
-    });
+    let fields = Fields::of(event, head.lsn, json);
     let cells = [
         (head.lsn.to_string(), 8),
         (head.at.to_string(), 13),
@@ -104,43 +97,4 @@ fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>) -> Resul
     ];
     let quiet = head.lsn.to_string();
     Ok(renderer.row(&Row { cells: &cells, json: Value::Object(fields.json), quiet })?)
-}
-
-/// A record's fields, in both ways.
-struct Fields {
-    json: Map<String, Value>,
-    /// The first field, which says what it is about.
-    subject: String,
-    details: String,
-}
-
-impl Fields {
-    fn add(&mut self, name: &str, value: codec::Value<'_>) {
-        let (name, text, value) = match value {
-            codec::Value::Number(number) => (name.to_owned(), number.to_string(), number.into()),
-            codec::Value::Flag(flag) => (name.to_owned(), flag.to_string(), flag.into()),
-            codec::Value::Moment(0) => return self.add_json(&format!("{name}_ms"), Value::Null),
-            codec::Value::Moment(at) => (format!("{name}_ms"), at.to_string(), at.into()),
-            // What is empty is not there; but an error that says nothing is an error.
-            codec::Value::Text("") if name != "error" => return self.add_json(name, Value::Null),
-            codec::Value::Text(text) => (name.to_owned(), shown(text.as_bytes()), text.into()),
-            codec::Value::Bytes(bytes) => {
-                self.json.insert(format!("{name}_bytes"), bytes.len().into());
-                put_bytes(&mut self.json, name, bytes);
-                return self.add_text(name, &shown(bytes));
-            }
-        };
-        self.add_text(&name, &text);
-        self.add_json(&name, value);
-    }
-
-    fn add_json(&mut self, name: &str, value: Value) {
-        self.json.insert(name.to_owned(), value);
-    }
-
-    fn add_text(&mut self, name: &str, text: &str) {
-        let to = if self.subject.is_empty() { &mut self.subject } else { &mut self.details };
-        let space = if to.is_empty() { "" } else { " " };
-        to.push_str(&format!("{space}{name}={text}"));
-    }
 }

@@ -3,9 +3,9 @@
 use super::super::Master;
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
-use super::Scratch;
+use crate::codec::Message;
 use crate::ids::JobId;
-use crate::job::{Ending, HeadersText, Standing};
+use crate::job::{Ending, Standing};
 use crate::protocol::{
     Call, ErrorCode, Figure, Find, FindOk, Get, GetOk, Leased, List, More, Past, QueueFigures, REPLY_BIT, Refusal,
     Stats, StatsOk, Text, TextKind,
@@ -13,7 +13,7 @@ use crate::protocol::{
 use crate::queue::counters::Counters;
 use crate::queue::{JobFacts, MoreFacts};
 use crate::time::Timestamp;
-use crate::wal::WalError;
+use crate::wal::{self, WalError};
 
 /// The figures of a queue, or of all.
 pub(super) fn figures(counters: &Counters) -> [Figure<'static>; 12] {
@@ -54,18 +54,15 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
     Answer::told::<Stats>(&reply, written)
 }
 
-/// Everything that is known of a job.
-pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
+/// Writes the reply that tells everything that is known of a job, up to its story; gives the place of that, if there is
+/// one.
+pub(super) fn get(
+    journal: &Journal,
+    get: Get,
+    now: Timestamp,
+    written: &mut Vec<u8>,
+) -> Result<Option<wal::Text>, Refusal> {
     let facts = journal.queues.facts(get.job).ok_or_else(|| no_job(get.job))?;
-    scratch.story.clear();
-    if let Some(past) = facts.past.filter(|past| past.story_bytes > 0) {
-        // A look does no harm: what cannot be read here does not end the service of all others.
-        journal.read(past.story_at, past.story_bytes, &mut scratch.story).map_err(unreadable)?;
-    }
-    scratch.headers.clear();
-    if let Some((at, bytes)) = facts.view.headers {
-        journal.read(at, bytes, &mut scratch.headers).map_err(unreadable)?;
-    }
     let view = facts.view;
     let reply = GetOk {
         job: view.id,
@@ -84,20 +81,23 @@ pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s 
             remaining_ms: lease.deadline.since(now).0,
         }),
         past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.map_or(0, Ending::code) }),
-        more: more(&facts, &scratch.headers),
-        story: &scratch.story,
+        more: more(&facts),
+        story: &[],
     };
-    Ok(Answer::told::<Get>(&reply, &mut scratch.written))
+    written.clear();
+    reply.write_head(written);
+    let past = facts.past.filter(|past| past.story_bytes > 0);
+    Ok(past.map(|past| wal::Text { number: 0, at: past.story_at, bytes: past.story_bytes }))
 }
 
-fn more<'h>(facts: &JobFacts<'_>, headers: &'h [u8]) -> Option<More<'h>> {
+fn more(facts: &JobFacts<'_>) -> Option<More> {
     let MoreFacts { keep_s, kept_until, backoff, expires_at, result, is_cancelled, .. } = facts.more;
     let more = More {
         keep_s,
         kept_until,
         backoff,
         expires_at,
-        headers: (!headers.is_empty()).then_some(HeadersText(headers)),
+        headers_bytes: facts.view.headers.map(|(_, bytes)| bytes),
         result_bytes: result.map(|(_, bytes)| bytes),
         cancelled: is_cancelled.then_some(true),
     };
@@ -124,6 +124,7 @@ pub(super) fn text<'s>(journal: &Journal, text: Text) -> Decided<'s> {
     let facts = journal.queues.facts(job).ok_or_else(|| no_job(job))?;
     let place = match what {
         TextKind::Payload => (facts.view.payload_at, facts.view.payload_bytes),
+        TextKind::Headers => facts.view.headers.unwrap_or_default(),
         TextKind::Result if facts.standing == Standing::Completed => facts.more.result.unwrap_or_default(),
         TextKind::Result => {
             let text = format!("job {job} has no result: it is {}", facts.standing.word());

@@ -6,6 +6,7 @@ mod leases;
 mod looks;
 mod mend;
 mod poll;
+mod readings;
 mod reports;
 mod rules;
 mod scans;
@@ -16,6 +17,7 @@ mod waits;
 
 pub(super) use leases::hold;
 pub(super) use mend::Changing;
+pub(super) use readings::answer_read;
 pub(super) use reports::{cancelled, kept_until};
 pub(super) use stories::{story_bytes_max, write_story};
 pub(super) use submit::forget_idle;
@@ -41,7 +43,6 @@ pub struct Scratch {
     /// Stories, the ones that are read and the ones that are written.
     pub(super) story_before: Vec<u8>,
     pub(super) story: Vec<u8>,
-    headers: Vec<u8>,
     /// A reply that borrows from the state, written.
     written: Vec<u8>,
 }
@@ -140,13 +141,11 @@ impl Master {
             Request::Release(Release { items }) => self.report::<Release<'_>, _>(items, now, scratch),
             Request::Heartbeat(beat) => Ok(leases::heartbeat(journal, &mut self.sessions, id, &beat, now, scratch)),
             Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
-            Request::Snapshot(_) => {
-                let number = upkeep::snapshot(journal, &mut self.parked, &mut self.keeping, id, header, now)?;
-                Ok(self.park(id, number))
-            }
+            Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
-            Request::Get(get) => looks::get(journal, get, now, scratch),
+            Request::Get(get) => self.get(id, header, get, now, &mut scratch.written),
+            Request::Log(log) => self.log(id, header, log, now),
             Request::Find(find) => looks::find(journal, &find, &mut scratch.written),
             Request::Text(text) => looks::text(journal, text),
             Request::Wait(wait) => {
@@ -201,6 +200,11 @@ impl Master {
             waits::Waited::Answered(answer) => answer,
             waits::Waited::Parked(number) => self.park(id, number),
         }
+    }
+
+    fn snapshot(&mut self, id: SessionId, header: &Header, now: Timestamp) -> Decided<'static> {
+        let number = upkeep::snapshot(&self.journal, &mut self.parked, &mut self.keeping, id, header, now)?;
+        Ok(self.park(id, number))
     }
 
     fn park(&mut self, id: SessionId, number: u32) -> Answer<'static> {

@@ -2,15 +2,17 @@
 
 use super::super::journal::Journal;
 use super::super::parked::{Caller, Parked, Wish};
-use super::super::scans::{Aim, JobError, KindCount, Scan, Scans, Words};
+use super::super::reading::{Read, TextsFor, Wanted};
+use super::super::scans::{Aim, JobError, KindCount, Scan, Scans, Slice, Words};
 use super::super::{Master, Timestamp};
-use crate::ids::{JobId, SessionId};
+use crate::ids::SessionId;
 use crate::limits::{SCAN_MS_MAX, SCANS_MAX};
 use crate::protocol::{
     CountJobsOk, ErrorCode, ErrorCount, Filter, Header, JobRow, List, ListJobsOk, MendAllOk, Refusal, Reply, Request,
 };
 use crate::queue::{JobFacts, Sought};
 use crate::time::Millis;
+use crate::wal::WalError;
 
 /// Begins a scan; gives the number of the parked request.
 pub(super) fn begin(
@@ -65,8 +67,35 @@ fn sought(filter: &Filter<'_>, now: Timestamp) -> Sought {
 }
 
 impl Master {
+    /// A slice of a scan, if one is due.
+    pub(in super::super) fn scan(&mut self, now: Timestamp) -> Result<(), WalError> {
+        match self.scans.work(&mut self.journal, now)? {
+            None | Some(Slice::More) => {}
+            Some(Slice::Done(scan)) => self.answer_scan(&scan),
+            Some(Slice::Texts(number, batch)) => {
+                let session = self.parked.caller(number).session;
+                let wanted = Wanted::Texts(self.journal.wal.texts_reading(batch), TextsFor::Scan);
+                self.reading.ask(session, number, wanted);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the stories that a scan asked for. One that cannot be read is an error that nobody knows.
+    pub(in super::super) fn scan_read(&mut self, number: u32, read: Result<Read, WalError>) {
+        let stories = match read {
+            Ok(Read::Texts(stories)) => stories,
+            Ok(Read::Log(_)) | Err(_) => Vec::new(),
+        };
+        let read = |(job, story): (u64, Result<Vec<u8>, WalError>)| {
+            let story = story.inspect_err(|error| log::warn!("the error of job {job} cannot be read: {error}"));
+            (job, story.ok())
+        };
+        self.scans.texts_read(number, stories.into_iter().map(read));
+    }
+
     /// Tells what came of a scan that is over.
-    pub(in super::super) fn answer_scan(&mut self, scan: &Scan) {
+    fn answer_scan(&mut self, scan: &Scan) {
         let (caller, _) = self.unpark(scan.number);
         let gate = self.journal.gate();
         let (next, looked) = (scan.next(), scan.looked);

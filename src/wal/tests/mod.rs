@@ -2,6 +2,7 @@
 
 mod holes;
 mod later;
+mod readings;
 
 use std::sync::Arc;
 

@@ -198,6 +198,10 @@ pub fn get(job: u64) -> Request {
     Request::new(12, Body::default().u64(job).plain())
 }
 
+pub fn log(job: u64, from: u64) -> Request {
+    Request::new(16, Body::default().u64(job).u64(from).plain())
+}
+
 pub fn stats() -> Request {
     Request::new(8, Body::default().plain())
 }

@@ -108,6 +108,24 @@ pub struct Known {
     pub error: String,
 }
 
+/// An event of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logged {
+    pub lsn: u64,
+    pub at: u64,
+    pub kind: u8,
+    pub body: Vec<u8>,
+}
+
+/// A piece of what happened to a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogPage {
+    pub events: Vec<Logged>,
+    pub next: u64,
+    /// First, last, moment of the record behind them.
+    pub missing: Vec<(u64, u64, u64)>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     HelloOk {
@@ -131,6 +149,7 @@ pub enum Reply {
     BackupOk(Vec<BackupFile>),
     ReadOk(Vec<u8>),
     GetOk(Known),
+    LogOk(LogPage),
     Error {
         code: u16,
         retry: u8,
@@ -303,6 +322,27 @@ impl Reader<'_> {
         Reply::GetOk(known)
     }
 
+    fn log_ok(&mut self) -> Reply {
+        let events = self.list(|r| {
+            let (lsn, at, kind) = (r.u64(), r.u64(), r.u8());
+            r.extras();
+            Logged { lsn, at, kind, body: r.bytes32() }
+        });
+        let mut page = LogPage { events, next: self.u64(), ..LogPage::default() };
+        for _ in 0..self.u8() {
+            let (tag, len) = (self.u8(), self.u16());
+            assert_eq!(tag, 1, "an extra of a LogOk");
+            let bytes = self.bytes(len.into());
+            let mut value = Reader(&bytes);
+            page.missing = value.list(|r| {
+                let run = (r.u64(), r.u64(), r.u64());
+                r.then_extras(run)
+            });
+            assert!(value.0.is_empty(), "the extra ends where its value does");
+        }
+        Reply::LogOk(page)
+    }
+
     fn read_ok(&mut self) -> Reply {
         self.extras();
         Reply::ReadOk(self.bytes32())
@@ -346,11 +386,12 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         })),
         0x800B => r.read_ok(),
         0x800C => r.get_ok(),
+        0x8010 => r.log_ok(),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
-    // A tail comes last.
-    if !matches!(kind, 0x800B | 0x800C) {
+    // A tail comes last, and extras with a meaning were read.
+    if !matches!(kind, 0x800B | 0x800C | 0x8010) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

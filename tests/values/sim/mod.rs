@@ -274,6 +274,9 @@ impl Sim {
         let outcome = self.master.finish_turn(self.now);
         self.follow();
         outcome?;
+        while let Some(request) = self.master.read_request() {
+            self.master.read_done(request.run());
+        }
         self.history.holds(self.now, self.master.queues());
         Ok(())
     }
