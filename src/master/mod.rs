@@ -13,6 +13,7 @@
 //! | `decisions` | one function a request: looks at the state, decides events, gives an answer | bytes, sockets |
 //! | `answers` | what an answer is, and the one place where it is written and gated | the state |
 //! | `sessions` | who is connected, what waits to be sent to whom | the state |
+//! | `workers` | who takes jobs, and what each is to be told | sessions, the state |
 //! | `parked` | requests that wait for something, and their deadlines | the log |
 //! | `dispatch` | which job goes to which poll | the wire |
 //! | `keeping` | snapshots, cleaning, backups | clients |
@@ -44,6 +45,7 @@ mod outbox;
 mod parked;
 mod sessions;
 mod strangers;
+mod workers;
 
 use backoff::Random;
 use decisions::Scratch;
@@ -53,10 +55,11 @@ use keeping::Keeping;
 use parked::Parked;
 use sessions::{Session, Sessions};
 use strangers::Strangers;
+use workers::Workers;
 
 use crate::ids::{QueueId, SessionId};
 use crate::protocol::frame::BadHeader;
-use crate::protocol::{Header, Refusal, Reply};
+use crate::protocol::{Header, Hello, Refusal, Reply};
 use crate::queue::Queues;
 use crate::time::{Millis, Timestamp};
 use crate::wal::Wal;
@@ -88,6 +91,7 @@ pub struct Master {
     journal: Journal,
     sessions: Sessions,
     strangers: Strangers,
+    workers: Workers,
     parked: Parked,
     dispatch: Dispatch,
     keeping: Keeping,
@@ -151,6 +155,7 @@ impl Master {
             config,
             sessions: Sessions::default(),
             strangers: Strangers::default(),
+            workers: Workers::default(),
             parked: Parked::default(),
             dispatch: Dispatch::default(),
             keeping: Keeping::default(),
@@ -176,13 +181,14 @@ impl Master {
 
     /// Adds a connection.
     pub fn connected(&mut self) -> SessionId {
-        self.sessions.open(None, false)
+        self.sessions.open()
     }
 
-    /// Adds a source within the process, which has a name and needs no Hello, and which may promise to say when it
-    /// begins a job.
-    pub fn connected_within(&mut self, name: &str, says_begun: bool) -> SessionId {
-        self.sessions.open(Some(name), says_begun)
+    /// Adds a source within the process, which is let in by what it says of itself: it needs no token.
+    pub fn connected_within(&mut self, hello: &Hello<'_>) -> SessionId {
+        let id = self.sessions.open();
+        decisions::let_in(&mut self.sessions, &mut self.workers, id, hello, self.turn_at);
+        id
     }
 
     /// What may be taken from this session now.
@@ -355,6 +361,9 @@ impl Master {
     fn disconnected(&mut self, id: SessionId, now: Timestamp) {
         let Some(mut session) = self.sessions.close(id) else { return };
         self.keeping.backups.end(id);
+        if let Some(worker) = session.worker {
+            self.workers.left(worker, id);
+        }
         for number in session.parked.drain(..) {
             self.unpark(number);
         }

@@ -1,9 +1,12 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, ErrorReply, GetOk, HeartbeatOk, HelloOk, PollOk, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk,
+    BackupOk, ErrorReply, GetOk, HeartbeatOk, HelloOk, OrderOk, PollOk, ProgressOk, ReadOk, Reported, SnapshotOk,
+    StatsOk, SubmitOk, WorkersOk,
 };
-use super::requests::{Ack, Backup, Fail, Get, Heartbeat, Hello, Poll, Read, Release, Snapshot, Stats, Submit};
+use super::requests::{
+    Ack, Backup, Fail, Get, Heartbeat, Hello, Order, Poll, Progress, Read, Release, Snapshot, Stats, Submit, Workers,
+};
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
 
@@ -130,6 +133,9 @@ requests! {
     10 Backup -> BackupOk(BackupOk<'a>);
     11 Read -> ReadOk(ReadOk<'a>);
     12 Get -> GetOk(GetOk<'a>);
+    13 Workers<'a> -> WorkersOk(WorkersOk<'a>);
+    14 Order<'a> -> OrderOk(OrderOk);
+    15 Progress<'a> -> ProgressOk(ProgressOk);
 }
 
 impl<'a> Request<'a> {

@@ -3,6 +3,7 @@
 use super::counters::Counters;
 use super::deadlines::NIL;
 use super::entry::{Entry, Text};
+use super::leases::HowFar;
 use super::{Queues, SegmentUse};
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
 use crate::job::{Ending, Settings, Standing};
@@ -32,6 +33,8 @@ pub struct JobFacts<'a> {
     pub due_at: Option<Timestamp>,
     pub lease: Option<LeaseView<'a>>,
     pub past: Option<PastView>,
+    /// How far it is, as was told under its live lease.
+    pub progress: Option<&'a HowFar>,
 }
 
 /// How a job's last attempt ended that counts.
@@ -122,6 +125,7 @@ impl Queues {
             due_at: (entry.standing == Standing::Delayed).then(|| entry.due_at()),
             lease: self.live_lease(job),
             past: self.past(job),
+            progress: entry.lease().and_then(|lease| self.leases.progress(lease)),
         })
     }
 

@@ -188,7 +188,7 @@ impl Hand {
     /// The same, and says how far the job is.
     pub fn heartbeat_at(&mut self, id: SessionId, job: u64, lease: u64, stage: Stage) -> Option<u32> {
         let held = [HeldLease { job: JobId(job), lease: LeaseId(lease), stage }];
-        match &self.ask(id, &Request::Heartbeat(Heartbeat { leases: List::lent(&held) })) {
+        match &self.ask(id, &Request::Heartbeat(Heartbeat { leases: List::lent(&held), ..Heartbeat::default() })) {
             Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == job => {
                 (items[0].1 == 0).then_some(items[0].2)
             }

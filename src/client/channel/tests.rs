@@ -76,7 +76,7 @@ impl Link for Fake {
 
 fn channel() -> (Fake, Arc<Channel>) {
     let fake = Fake::default();
-    (fake.clone(), Arc::new(Channel::new(Box::new(fake))))
+    (fake.clone(), Arc::new(Channel::new(Box::new(fake), None)))
 }
 
 fn soon() -> Instant {

@@ -4,7 +4,10 @@ use super::super::Master;
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use super::Scratch;
-use crate::protocol::{ErrorCode, Figure, Get, GetOk, Leased, List, Past, QueueFigures, Refusal, Stats, StatsOk};
+use crate::protocol::{
+    ErrorCode, Figure, Get, GetOk, JobProgress, Leased, List, Past, QueueFigures, Refusal, Stats, StatsOk,
+};
+use crate::queue::PastView;
 use crate::queue::counters::Counters;
 use crate::time::Timestamp;
 
@@ -52,16 +55,7 @@ pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s 
         let text = format!("there is no job {}: it is completed, or was never there", get.job);
         return Err(Refusal::new(ErrorCode::NotFound, text).into());
     };
-    scratch.story.clear();
-    if let Some(past) = facts.past.filter(|past| past.story_bytes > 0) {
-        // A look does no harm: what cannot be read here does not end the service of all others.
-        journal.read(past.story_at, past.story_bytes, &mut scratch.story).map_err(|error| {
-            Refusal::new(
-                ErrorCode::Unavailable,
-                format!("the log cannot be read where the job's attempts are: {error}"),
-            )
-        })?;
-    }
+    read_story(journal, facts.past, &mut scratch.story)?;
     let view = facts.view;
     let reply = GetOk {
         job: view.id,
@@ -80,7 +74,22 @@ pub(super) fn get<'s>(journal: &Journal, get: Get, now: Timestamp, scratch: &'s 
             remaining_ms: lease.deadline.since(now).0,
         }),
         past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.code() }),
+        progress: facts.progress.map(|told| JobProgress {
+            percent: told.percent,
+            told_at: told.told_at,
+            text: &told.text,
+        }),
         story: &scratch.story,
     };
     Ok(Answer::told::<Get>(&reply, &mut scratch.written))
+}
+
+fn read_story(journal: &Journal, past: Option<PastView>, story: &mut Vec<u8>) -> Result<(), Refusal> {
+    story.clear();
+    let Some(past) = past.filter(|past| past.story_bytes > 0) else { return Ok(()) };
+    // A look does no harm: what cannot be read here does not end the service of all others.
+    journal.read(past.story_at, past.story_bytes, story).map_err(|error| {
+        let text = format!("the log cannot be read where the job's attempts are: {error}");
+        Refusal::new(ErrorCode::Unavailable, text)
+    })
 }
