@@ -22,3 +22,4 @@ mod wal_cli;
 mod wal_verify;
 mod wire;
 mod worker;
+mod workers;

@@ -74,7 +74,7 @@ impl Hand {
         self.greeted(Hello { says_begun: Some(true), ..Hello::new("hand", b"") })
     }
 
-    fn greeted(&mut self, hello: Hello<'_>) -> SessionId {
+    pub fn greeted(&mut self, hello: Hello<'_>) -> SessionId {
         let id = self.master.connected();
         let reply = self.ask(id, &Request::Hello(hello));
         assert!(matches!(reply, Reply::HelloOk { version: VERSION, .. }), "{reply:?}");

@@ -28,3 +28,4 @@ mod wal_damage;
 mod wal_faults;
 mod wal_fixtures;
 mod wal_size;
+mod workers;
