@@ -243,12 +243,6 @@ fn a_command_tells_how_far_its_job_is_and_whether_it_still_has_it() {
     let lease = number(known, "lease").to_string();
     let lease = ["--job", id, "--lease", &lease];
     let ask = |command: &[&str]| with_token(&[command, &lease].concat());
-    assert_eq!(ask(&["job", "alive"]).expect(0).out, "");
-    assert_eq!(ask(&["--output", "json", "job", "alive"]).expect(0).json()[0]["alive"], true);
-    ask(&["job", "progress", "101"]).expect(2);
-    ask(&["job", "progress", "80", &"é".repeat(150)]).expect(0);
-    let known = &with_token(&["--output", "json", "job", "show", id]).expect(0).json()[0];
-    assert_eq!(text(known, "progress"), "é".repeat(100), "cut where a letter ends");
     place.mark("go");
     let ended = || master.dump().of_job(id.parse().unwrap()).len() > 2;
     wait_until("the end of the job", SOON, ended);
@@ -258,7 +252,22 @@ fn a_command_tells_how_far_its_job_is_and_whether_it_still_has_it() {
     assert_eq!(lost.json()[0]["alive"], false);
     let lost = ask(&["job", "progress", "90"]).expect(1);
     assert!(lost.err.contains("LeaseLost"), "{}", lost.err);
-    with_token(&["job", "alive", "--job", "999", "--lease", "1"]).expect(1);
+}
+
+#[test]
+fn a_job_may_be_told_of_by_whoever_names_its_lease() {
+    let master = Master::fresh(&[]);
+    let job = master.connect().put_and_take("q");
+    let (id, lease) = (job.job.to_string(), job.lease.to_string());
+    let ask = |command: &[&str]| master.cli(&[command, &["--job", &id, "--lease", &lease]].concat());
+    assert_eq!(ask(&["job", "alive"]).expect(0).out, "");
+    assert_eq!(ask(&["--output", "json", "job", "alive"]).expect(0).json()[0]["alive"], true);
+    ask(&["job", "progress", "101"]).expect(2);
+    assert_eq!(ask(&["job", "progress", "80", &"é".repeat(150)]).expect(0).out, "");
+    let known = &master.cli(&["--output", "json", "job", "show", &id]).expect(0).json()[0];
+    assert_eq!(text(known, "progress"), "é".repeat(100), "cut where a letter ends");
+    master.cli(&["job", "alive", "--job", "999", "--lease", "1"]).expect(1);
+    master.cli(&["job", "alive", "--job", "999"]).expect(2);
 }
 
 #[test]

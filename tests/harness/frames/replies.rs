@@ -254,6 +254,12 @@ impl Reader<'_> {
             value.extras();
             assert!(value.0.is_empty(), "an extra {tag} of a GetOk ends where its value does");
         }
+        self.story(&mut known);
+        Reply::GetOk(known)
+    }
+
+    /// What a job went through.
+    fn story(&mut self, known: &mut Known) {
         let story = self.bytes32();
         let mut story = Reader(&story);
         if !story.0.is_empty() {
@@ -265,7 +271,6 @@ impl Reader<'_> {
             known.error = story.text();
             story.extras();
         }
-        Reply::GetOk(known)
     }
 
     fn heartbeat_ok(&mut self) -> Reply {
