@@ -30,6 +30,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = PoolConfig::new(["shout"]);
     config.concurrency = 2;
     let pool = Pool::start(config, remote(&master, "example", b""), Shout)?;
-    // `pool.stopper().stop()`, from a signal handler for example, ends it in order.
+    // `pool.stopper().stop()`, from a signal handler for example, ends it in order; `be_quiet` and `resume` make a pause.
     Ok(pool.join()?)
 }

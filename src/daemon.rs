@@ -16,16 +16,16 @@ use clap::{Parser, value_parser};
 
 use crate::block::give_large_allocations_back;
 use crate::client::{Client, read_token};
-use crate::embedded::{Local, random_seed};
+use crate::embedded::Local;
 use crate::exit::{self, Failure};
-use crate::ids::parse_queue_name;
+use crate::ids::{parse_queue_name, random_number};
 use crate::limits::{CONCURRENCY_MAX, POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
-use crate::master::{Config, Master, Opened, Progress, SyncMode, WalError};
+use crate::master::{Config, Master, Opened, Progress, SOFTWARE, SyncMode, WalError};
 use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
-use crate::worker::{CommandHandler, Pool, PoolConfig, PoolError, PoolStopper, Reaper};
+use crate::worker::{CommandHandler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, Reaper};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -123,7 +123,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let local = Local::new(door, "standalone").saying_begun();
     let make = move || Client::new(local.clone());
     let reaper = handler.as_ref().map(|_| Reaper::start()).transpose().map_err(cannot_start_workers)?;
-    let start = |handler: CommandHandler| start_pool(args, handler.with_master(listens_at.to_string()), make);
+    let facts = MasterFacts::new(&listens_at.to_string(), args.token_file.as_deref()).map_err(usage)?;
+    let start = |handler: CommandHandler| start_pool(args, handler.with_master(facts), make);
     let pool = handler.map(start).transpose()?;
     announce(listens_at)?;
     let outcome = serve(reactor, pool);
@@ -176,7 +177,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         default_timeout: args.default_timeout,
         memory_max: args.memory_max.map(|mib| mib << 20),
         segment_bytes: args.segment_bytes,
-        seed: random_seed(),
+        seed: random_number(),
         beside: true,
     };
     config.validate().map_err(usage)?;
@@ -239,6 +240,7 @@ fn start_pool(args: &Args, handler: CommandHandler, make: impl Fn() -> Client) -
     config.concurrency = usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?;
     config.lease = args.lease.into();
     config.shutdown_limit = args.shutdown_limit.into();
+    SOFTWARE.clone_into(&mut config.software);
     Pool::start(config, make, handler).map_err(cannot_start_workers)
 }
 

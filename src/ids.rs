@@ -71,6 +71,12 @@ pub struct Location {
     pub offset: u32,
 }
 
+/// A number that no other run has: the keys of std's hash maps come from the system's randomness.
+pub fn random_number() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
 /// Why a name was refused: a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError(String);

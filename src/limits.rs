@@ -36,6 +36,22 @@ pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 
 pub const TOKEN_BYTES_MAX: usize = 1024;
 
+/// Longest name of a worker's host; a name in the DNS has at most 253.
+pub const HOST_BYTES_MAX: usize = 255;
+
+/// Longest name and version of a worker's program.
+pub const SOFTWARE_BYTES_MAX: usize = 64;
+
+/// Longest text about how far a job is. It is kept in memory.
+pub const PROGRESS_TEXT_BYTES_MAX: usize = 200;
+
+/// What a job that is all done has.
+pub const PERCENT_MAX: u8 = 100;
+
+/// Jobs of one worker that it is told of, and bytes of all workers in one reply.
+pub const WORKER_JOBS_TOLD_MAX: usize = 1024;
+pub const WORKERS_BYTES_MAX: usize = 4 << 20;
+
 /// Most queues of one master; each costs about 2 KiB of memory.
 pub const QUEUES_MAX: usize = 10_000;
 
@@ -286,7 +302,7 @@ const _: () = {
     assert!(RECORD_BYTES_MAX <= GROUP_BYTES_MAX);
     assert!(PAYLOAD_BYTES_MAX + 1024 <= FRAME_BODY_BYTES_MAX);
     assert!(
-        TOKEN_BYTES_MAX + CLIENT_NAME_BYTES_MAX + 64 <= HELLO_BODY_BYTES_MAX,
+        TOKEN_BYTES_MAX + CLIENT_NAME_BYTES_MAX + HOST_BYTES_MAX + SOFTWARE_BYTES_MAX + 96 <= HELLO_BODY_BYTES_MAX,
         "a Hello with the longest token must fit"
     );
     assert!(HELLO_BODY_BYTES_MAX <= FRAME_BODY_BYTES_MAX);
@@ -311,6 +327,7 @@ const _: () = {
     assert!(ERROR_TEXT_BYTES_MAX <= u16::MAX as usize);
     assert!(TOKEN_BYTES_MAX <= u16::MAX as usize);
     assert!(ITEMS_MAX <= u16::MAX as usize);
+    assert!(2 * WORKERS_BYTES_MAX <= FRAME_BODY_BYTES_MAX && CONNECTIONS_MAX <= u16::MAX as usize);
     assert!(UNREPORTED_BYTES_MAX + ITEMS_MAX * 64 <= FRAME_BODY_BYTES_MAX, "it is reported in one frame");
     assert!(TIMEOUT_MS_MAX <= u32::MAX as u64, "a job's entry keeps its timeout in 32 bits");
     assert!(ATTEMPTS_DEFAULT >= 1 && ATTEMPTS_DEFAULT <= ATTEMPTS_MAX);

@@ -96,7 +96,7 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
                 "release" => put(Release { items: List::lent(&[ReleaseItem { job, lease, delay_ms: 0 }]) }.into()),
                 _ => {
                     let held = HeldLease { job, lease, stage: Stage::Begun };
-                    put(Heartbeat { leases: List::lent(&[held]) }.into())
+                    put(Heartbeat { leases: List::lent(&[held]), ..Heartbeat::default() }.into())
                 }
             }
         }

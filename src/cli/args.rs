@@ -6,8 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::check_address;
-use crate::ids::{check_key, parse_queue_name};
-use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
+use crate::ids::{check_client_name, check_key, parse_queue_name};
+use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PERCENT_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 use crate::queue::Event;
 use crate::time::{Millis, SpanError};
 
@@ -18,6 +18,7 @@ Examples:
   falcon-cli --output json stats
   falcon-cli job show 7
   falcon-cli job log 7
+  falcon-cli worker quiet all
   falcon-cli backup /backup/monday
   falcon-cli wal dump ./falcon-data --event ack --follow
 
@@ -79,9 +80,12 @@ pub enum Command {
     },
     /// Wait until no job is pending, delayed or in flight, with a progress bar.
     Wait(Wait),
-    /// Look at one job.
+    /// Look at one job, and tell of it from within its command.
     #[command(subcommand)]
     Job(JobCommand),
+    /// Look at the workers, and tell them what to do.
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// Look into a log; works on a live or a stopped master's directory.
     #[command(subcommand)]
     Wal(WalCommand),
@@ -101,6 +105,72 @@ pub enum JobCommand {
         #[arg(value_name = "ID")]
         id: u64,
     },
+    /// Tell how far a job is, from within its command; exit status 1 if its lease is lost.
+    Progress {
+        /// How much of it is done, in percent.
+        #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=i64::from(PERCENT_MAX)))]
+        percent: u8,
+        /// A few words for people; of longer ones the first 200 bytes.
+        #[arg(value_name = "TEXT", default_value = "")]
+        text: String,
+        #[command(flatten)]
+        lease: LeaseArgs,
+    },
+    /// Ask from within a job's command whether its lease still lives: exit status 0, or 1 if another worker may have
+    /// the job.
+    Alive {
+        #[command(flatten)]
+        lease: LeaseArgs,
+    },
+}
+
+/// A job and the lease under which it is run, as its command finds them in its environment.
+#[derive(Debug, clap::Args)]
+pub struct LeaseArgs {
+    /// The job.
+    #[arg(long, value_name = "ID", env = "FALCON_JOB_ID")]
+    pub job: u64,
+    /// Its lease.
+    #[arg(long, value_name = "ID", env = "FALCON_LEASE_ID")]
+    pub lease: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// Show all workers that are connected.
+    List,
+    /// Show a worker and its jobs.
+    Show {
+        /// Its name, as `worker list` tells it.
+        #[arg(value_name = "NAME", value_parser = client_name)]
+        name: String,
+    },
+    /// Let workers take no new jobs; what they run goes on.
+    Quiet {
+        /// The name of a worker, or `all`.
+        #[arg(value_name = "NAME", value_parser = client_name)]
+        name: String,
+    },
+    /// Let workers take jobs again.
+    Resume {
+        /// The name of a worker, or `all`.
+        #[arg(value_name = "NAME", value_parser = client_name)]
+        name: String,
+    },
+    /// Let workers finish what they run, and leave, as after SIGTERM.
+    Stop {
+        /// The name of a worker, or `all`.
+        #[arg(value_name = "NAME", value_parser = client_name)]
+        name: String,
+    },
+}
+
+/// No worker is asked for by an empty name: that would be all of them.
+fn client_name(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("an empty name; `all` stands for all workers".to_owned());
+    }
+    check_client_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Subcommand)]

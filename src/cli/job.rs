@@ -4,13 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::args::Common;
 use super::render::{shown, tell};
-use super::{Stop, connect};
-use crate::client::ClientError;
+use super::{Stop, connect, found};
 use crate::codec::{self, Field};
-use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::{Ending, Standing, StoryText};
-use crate::protocol::{ErrorCode, Get};
+use crate::protocol::Get;
 
 /// Width of the column of names.
 const NAME: usize = 15;
@@ -18,7 +16,7 @@ const NAME: usize = 15;
 /// Shows a job; exit status 3 if there is none of this id.
 pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
     let answer = connect::client(common)?.ask(Get { job: JobId(id) })?;
-    let job = answer.read::<Get>().map_err(not_found)?;
+    let job = found(answer.read::<Get>())?;
     let mut facts = Facts { lines: Vec::new(), json: Map::new() };
     job.show("job", &mut |name, value| facts.add(name, value));
     facts.story(StoryText(job.story));
@@ -26,16 +24,6 @@ pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
         facts.put("text_lost", "its error and its history: there was no room for them".into());
     }
     Ok(tell(common.output, facts.lines.join("\n"), Value::Object(facts.json), standing(job.standing))?)
-}
-
-/// Why a command about one job ends: exit status 3 where there is none.
-pub fn not_found(error: ClientError) -> Stop {
-    match error {
-        ClientError::Refused(refusal) if refusal.code == ErrorCode::NotFound => {
-            Failure::new(exit::NOT_FOUND, refusal.text).into()
-        }
-        error => Stop::from(error),
-    }
 }
 
 /// The word for where a job stands.
@@ -63,6 +51,8 @@ impl Facts {
         match (name, value) {
             (_, codec::Value::Moment(0) | codec::Value::Text("") | codec::Value::Bytes(_)) => {}
             ("standing", codec::Value::Number(code)) => self.put(name, standing(code as u8).into()),
+            // That of how far it is.
+            ("text", codec::Value::Text(text)) => self.put("progress", text.into()),
             ("ending", codec::Value::Number(code)) => self.put(name, ending(code as u8).into()),
             (_, codec::Value::Number(number)) => self.put(name, number.into()),
             (_, codec::Value::Flag(flag)) => self.put(name, flag.into()),

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::args::Common;
 use super::events::Fields;
-use super::job::{later, not_found};
+use super::job::later;
 use super::render::{Renderer, Row};
-use super::{Stop, connect};
+use super::{Stop, connect, found};
 use crate::client::{LogEvent, Missing};
 use crate::exit::{self, Failure};
 use crate::ids::{JobId, Lsn};
@@ -22,7 +22,7 @@ pub fn run(common: &Common, id: u64) -> Result<(), Stop> {
     let mut gaps = Gaps::default();
     let mut from = Some(Lsn(0));
     while let Some(lsn) = from {
-        let page = client.log(JobId(id), lsn).map_err(not_found)?;
+        let page = found(client.log(JobId(id), lsn))?;
         for event in &page.events {
             gaps.first.get_or_insert((event.lsn, event.kind));
             show(&mut renderer, event)?;

@@ -12,12 +12,14 @@ mod input;
 mod job;
 mod job_events;
 mod jobs_file;
+mod lease;
 mod render;
 mod snapshot;
 mod stats;
 mod submit;
 mod wait;
 mod wal;
+mod worker;
 
 /// The format of jobs files, for the targets of `fuzz/` alone.
 #[cfg(feature = "fuzzing")]
@@ -30,6 +32,7 @@ use std::io;
 
 use crate::client::ClientError;
 use crate::exit::{self, Failure};
+use crate::protocol::ErrorCode;
 
 use args::{Args, Command, JobCommand};
 
@@ -73,6 +76,16 @@ impl From<ClientError> for Stop {
     }
 }
 
+/// What was asked for, where `NotFound` has an exit status of its own.
+fn found<T>(outcome: Result<T, ClientError>) -> Result<T, Stop> {
+    outcome.map_err(|error| match error {
+        ClientError::Refused(refusal) if refusal.code == ErrorCode::NotFound => {
+            Failure::new(exit::NOT_FOUND, refusal.text).into()
+        }
+        error => Stop::from(error),
+    })
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let Args { common, command } = args;
     let outcome = match command {
@@ -82,6 +95,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(JobCommand::Show { id }) => job::show(&common, id),
         Command::Job(JobCommand::Log { id }) => job_events::run(&common, id),
+        Command::Job(JobCommand::Progress { percent, text, lease }) => lease::progress(&common, &lease, percent, &text),
+        Command::Job(JobCommand::Alive { lease }) => lease::alive(&common, &lease),
+        Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Wal(command) => wal::run(&common, &command),
     };

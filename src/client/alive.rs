@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Client, frame_of};
+use super::{Client, ClientError, frame_of, moment_after};
 use crate::protocol::{Heartbeat, List, Request};
 
 /// How often a link is looked at whose master did not say how long it may be silent.
@@ -13,13 +13,20 @@ impl Client {
     /// master takes it for dead; and ends the link, with the calls that are open on it, if the master did not answer
     /// that for the rest of the time. Returns when to call it again. A client that waits for jobs needs a thread that
     /// does so: a proxy may keep a connection open to a host that is gone.
-    pub fn keep_alive(&self) -> Duration {
+    ///
+    /// Where no link is open none is needed, but for a client that is quiet: one is opened then, so that the master
+    /// knows of it and can tell it to take jobs again. That is what may fail.
+    pub fn keep_alive(&self) -> Result<Duration, ClientError> {
         let line = self.shared.locked();
-        let Some(channel) = line.polling.clone().or_else(|| line.channel.clone()) else { return LOOK_EVERY };
+        let quiet = line.quiet;
+        let open = line.polling.clone().or_else(|| line.channel.clone());
+        let stays = quiet && !line.stopped;
         drop(line);
-        let Some(silence) = channel.silence() else { return LOOK_EVERY };
-        let frame = frame_of(&Request::from(Heartbeat { leases: List::default() }));
-        channel.keep_alive(&frame.expect("an empty Heartbeat is within all bounds"), silence);
-        silence / 12
+        let channel = if stays { Some(self.open(moment_after(self.timeout))?) } else { open };
+        let Some(channel) = channel else { return Ok(LOOK_EVERY) };
+        let beat = Heartbeat { leases: List::default(), quiet: quiet.then_some(true) };
+        let frame = frame_of(&Request::from(beat)).expect("an empty Heartbeat is within all bounds");
+        channel.keep_alive(&frame, quiet);
+        Ok(channel.silence().map_or(LOOK_EVERY, |silence| silence / 12))
     }
 }

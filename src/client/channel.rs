@@ -17,10 +17,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::Link;
-use crate::limits::FRAME_BODY_BYTES_MAX;
+use super::{Link, TakeOrder};
+use crate::limits::{FRAME_BODY_BYTES_MAX, SILENCE_MS_DEFAULT};
 use crate::protocol::frame::set_correlation;
-use crate::protocol::{FrameBuffer, Header, Refusal, Reply};
+use crate::protocol::{Call as _, Demand, FrameBuffer, Header, Heartbeat, REPLY_BIT, Refusal, Reply};
 
 /// Calls without an answer that may be open on one link. Whoever begins a further one waits for one of these.
 const OPEN_CALLS_MAX: usize = 1024;
@@ -83,6 +83,8 @@ pub enum Awaited {
 
 pub struct Channel {
     link: Box<dyn Link>,
+    /// Takes what the master tells this side to do.
+    orders: Option<TakeOrder>,
     /// Of the thread that reads.
     frames: Mutex<FrameBuffer>,
     state: Mutex<State>,
@@ -109,6 +111,8 @@ struct State {
     sent_at: Option<Instant>,
     /// Since when a sign of life has no answer.
     unheard_since: Option<Instant>,
+    /// What the newest sign of life said of taking jobs.
+    said_quiet: bool,
     broken: Option<Broken>,
     input_ended: bool,
 }
@@ -176,10 +180,10 @@ impl Call {
 }
 
 impl Channel {
-    pub fn new(link: Box<dyn Link>) -> Channel {
+    pub fn new(link: Box<dyn Link>, orders: Option<TakeOrder>) -> Channel {
         let now = Some(Instant::now());
         let state = Mutex::new(State { heard_at: now, sent_at: now, ..State::default() });
-        Channel { link, frames: Mutex::default(), state, changed: Condvar::new() }
+        Channel { link, orders, frames: Mutex::default(), state, changed: Condvar::new() }
     }
 
     /// Whether further calls may be begun.
@@ -197,25 +201,30 @@ impl Channel {
         self.link.silence()
     }
 
-    /// Sends this sign of life if nothing was sent for a third of `silence`, and ends the link if one had no answer for
-    /// the other two thirds.
-    pub fn keep_alive(&self, frame: &[u8], silence: Duration) {
+    /// Sends this sign of life if nothing was sent for a third of the time that either side may be silent, or it says
+    /// something else of taking jobs than the one before; and ends the link if one had no answer for the other two
+    /// thirds.
+    pub fn keep_alive(&self, frame: &[u8], quiet: bool) {
+        let silence = self.silence();
+        let third = silence.unwrap_or(Duration::from_millis(SILENCE_MS_DEFAULT)) / 3;
         let mut state = self.look(self.locked());
         if !state.takes_calls() {
             return;
         }
-        if state.unheard_since.is_some_and(|since| since.elapsed() >= silence / 3 * 2) {
-            let text = format!("the master was silent for {} s", silence.as_secs_f32());
+        if silence.is_some() && state.unheard_since.is_some_and(|since| since.elapsed() >= 2 * third) {
+            let text = format!("the master was silent for {} s", (3 * third).as_secs_f32());
             state.fail(Broken::Failed(io::ErrorKind::TimedOut, text));
             self.link.end(Shutdown::Both);
             self.changed.notify_all();
             return;
         }
-        let is_due = state.unheard_since.is_none() && state.sent_at.is_none_or(|at| at.elapsed() >= silence / 3);
-        if is_due && !state.is_sending {
-            state.unheard_since = Some(Instant::now());
+        let is_news = state.said_quiet != quiet;
+        let is_due = state.unheard_since.is_none() && state.sent_at.is_none_or(|at| at.elapsed() >= third);
+        if (is_news || is_due) && !state.is_sending {
+            state.unheard_since.get_or_insert_with(Instant::now);
+            state.said_quiet = quiet;
             drop(state);
-            self.begin(frame, Awaited::No, Instant::now() + silence / 3 * 2);
+            self.begin(frame, Awaited::No, Instant::now() + 2 * third);
         }
     }
 
@@ -381,7 +390,7 @@ impl Channel {
                 state.arrivals += 1;
                 state.heard_at = Some(Instant::now());
                 state.unheard_since = None;
-                take_frames(&mut state, &mut frames)
+                take_frames(&mut state, &mut frames, self.orders.as_ref())
             }
         };
         if let Err(why) = outcome {
@@ -397,12 +406,30 @@ impl Channel {
     }
 }
 
-fn take_frames(state: &mut State, frames: &mut FrameBuffer) -> Result<(), Broken> {
+fn take_frames(state: &mut State, frames: &mut FrameBuffer, orders: Option<&TakeOrder>) -> Result<(), Broken> {
     let invalid = |text: String| Broken::Failed(io::ErrorKind::InvalidData, text);
     while let Some((header, body)) = frames.next_frame(FRAME_BODY_BYTES_MAX).map_err(|bad| invalid(bad.refusal.text))? {
         state.take_frame(header, body)?;
+        if let Some(take) = orders
+            && let Some(order) = order_in(header, body)
+        {
+            take(order);
+        }
     }
     Ok(())
+}
+
+/// What this side is told to do, by an answer that may have nobody who waits for it. An order of a later version is
+/// passed over.
+fn order_in(header: Header, body: &[u8]) -> Option<Demand> {
+    if header.kind != REPLY_BIT | Heartbeat::KIND {
+        return None;
+    }
+    match Reply::decode(header.kind, body) {
+        Ok(Reply::HeartbeatOk(answer)) => answer.order.and_then(Demand::from_code),
+        // Whoever waits for it is told what is wrong.
+        _ => None,
+    }
 }
 
 impl Drop for Channel {

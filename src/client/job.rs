@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::BootTime;
+use super::{BootTime, Client, ClientError};
 use crate::ids::{JobId, LeaseId};
 use crate::job::{Backoff, HeadersText};
 use crate::protocol::{self, AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
@@ -37,7 +37,20 @@ pub struct Job {
     pub headers: Vec<(String, String)>,
     /// The payload.
     pub payload: Vec<u8>,
+    pub(crate) teller: Teller,
 }
+
+/// Through which the master is told of a job. Jobs are the same whoever tells of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Teller(Client);
+
+impl PartialEq for Teller {
+    fn eq(&self, _: &Teller) -> bool {
+        true
+    }
+}
+
+impl Eq for Teller {}
 
 /// What became of a job that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +90,7 @@ impl From<protocol::Submitted<'_>> for Submitted {
 
 impl Job {
     /// A job that came in answer to a poll which was sent then: the lease began when the poll had waited.
-    pub(super) fn delivered(delivery: &Delivery<'_>, polled_at: BootTime) -> Job {
+    pub(super) fn delivered(delivery: &Delivery<'_>, polled_at: BootTime, teller: &Client) -> Job {
         let millis = |count: u32| Duration::from_millis(u64::from(count));
         let lease_length = millis(delivery.lease_ms);
         Job {
@@ -94,6 +107,7 @@ impl Job {
             lease_ends_at: polled_at.plus(millis(delivery.waited_ms)).plus_certainly(lease_length),
             headers: headers(delivery),
             payload: delivery.payload.to_owned(),
+            teller: Teller(teller.clone()),
         }
     }
 }
@@ -105,6 +119,19 @@ fn headers(delivery: &Delivery<'_>) -> Vec<(String, String)> {
 }
 
 impl Job {
+    /// Tells the master how far it is, from 0 to 100 percent, with a text for people: of a longer one the first 200
+    /// bytes. It is shown with the job as long as this attempt lasts. `Refused` by `LeaseLost` once another worker may
+    /// have the job.
+    pub fn progress(&self, percent: u8, text: &str) -> Result<(), ClientError> {
+        self.teller.0.progress(self.id, self.lease, percent, text)
+    }
+
+    /// The same, but the master is told of it by this client, as where the one that polls is about to stop.
+    #[must_use]
+    pub fn told_by(self, client: &Client) -> Job {
+        Job { teller: Teller(client.clone()), ..self }
+    }
+
     /// Reports that it did its work, with a result of up to 64 KiB. With `text_optional` the report is taken also where
     /// there is no room for the result.
     #[must_use]
@@ -162,7 +189,8 @@ impl Job {
     /// Any job.
     pub(crate) fn sample() -> Job {
         let delivery = Delivery { job: JobId(7), lease: LeaseId(9), queue: "q", attempt: 1, ..Delivery::default() };
-        Job { max_attempts: 5, ..Job::delivered(&delivery, BootTime::now()) }
+        let nobody = Client::new(super::Tcp::new("127.0.0.1:1", "test", b""));
+        Job { max_attempts: 5, ..Job::delivered(&delivery, BootTime::now(), &nobody) }
     }
 }
 

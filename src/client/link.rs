@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
-use super::ClientError;
+use super::{ClientError, WorkerFacts};
 use crate::limits::{FRAME_BODY_BYTES_MAX, PEER_SILENCE_MS};
 use crate::protocol::{FrameBuffer, Hello, Reply, Request};
 
@@ -29,8 +29,8 @@ const READ_BYTES_MAX: usize = 256 << 10;
 
 /// Makes links to one master. A time-out is the error of a call, not of the link: see [`Link::receive`].
 pub trait Connector: Send + Sync {
-    /// Opens a link, with Hello if it needs one, until the deadline.
-    fn connect(&self, deadline: Instant) -> Result<Box<dyn Link>, ClientError>;
+    /// Opens a link, of a client that says this of itself, until the deadline.
+    fn connect(&self, facts: &WorkerFacts, deadline: Instant) -> Result<Box<dyn Link>, ClientError>;
 }
 
 /// A way to a master that is open. It breaks for good at its first error other than `TimedOut`, and goes away with its
@@ -88,10 +88,10 @@ impl Tcp {
         Tcp { says_begun: true, ..self }
     }
 
-    fn connect_once(&self, deadline: Instant) -> Result<TcpLink, ClientError> {
+    fn connect_once(&self, facts: &WorkerFacts, deadline: Instant) -> Result<TcpLink, ClientError> {
         let stream = self.dial(deadline).map_err(|source| self.unreachable(source))?;
         let mut link = TcpLink { stream, read_wait_ms: AtomicU64::new(0), silence: None };
-        link.silence = self.greet(&link, deadline)?;
+        link.silence = self.greet(&link, facts, deadline)?;
         Ok(link)
     }
 
@@ -113,10 +113,10 @@ impl Tcp {
     }
 
     /// Says Hello; returns how long the link may be silent.
-    fn greet(&self, link: &TcpLink, deadline: Instant) -> Result<Option<Duration>, ClientError> {
+    fn greet(&self, link: &TcpLink, facts: &WorkerFacts, deadline: Instant) -> Result<Option<Duration>, ClientError> {
         let mut hello = Vec::new();
         let says_begun = self.says_begun.then_some(true);
-        let request = Request::from(Hello { says_begun, ..Hello::new(&self.name, &self.token) });
+        let request = Request::from(Hello { says_begun, ..facts.hello(&self.name, &self.token) });
         request.check().map_err(ClientError::Refused)?;
         request.encode(0, &mut hello);
         let deadline = deadline.min(Instant::now() + OPEN_TIMEOUT);
@@ -150,10 +150,10 @@ impl Tcp {
 }
 
 impl Connector for Tcp {
-    fn connect(&self, deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
+    fn connect(&self, facts: &WorkerFacts, deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
         let until = deadline.min(Instant::now() + self.patience);
         loop {
-            match self.connect_once(deadline) {
+            match self.connect_once(facts, deadline) {
                 Err(error) if may_pass(&error) && Instant::now() < until => std::thread::sleep(RETRY_PAUSE),
                 Err(error) => return Err(error),
                 Ok(link) => return Ok(Box::new(link)),
@@ -274,7 +274,10 @@ mod tests {
     fn a_listener_that_says_nothing_and_one_that_says_something_else_are_errors_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = Tcp::new(&listener.local_addr().unwrap().to_string(), "test", b"");
-        let failure = |limit_ms| tcp.connect(Instant::now() + Duration::from_millis(limit_ms)).err().unwrap();
+        let failure = |limit_ms| {
+            let deadline = Instant::now() + Duration::from_millis(limit_ms);
+            tcp.connect(&WorkerFacts::default(), deadline).err().unwrap()
+        };
         let silent = failure(50);
         assert!(silent.to_string().contains("does not answer as falcond"), "{silent}");
         let stranger = std::thread::spawn(move || {

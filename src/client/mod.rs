@@ -34,13 +34,14 @@ mod job;
 mod link;
 mod log;
 mod token;
+mod worker;
 
 use std::fmt;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use crate::protocol::{Missing, Poll, Stage, SubmitJob};
+pub use crate::protocol::{Demand, Missing, Poll, Stage, SubmitJob};
 pub use batcher::Batcher;
 pub use boot::BootTime;
 pub use error::ClientError;
@@ -48,13 +49,14 @@ pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
 pub use token::read_token;
+pub use worker::{TakeOrder, WorkerFacts};
 
 use channel::{Awaited, Channel, Frame, NoAnswer};
 
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
 use crate::protocol::{
-    Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, Heartbeat, HeldLease, ItemStatus, LeaseStatus, List, Read,
-    Refusal, Release, ReleaseItem, Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
+    Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, ItemStatus, List, Read, Refusal, Release, ReleaseItem,
+    Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
@@ -96,6 +98,11 @@ struct Line {
     channel: Option<Arc<Channel>>,
     is_opening: bool,
     stopped: bool,
+    /// It takes no jobs for now.
+    quiet: bool,
+    /// What is said of it over each link, and who takes what the master tells it to do.
+    facts: WorkerFacts,
+    orders: Option<TakeOrder>,
     /// Polls that wait, and over which link the newest of them does.
     polls: usize,
     polling: Option<Arc<Channel>>,
@@ -183,11 +190,7 @@ impl Client {
     pub fn stop(&self) {
         let mut line = self.shared.locked();
         line.stopped = true;
-        let Some(channel) = line.polling.clone() else { return };
-        if line.channel.as_ref().is_some_and(|open| Arc::ptr_eq(open, &channel)) {
-            line.channel = None;
-        }
-        channel.end(Shutdown::Write);
+        line.end_polls();
     }
 
     /// Ends polls that wait although the client was stopped: the master does not answer.
@@ -224,7 +227,8 @@ impl Client {
         self.begin(Submit { jobs: List::lent(jobs) }, Duration::ZERO).map(PendingSubmit)
     }
 
-    /// Asks for jobs, and waits for the first. `Stopped` once this client was stopped and no job had been handed out.
+    /// Asks for jobs, and waits for the first. `Stopped` once this client was stopped, or while it is quiet, and no job
+    /// had been handed out.
     pub fn poll(&self, poll: &Poll<'_>) -> Result<Vec<Job>, ClientError> {
         let request = Request::from(*poll);
         let wait = Duration::from_millis(u64::from(poll.wait_ms));
@@ -234,7 +238,7 @@ impl Client {
         let polled = pending.wait();
         let jobs = polled.and_then(|answer| {
             let jobs = answer.read::<Poll<'_>>()?.jobs;
-            Ok(jobs.iter().map(|delivery| Job::delivered(&delivery, polled_at)).collect::<Vec<_>>())
+            Ok(jobs.iter().map(|delivery| Job::delivered(&delivery, polled_at, self)).collect::<Vec<_>>())
         });
         if !self.shared.end_poll() {
             return jobs;
@@ -255,19 +259,6 @@ impl Client {
     /// Gives jobs back unharmed.
     pub fn release(&self, items: &[ReleaseItem]) -> Result<Vec<ItemStatus>, ClientError> {
         self.ask(Release { items: List::lent(items) })?.read::<Release<'_>>().map(statuses)
-    }
-
-    /// Extends leases.
-    pub fn heartbeat(&self, leases: &[HeldLease]) -> Result<Vec<LeaseStatus>, ClientError> {
-        let answer = self.ask(Heartbeat { leases: List::lent(leases) })?;
-        Ok(answer.read::<Heartbeat<'_>>()?.leases.iter().collect())
-    }
-
-    /// Says how far the jobs of these leases are, and does not wait for the answer: when this returns, it was sent. A
-    /// master counts an attempt from `Stage::Begun` on, if the link promised to say it.
-    pub fn say(&self, leases: &[HeldLease]) -> Result<(), ClientError> {
-        let request = Request::from(Heartbeat { leases: List::lent(leases) });
-        self.begin_as(&request, Duration::ZERO, Awaited::No).map(drop)
     }
 
     /// The master's figures; read them as the reply to [`Stats`].
@@ -313,7 +304,7 @@ impl Client {
 
     fn begin_poll(&self, frame: &[u8], deadline: Instant) -> Result<(Pending, BootTime), ClientError> {
         let limit = deadline.saturating_duration_since(Instant::now());
-        if self.shared.locked().stopped {
+        if self.shared.locked().takes_no_jobs() {
             return Err(ClientError::Stopped);
         }
         loop {
@@ -340,14 +331,15 @@ impl Client {
             }
             if left.is_zero() {
                 // It says that the time is over, and where the master should be.
-                return self.shared.connector.connect(deadline).map(|link| Arc::new(Channel::new(link)));
+                return self.shared.connect(&line.facts, None, deadline);
             }
             line = self.shared.opened.wait_timeout(line, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         line.channel = None;
         line.is_opening = true;
+        let (facts, orders) = (line.facts.clone(), line.orders.clone());
         drop(line);
-        let outcome = self.shared.connector.connect(deadline).map(|link| Arc::new(Channel::new(link)));
+        let outcome = self.shared.connect(&facts, orders, deadline);
         let mut line = self.shared.locked();
         line.is_opening = false;
         line.channel = outcome.as_ref().ok().cloned();
@@ -356,11 +348,37 @@ impl Client {
     }
 }
 
+impl Line {
+    /// Whether polls are over, for good or for now.
+    fn takes_no_jobs(&self) -> bool {
+        self.stopped || self.quiet
+    }
+
+    /// Ends the sending side of the link over which polls wait, so that they are answered; other calls open a fresh
+    /// one.
+    fn end_polls(&mut self) {
+        let Some(channel) = self.polling.clone() else { return };
+        if self.channel.as_ref().is_some_and(|open| Arc::ptr_eq(open, &channel)) {
+            self.channel = None;
+        }
+        channel.end(Shutdown::Write);
+    }
+}
+
 impl Shared {
+    fn connect(
+        &self,
+        facts: &WorkerFacts,
+        orders: Option<TakeOrder>,
+        deadline: Instant,
+    ) -> Result<Arc<Channel>, ClientError> {
+        self.connector.connect(facts, deadline).map(|link| Arc::new(Channel::new(link, orders)))
+    }
+
     /// A poll begins over this link, which `stop` ends.
     fn begin_poll(&self, channel: &Arc<Channel>) -> Result<(), ClientError> {
         let mut line = self.locked();
-        if line.stopped {
+        if line.takes_no_jobs() {
             return Err(ClientError::Stopped);
         }
         line.polls += 1;
@@ -368,14 +386,14 @@ impl Shared {
         Ok(())
     }
 
-    /// A poll has ended. Says whether the client was stopped meanwhile.
+    /// A poll has ended. Says whether the client was stopped meanwhile, or is quiet.
     fn end_poll(&self) -> bool {
         let mut line = self.locked();
         line.polls -= 1;
         if line.polls == 0 {
             line.polling = None;
         }
-        line.stopped
+        line.takes_no_jobs()
     }
 
     fn locked(&self) -> MutexGuard<'_, Line> {

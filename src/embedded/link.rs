@@ -4,9 +4,9 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Instant;
 
-use crate::client::{ClientError, Connector, Link};
+use crate::client::{ClientError, Connector, Link, WorkerFacts};
 use crate::master::local::{LocalDoor, LocalEnd};
-use crate::protocol::FrameBuffer;
+use crate::protocol::{FrameBuffer, Hello};
 
 /// Makes links to the master in this process, by a client of this name.
 #[derive(Clone)]
@@ -31,9 +31,10 @@ impl Local {
 }
 
 impl Connector for Local {
-    fn connect(&self, _deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
+    fn connect(&self, facts: &WorkerFacts, _deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
         let unreachable = |_| ClientError::Unreachable { address: "(this process)".to_owned(), source: gone() };
-        Ok(Box::new(LocalLink(self.door.open(&self.name, self.says_begun).map_err(unreachable)?)))
+        let hello = Hello { says_begun: self.says_begun.then_some(true), ..facts.hello(&self.name, b"") };
+        Ok(Box::new(LocalLink(self.door.open(&hello).map_err(unreachable)?)))
     }
 }
 

@@ -38,6 +38,7 @@ pub use crate::master::SyncMode;
 pub use link::Local;
 
 use crate::client::Client;
+use crate::ids::random_number;
 use crate::limits::{KEY_WINDOW_MS_DEFAULT, SEGMENT_BYTES_DEFAULT};
 use crate::master::local::LocalDoor;
 use crate::master::{Config, ConfigError, Master, Progress};
@@ -135,7 +136,7 @@ impl Embedded {
     pub fn open(config: EmbeddedConfig) -> Result<Embedded, EmbeddedError> {
         let EmbeddedConfig { dir, sync, key_window, segment_bytes } = config;
         let key_window = Millis(u64::try_from(key_window.as_millis()).unwrap_or(u64::MAX));
-        let config = Config { sync, key_window, segment_bytes, seed: random_seed(), ..Config::default() };
+        let config = Config { sync, key_window, segment_bytes, seed: random_number(), ..Config::default() };
         config.validate().map_err(EmbeddedError::Config)?;
         let lock = DirLock::take(&dir).map_err(EmbeddedError::Log)?;
         let unusable = |source| EmbeddedError::Directory { dir: dir.clone(), source };
@@ -188,10 +189,4 @@ impl Drop for Embedded {
             log::error!("closing the master in this process: {error}");
         }
     }
-}
-
-/// A number that no other run has: the keys of std's hash maps come from the system's randomness.
-pub(crate) fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

@@ -6,6 +6,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::codec::Field;
+use crate::protocol::Hello;
+
 /// What a local source tells the loop.
 #[derive(Debug)]
 pub struct LocalMessage {
@@ -20,8 +23,8 @@ pub struct LocalMessage {
 pub enum LocalEvent {
     /// It is there.
     Open {
-        name: String,
-        says_begun: bool,
+        /// What it says of itself: the body of a Hello.
+        hello: Vec<u8>,
         /// Where replies go, each a whole frame or several.
         replies: Sender<Vec<u8>>,
     },
@@ -74,14 +77,16 @@ impl LocalDoor {
         (door, incoming)
     }
 
-    /// Opens a source.
+    /// Opens a source that says this of itself; no token is asked of it.
     ///
     /// # Errors
     /// When the master is gone.
-    pub fn open(&self, name: &str, says_begun: bool) -> Result<LocalEnd, MasterGone> {
+    pub fn open(&self, hello: &Hello<'_>) -> Result<LocalEnd, MasterGone> {
         let source = self.count.fetch_add(1, Ordering::Relaxed);
         let (sender, incoming) = mpsc::channel();
-        self.say(source, LocalEvent::Open { name: name.to_owned(), says_begun, replies: sender })?;
+        let mut body = Vec::new();
+        hello.write(&mut body);
+        self.say(source, LocalEvent::Open { hello: body, replies: sender })?;
         Ok(LocalEnd { door: self.clone(), source, replies: Mutex::new(incoming) })
     }
 

@@ -13,6 +13,7 @@
 //! | `decisions` | one function a request: looks at the state, decides events, gives an answer | bytes, sockets |
 //! | `answers` | what an answer is, and the one place where it is written and gated | the state |
 //! | `sessions` | who is connected, what waits to be sent to whom | the state |
+//! | `workers` | who takes jobs, and what each is to be told | sessions, the state |
 //! | `parked` | requests that wait for something, and their deadlines | the log |
 //! | `dispatch` | which job goes to which poll | the wire |
 //! | `keeping` | snapshots, cleaning, backups | clients |
@@ -49,6 +50,7 @@ mod scans;
 mod sessions;
 mod strangers;
 mod waits;
+mod workers;
 
 use backoff::Random;
 use decisions::Scratch;
@@ -60,10 +62,11 @@ use reading::{Reading, TextsFor};
 use scans::Scans;
 use sessions::{Session, Sessions};
 use strangers::Strangers;
+use workers::Workers;
 
 use crate::ids::{QueueId, SessionId};
 use crate::protocol::frame::BadHeader;
-use crate::protocol::{Header, Refusal, Reply};
+use crate::protocol::{Header, Hello, Refusal, Reply};
 use crate::queue::Queues;
 use crate::time::{Millis, Timestamp};
 use crate::wal::Wal;
@@ -97,6 +100,7 @@ pub struct Master {
     journal: Journal,
     sessions: Sessions,
     strangers: Strangers,
+    workers: Workers,
     parked: Parked,
     dispatch: Dispatch,
     scans: Scans,
@@ -164,6 +168,7 @@ impl Master {
             config,
             sessions: Sessions::default(),
             strangers: Strangers::default(),
+            workers: Workers::default(),
             parked: Parked::default(),
             dispatch: Dispatch::default(),
             scans: Scans::default(),
@@ -192,13 +197,14 @@ impl Master {
 
     /// Adds a connection.
     pub fn connected(&mut self) -> SessionId {
-        self.sessions.open(None, false)
+        self.sessions.open()
     }
 
-    /// Adds a source within the process, which has a name and needs no Hello, and which may promise to say when it
-    /// begins a job.
-    pub fn connected_within(&mut self, name: &str, says_begun: bool) -> SessionId {
-        self.sessions.open(Some(name), says_begun)
+    /// Adds a source within the process, which is let in by what it says of itself: it needs no token.
+    pub fn connected_within(&mut self, hello: &Hello<'_>) -> SessionId {
+        let id = self.sessions.open();
+        decisions::let_in(&mut self.sessions, &mut self.workers, id, hello, self.turn_at);
+        id
     }
 
     /// What may be taken from this session now.
@@ -394,6 +400,9 @@ impl Master {
     fn disconnected(&mut self, id: SessionId, now: Timestamp) {
         let Some(mut session) = self.sessions.close(id) else { return };
         self.keeping.backups.end(id);
+        if let Some(worker) = session.worker {
+            self.workers.left(worker, id);
+        }
         for number in session.parked.drain(..) {
             self.unpark(number);
         }

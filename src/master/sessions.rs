@@ -9,6 +9,7 @@ use bytes::BufMut;
 use slab::Slab;
 
 use super::outbox::{Outbox, Stream};
+use super::workers::WorkerId;
 use crate::ids::{JobId, LeaseId, Lsn, SessionId};
 use crate::limits::{FRAME_BODY_BYTES_MAX, HELLO_BODY_BYTES_MAX, REPLY_BYTES_WAITING_MAX, WAITING_POLLS_MAX};
 use crate::protocol::{Reply, frame};
@@ -28,6 +29,8 @@ pub struct Session {
     pub beats: bool,
     /// Whether it is to be closed when everything was sent.
     pub closing: bool,
+    /// The worker that it is a connection of.
+    pub worker: Option<WorkerId>,
     outbox: Outbox,
     /// Its requests that wait, by their number among all that are parked.
     pub parked: Vec<u32>,
@@ -101,24 +104,30 @@ impl Session {
     }
 
     /// The leases that it may hold.
+    pub fn leases(&self) -> impl Iterator<Item = (JobId, LeaseId)> {
+        self.leases.iter().copied()
+    }
+
+    /// The same, which are off its list from now on.
     pub fn take_leases(&mut self) -> Vec<(JobId, LeaseId)> {
         std::mem::take(&mut self.leases)
     }
 }
 
 impl Sessions {
-    /// Adds a session; one within the process has a name already, and needs no Hello.
-    pub fn open(&mut self, local_name: Option<&str>, says_begun: bool) -> SessionId {
+    /// Adds a session that has not said Hello.
+    pub fn open(&mut self) -> SessionId {
         let place = self.sessions.vacant_entry();
         self.count += 1;
         let id = SessionId::new(self.count, place.key());
         place.insert(Session {
             id,
-            name: local_name.unwrap_or_default().into(),
-            greeted: local_name.is_some(),
-            says_begun,
+            name: Box::default(),
+            greeted: false,
+            says_begun: false,
             beats: false,
             closing: false,
+            worker: None,
             outbox: Outbox::default(),
             parked: Vec::new(),
             leases: Vec::new(),
@@ -259,9 +268,9 @@ mod tests {
     #[test]
     fn an_id_never_meets_the_session_that_has_its_place_now() {
         let mut sessions = Sessions::default();
-        let first = sessions.open(None, false);
+        let first = sessions.open();
         assert!(sessions.close(first).is_some());
-        let second = sessions.open(None, false);
+        let second = sessions.open();
         assert_eq!(first.place(), second.place());
         assert!(sessions.session(first).is_none() && sessions.close(first).is_none());
         assert!(sessions.session(second).is_some());
@@ -270,7 +279,7 @@ mod tests {
     #[test]
     fn ended_leases_do_not_pile_up() {
         let mut sessions = Sessions::default();
-        let id = sessions.open(None, false);
+        let id = sessions.open();
         let session = sessions.session_mut(id).unwrap();
         for number in 0..100_000 {
             session.holds(JobId(number), LeaseId(number), |_, _| false);

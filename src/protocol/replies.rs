@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use super::ErrorCode;
+use super::{ErrorCode, Stage};
 use crate::codec::message;
 use crate::codec::{List, Message};
 use crate::ids::{JobId, LeaseId, Lsn, SessionId};
@@ -117,6 +117,10 @@ message! {
     /// What the master wants of each lease.
     HeartbeatOk<'a> {
         leases: List<'a, LeaseStatus>;
+    } extras {
+        /// What the worker is told to do, a [`Demand`](super::Demand)'s number; one that it does not know it passes
+        /// over. It is said once.
+        1 order: u8;
     }
 }
 
@@ -244,7 +248,8 @@ message! {
         1 lease: Leased<'a>;
         /// Once an attempt of it has ended that counts, or the job itself.
         2 past: Past;
-        /// 3 is kept for progress.
+        /// How far it is, as its worker has told under the lease that it has now.
+        3 progress: JobProgress<'a>;
         4 more: More;
     } tail story: &'a [u8]
 }
@@ -443,6 +448,76 @@ message! {
         /// How many jobs were looked at.
         looked: u32;
     }
+}
+
+message! {
+    /// How far a job is.
+    JobProgress<'a> {
+        percent: u8;
+        told_at: Timestamp;
+        /// For people; may be empty.
+        text: &'a str;
+    }
+}
+
+message! {
+    /// The workers that there are, in the order of their names.
+    WorkersOk<'a> {
+        workers: List<'a, KnownWorker<'a>>;
+    } extras {
+        /// So many more have no room in this reply.
+        1 left_out: u32;
+    }
+}
+
+message! {
+    /// What is known of a worker.
+    KnownWorker<'a> {
+        name: &'a str;
+        /// As it said in Hello; where it said nothing 0 or empty, as all of these.
+        instance: u64;
+        host: &'a str;
+        pid: u32;
+        software: &'a str;
+        concurrency: u16;
+        /// Since when nothing was heard of it.
+        silent_ms: u64;
+        /// Whether it takes no new jobs for now.
+        quiet: bool;
+        /// Whether a poll of it waits.
+        polls: bool;
+        /// How many jobs it has that it has not begun, and how many that it has.
+        held: u32;
+        begun: u32;
+        /// Those of its newest poll.
+        queues: List<'a, &'a str>;
+        /// Its jobs, the ones that it has had for longest first; not all where it has very many.
+        jobs: List<'a, WorkerJob>;
+    }
+}
+
+message! {
+    /// A job that a worker has.
+    WorkerJob {
+        job: JobId;
+        lease: LeaseId;
+        stage: Stage;
+        /// How long it has had it.
+        had_ms: u64;
+    }
+}
+
+message! {
+    /// The workers will be told with their next Heartbeats.
+    OrderOk {
+        /// How many.
+        workers: u32;
+    }
+}
+
+message! {
+    /// It was noted how far the job is.
+    ProgressOk {}
 }
 
 message! {

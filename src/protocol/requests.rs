@@ -10,8 +10,9 @@ use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId, Lsn};
 use crate::job::{Backoff, HeadersText, Settings};
 use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_BYTES_MAX, LEASE_MS_MAX,
-    LEASE_MS_MIN, READ_BYTES_MAX, REASON_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_BYTES_MAX,
+    LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX, PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, REASON_BYTES_MAX,
+    SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 use crate::rules::{QueueSettings, Way};
 use crate::time::Timestamp;
@@ -29,6 +30,12 @@ message! {
     } extras {
         /// It says by a Heartbeat when it begins a job. Without this each delivery counts as an attempt.
         1 says_begun: bool;
+        /// Where the worker runs, as which process, which program and version it is, and how many jobs it runs at once.
+        /// They are told of whoever has an `instance`.
+        2 host: &'a str => at_most(HOST_BYTES_MAX);
+        3 pid: u32;
+        4 software: &'a str => at_most(SOFTWARE_BYTES_MAX);
+        5 concurrency: u16;
     }
 }
 
@@ -152,6 +159,9 @@ message! {
     /// Extends leases. One that names none is a sign of life.
     Heartbeat<'a> {
         leases: List<'a, HeldLease> => any_items;
+    } extras {
+        /// The worker takes no new jobs for now.
+        1 quiet: bool;
     }
 }
 
@@ -205,6 +215,46 @@ message! {
     /// Asks for everything that is known of a job.
     Get {
         job: JobId;
+    }
+}
+
+message! {
+    /// Asks which workers there are.
+    Workers<'a> {
+        /// Only those of this name; empty for all.
+        name: &'a str => client_name;
+    }
+}
+
+coded! {
+    /// What a worker is told to do.
+    Demand {
+        /// Take no new jobs, and go on with those that run.
+        Quiet = 1 "quiet";
+        /// Take new jobs again.
+        Resume = 2 "resume";
+        /// Take no new jobs, finish those that run, and leave.
+        Stop = 3 "stop";
+    }
+}
+
+message! {
+    /// Tells workers what to do.
+    Order<'a> {
+        /// All workers of this name; empty for all that there are.
+        name: &'a str => client_name;
+        what: Demand;
+    }
+}
+
+message! {
+    /// Says how far a job is.
+    Progress<'a> {
+        job: JobId;
+        lease: LeaseId;
+        percent: u8 => within(0, PERCENT_MAX.into());
+        /// For people.
+        text: &'a str => at_most(PROGRESS_TEXT_BYTES_MAX);
     }
 }
 

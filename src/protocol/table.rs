@@ -2,11 +2,13 @@
 
 use super::replies::{
     BackupOk, CountJobsOk, Done, ErrorReply, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, ListJobsOk, LogOk, MendAllOk,
-    MendOk, PollOk, QueueFacts, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk,
+    MendOk, OrderOk, PollOk, ProgressOk, QueueFacts, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk,
+    WorkersOk,
 };
 use super::requests::{
     Ack, Backup, CountJobs, DeleteQueue, Drain, Fail, Find, Get, Heartbeat, Hello, Idle, ListJobs, Log, Mend, MendAll,
-    Pause, Poll, Read, Release, Resume, SetQueue, ShowQueue, Snapshot, Stats, Submit, Text, Wait,
+    Order, Pause, Poll, Progress, Read, Release, Resume, SetQueue, ShowQueue, Snapshot, Stats, Submit, Text, Wait,
+    Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -134,6 +136,9 @@ requests! {
     10 Backup -> BackupOk(BackupOk<'a>);
     11 Read -> ReadOk(ReadOk<'a>);
     12 Get -> GetOk(GetOk<'a>);
+    13 Workers<'a> -> WorkersOk(WorkersOk<'a>);
+    14 Order<'a> -> OrderOk(OrderOk);
+    15 Progress<'a> -> ProgressOk(ProgressOk);
     16 Log -> LogOk(LogOk<'a>);
     17 Find<'a> -> FindOk(FindOk);
     18 Text -> TextOk(TextOk<'a>);

@@ -4,6 +4,8 @@
 //! job was begun are volatile on purpose: after a restart every lease gets its full length again, and every job that
 //! was handed out counts as begun.
 
+use std::collections::HashMap;
+
 use super::chunks::{Chunks, Slot};
 use super::deadlines::{NIL, NO_CELL, Node, Nodes, Wheel};
 use crate::ids::{JobId, LeaseId, SessionId};
@@ -41,12 +43,23 @@ pub struct Lease {
     cell: u16,
 }
 
+/// How far a job is, as its worker has told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HowFar {
+    pub percent: u8,
+    pub told_at: Timestamp,
+    /// For people.
+    pub text: Box<str>,
+}
+
 #[derive(Debug, Default)]
 pub struct Leases {
     leases: Chunks<Lease>,
     /// The one that was granted last.
     newest: u32,
     wheel: Wheel,
+    /// By the number of the lease; most jobs tell nothing.
+    progress: HashMap<u32, HowFar>,
 }
 
 /// The line of free places goes by `next`.
@@ -135,7 +148,21 @@ impl Leases {
     /// Ends a lease; returns the number of its worker's name.
     pub fn end(&mut self, index: u32) -> u32 {
         self.wheel.remove(&mut self.leases, index);
+        if !self.progress.is_empty() && self.progress.remove(&index).is_some() && self.progress.is_empty() {
+            // Its memory goes back with it.
+            self.progress = HashMap::default();
+        }
         self.leases.remove(index).granted.worker
+    }
+
+    /// Notes how far the job of a lease is.
+    pub fn note_progress(&mut self, index: u32, how_far: HowFar) {
+        self.progress.insert(index, how_far);
+    }
+
+    /// How far the job of a lease is, if that was told.
+    pub fn progress(&self, index: u32) -> Option<&HowFar> {
+        self.progress.get(&index)
     }
 
     /// Extends a lease to its full length from `now`, held by `holder`; returns what is left of it.
@@ -199,6 +226,7 @@ impl Leases {
     /// Whether every lease waits in the wheel.
     pub fn check(&self) {
         assert_eq!(self.wheel.len(), self.leases.len(), "every lease has a deadline");
+        assert!(self.progress.keys().all(|index| self.live().contains(index)), "only live leases have progress");
     }
 }
 
@@ -231,6 +259,17 @@ mod tests {
         assert_eq!(leases.extend(index, SessionId(3), Timestamp(999)), Millis(1000));
         assert!(leases.take_run_out(Timestamp(1998)).is_empty());
         assert_eq!(leases.take_run_out(Timestamp(1999)), [JobId(1)]);
+    }
+
+    #[test]
+    fn what_was_told_of_a_job_goes_with_its_lease() {
+        let (mut leases, index) = granted(0);
+        leases.note_progress(index, HowFar { percent: 40, told_at: Timestamp(5), text: "parsed".into() });
+        leases.check();
+        assert_eq!(leases.progress(index).map(|told| (told.percent, &*told.text)), Some((40, "parsed")));
+        leases.end(index);
+        assert_eq!(leases.grant(lease(11, 1000), 0), index, "another one has its number");
+        assert_eq!(leases.progress(index), None);
     }
 
     #[test]

@@ -55,6 +55,7 @@ use crate::time::{Millis, Timestamp};
 
 pub use apply::Broken;
 pub use events::{Event, Part};
+pub use leases::HowFar;
 pub use restore::Restoring;
 pub use ruling::{Paused, Rules};
 pub use scan::{Sought, Walk};
@@ -187,6 +188,13 @@ impl Queues {
         }
     }
 
+    /// Notes how far a job is, under its live lease; says whether this is that.
+    pub fn note_progress(&mut self, job: JobId, lease: LeaseId, percent: u8, text: &str, told_at: Timestamp) -> bool {
+        let Some(index) = self.lease_index(job, lease) else { return false };
+        self.leases.note_progress(index, HowFar { percent, told_at, text: text.into() });
+        true
+    }
+
     /// Notes who holds the lease that was granted last, and whether that one will say when it begins the job: until
     /// then the attempt does not count.
     pub fn hold_newest(&mut self, holder: SessionId, says_begun: bool) {
@@ -222,6 +230,11 @@ impl Queues {
     /// The queue of this name for a poll, made if it is not there; none if there are as many as there may be.
     pub fn polled(&mut self, name: &str) -> Option<QueueId> {
         self.registry.polled(name)
+    }
+
+    /// How many numbers of queues were given so far. While that stays the same each of them means the same queue.
+    pub fn numbers_given(&self) -> u64 {
+        self.registry.given()
     }
 
     /// Lets a queue go that was only polled.

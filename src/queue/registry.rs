@@ -34,6 +34,8 @@ pub struct Registry {
     /// Ids of queues that are gone.
     free: Vec<QueueId>,
     durable: usize,
+    /// How many ids were given so far.
+    given: u64,
     /// What was counted in queues that were forgotten.
     forgotten: Counters,
     /// Queues that got pending jobs since they were last asked for.
@@ -68,6 +70,11 @@ impl Registry {
     /// How many durable queues there are.
     pub fn durable(&self) -> usize {
         self.durable
+    }
+
+    /// How many ids were given so far.
+    pub fn given(&self) -> u64 {
+        self.given
     }
 
     /// Whether this queue is there, and durable.
@@ -129,6 +136,7 @@ impl Registry {
             QueueId(u32::try_from(self.queues.len() - 1).expect("queues are bounded"))
         };
         self.by_name.insert(name.into(), id);
+        self.given += 1;
         id
     }
 

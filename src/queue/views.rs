@@ -2,6 +2,7 @@
 
 use super::counters::Counters;
 use super::entry::{Entry, Text};
+use super::leases::HowFar;
 use super::ruling::Rules;
 use super::sides::NEVER;
 use super::{Queues, SegmentUse};
@@ -36,6 +37,8 @@ pub struct JobFacts<'a> {
     pub lease: Option<LeaseView<'a>>,
     pub past: Option<PastView>,
     pub more: MoreFacts,
+    /// How far it is, as was told under its live lease.
+    pub progress: Option<&'a HowFar>,
 }
 
 /// What few jobs have.
@@ -191,6 +194,7 @@ impl Queues {
             lease: self.live_lease(job),
             past: self.past(job),
             more: self.more(entry),
+            progress: entry.lease().and_then(|lease| self.leases.progress(lease)),
         })
     }
 

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::io::IoSlice;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
+use crate::codec::{Field, Reader};
 use crate::ids::SessionId;
 use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::master::local::{LocalEvent, LocalMessage};
 use crate::master::{Input, Intake, Master, WalError};
+use crate::protocol::Hello;
 use crate::protocol::frame::next_in;
 use crate::time::Timestamp;
 
@@ -42,10 +44,8 @@ impl Locals {
                 }
             };
             any = true;
-            if let LocalEvent::Open { name, says_begun, replies } = what {
-                let id = master.connected_within(&name, says_begun);
-                self.sessions.insert(source, id);
-                self.replies.insert(id, replies);
+            if let LocalEvent::Open { hello, replies } = what {
+                self.open(source, &hello, replies, master);
                 continue;
             }
             self.closed |= matches!(what, LocalEvent::Stop);
@@ -62,6 +62,15 @@ impl Locals {
             }
         }
         Ok(any)
+    }
+
+    /// Lets a source in. One whose Hello is none finds its replies at an end.
+    fn open(&mut self, source: u64, hello: &[u8], replies: Sender<Vec<u8>>, master: &mut Master) {
+        if let Ok(hello) = Hello::read(&mut Reader::new(hello), "Hello") {
+            let id = master.connected_within(&hello);
+            self.sessions.insert(source, id);
+            self.replies.insert(id, replies);
+        }
     }
 
     /// Sends what may leave to a local source; says whether the session is one.
@@ -125,7 +134,8 @@ mod tests {
         let (mut master, now) = (opened.master, Timestamp(1));
         master.start(now);
         let (door, messages) = LocalDoor::new(|| {});
-        let source = door.open("standalone", true).unwrap();
+        let hello = Hello { says_begun: Some(true), ..Hello::new("standalone", b"") };
+        let source = door.open(&hello).unwrap();
         let jobs = [SubmitJob { queue: "q", ..SubmitJob::default() }];
         let poll = Poll { queues: List::lent(&["q"]), free: 1, lease_ms: 10_000, ..Poll::default() };
         let mut frames = Vec::new();

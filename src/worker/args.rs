@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Parser, value_parser};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::{CommandHandler, Handler, Pool, PoolConfig, PoolError, Reaper, ReuseHandler, remote};
+use super::{
+    CommandHandler, Handler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, Reaper, ReuseHandler, remote,
+};
 use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
 use crate::ids::{check_client_name, parse_queue_name};
@@ -18,7 +20,9 @@ Examples:
   falcon-worker --queue mail --concurrency 4 -- ./send-mail --quietly
   falcon-worker --queue mail --concurrency 2 --reuse --open 16 -- python3 handler.py
 
-Exit status: 0 stopped by a signal, 1 refused by the master, 2 bad usage, 72 no job could be begun for 30 s,
+SIGTSTP lets it take no new jobs, SIGCONT take them again; falcon-cli worker does the same from elsewhere.
+
+Exit status: 0 stopped by a signal or an order, 1 refused by the master, 2 bad usage, 72 no job could be begun for 30 s,
 78 bad token file";
 
 /// Runs a command for each job of a queue.
@@ -105,7 +109,8 @@ fn handler(args: &Args) -> Result<(Box<dyn Handler>, usize), Failure> {
     let usage = |text: String| Failure::new(exit::USAGE, text);
     let number = |number: u64| usize::try_from(number).map_err(|error| usage(error.to_string()));
     let (concurrency, open) = (number(args.concurrency)?, number(args.open)?);
-    let master = args.master.clone();
+    let master = MasterFacts::new(&args.master, args.token_file.as_deref());
+    let master = master.map_err(|error| usage(error.to_string()))?;
     if !args.reuse {
         let handler = CommandHandler::new(&args.command).map_err(usage)?.with_master(master);
         return Ok((Box::new(handler), concurrency));
@@ -133,14 +138,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
     config.shutdown_limit = args.shutdown_limit.into();
     config.outage_limit = args.outage_limit.into();
     config.prefetch = args.prefetch;
+    concat!("falcon-worker ", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
     let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(system)?;
+    let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(system)?;
     let reaper = Reaper::start().map_err(system)?;
     let make = remote(&args.master, &args.name.unwrap_or_else(default_name), &token);
     let pool = Pool::start(config, make, handler).map_err(system)?;
     let stopper = pool.stopper();
     let signals_end = signals.handle();
-    let waiting = std::thread::spawn(move || signals.forever().for_each(|_| stopper.stop()));
+    let waiting = std::thread::spawn(move || signals.forever().for_each(|signal| heed(signal, &stopper)));
     let outcome = pool.join();
     signals_end.close();
     if waiting.join().is_err() {
@@ -152,6 +158,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let status = if let PoolError::CannotBegin { .. } = error { exit::CANNOT_BEGIN } else { exit::REFUSED };
         Failure::new(status, error)
     })
+}
+
+/// Does what a signal asks for.
+fn heed(signal: i32, stopper: &PoolStopper) {
+    match signal {
+        SIGTSTP => stopper.be_quiet(),
+        SIGCONT => stopper.resume(),
+        _ => stopper.stop(),
+    }
 }
 
 fn default_name() -> String {

@@ -108,6 +108,8 @@ pub struct Crew {
     /// A job was held for too long, and none has ended since.
     is_stuck: bool,
     pub stopping: bool,
+    /// No jobs are taken for now.
+    pub quiet: bool,
     /// How often polls failed one after another.
     pub failed_polls: u32,
     /// Until when reports are tried again, once running jobs were told to stop.
@@ -198,7 +200,8 @@ impl Crew {
 
     /// How many jobs to poll for.
     fn wanted(&self, now: Instant) -> Option<Wanted> {
-        if self.is_polling || !self.is_active(now) || self.held_bytes >= PREFETCH_BYTES_MAX || self.is_clogged() {
+        let takes_jobs = self.is_active(now) && !self.quiet && !self.is_polling;
+        if !takes_jobs || self.held_bytes >= PREFETCH_BYTES_MAX || self.is_clogged() {
             return None;
         }
         let in_hand = self.held.len() + self.ready.len() + self.beginning;
@@ -217,7 +220,7 @@ impl Crew {
     pub fn take_in(&mut self, jobs: Vec<HeldJob>, wanted: Wanted) {
         self.is_dry = jobs.is_empty() && wanted.free == 0;
         for held in jobs {
-            if self.stopping {
+            if self.stopping || self.quiet {
                 self.give_back(&held);
             } else {
                 self.held_bytes += held.job.payload.len();
@@ -307,6 +310,18 @@ impl Crew {
         let unbegun: Vec<HeldJob> = self.held.drain(..).chain(self.ready.drain(..)).collect();
         for held in &unbegun {
             self.give_back(held);
+        }
+    }
+
+    /// Takes no jobs for now, or takes them again. What is only held is given back then; what was said to be begun is
+    /// run.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+        if quiet {
+            self.held_bytes = 0;
+            for held in std::mem::take(&mut self.held) {
+                self.give_back(&held);
+            }
         }
     }
 

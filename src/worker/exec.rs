@@ -29,6 +29,7 @@ use rustix::process::Signal;
 
 use super::cancel::{Cancel, StopReason};
 use super::handler::{Handler, Outcome};
+use super::master::MasterFacts;
 use super::processes::{
     KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, is_runnable, timespec,
 };
@@ -47,7 +48,7 @@ const DRAIN_BYTES_MAX: usize = 1 << 20;
 pub struct CommandHandler {
     program: String,
     arguments: Vec<String>,
-    master: String,
+    master: MasterFacts,
 }
 
 impl CommandHandler {
@@ -60,13 +61,13 @@ impl CommandHandler {
         if !is_runnable(program) {
             return Err(format!("the command {program:?} is not there or cannot be run; check its name and PATH"));
         }
-        let master = String::new();
+        let master = MasterFacts::default();
         Ok(CommandHandler { program: program.clone(), arguments: arguments.to_vec(), master })
     }
 
-    /// The same, and the commands are told in `FALCON_MASTER` where their master is.
+    /// The same, and the commands are told in their environment where their master is.
     #[must_use]
-    pub fn with_master(self, master: String) -> CommandHandler {
+    pub fn with_master(self, master: MasterFacts) -> CommandHandler {
         CommandHandler { master, ..self }
     }
 
@@ -80,7 +81,7 @@ impl CommandHandler {
             .env("FALCON_MAX_ATTEMPTS", job.max_attempts.to_string())
             .env("FALCON_LEASE_ID", job.lease.to_string())
             .env("FALCON_KEY", &job.key)
-            .env("FALCON_MASTER", &self.master)
+            .envs(self.master.variables())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -22,7 +22,8 @@ use super::error::PoolError;
 use super::handler::Handler;
 use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
 use super::pulse::Pulse;
-use crate::client::{Client, Poll};
+use crate::client::{Client, ClientError, Demand, Poll, WorkerFacts};
+use crate::ids::random_number;
 use crate::limits::CONCURRENCY_MAX;
 use crate::protocol::Request;
 
@@ -54,6 +55,8 @@ pub struct PoolConfig {
     /// How many jobs it asks for that it cannot begin yet, up to 1,024; as many as it finishes in two round trips
     /// unless a number is given.
     pub prefetch: Option<u16>,
+    /// Name and version of the program, as the master tells them of this worker.
+    pub software: String,
 }
 
 impl PoolConfig {
@@ -67,6 +70,7 @@ impl PoolConfig {
             shutdown_limit: Duration::from_secs(25),
             outage_limit: Duration::ZERO,
             prefetch: None,
+            software: concat!("falconqueue ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
 
@@ -91,7 +95,7 @@ pub struct Pool {
     pulses: Vec<JoinHandle<()>>,
 }
 
-/// Tells a pool to stop, from any thread. It keeps nothing of a pool that has ended.
+/// Tells a pool to stop, to be quiet or to resume, from any thread. It keeps nothing of a pool that has ended.
 #[derive(Clone)]
 pub struct PoolStopper {
     shared: Weak<Shared>,
@@ -104,7 +108,7 @@ pub struct Shared {
     pub held: Held,
     pub polls: Client,
     pub reports: Client,
-    pulse: Pulse,
+    pulse: Arc<Pulse>,
     crew: Mutex<Crew>,
     /// There is something to do for one more thread.
     work: Condvar,
@@ -127,9 +131,8 @@ impl Pool {
         handler: impl Handler + 'static,
     ) -> std::io::Result<Pool> {
         config.check().map_err(|text| std::io::Error::new(std::io::ErrorKind::InvalidInput, text))?;
-        let (mut polls, mut reports) = (make(), make());
-        polls.set_timeout(CALL_TIMEOUT);
-        reports.set_timeout(CALL_TIMEOUT);
+        let pulse = Arc::new(Pulse::default());
+        let [polls, reports] = clients(&config, &pulse, make);
         let mut beats = reports.clone();
         beats.set_timeout(HEARTBEAT_TIMEOUT.min(config.lease / 3));
         // One polls, one reports, and the others run jobs.
@@ -141,7 +144,7 @@ impl Pool {
             held: Held::default(),
             polls,
             reports,
-            pulse: Pulse::default(),
+            pulse,
             work: Condvar::new(),
             changed: Condvar::new(),
         });
@@ -167,7 +170,8 @@ impl Pool {
             let shared = Arc::clone(&self.shared);
             let client = if self.pulses.is_empty() { shared.polls.clone() } else { shared.reports.clone() };
             let thread = std::thread::Builder::new().name("falcon-pulse".to_owned());
-            self.pulses.push(thread.spawn(move || shared.pulse.beat(&client))?);
+            let beat = move || shared.pulse.beat(&client, |order| shared.obey(order), |error| shared.unheard(error));
+            self.pulses.push(thread.spawn(beat)?);
         }
         Ok(())
     }
@@ -230,11 +234,23 @@ impl PoolStopper {
     /// The first time: no further job is begun, the running ones may finish. After that: the running jobs are
     /// stopped and given back.
     pub fn stop(&self) {
-        let Some(shared) = self.shared.upgrade() else { return };
-        if shared.begin_stop() {
-            log::info!("stopping; jobs that still run: {}", shared.locked().running());
-        } else {
-            shared.hurry(StopReason::Leaving);
+        self.obeyed(Demand::Stop);
+    }
+
+    /// No further job is taken until it resumes: those that run go on, and those that are only held are given back. The
+    /// master is told, also after a reconnect.
+    pub fn be_quiet(&self) {
+        self.obeyed(Demand::Quiet);
+    }
+
+    /// Takes jobs again.
+    pub fn resume(&self) {
+        self.obeyed(Demand::Resume);
+    }
+
+    fn obeyed(&self, demand: Demand) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.obey(demand);
         }
     }
 
@@ -304,6 +320,43 @@ impl Shared {
         true
     }
 
+    /// Does what it is told, by its own program or by the master.
+    fn obey(&self, demand: Demand) {
+        match demand {
+            Demand::Quiet => self.set_quiet(true),
+            Demand::Resume => self.set_quiet(false),
+            Demand::Stop if self.begin_stop() => {
+                log::info!("stopping; jobs that still run: {}", self.locked().running());
+            }
+            Demand::Stop => self.hurry(StopReason::Leaving),
+        }
+    }
+
+    fn set_quiet(&self, quiet: bool) {
+        let mut crew = self.locked();
+        if crew.stopping || crew.quiet == quiet {
+            return;
+        }
+        crew.set_quiet(quiet);
+        // Under the same lock, so that both links and the crew agree whoever is told what at once.
+        self.polls.set_quiet(quiet);
+        self.reports.set_quiet(quiet);
+        self.wake_one(&mut crew, Instant::now());
+        let running = crew.running();
+        drop(crew);
+        self.pulse.hasten();
+        let now = if quiet { "quiet: no job is taken until it resumes" } else { "resuming" };
+        log::info!("{now}; jobs that run: {running}");
+    }
+
+    /// A quiet pool could not open a link to the master.
+    fn unheard(&self, error: ClientError) {
+        if error.is_for_good() {
+            return self.end(PoolError::Refused(error));
+        }
+        log::warn!("{error}; trying again until it works");
+    }
+
     pub fn is_stopping(&self) -> bool {
         self.locked().stopping
     }
@@ -325,6 +378,23 @@ impl Shared {
         self.work.notify_all();
         self.polls.abort();
     }
+}
+
+/// The two clients of a pool: one worker, which is told by the master what to do.
+fn clients(config: &PoolConfig, pulse: &Arc<Pulse>, make: impl Fn() -> Client) -> [Client; 2] {
+    let facts = WorkerFacts {
+        instance: random_number().max(1),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        software: config.software.clone(),
+        concurrency: u16::try_from(config.concurrency).unwrap_or(u16::MAX),
+    };
+    std::array::from_fn(|_| {
+        let (mut client, pulse) = (make(), Arc::clone(pulse));
+        client.set_timeout(CALL_TIMEOUT);
+        client.be_worker(facts.clone(), Arc::new(move |order| pulse.take(order)));
+        client
+    })
 }
 
 #[cfg(test)]

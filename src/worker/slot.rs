@@ -114,10 +114,11 @@ impl Shared {
         crew.pace.look(now);
         let held_max = crew.pace.held_max();
         drop(crew);
-        let held = |job: Job| HeldJob {
-            cancel: Arc::new(Cancel::new(job.lease_ends_at, self.config.outage_limit)),
-            give_back_at: now + (job.lease_length / 2).min(held_max),
-            job,
+        let held = |job: Job| {
+            let give_back_at = now + (job.lease_length / 2).min(held_max);
+            let cancel = Arc::new(Cancel::new(job.lease_ends_at, self.config.outage_limit));
+            // The link of the polls may end before the job does.
+            HeldJob { job: job.told_by(&self.reports), cancel, give_back_at }
         };
         let jobs: Vec<HeldJob> = jobs.into_iter().map(held).collect();
         self.held.keep(&jobs);

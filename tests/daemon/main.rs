@@ -23,3 +23,4 @@ mod wal_cli;
 mod wal_verify;
 mod wire;
 mod worker;
+mod workers;

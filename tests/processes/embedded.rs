@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use falconqueue::client::{Batcher, Client, ClientError, Job, Poll, SubmitJob};
 use falconqueue::embedded::{Embedded, EmbeddedConfig};
 use falconqueue::ids::{JobId, Lsn};
-use falconqueue::protocol::{ErrorCode, ItemStatus};
+use falconqueue::protocol::{ErrorCode, Get, ItemStatus, KnownWorker, Workers};
 use falconqueue::worker::{Cancel, Handler, Outcome, Pool, PoolConfig};
 
 use crate::dice::Dice;
@@ -158,6 +158,49 @@ fn threads_share_a_client_a_batcher_and_a_pool_of_the_master_in_their_process() 
     pool.join().unwrap();
     queue.close().unwrap();
     assert!(client.stats().is_err(), "it is gone");
+}
+
+/// Says how far it is, and when that was answered waits until it is told to stop.
+struct Halfway;
+
+impl Handler for Halfway {
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        job.progress(50, "halfway").expect("it is noted");
+        wait_until("the pool to leave", SOON, || cancel.reason().is_some());
+        Outcome::Stopped
+    }
+}
+
+#[test]
+fn a_pool_in_this_process_is_a_worker_that_can_be_quiet_and_its_jobs_tell_how_far_they_are() {
+    let dir = scratch();
+    let queue = open(dir.path());
+    let client = queue.client("looks");
+    let mut config = PoolConfig::new(["q"]);
+    (config.concurrency, config.shutdown_limit) = (2, Duration::ZERO);
+    let pool = Pool::start(config, queue.workers("pool"), Halfway).unwrap();
+    let known = |look: fn(&KnownWorker<'_>) -> bool| {
+        let answer = client.workers("").unwrap();
+        answer.read::<Workers<'_>>().unwrap().workers.iter().any(|worker| look(&worker))
+    };
+    wait_until("it to poll", SOON, || known(|worker| worker.polls && worker.concurrency == 2));
+    let first = client.submit(&[SubmitJob::new("q", b"")]).unwrap()[0].job;
+    let told = |job| {
+        let answer = client.ask(Get { job }).unwrap();
+        let progress = answer.read::<Get>().unwrap().progress;
+        progress.map(|told| (told.percent, told.text.to_owned()))
+    };
+    wait_until("its word", SOON, || told(first) == Some((50, "halfway".to_owned())));
+    let stopper = pool.stopper();
+    stopper.be_quiet();
+    wait_until("it to be quiet", SOON, || known(|worker| worker.quiet && !worker.polls && worker.begun == 1));
+    let second = client.submit(&[SubmitJob::new("q", b"")]).unwrap()[0].job;
+    assert_eq!(told(second), None);
+    stopper.resume();
+    wait_until("it to take the other one", SOON, || told(second).is_some());
+    stopper.stop();
+    pool.join().unwrap();
+    queue.close().unwrap();
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Hand {
         self.greeted(Hello { says_begun: Some(true), ..Hello::new("hand", b"") })
     }
 
-    fn greeted(&mut self, hello: Hello<'_>) -> SessionId {
+    pub fn greeted(&mut self, hello: Hello<'_>) -> SessionId {
         let id = self.master.connected();
         let reply = self.ask(id, &Request::Hello(hello));
         assert!(matches!(reply, Reply::HelloOk { version: VERSION, .. }), "{reply:?}");
@@ -196,7 +196,7 @@ impl Hand {
     /// The same, and says how far the job is.
     pub fn heartbeat_at(&mut self, id: SessionId, job: u64, lease: u64, stage: Stage) -> Option<u32> {
         let held = [HeldLease { job: JobId(job), lease: LeaseId(lease), stage }];
-        match &self.ask(id, &Request::Heartbeat(Heartbeat { leases: List::lent(&held) })) {
+        match &self.ask(id, &Request::Heartbeat(Heartbeat { leases: List::lent(&held), ..Heartbeat::default() })) {
             Reply::HeartbeatOk(items) if items.len() == 1 && items[0].0 == job => {
                 (items[0].1 == 0).then_some(items[0].2)
             }

@@ -29,3 +29,4 @@ mod wal_damage;
 mod wal_faults;
 mod wal_fixtures;
 mod wal_size;
+mod workers;

@@ -54,7 +54,7 @@ fn answers_that_only_tell_wait_for_what_they_have_seen() {
         Request::Submit(Submit { jobs: List::lent(&[keyed]) }),
         Request::Stats(Stats {}),
         Request::Ack(Ack { items: List::lent(&ack) }),
-        Request::Heartbeat(Heartbeat { leases: List::lent(&stale) }),
+        Request::Heartbeat(Heartbeat { leases: List::lent(&stale), ..Heartbeat::default() }),
     ] {
         hand.send(writer, &Request::Submit(Submit { jobs: List::lent(&[keyed, job("q")]) }));
         hand.send(reader, &request);
@@ -74,7 +74,7 @@ fn answers_without_state_leave_at_once() {
     let held = hand.take(worker, "q");
     hand.send(writer, &Request::Submit(Submit { jobs: List::lent(&[job("other")]) }));
     let extend = [HeldLease { job: JobId(held.job), lease: LeaseId(held.lease), stage: Stage::Begun }];
-    hand.send(worker, &Request::Heartbeat(Heartbeat { leases: List::lent(&extend) }));
+    hand.send(worker, &Request::Heartbeat(Heartbeat { leases: List::lent(&extend), ..Heartbeat::default() }));
     hand.send(worker, &poll(&["nothing"], 1, 0));
     hand.turn().unwrap();
     assert!(matches!(hand.heard(worker)[..], [Reply::HeartbeatOk(_), Reply::PollOk(_)]));

@@ -14,6 +14,28 @@ const JOB: JobId = JobId(7);
 const LEASE: LeaseId = LeaseId(9);
 const SETTINGS: Settings = Settings { timeout_ms: 30_000, max_attempts: 3, priority: 128 };
 
+fn hello() -> Hello<'static> {
+    Hello {
+        instance: 0x0123_4567_89AB_CDEF,
+        host: Some("box"),
+        pid: Some(421),
+        software: Some("falcon-worker 0.1.0"),
+        concurrency: Some(4),
+        ..Hello::new("nc", b"secret")
+    }
+}
+
+fn poll<'a>(queues: &'a [&'a str]) -> Poll<'a> {
+    Poll {
+        queues: List::lent(queues),
+        free: 1,
+        wait_ms: 30_000,
+        lease_ms: 10_000,
+        extra: Some(16),
+        payload_bytes_max: Some(1 << 20),
+    }
+}
+
 /// Calls `take` with the name and the bytes of every request that the page shows.
 fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     let jobs = [SubmitJob {
@@ -30,26 +52,21 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
     let queues = ["mail", "bulk"];
     let all: Vec<Request<'_>> = vec![
-        Hello { instance: 0x0123_4567_89AB_CDEF, ..Hello::new("nc", b"secret") }.into(),
+        hello().into(),
         Submit { jobs: List::lent(&jobs) }.into(),
-        Poll {
-            queues: List::lent(&queues),
-            free: 1,
-            wait_ms: 30_000,
-            lease_ms: 10_000,
-            extra: Some(16),
-            payload_bytes_max: Some(1 << 20),
-        }
-        .into(),
+        poll(&queues).into(),
         Ack { items: List::lent(&ack) }.into(),
         Fail { items: List::lent(&fail) }.into(),
         Release { items: List::lent(&release) }.into(),
-        Heartbeat { leases: List::lent(&held) }.into(),
+        Heartbeat { leases: List::lent(&held), quiet: Some(true) }.into(),
         Stats {}.into(),
         Snapshot {}.into(),
         Backup {}.into(),
         Read { file: 1, offset: 1 << 20, bytes: 1 << 20 }.into(),
         Get { job: JOB }.into(),
+        Workers { name: "" }.into(),
+        Order { name: "box:421", what: Demand::Quiet }.into(),
+        Progress { job: JOB, lease: LEASE, percent: 40, text: "parsed" }.into(),
         Log { job: JOB, from: Lsn(0) }.into(),
     ];
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
@@ -112,6 +129,7 @@ fn get_ok(story: &[u8]) -> GetOk<'_> {
         attempts: 1,
         payload_bytes: 5,
         lease: None,
+        progress: None,
         past: Some(Past { ended_at: Timestamp(1_008_000), ending: Ending::Failed.code() }),
         more: None,
         story,
@@ -137,6 +155,39 @@ fn log_ok() -> LogOk<'static> {
     LogOk { events: List::lent(&EVENTS), next: Lsn(0), missing: Some(List::lent(&MISSING)) }
 }
 
+/// The first attempt at a job that tells how far it is.
+fn get_ok_in_flight<'a>() -> GetOk<'a> {
+    let lease = Leased { lease: LEASE, worker: "box:421", begun_at: Timestamp(1_001_000), remaining_ms: 9000 };
+    GetOk {
+        standing: Standing::InFlight.code(),
+        due_at: Timestamp(0),
+        lease: Some(lease),
+        past: None,
+        progress: Some(JobProgress { percent: 40, told_at: Timestamp(1_003_000), text: "parsed" }),
+        ..get_ok(b"")
+    }
+}
+
+const JOBS: [WorkerJob; 1] = [WorkerJob { job: JOB, lease: LEASE, stage: Stage::Begun, had_ms: 2500 }];
+
+fn worker() -> KnownWorker<'static> {
+    KnownWorker {
+        name: "box:421",
+        instance: 0x0123_4567_89AB_CDEF,
+        host: "box",
+        pid: 421,
+        software: "falcon-worker 0.1.0",
+        concurrency: 4,
+        silent_ms: 800,
+        quiet: false,
+        polls: true,
+        held: 0,
+        begun: 1,
+        queues: List::lent(&["mail", "bulk"]),
+        jobs: List::lent(&JOBS),
+    }
+}
+
 /// Calls `take` with the name and the bytes of every reply that the page shows.
 fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     let submitted = [Submitted { job: JOB, ..Submitted::default() }, AGAIN];
@@ -145,7 +196,8 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     let leases = [LeaseStatus { job: JOB, want: LeaseStatus::GO_ON, remaining_ms: 10_000 }];
     let figures = [("pending", 1), ("syncs", 12)].map(|(name, value)| Figure { name, value });
     let queues = [QueueFigures { name: "mail", figures: List::lent(&figures[..1]) }];
-    let (deliveries, story) = ([DELIVERY], story());
+    let (deliveries, story, workers) = ([DELIVERY], story(), [worker()]);
+    let order = Some(Demand::Quiet.code());
     let reported = |items| Reported { items: List::lent(items) };
     let all = [
         ("HelloOk", Reply::HelloOk(HELLO_OK)),
@@ -154,13 +206,17 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         ("AckOk", Reply::AckOk(reported(&done))),
         ("FailOk", Reply::FailOk(reported(&lost))),
         ("ReleaseOk", Reply::ReleaseOk(reported(&done))),
-        ("HeartbeatOk", Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&leases) })),
+        ("HeartbeatOk", Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&leases), order })),
         ("StatsOk", Reply::StatsOk(StatsOk { figures: List::lent(&figures), queues: List::lent(&queues) })),
         ("SnapshotOk", Reply::SnapshotOk(SnapshotOk { lsn: 30, bytes: 260 })),
         ("BackupOk", Reply::BackupOk(BackupOk { files: List::lent(&FILES) })),
         ("ReadOk", Reply::ReadOk(ReadOk { piece: b"FALCNWAL" })),
         ("GetOk", Reply::GetOk(get_ok(&story))),
         ("LogOk", Reply::LogOk(log_ok())),
+        ("GetOk in flight", Reply::GetOk(get_ok_in_flight())),
+        ("WorkersOk", Reply::WorkersOk(WorkersOk { workers: List::lent(&workers), left_out: None })),
+        ("OrderOk", Reply::OrderOk(OrderOk { workers: 1 })),
+        ("ProgressOk", Reply::ProgressOk(ProgressOk {})),
         ("Error", Reply::Error(Refusal::new(ErrorCode::StorageFull, "no room"))),
         ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
     ];
@@ -273,6 +329,8 @@ fn the_page_names_the_bounds_of_the_code() {
         ("piece of a file", u64::from(READ_BYTES_MAX)),
         ("events of a page", LOG_EVENTS_MAX as u64),
         ("bytes of a page", LOG_PAGE_BYTES_MAX as u64),
+        ("text about progress", PROGRESS_TEXT_BYTES_MAX as u64),
+        ("name of a host", HOST_BYTES_MAX as u64),
     ] {
         assert!(page.contains(&grouped(bound)), "protocol.md lacks the bound of {name}, {}", grouped(bound));
     }

@@ -9,7 +9,7 @@ use crate::session::{ack_of, heard, poll, tell};
 use crate::sim::{START, each_seed, size};
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::{Config, Master, Progress, Urgency};
-use falconqueue::protocol::{Ack, List, Release, ReleaseItem, Request, Submit, SubmitJob};
+use falconqueue::protocol::{Ack, Hello, List, Release, ReleaseItem, Request, Submit, SubmitJob};
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::{LogDevice, MemoryDevice};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Driven {
         let opened = Master::open(config, Arc::new(device.clone()), &Progress::default()).expect("it opens");
         let mut master = opened.master;
         master.start(START);
-        let session = master.connected_within("size", false);
+        let session = master.connected_within(&Hello::new("size", b""));
         let segment_bytes = u64::from(segment_bytes);
         Driven {
             master,

@@ -1,7 +1,7 @@
 //! A channel over a master that answers when it is told to.
 
 use super::*;
-use crate::protocol::{Call, Request, Stats, StatsOk};
+use crate::protocol::{Call, HeartbeatOk, Request, Stats, StatsOk};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Link for Fake {
 
 fn channel() -> (Fake, Arc<Channel>) {
     let fake = Fake::default();
-    (fake.clone(), Arc::new(Channel::new(Box::new(fake))))
+    (fake.clone(), Arc::new(Channel::new(Box::new(fake), None)))
 }
 
 fn soon() -> Instant {
@@ -191,4 +191,44 @@ fn whoever_reads_hands_that_over_when_it_has_its_answer() {
     assert_eq!(reads.join().unwrap().unwrap(), first);
     fake.change(|state| state.answers.push_back(answer(second)));
     assert_eq!(parked.join().unwrap().unwrap(), second);
+}
+
+/// A sign of life, and an answer to it that tells what to do.
+fn beat() -> Vec<u8> {
+    let mut frame = Vec::new();
+    Request::from(Heartbeat::default()).encode(0, &mut frame);
+    frame
+}
+
+fn told(correlation: u64, order: u8) -> Vec<u8> {
+    let mut frame = Vec::new();
+    Reply::HeartbeatOk(HeartbeatOk { order: Some(order), ..HeartbeatOk::default() }).encode(correlation, &mut frame);
+    frame
+}
+
+#[test]
+fn an_order_is_taken_from_an_answer_that_nobody_waits_for() {
+    let (fake, orders) = (Fake::default(), Arc::new(Mutex::new(Vec::new())));
+    let taken = Arc::clone(&orders);
+    let take: TakeOrder = Arc::new(move |order| taken.lock().unwrap().push(order));
+    let channel = Channel::new(Box::new(fake.clone()), Some(take));
+    let beats = [0; 3].map(|_| channel.begin(&beat(), Awaited::No, soon()).unwrap());
+    let call = begin(&channel);
+    fake.change(|state| {
+        let orders = [Demand::Stop.code(), 200, Demand::Quiet.code()];
+        state.answers.extend(beats.into_iter().zip(orders).map(|(beat, order)| told(beat, order)));
+        state.answers.push_back(answer(call));
+    });
+    channel.wait(call, soon()).unwrap();
+    assert_eq!(*orders.lock().unwrap(), [Demand::Stop, Demand::Quiet], "one of a later version is passed over");
+}
+
+#[test]
+fn that_a_client_takes_no_jobs_is_said_at_once_and_again_only_when_it_changes() {
+    let (fake, channel) = channel();
+    let said = |quiet| {
+        channel.keep_alive(&beat(), quiet);
+        fake.change(|state| state.asked.len())
+    };
+    assert_eq!([false, true, true, false].map(said), [0, 1, 1, 2]);
 }

@@ -4,9 +4,11 @@ use super::super::SOFTWARE;
 use super::super::answers::{Answer, Decided};
 use super::super::config::Config;
 use super::super::sessions::Sessions;
+use super::super::workers::Workers;
 use crate::ids::SessionId;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::{Call, ErrorCode, Hello, HelloOk, MAGIC, Refusal, VERSION};
+use crate::time::Timestamp;
 
 /// Whether a request may come now. Of a Hello its versions are looked at first, since they say what the rest means.
 pub(super) fn first_look(greeted: bool, kind: u16, body: &[u8]) -> Result<(), Refusal> {
@@ -36,9 +38,10 @@ fn malformed(why: &str) -> Refusal {
 /// Lets a session in that knows the token.
 pub(super) fn hello<'s>(
     config: &Config,
-    sessions: &mut Sessions,
+    (sessions, workers): (&mut Sessions, &mut Workers),
     id: SessionId,
     hello: &Hello<'_>,
+    now: Timestamp,
     written: &'s mut Vec<u8>,
 ) -> Decided<'s> {
     if let Some(token) = &config.token
@@ -51,11 +54,7 @@ pub(super) fn hello<'s>(
         };
         return Err(Refusal::new(ErrorCode::Unauthorized, text).into());
     }
-    if let Some(session) = sessions.session_mut(id) {
-        session.greeted = true;
-        session.name = hello.name.into();
-        session.says_begun = hello.says_begun.unwrap_or(false);
-    }
+    let_in(sessions, workers, id, hello, now);
     log::debug!("session {id} is {:?}", hello.name);
     let reply = HelloOk {
         version: VERSION,
@@ -67,6 +66,21 @@ pub(super) fn hello<'s>(
         silence_ms: Some(u32::try_from(config.silence.0).unwrap_or(u32::MAX)),
     };
     Ok(Answer::at_once::<Hello<'_>>(&reply, written))
+}
+
+/// From now on this session is taken for what it says of itself.
+pub(in super::super) fn let_in(
+    sessions: &mut Sessions,
+    workers: &mut Workers,
+    id: SessionId,
+    hello: &Hello<'_>,
+    now: Timestamp,
+) {
+    let Some(session) = sessions.session_mut(id) else { return };
+    session.greeted = true;
+    session.name = hello.name.into();
+    session.says_begun = hello.says_begun.unwrap_or(false);
+    session.worker = (hello.instance != 0).then(|| workers.greeted(id, hello, now));
 }
 
 /// Compares in a time that does not depend on where the first difference is.

@@ -1,24 +1,29 @@
-//! Heartbeat: leases are extended, and belong to the session that named them last.
+//! Heartbeat: leases are extended, and belong to the session that named them last. Progress: how far a job is.
 
-use super::super::answers::Answer;
+use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use super::super::sessions::Sessions;
+use super::super::workers::Workers;
 use super::Scratch;
 use crate::ids::{JobId, LeaseId, SessionId};
-use crate::protocol::{Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List, Stage};
+use crate::protocol::{
+    Demand, ErrorCode, Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List, Progress, ProgressOk, Refusal, Stage,
+};
 use crate::time::Timestamp;
 
 /// Extends leases; one that names none is a sign of life.
 pub(super) fn heartbeat<'s>(
     journal: &mut Journal,
-    sessions: &mut Sessions,
+    (sessions, workers): (&mut Sessions, &mut Workers),
     id: SessionId,
     heartbeat: &Heartbeat<'_>,
     now: Timestamp,
     scratch: &'s mut Scratch,
 ) -> Answer<'s> {
+    let mut order = None;
     if let Some(session) = sessions.session_mut(id) {
         session.beats = true;
+        order = session.worker.and_then(|worker| workers.beats(worker, heartbeat.quiet.unwrap_or(false)));
     }
     let Scratch { leases: statuses, written, .. } = scratch;
     statuses.clear();
@@ -42,13 +47,28 @@ pub(super) fn heartbeat<'s>(
         let remaining_ms = remaining.map_or(0, |rest| u32::try_from(rest.0).unwrap_or(u32::MAX));
         statuses.push(LeaseStatus { job, want, remaining_ms });
     }
-    let reply = HeartbeatOk { leases: List::lent(statuses) };
+    let reply = HeartbeatOk { leases: List::lent(statuses), order: order.map(Demand::code) };
     // That a lease is lost is told of the state; that one was extended is not in the log at all.
     if lost {
         Answer::told::<Heartbeat<'_>>(&reply, written)
     } else {
         Answer::at_once::<Heartbeat<'_>>(&reply, written)
     }
+}
+
+/// Notes how far a job is, as whoever has its live lease says.
+pub(super) fn progress<'s>(
+    journal: &mut Journal,
+    progress: &Progress<'_>,
+    now: Timestamp,
+    written: &'s mut Vec<u8>,
+) -> Decided<'s> {
+    let Progress { job, lease, percent, text } = *progress;
+    if !journal.queues.note_progress(job, lease, percent, text, now) {
+        let text = format!("the lease {lease} is not the live lease of job {job}: another worker may have it by now");
+        return Err(Refusal::new(ErrorCode::LeaseLost, text).into());
+    }
+    Ok(Answer::at_once::<Progress<'_>>(&ProgressOk {}, written))
 }
 
 /// Notes that a session holds a lease from now on.

@@ -7,8 +7,8 @@ use crate::codec::Message;
 use crate::ids::JobId;
 use crate::job::{Ending, Standing};
 use crate::protocol::{
-    Call, ErrorCode, Figure, Find, FindOk, Get, GetOk, Leased, List, More, Past, QueueFigures, REPLY_BIT, Refusal,
-    Stats, StatsOk, Text, TextKind,
+    Call, ErrorCode, Figure, Find, FindOk, Get, GetOk, JobProgress, Leased, List, More, Past, QueueFigures, REPLY_BIT,
+    Refusal, Stats, StatsOk, Text, TextKind,
 };
 use crate::queue::counters::Counters;
 use crate::queue::{JobFacts, MoreFacts};
@@ -83,6 +83,11 @@ pub(super) fn get(
         past: facts.past.map(|past| Past { ended_at: past.ended_at, ending: past.ending.map_or(0, Ending::code) }),
         more: more(&facts),
         story: &[],
+        progress: facts.progress.map(|told| JobProgress {
+            percent: told.percent,
+            told_at: told.told_at,
+            text: &told.text,
+        }),
     };
     written.clear();
     reply.write_head(written);

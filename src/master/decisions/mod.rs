@@ -14,7 +14,9 @@ mod stories;
 mod submit;
 mod upkeep;
 mod waits;
+mod workers;
 
+pub(super) use hello::let_in;
 pub(super) use leases::hold;
 pub(super) use mend::Changing;
 pub(super) use readings::answer_read;
@@ -27,8 +29,8 @@ use super::sessions::Session;
 use super::{Input, Master};
 use crate::ids::{JobId, SessionId};
 use crate::protocol::{
-    Ack, Call, Drain, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Refusal, Release, Reported, Request,
-    Submitted,
+    Ack, Call, Drain, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Poll, Refusal, Release, Reported,
+    Request, Submit, Submitted,
 };
 use crate::time::Timestamp;
 use crate::wal::WalError;
@@ -87,6 +89,9 @@ impl Master {
             return Ok(());
         }
         let greeted = session.greeted;
+        if let Some(worker) = session.worker {
+            self.workers.heard(worker, now);
+        }
         let mut scratch = self.scratch.take().expect("one request is decided at a time");
         let decided = self.decide((id, greeted), header, body, now, &mut scratch);
         let outcome = match decided {
@@ -116,36 +121,29 @@ impl Master {
         hello::first_look(greeted, header.kind, body)?;
         let journal = &mut self.journal;
         match Request::decode(header.kind, body)? {
-            Request::Hello(hello) => hello::hello(&self.config, &mut self.sessions, id, &hello, &mut scratch.written),
+            Request::Hello(hello) => {
+                let present = (&mut self.sessions, &mut self.workers);
+                hello::hello(&self.config, present, id, &hello, now, &mut scratch.written)
+            }
             Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
-            Request::Submit(_) if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) => {
-                let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
-                Err(Refusal::new(ErrorCode::MemoryFull, text).into())
-            }
-            Request::Submit(_) if self.draining => {
-                let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
-                Err(Refusal::new(ErrorCode::QueuePaused, text).into())
-            }
-            Request::Submit(submit) => {
-                submit::hold_against_rules(journal, &submit)?;
-                submit::make_room_for_names(journal, &self.parked, &submit, now)?;
-                submit::submit(journal, &self.config, &submit, now, scratch)
-            }
-            Request::Poll(poll) => {
-                let lines = (&mut self.parked, &mut self.dispatch);
-                let number = poll::poll(journal, lines, id, header, &poll, now, &mut self.named)?;
-                Ok(self.park(id, number))
-            }
+            Request::Submit(submit) => self.submit(&submit, now, scratch),
+            Request::Poll(poll) => self.poll(id, header, &poll, now),
             Request::Ack(Ack { items }) => self.report::<Ack<'_>, _>(items, now, scratch),
             Request::Fail(Fail { items }) => self.report::<Fail<'_>, _>(items, now, scratch),
             Request::Release(Release { items }) => self.report::<Release<'_>, _>(items, now, scratch),
-            Request::Heartbeat(beat) => Ok(leases::heartbeat(journal, &mut self.sessions, id, &beat, now, scratch)),
+            Request::Heartbeat(beat) => {
+                let present = (&mut self.sessions, &mut self.workers);
+                Ok(leases::heartbeat(journal, present, id, &beat, now, scratch))
+            }
             Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
             Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
             Request::Get(get) => self.get(id, header, get, now, &mut scratch.written),
             Request::Log(log) => self.log(id, header, log, now),
+            Request::Workers(asked) => workers::workers(self, &asked, now, &mut scratch.written),
+            Request::Order(order) => workers::order(&mut self.workers, &order, &mut scratch.written),
+            Request::Progress(progress) => leases::progress(journal, &progress, now, &mut scratch.written),
             Request::Find(find) => looks::find(journal, &find, &mut scratch.written),
             Request::Text(text) => looks::text(journal, text),
             Request::Wait(wait) => {
@@ -204,6 +202,28 @@ impl Master {
 
     fn snapshot(&mut self, id: SessionId, header: &Header, now: Timestamp) -> Decided<'static> {
         let number = upkeep::snapshot(&self.journal, &mut self.parked, &mut self.keeping, id, header, now)?;
+        Ok(self.park(id, number))
+    }
+
+    fn submit<'s>(&mut self, submit: &Submit<'_>, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
+        if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) {
+            let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
+            return Err(Refusal::new(ErrorCode::MemoryFull, text).into());
+        }
+        if self.draining {
+            let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
+            return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
+        }
+        submit::hold_against_rules(&self.journal, submit)?;
+        submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)?;
+        submit::submit(&mut self.journal, &self.config, submit, now, scratch)
+    }
+
+    fn poll(&mut self, id: SessionId, header: &Header, poll: &Poll<'_>, now: Timestamp) -> Decided<'static> {
+        let lines = (&mut self.parked, &mut self.dispatch);
+        let number = poll::poll(&mut self.journal, lines, id, header, poll, now, &mut self.named)?;
+        let queues = &self.journal.queues;
+        workers::note_poll(&mut self.workers, &mut self.sessions, id, queues, &self.named, now);
         Ok(self.park(id, number))
     }
 

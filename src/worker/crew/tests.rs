@@ -108,6 +108,24 @@ fn a_crew_that_stops_gives_back_what_it_has_not_run() {
 }
 
 #[test]
+fn a_quiet_crew_runs_what_was_begun_gives_back_what_is_only_held_and_takes_nothing_until_it_resumes() {
+    let (mut crew, now) = crew(1, 0, 3);
+    let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };
+    crew.set_quiet(true);
+    crew.begun(begun, 1, now);
+    crew.take_in(vec![held(9, now)], Wanted { free: 1, extra: 0 });
+    let Task::Report(ended) = crew.next(now) else { panic!("it reports") };
+    assert_eq!((ended.len(), ended.iter().all(|ended| ended.outcome == Outcome::Stopped)), (3, true));
+    assert_eq!(crew.held_bytes, 0);
+    crew.reported(Vec::new(), false, now);
+    assert!(matches!(crew.next(now), Task::Run(_)));
+    crew.ran(None);
+    assert!(matches!(crew.next(now), Task::Wait(None)) && !crew.has_work(now));
+    crew.set_quiet(false);
+    assert_eq!(polls(crew.next(now)), Some(Wanted { free: 1, extra: 0 }));
+}
+
+#[test]
 fn what_is_held_for_too_long_is_given_back_and_no_more_is_held_until_a_job_ends() {
     let (mut crew, now) = crew(1, 9, 5);
     let Task::Begin(begun) = crew.next(now) else { panic!("it begins") };

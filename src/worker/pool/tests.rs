@@ -2,7 +2,7 @@
 
 use super::super::{Cancel, Outcome};
 use super::*;
-use crate::client::{ClientError, Connector, Job, Link};
+use crate::client::{ClientError, Connector, Job, Link, WorkerFacts};
 use crate::ids::JobId;
 use crate::protocol::frame::next_in;
 use crate::protocol::{
@@ -54,7 +54,9 @@ impl OneJob {
             Request::Heartbeat(_) if self.want == REFUSES => {
                 Reply::Error(Refusal::new(ErrorCode::Unauthorized, "the token was changed"))
             }
-            Request::Heartbeat(_) => Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&status) }),
+            Request::Heartbeat(_) => {
+                Reply::HeartbeatOk(HeartbeatOk { leases: List::lent(&status), ..HeartbeatOk::default() })
+            }
             _ => return,
         };
         reply.encode(correlation, &mut self.answers.0.lock().unwrap());
@@ -63,7 +65,7 @@ impl OneJob {
 }
 
 impl Connector for OneJob {
-    fn connect(&self, _: Instant) -> Result<Box<dyn Link>, ClientError> {
+    fn connect(&self, _: &WorkerFacts, _: Instant) -> Result<Box<dyn Link>, ClientError> {
         Ok(Box::new(OneJob { answers: Arc::default(), ..self.clone() }))
     }
 }

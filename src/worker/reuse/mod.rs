@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::cancel::Cancel;
 use super::handler::{Handler, Outcome};
+use super::master::MasterFacts;
 use super::processes::is_runnable;
 use crate::client::Job;
 use crate::ids::JobId;
@@ -32,7 +33,7 @@ const REPLACED_MAX: usize = 3;
 pub struct ReuseHandler {
     program: String,
     arguments: Vec<String>,
-    master: String,
+    master: MasterFacts,
     open_max: usize,
     places: Mutex<Vec<Place>>,
     /// Of processes that were replaced, too.
@@ -61,16 +62,16 @@ impl ReuseHandler {
         Ok(ReuseHandler {
             program: program.clone(),
             arguments: arguments.to_vec(),
-            master: String::new(),
+            master: MasterFacts::default(),
             open_max,
             places: Mutex::new(places),
             serving: Mutex::default(),
         })
     }
 
-    /// The same, and the processes are told in `FALCON_MASTER` where their master is.
+    /// The same, and the processes are told in their environment where their master is.
     #[must_use]
-    pub fn with_master(mut self, master: String) -> ReuseHandler {
+    pub fn with_master(mut self, master: MasterFacts) -> ReuseHandler {
         self.master = master;
         self
     }

@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::process::Signal;
 
 use super::super::handler::Outcome;
+use super::super::master::MasterFacts;
 use super::super::processes::{
     KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, timespec,
 };
@@ -74,9 +75,13 @@ struct Open {
 
 impl Process {
     /// Starts a process, and the thread that serves it.
-    pub fn start(program: &str, arguments: &[String], master: &str) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
+    pub fn start(
+        program: &str,
+        arguments: &[String],
+        master: &MasterFacts,
+    ) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
         let mut command = Command::new(program);
-        command.args(arguments).env("FALCON_MASTER", master).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments).envs(master.variables()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut started = Started::spawn(&mut command)?;
         let (process, stdout) = Process::over(&mut started).inspect_err(|_| {
             // It must not run on unattended; the first error says why.

@@ -4,6 +4,7 @@
 // Each crate of tests speaks the part of the page that it needs.
 #![allow(dead_code)]
 
+mod reader;
 mod replies;
 
 pub use replies::*;
@@ -204,4 +205,30 @@ pub fn log(job: u64, from: u64) -> Request {
 
 pub fn stats() -> Request {
     Request::new(8, Body::default().plain())
+}
+
+/// A Hello of one of a worker's connections.
+pub fn hello_of_worker(name: &str, instance: u64) -> Request {
+    let body = Body::default().u32(0x4E43_4C46).u16(1).u16(1).text(name).bytes32(b"").u64(instance);
+    let body = body.u8(4).u8(2).u16(5).text("box").u8(3).u16(4).u32(421);
+    Request::new(1, body.u8(4).u16(8).text("mine 1").u8(5).u16(2).u16(4))
+}
+
+/// A Heartbeat that names no lease, of a worker that takes jobs or does not.
+pub fn sign_of_life(quiet: bool) -> Request {
+    let body = Body::default().len16(0);
+    Request::new(7, if quiet { body.u8(1).u8(1).u16(1).u8(1) } else { body.plain() })
+}
+
+/// Which workers of this name there are; of all names if it is empty.
+pub fn workers(name: &str) -> Request {
+    Request::new(13, Body::default().text(name).plain())
+}
+
+pub fn order(name: &str, what: u8) -> Request {
+    Request::new(14, Body::default().text(name).u8(what).plain())
+}
+
+pub fn progress(job: u64, lease: u64, percent: u8, text: &str) -> Request {
+    Request::new(15, Body::default().u64(job).u64(lease).u8(percent).text(text).plain())
 }

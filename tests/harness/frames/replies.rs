@@ -1,5 +1,6 @@
 //! The replies, and how they are read.
 
+use super::reader::Reader;
 use super::{ACK_OK, BODY_BYTES_MAX, RELEASE_OK};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +105,8 @@ pub struct Known {
     pub lease: Option<(u64, String, u64, u64)>,
     /// Ended at, ending.
     pub past: Option<(u64, u8)>,
+    /// Percent, told at, text.
+    pub progress: Option<(u8, u64, String)>,
     pub history: Vec<Attempt>,
     pub error: String,
 }
@@ -126,6 +129,25 @@ pub struct LogPage {
     pub missing: Vec<(u64, u64, u64)>,
 }
 
+/// What is known of a worker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KnownWorker {
+    pub name: String,
+    pub instance: u64,
+    pub host: String,
+    pub pid: u32,
+    pub software: String,
+    pub concurrency: u16,
+    pub silent_ms: u64,
+    pub quiet: u8,
+    pub polls: u8,
+    pub held: u32,
+    pub begun: u32,
+    pub queues: Vec<String>,
+    /// Job, lease, stage, `had_ms`.
+    pub jobs: Vec<(u64, u64, u8, u64)>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     HelloOk {
@@ -141,6 +163,11 @@ pub enum Reply {
     Done(u16, Vec<(u64, u16)>),
     /// Job, want, `remaining_ms`.
     HeartbeatOk(Vec<(u64, u8, u32)>),
+    /// The same to whom an order is said.
+    Ordered(Vec<(u64, u8, u32)>, u8),
+    WorkersOk(Vec<KnownWorker>),
+    OrderOk(u32),
+    ProgressOk,
     StatsOk(Stats),
     SnapshotOk {
         lsn: u64,
@@ -157,70 +184,7 @@ pub enum Reply {
     },
 }
 
-/// Reads a body from front to back and panics where it does not follow the page.
-struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        let (head, rest) = self.0.split_first_chunk().expect("a field inside the body");
-        self.0 = rest;
-        *head
-    }
-
-    fn u8(&mut self) -> u8 {
-        u8::from_le_bytes(self.array())
-    }
-
-    fn u16(&mut self) -> u16 {
-        u16::from_le_bytes(self.array())
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.array())
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.array())
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let (head, rest) = self.0.split_at(len);
-        self.0 = rest;
-        head.to_vec()
-    }
-
-    fn text(&mut self) -> String {
-        let len = self.u16();
-        String::from_utf8(self.bytes(len.into())).expect("text in UTF-8")
-    }
-
-    fn bytes32(&mut self) -> Vec<u8> {
-        let len = self.u32();
-        self.bytes(len as usize)
-    }
-
-    /// Passes over the extras: none of this page's replies has one that a test needs.
-    fn extras(&mut self) {
-        let mut last = None;
-        for _ in 0..self.u8() {
-            let (tag, len) = (self.u8(), self.u16());
-            assert!(last < Some(tag) && tag < 128, "an extra {tag} behind {last:?}");
-            last = Some(tag);
-            self.bytes(len.into());
-        }
-    }
-
-    /// A list of messages.
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        (0..self.u16()).map(|_| item(self)).collect()
-    }
-
-    /// What was read, if no more than extras follow.
-    fn then_extras<T>(&mut self, message: T) -> T {
-        self.extras();
-        message
-    }
-
     fn delivery(&mut self) -> Delivery {
         let mut delivery = Delivery {
             job: self.u64(),
@@ -303,11 +267,18 @@ impl Reader<'_> {
             match tag {
                 1 => known.lease = Some((value.u64(), value.text(), value.u64(), value.u64())),
                 2 => known.past = Some((value.u64(), value.u8())),
+                3 => known.progress = Some((value.u8(), value.u64(), value.text())),
                 other => panic!("an extra {other} of a GetOk"),
             }
             value.extras();
             assert!(value.0.is_empty(), "an extra {tag} of a GetOk ends where its value does");
         }
+        self.story(&mut known);
+        Reply::GetOk(known)
+    }
+
+    /// What a job went through.
+    fn story(&mut self, known: &mut Known) {
         let story = self.bytes32();
         let mut story = Reader(&story);
         if !story.0.is_empty() {
@@ -319,7 +290,40 @@ impl Reader<'_> {
             known.error = story.text();
             story.extras();
         }
-        Reply::GetOk(known)
+    }
+
+    fn heartbeat_ok(&mut self) -> Reply {
+        let leases = self.list(|r| {
+            let lease = (r.u64(), r.u8(), r.u32());
+            r.then_extras(lease)
+        });
+        if self.u8() == 0 {
+            return Reply::HeartbeatOk(leases);
+        }
+        assert_eq!((self.u8(), self.u16()), (1, 1), "the extra of a HeartbeatOk");
+        Reply::Ordered(leases, self.u8())
+    }
+
+    fn worker(&mut self) -> KnownWorker {
+        let worker = KnownWorker {
+            name: self.text(),
+            instance: self.u64(),
+            host: self.text(),
+            pid: self.u32(),
+            software: self.text(),
+            concurrency: self.u16(),
+            silent_ms: self.u64(),
+            quiet: self.u8(),
+            polls: self.u8(),
+            held: self.u32(),
+            begun: self.u32(),
+            queues: self.list(Reader::text),
+            jobs: self.list(|r| {
+                let job = (r.u64(), r.u64(), r.u8(), r.u64());
+                r.then_extras(job)
+            }),
+        };
+        self.then_extras(worker)
     }
 
     fn log_ok(&mut self) -> Reply {
@@ -374,10 +378,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
                 r.then_extras(item)
             }),
         ),
-        0x8007 => Reply::HeartbeatOk(r.list(|r| {
-            let lease = (r.u64(), r.u8(), r.u32());
-            r.then_extras(lease)
-        })),
+        0x8007 => r.heartbeat_ok(),
         0x8008 => Reply::StatsOk(r.stats()),
         0x8009 => Reply::SnapshotOk { lsn: r.u64(), bytes: r.u64() },
         0x800A => Reply::BackupOk(r.list(|r| {
@@ -386,12 +387,15 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         })),
         0x800B => r.read_ok(),
         0x800C => r.get_ok(),
+        0x800D => Reply::WorkersOk(r.list(Reader::worker)),
+        0x800E => Reply::OrderOk(r.u32()),
+        0x800F => Reply::ProgressOk,
         0x8010 => r.log_ok(),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
-    // A tail comes last, and extras with a meaning were read.
-    if !matches!(kind, 0x800B | 0x800C | 0x8010) {
+    // A tail comes last, and these have read what they have.
+    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Standing;
 use falconqueue::master::{Config, Master, Progress, Urgency, WalError};
-use falconqueue::protocol::{Ack, List, Request, Stats, Submit};
+use falconqueue::protocol::{Ack, Hello, List, Request, Stats, Submit};
 use falconqueue::queue::Queues;
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::MemoryDevice;
@@ -49,7 +49,7 @@ impl Recovered {
     ) -> Result<Recovered, WalError> {
         let opened = Master::open(config, Arc::new(device.clone()), &Progress::default())?;
         let mut master = opened.master;
-        let session = master.connected_within("crash", false);
+        let session = master.connected_within(&Hello::new("crash", b""));
         let mut recovered = Recovered { master, device: device.clone(), now, last: 0, session, correlation: 0 };
         recovered.last = match recovered.send(&Request::Stats(Stats {})).pop() {
             Some(Reply::StatsOk(stats)) => stats.records,

@@ -186,7 +186,11 @@ impl Sim {
         let leases: Vec<HeldLease> =
             self.held.iter().map(|held| HeldLease { job: held.job, lease: held.lease, stage: Stage::Begun }).collect();
         if !leases.is_empty() {
-            self.send(worker, &Request::Heartbeat(Heartbeat { leases: List::lent(&leases) }), What::Other)?;
+            self.send(
+                worker,
+                &Request::Heartbeat(Heartbeat { leases: List::lent(&leases), ..Heartbeat::default() }),
+                What::Other,
+            )?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::{Config, Input, Master, Progress, Urgency, WalError};
+use falconqueue::protocol::Hello;
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::{MemoryDevice, Operation, SyncOutcome, SyncRequest};
 
@@ -196,8 +197,11 @@ impl Sim {
     }
 
     fn connect(&mut self) {
-        self.producer = self.master.connected_within("producer", false);
-        self.workers = ["worker-1", "worker-2"].map(|name| self.master.connected_within(name, name == "worker-2"));
+        self.producer = self.master.connected_within(&Hello::new("producer", b""));
+        self.workers = ["worker-1", "worker-2"].map(|name| {
+            let says_begun = Some(name == "worker-2");
+            self.master.connected_within(&Hello { says_begun, ..Hello::new(name, b"") })
+        });
     }
 
     /// A run in which, before each operation, moments are kept to be looked at: crash images that the seed draws,
@@ -247,7 +251,8 @@ impl Sim {
     /// A worker's connection breaks.
     pub fn disconnect(&mut self) {
         let index = self.random.index(2);
-        let gone = std::mem::replace(&mut self.workers[index], self.master.connected_within("worker-9", true));
+        let hello = Hello { says_begun: Some(true), ..Hello::new("worker-9", b"") };
+        let gone = std::mem::replace(&mut self.workers[index], self.master.connected_within(&hello));
         self.master.take(gone, Input::Gone, self.now).unwrap();
         self.sent.retain(|_, sent| sent.session != gone);
     }
