@@ -84,13 +84,13 @@ pub fn judge(ends: &[JobEnd], any: bool, waited: &str) -> Result<(), Failure> {
         return Err(Failure::new(status, sentence(end.job, end.standing)));
     }
     let sum = [
-        (exit::NOT_FOUND, "never were"),
-        (exit::FAILED, "are dead, cancelled or expired"),
-        (exit::NOT_KEPT, "have ended and were not kept"),
+        (exit::NOT_FOUND, "never there"),
+        (exit::FAILED, "dead, cancelled or expired"),
+        (exit::NOT_KEPT, "ended and not kept"),
     ];
     let parts = sum.into_iter().map(|(status, what)| (count(status), what)).filter(|(count, _)| *count > 0);
     let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
-    Err(Failure::new(status, format!("of {} jobs {}", ended.len(), parts.join(", "))))
+    Err(Failure::new(status, format!("of {} jobs: {}", ended.len(), parts.join(", "))))
 }
 
 fn status_of(end: JobEnd) -> u8 {

@@ -175,7 +175,7 @@ pub fn purge_queue(client: &Client, queue: &str) -> Result<u64, Stop> {
 
 /// Changes this many jobs, or what is there by now; says how many were changed and refused, also where it ended early.
 fn change_all(client: &Client, mend: &Mend, filter: Filter<'_>, count: u64) -> ((u64, u64), Result<(), Stop>) {
-    let mut pages = Pages { client, mend, filter, count, done: 0, refused: 0, progress: Progress::new() };
+    let mut pages = Pages { client, mend, filter, count, done: 0, refused: 0, progress: Progress::of_short() };
     let outcome = pages.change();
     pages.progress.end();
     ((pages.done, pages.refused), outcome)

@@ -18,10 +18,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing is shown yet.
+    /// Nothing is shown yet; a first line will be at once.
     pub fn new() -> Progress {
         let style = ProgressStyle::with_template("{bar:40} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         Progress { bar: ProgressBar::new(0).with_style(style), told_at: None }
+    }
+
+    /// The same, for what is over soon as a rule: a line is written only where it is not.
+    pub fn of_short() -> Progress {
+        Progress { told_at: Some(Instant::now()), ..Progress::new() }
     }
 
     /// How often there should be something to show.

@@ -29,7 +29,8 @@ pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     let queue = wait.queue.as_deref().unwrap_or_default();
     let (first, last) = Watch::new(client, queue, wait.timeout, true).until_idle()?;
     let died = last.died.saturating_sub(first.died);
-    say(common, &last, json!({"left": last.left, "delayed": last.delayed, "died": died}))?;
+    let json = json!({"left": last.left, "delayed": last.delayed, "died": died});
+    say(common, &nothing_left(&last), json)?;
     if died == 0 {
         return Ok(());
     }
@@ -39,10 +40,12 @@ pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
 
 /// Waits for the ends of the jobs that are named.
 fn for_jobs(common: &Common, client: &Client, wait: &Wait, deadline: Option<Instant>) -> Result<(), Stop> {
-    let jobs = lookup::jobs(client, &wait.jobs, wait.queue.as_deref())?;
     let waited = wait.timeout.unwrap_or_default().to_string();
-    // Where no master is at all that is said at once, unless a time was named.
-    reach(client, deadline)?;
+    // Where no master is at all that is said soon, and not waited for: the address may be wrong.
+    let mut prompt = client.clone();
+    prompt.set_timeout(left_until(deadline).min(CALL_TIMEOUT));
+    reach(&prompt, deadline).map_err(|error| late(error, deadline, &waited))?;
+    let jobs = lookup::jobs(&prompt, &wait.jobs, wait.queue.as_deref())?;
     let ends = client.wait(&jobs, wait.any, deadline).map_err(|error| late(error, deadline, &waited))?;
     ends::show(&mut Renderer::new(common.output), client, &ends)?;
     Ok(ends::judge(&ends, wait.any, &waited)?)
@@ -75,19 +78,23 @@ pub fn drain(common: &Common, drain: &Drain) -> Result<(), Stop> {
     let client = connect::client(common)?;
     client.drain(!drain.off)?;
     if drain.off {
-        let text = "jobs are taken again".to_owned();
-        return Ok(tell(common.output, text, json!({"draining": false}), String::new())?);
+        return say(common, "jobs are taken again", json!({"draining": false}));
     }
     exit::say("no more jobs are taken, until `falcon-cli drain --off` or a restart");
     // A master that was started again takes jobs: the drain ends with its connection.
     let (_, last) = Watch::new(client, "", drain.timeout, false).until_idle()?;
-    say(common, &last, json!({"draining": true, "left": last.left, "delayed": last.delayed}))
+    let json = json!({"draining": true, "left": last.left, "delayed": last.delayed});
+    say(common, &nothing_left(&last), json)
+}
+
+fn nothing_left(last: &Idleness) -> String {
+    let delayed = if last.delayed == 0 { String::new() } else { format!("; {} are delayed to later", last.delayed) };
+    format!("no job is left to run{delayed}")
 }
 
 /// Words for people, and data for programs alone: what came of it is the exit status.
-fn say(common: &Common, last: &Idleness, json: Value) -> Result<(), Stop> {
-    let delayed = if last.delayed == 0 { String::new() } else { format!("; {} are delayed to later", last.delayed) };
-    exit::say(&format!("no job is left to run{delayed}"));
+fn say(common: &Common, text: &str, json: Value) -> Result<(), Stop> {
+    exit::say(text);
     if common.output == Output::Json {
         tell(common.output, String::new(), json, String::new())?;
     }

@@ -150,7 +150,7 @@ pub struct Mending {
 
 /// What is changed; what is not said stays.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
+#[group(id = "changes", required = true, multiple = true)]
 pub struct Update {
     /// 0 is the most urgent, 255 the least; they wait at the end of its line.
     #[arg(long, value_name = "N")]

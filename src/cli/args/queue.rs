@@ -53,7 +53,7 @@ pub struct Resume {
 
 /// Which ways of a queue are meant.
 #[derive(Debug, clap::Args)]
-#[group(multiple = false)]
+#[group(id = "way", multiple = false)]
 pub struct Ways {
     /// The way in: submits.
     #[arg(long = "in")]
