@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &["clap", "indicatif", "rustix", "serde", "serde_json"],
+        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook"],
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];

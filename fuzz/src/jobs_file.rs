@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use falconqueue::cli::fuzzing::{parse, text};
 use falconqueue::ids::{check_key, check_queue_name};
+use falconqueue::job::HeadersText;
 use falconqueue::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
 use falconqueue::protocol::{List, Request, Submit, SubmitJob};
 
@@ -24,7 +25,18 @@ pub fn run(input: &[u8]) {
         assert!(job.delay_ms <= DELAY_MS_MAX && job.max_attempts <= ATTEMPTS_MAX);
         assert!(job.timeout_ms == 0 || (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(&job.timeout_ms.into()));
         let queue = job.queue.as_deref().unwrap_or("q");
-        let lent = [SubmitJob { queue, key: &job.id, settings: job.settings(), delay_ms: job.delay_ms, payload }];
+        let headers = job.headers();
+        let lent = [SubmitJob {
+            queue,
+            key: &job.id,
+            settings: job.settings(),
+            delay_ms: job.delay_ms,
+            keep_ms: job.keep_ms,
+            backoff: job.backoff,
+            ttl_ms: job.ttl_ms,
+            headers: (!headers.is_empty()).then_some(HeadersText(&headers)),
+            payload,
+        }];
         let submit = Request::Submit(Submit { jobs: List::lent(&lent) });
         assert_eq!(submit.check(), Ok(()), "a master takes it");
     }
@@ -39,6 +51,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         r#"{"id": "b", "payload": 1, "queue": "a b"}"#,
         r#"{"id": "b", "payload": [{"x": "\u00fc\ud83d\ude00"}, null, true], "priority": 255}"#,
         r#"{"id": "b", "payload": 1.5e3, "timeout_ms": 100, "max_attempts": 1000, "delay_ms": 31536000000}"#,
+        r#"{"id": "b", "payload": 1, "keep_ms": 1500, "ttl_ms": 1, "backoff": "fixed:10s"}"#,
+        r#"{"id": "b", "payload": 1, "backoff": "exponential:1s..1h", "headers": {"Trace-Id": "7", "lang": ""}}"#,
         r#"{"id": "", "payload": {}}"#,
         r#"{"id": "b", "payload": }"#,
     ];

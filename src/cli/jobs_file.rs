@@ -11,7 +11,8 @@ use crate::client::headers;
 use crate::ids::{check_key, check_queue_name};
 use crate::job::{Backoff, Settings};
 use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, KEEP_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    ATTEMPTS_MAX, DELAY_MS_MAX, HEADERS_BYTES_MAX, KEEP_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
 };
 
 #[derive(Debug, serde::Deserialize)]
@@ -169,6 +170,9 @@ fn checked_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(St
     let map = BTreeMap::<String, String>::deserialize(deserializer)?;
     map.iter().try_for_each(|(name, value)| check_header(name, value)).map_err(D::Error::custom)?;
     check_headers(map.keys().map(String::as_str)).map_err(D::Error::custom)?;
+    let pairs: Vec<(&str, &str)> = map.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let bytes = headers(&pairs).len();
+    within("the number of headers' bytes", bytes as u64, 0, HEADERS_BYTES_MAX as u64)?;
     Ok(map.into_iter().collect())
 }
 
@@ -214,6 +218,9 @@ mod tests {
             assert!(error.contains("line 3 column"), "{line}: {error}");
             assert!(error.contains(line), "{line}: {error}");
         }
+        let long = "x".repeat(HEADERS_BYTES_MAX);
+        let text = format!(r#"[{{"id": "a", "payload": 1, "headers": {{"a": "{long}"}}}}]"#);
+        assert!(parse(&text).unwrap_err().contains("headers' bytes"));
         assert!(parse("{}").unwrap_err().contains("expected a sequence"));
     }
 }

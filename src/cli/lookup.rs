@@ -20,7 +20,7 @@ const NAMES_BYTES_MAX: u64 = 16 << 20;
 pub fn jobs(client: &Client, names: &[Name], queue: Option<&str>) -> Result<Vec<JobId>, Stop> {
     let from_stdin = if names.contains(&Name::Stdin) { read_names()? } else { Vec::new() };
     let names = || names.iter().filter(|name| **name != Name::Stdin).chain(&from_stdin);
-    if names().map(Name::count).sum::<u64>() > NAMED_JOBS_MAX {
+    if names().map(Name::count).fold(0, u64::saturating_add) > NAMED_JOBS_MAX {
         return Err(usage(format!("more than {NAMED_JOBS_MAX} jobs are named; name them by filters instead")));
     }
     if queue.is_some() && !names().any(|name| *name == Name::Last) {

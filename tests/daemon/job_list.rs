@@ -135,7 +135,7 @@ fn jobs_have_names() {
     for (args, status) in [
         (&["show", "3-4"][..], 2),
         (&["show", "4", "--queue", "mail"], 2),
-        (&["show", "0"], 2),
+        (&["show", "0"], 3),
         (&["show", "key:nobody"], 3),
         (&["show", "last", "--queue", "other"], 3),
         (&["purge", "1-200000"], 2),

@@ -106,8 +106,8 @@ pub enum Command {
         /// A directory that is empty or not there yet.
         dir: PathBuf,
     },
-    /// Wait for the ends of jobs; or, where none is named, until no job is pending, in flight, or awaits a retry, with a
-    /// progress bar.
+    /// Wait for the ends of jobs; or, where none is named, until no job is pending, in flight, or awaits a retry, with
+    /// a progress bar.
     Wait(Wait),
     /// Look at jobs, change them, and tell of one from within its command.
     #[command(subcommand)]

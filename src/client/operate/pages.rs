@@ -72,7 +72,8 @@ pub struct ErrorKind {
 pub struct CountPage {
     /// How many.
     pub count: u64,
-    /// The most frequent kinds of their errors first, where that was asked for. Those past 1,000 are in the count alone.
+    /// The most frequent kinds of their errors first, where that was asked for. Those past 1,000 are in the count
+    /// alone.
     pub errors: Vec<ErrorKind>,
     /// Where the next page begins, if there is one.
     pub next: Option<JobId>,

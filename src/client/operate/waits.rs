@@ -37,8 +37,8 @@ impl JobEnd {
 
 impl Client {
     /// Waits until all of these jobs have ended, or with `any` a first one of up to 1,024 has; or until the deadline:
-    /// where each stands then, in order. While the master cannot be reached, or is starting, it goes on; if that is so at
-    /// the deadline, that is the error.
+    /// where each stands then, in order. While the master cannot be reached, or is starting, it goes on; if that is so
+    /// at the deadline, that is the error.
     pub fn wait(&self, jobs: &[JobId], any: bool, deadline: Option<Instant>) -> Result<Vec<JobEnd>, ClientError> {
         if any && jobs.len() > WAITED_JOBS_MAX {
             let text = format!("{} jobs; for the first end of at most {WAITED_JOBS_MAX} can be waited", jobs.len());
