@@ -235,7 +235,8 @@ impl<'a> SubmitJob<'a> {
         SubmitJob { keep_ms: Some(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)), ..self }
     }
 
-    /// The same, which ends as expired if it was not handed out within this time, in whole milliseconds: up to 365 days.
+    /// The same, which ends as expired if it was not handed out within this time, in whole milliseconds: up to 365
+    /// days.
     #[must_use]
     pub fn with_ttl(self, ttl: Duration) -> SubmitJob<'a> {
         SubmitJob { ttl_ms: Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)), ..self }

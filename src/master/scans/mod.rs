@@ -1,8 +1,8 @@
 //! Scans: requests that walk over all jobs, to list, count or change those that are meant. They go in slices between
 //! turns, so that nobody else waits for them; what has to be read from the log is read beside the loop.
 //!
-//! Promises: a page ends after [`SCANNED_ENTRIES_MAX`] jobs that were looked at, with the place to go on; each of several
-//! scans has its turn; a job is changed by itself, and only if it is still one that is meant.
+//! Promises: a page ends after [`SCANNED_ENTRIES_MAX`] jobs that were looked at, with the place to go on; each of
+//! several scans has its turn; a job is changed by itself, and only if it is still one that is meant.
 //! It does not: know sessions or frames; [`super::decisions`] begins a scan, and writes what came of it.
 
 mod kinds;
