@@ -238,6 +238,7 @@ impl Master {
     /// Lets those of these queues go that were only polled, and are no more.
     pub(super) fn drop_unpolled(&mut self, named: &[QueueId]) {
         for queue in named {
+            self.journal.queues.note_polled(*queue);
             if !self.parked.is_polled(*queue) {
                 self.journal.queues.drop_if_volatile(*queue);
             }

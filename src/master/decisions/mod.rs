@@ -1,6 +1,7 @@
 //! Decisions: one function a request. It looks at the state, decides events, and gives an answer back; it knows no
 //! bytes and no sockets. Each takes the parts of the master that it needs, and no others.
 
+mod explain;
 mod hello;
 mod leases;
 mod looks;

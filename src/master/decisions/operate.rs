@@ -2,7 +2,7 @@
 
 use super::super::Master;
 use super::super::answers::{Answer, Decided};
-use super::{Scratch, looks, mend, rules, scans, stopping, waits, workers};
+use super::{Scratch, explain, looks, mend, rules, scans, stopping, waits, workers};
 use crate::ids::SessionId;
 use crate::protocol::{Drain, Header, Request};
 use crate::time::Timestamp;
@@ -27,6 +27,8 @@ impl Master {
             Request::Find(find) => looks::find(&self.journal, find, written),
             Request::Text(text) => looks::text(&self.journal, *text),
             Request::ShowQueue(show) => rules::show((&self.journal, &self.parked), show, now, written),
+            Request::Explain(asked) => explain::job(self, *asked, now, written),
+            Request::ExplainQueue(asked) => explain::queue(self, asked, now, written),
             Request::Drain(drain) => Ok(self.drain(*drain, written)),
             // What would be parked now would have no answer of its own.
             Request::Wait(_) | Request::Idle(_) if self.stopping => Err(stopping().into()),

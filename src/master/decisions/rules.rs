@@ -89,7 +89,7 @@ impl Asked<'_> {
     }
 }
 
-fn no_queue(queue: &str) -> Refusal {
+pub(super) fn no_queue(queue: &str) -> Refusal {
     let text =
         format!("there is no queue {queue:?}: nothing was submitted to it, or it was forgotten when it was idle");
     Refusal::new(ErrorCode::NotFound, text)

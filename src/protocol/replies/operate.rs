@@ -163,3 +163,24 @@ message! {
         looked: u32;
     }
 }
+
+message! {
+    /// Reasons, the first one first to look at.
+    ExplainOk<'a> {
+        reasons: List<'a, Reason<'a>>;
+    }
+}
+
+message! {
+    Reason<'a> {
+        /// [`Cause`](crate::protocol::Cause)'s number, or one of a later version.
+        cause: u8;
+        /// For a person: what it is, and what would change it.
+        text: &'a str;
+    } extras {
+        /// How many it is about.
+        1 count: u64;
+        /// When it ends by itself.
+        2 left_ms: u64;
+    }
+}

@@ -199,3 +199,55 @@ message! {
         1 update: Updated;
     }
 }
+
+message! {
+    /// Asks why a job does not run now.
+    Explain {
+        job: JobId;
+    }
+}
+
+message! {
+    /// Asks what holds in a queue now.
+    ExplainQueue<'a> {
+        queue: &'a str => queue_name;
+    }
+}
+
+coded! {
+    /// A reason why something does not happen now.
+    Cause {
+        /// Nothing stands in its way.
+        Next = 1 "next";
+        Delayed = 2 "delayed";
+        /// It awaits another attempt.
+        Retry = 3 "retry";
+        JobsBefore = 4 "jobs-before";
+        /// Its queue hands out nothing.
+        Paused = 5 "paused";
+        /// The queue takes no jobs.
+        PausedIn = 6 "paused-in";
+        NoWorker = 7 "no-worker";
+        /// Its queue's workers take no new jobs.
+        Quiet = 8 "quiet";
+        /// Its queue's workers have no free slot.
+        Busy = 9 "busy";
+        /// Its queue's workers leave their replies unread.
+        Unread = 10 "unread";
+        /// A worker has it, and has not begun it.
+        Held = 11 "held";
+        Running = 12 "running";
+        WorkerSilent = 13 "worker-silent";
+        WorkerGone = 14 "worker-gone";
+        Cancelled = 15 "cancelled";
+        Dead = 16 "dead";
+        /// It has ended, and is kept.
+        Ended = 17 "ended";
+        /// It ends unless it is handed out in time.
+        Expires = 18 "expires";
+        /// As many jobs or bytes wait as may.
+        Full = 19 "full";
+        Drained = 20 "drained";
+        Stopping = 21 "stopping";
+    }
+}
