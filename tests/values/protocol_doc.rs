@@ -109,38 +109,21 @@ fn for_each_operating_reply(mut take: impl FnMut(&str, Reply<'_>)) {
     take("ExplainOk", Reply::ExplainOk(ExplainOk { reasons: List::lent(&[REASON]) }));
 }
 
-/// Calls `take` with the name and the bytes of every request that the page shows.
-fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
-    let jobs = [SubmitJob {
-        queue: "mail",
-        key: "order-5",
-        settings: SETTINGS,
-        delay_ms: 1500,
-        payload: b"hello",
-        ..SubmitJob::default()
-    }];
-    let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
-    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route", ..FailItem::default() }];
-    let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
-    let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
-    let queues = ["mail", "bulk"];
-    let all: Vec<Request<'_>> = vec![
-        hello().into(),
-        Submit { jobs: List::lent(&jobs) }.into(),
-        poll(&queues).into(),
-        Ack { items: List::lent(&ack) }.into(),
-        Fail { items: List::lent(&fail) }.into(),
-        Release { items: List::lent(&release) }.into(),
-        Heartbeat { leases: List::lent(&held), quiet: Some(true) }.into(),
-        Stats {}.into(),
-        Snapshot {}.into(),
-        Backup {}.into(),
-        Read { file: 1, offset: 1 << 20, bytes: 1 << 20 }.into(),
-        Get { job: JOB }.into(),
-        Workers { name: "" }.into(),
-        Order { name: "box:421", what: Demand::Quiet }.into(),
-        Progress { job: JOB, lease: LEASE, percent: 40, text: "parsed" }.into(),
-        Log { job: JOB, from: Lsn(0) }.into(),
+const MAIL: SubmitJob<'_> = SubmitJob {
+    queue: "mail",
+    key: "order-5",
+    settings: SETTINGS,
+    delay_ms: 1500,
+    keep_ms: None,
+    backoff: None,
+    ttl_ms: None,
+    headers: None,
+    payload: b"hello",
+};
+
+/// Every request of who operates the queues.
+fn operating_requests() -> Vec<Request<'static>> {
+    vec![
         Find { key: "order-5" }.into(),
         Text { job: JOB, what: TextKind::Result }.into(),
         Wait { jobs: List::lent(&[JOB]), any: false, wait_ms: 30_000 }.into(),
@@ -157,7 +140,36 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
         MendAll { change: Change::Requeue, filter: FILTER, from: JobId(0), since: Timestamp(0), update: None }.into(),
         Explain { job: JOB }.into(),
         ExplainQueue { queue: "mail" }.into(),
+    ]
+}
+
+/// Calls `take` with the name and the bytes of every request that the page shows.
+fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
+    let jobs = [MAIL];
+    let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
+    let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route", ..FailItem::default() }];
+    let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
+    let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
+    let queues = ["mail", "bulk"];
+    let mut all: Vec<Request<'_>> = vec![
+        hello().into(),
+        Submit { jobs: List::lent(&jobs) }.into(),
+        poll(&queues).into(),
+        Ack { items: List::lent(&ack) }.into(),
+        Fail { items: List::lent(&fail) }.into(),
+        Release { items: List::lent(&release) }.into(),
+        Heartbeat { leases: List::lent(&held), quiet: Some(true) }.into(),
+        Stats {}.into(),
+        Snapshot {}.into(),
+        Backup {}.into(),
+        Read { file: 1, offset: 1 << 20, bytes: 1 << 20 }.into(),
+        Get { job: JOB }.into(),
+        Workers { name: "" }.into(),
+        Order { name: "box:421", what: Demand::Quiet }.into(),
+        Progress { job: JOB, lease: LEASE, percent: 40, text: "parsed" }.into(),
+        Log { job: JOB, from: Lsn(0) }.into(),
     ];
+    all.extend(operating_requests());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     for (request, (_, name)) in all.into_iter().zip(Request::KINDS) {
         let mut bytes = Vec::new();
@@ -309,19 +321,20 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         ("Error", Reply::Error(Refusal::new(ErrorCode::StorageFull, "no room"))),
         ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
     ];
-    let mut take = |name: &str, reply: Reply<'_>| {
-        let mut bytes = Vec::new();
-        // Starting is said before any request was read.
-        let correlation = if name == "Starting" { 0 } else { u64::from(reply.kind() & 0xff) };
-        reply.encode(correlation, &mut bytes);
-        let (header, body) = split_frame(&bytes).unwrap();
-        assert_eq!(Reply::decode(header.kind, body).unwrap(), reply);
-        take(name, bytes);
-    };
     for (name, reply) in all {
-        take(name, reply);
+        take(name, encoded(name, &reply));
     }
-    for_each_operating_reply(take);
+    for_each_operating_reply(|name, reply| take(name, encoded(name, &reply)));
+}
+
+fn encoded(name: &str, reply: &Reply<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Starting is said before any request was read.
+    let correlation = if name == "Starting" { 0 } else { u64::from(reply.kind() & 0xff) };
+    reply.encode(correlation, &mut bytes);
+    let (header, body) = split_frame(&bytes).unwrap();
+    assert_eq!(Reply::decode(header.kind, body).unwrap(), *reply);
+    bytes
 }
 
 fn page() -> String {

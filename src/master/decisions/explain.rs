@@ -7,6 +7,7 @@ use super::rules::no_queue;
 use crate::ids::QueueId;
 use crate::job::Standing;
 use crate::protocol::{Cause, Explain, ExplainOk, ExplainQueue, List, Reason};
+use crate::queue::counters::Counters;
 use crate::queue::{JobFacts, LeaseView, Paused};
 use crate::time::{Millis, Timestamp};
 
@@ -207,6 +208,26 @@ fn paused_way(paused: &Paused, cause: Cause, what: &str, name: &str, reasons: &m
     reasons.until(cause, paused.until, format!("queue {name:?} is paused and {what} for {left} more{why}"));
 }
 
+/// Why a queue takes no jobs now.
+fn into_queue(master: &Master, name: &str, counters: &Counters, reasons: &mut Reasons) {
+    if master.draining {
+        reasons.add(Cause::Drained, "the master drains and takes no jobs; `falcon-cli drain --off` ends it");
+    }
+    let Some(rules) = master.journal.queues.rules(name) else { return };
+    if let Some(paused) = &rules.pause_in {
+        paused_way(paused, Cause::PausedIn, "takes no jobs", name, reasons);
+    }
+    let settings = rules.settings;
+    if let Some(max) = settings.depth_max.filter(|max| counters.waiting() >= *max) {
+        let text = format!("it is full: {} jobs wait, {max} may", counters.waiting());
+        reasons.count(Cause::Full, counters.waiting(), text);
+    }
+    if let Some(max) = settings.bytes_max.filter(|max| counters.waiting_bytes >= *max) {
+        let text = format!("it is full: {} bytes of payload wait, {max} may", counters.waiting_bytes);
+        reasons.count(Cause::Full, counters.waiting_bytes, text);
+    }
+}
+
 /// What holds in a queue now.
 pub(super) fn queue<'s>(
     master: &Master,
@@ -220,23 +241,7 @@ pub(super) fn queue<'s>(
     if let Some(queue) = queues.queue(name) {
         out_of_queue(master, queue, &mut reasons);
     }
-    if master.draining {
-        reasons.add(Cause::Drained, "the master drains and takes no jobs; `falcon-cli drain --off` ends it");
-    }
-    if let Some(rules) = queues.rules(name) {
-        if let Some(paused) = &rules.pause_in {
-            paused_way(paused, Cause::PausedIn, "takes no jobs", name, &mut reasons);
-        }
-        let settings = rules.settings;
-        if let Some(max) = settings.depth_max.filter(|max| counters.waiting() >= *max) {
-            let text = format!("it is full: {} jobs wait, {max} may", counters.waiting());
-            reasons.count(Cause::Full, counters.waiting(), text);
-        }
-        if let Some(max) = settings.bytes_max.filter(|max| counters.waiting_bytes >= *max) {
-            let text = format!("it is full: {} bytes of payload wait, {max} may", counters.waiting_bytes);
-            reasons.count(Cause::Full, counters.waiting_bytes, text);
-        }
-    }
+    into_queue(master, name, &counters, &mut reasons);
     for (cause, count, text) in [
         (Cause::JobsBefore, counters.pending, "jobs are pending"),
         (Cause::Running, counters.in_flight, "jobs are in flight"),
