@@ -3,11 +3,16 @@
 use std::fmt;
 use std::io::{self, Write};
 
-pub const REFUSED: u8 = 1;
+/// What was waited for, or looked at, is not well.
+pub const FAILED: u8 = 1;
 /// Bad usage of the command line.
 pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 pub const TIMED_OUT: u8 = 4;
+/// A job that was waited for has ended and was not kept: how it ended is not known any more.
+pub const NOT_KEPT: u8 = 5;
+/// The master refused, or would refuse.
+pub const REFUSED: u8 = 6;
 /// The log is damaged, or a later falcond wrote it.
 pub const DATA_DAMAGED: u8 = 65;
 /// The master cannot be reached, or cannot listen.

@@ -27,7 +27,7 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let files = client.backup()?;
     if let Some(odd) = files.iter().find(|file| !is_of_a_log(&file.name)) {
         let text = format!("the master names a file {:?}, which is none of a log", odd.name);
-        return Err(Failure::new(exit::REFUSED, text).into());
+        return Err(Failure::new(exit::FAILED, text).into());
     }
     let is_ours = make_empty(dir)?;
     copy(&client, &files, dir).inspect_err(|_| remove(&files, dir, is_ours))?;
@@ -61,7 +61,7 @@ fn make_empty(dir: &Path) -> Result<bool, Failure> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             if fs::read_dir(dir).map_err(cannot)?.next().is_some() {
                 let text = format!("{shown} is not empty; name a directory that is, or one that is not there yet");
-                return Err(Failure::new(exit::REFUSED, text));
+                return Err(Failure::new(exit::FAILED, text));
             }
             Ok(false)
         }
@@ -85,7 +85,7 @@ fn copy(client: &Client, files: &[LogFile], dir: &Path) -> Result<(), Stop> {
             let read = u32::try_from(piece.len()).unwrap_or(u32::MAX);
             if read == 0 || read > file.bytes - offset {
                 let text = format!("the master gave {read} bytes of {} at {offset}", file.name);
-                return Err(Failure::new(exit::REFUSED, text).into());
+                return Err(Failure::new(exit::FAILED, text).into());
             }
             append(&mut *copy, &piece).map_err(writing)?;
             offset += read;
@@ -103,7 +103,7 @@ fn copy(client: &Client, files: &[LogFile], dir: &Path) -> Result<(), Stop> {
     bar.finish_and_clear();
     let verified = verify::look(&device)?;
     if let Some(fault) = verified.faults.first() {
-        return Err(Failure::new(exit::REFUSED, format!("the copy is not what the master has: {fault}")).into());
+        return Err(Failure::new(exit::FAILED, format!("the copy is not what the master has: {fault}")).into());
     }
     Ok(())
 }

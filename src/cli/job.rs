@@ -1,29 +1,45 @@
-//! `falcon-cli job show`: all that the master keeps of one job.
+//! `falcon-cli job show`: all that the master keeps of one job. `job payload` and `job result`: its bytes.
 
 use serde_json::{Map, Value, json};
 
-use super::args::Common;
-use super::render::{shown, tell};
-use super::{Stop, connect, found};
+use super::args::{Common, One, written};
+use super::render::{Renderer, shown, tell};
+use super::{Stop, connect, found, lookup};
+use crate::client::{Client, ClientError};
 use crate::codec::{self, Field};
 use crate::ids::JobId;
 use crate::job::{Ending, Standing, StoryText};
-use crate::protocol::Get;
+use crate::protocol::{Get, GetOk};
 
 /// Width of the column of names.
 const NAME: usize = 15;
 
-/// Shows a job; exit status 3 if there is none of this id.
-pub fn show(common: &Common, id: u64) -> Result<(), Stop> {
-    let answer = connect::client(common)?.ask(Get { job: JobId(id) })?;
+/// Shows a job; exit status 3 if there is none of this name.
+pub fn show(common: &Common, one: &One) -> Result<(), Stop> {
+    let client = connect::client(common)?;
+    let answer = client.ask(Get { job: lookup::job(&client, one)? })?;
     let job = found(answer.read::<Get>())?;
     let mut facts = Facts { lines: Vec::new(), json: Map::new() };
     job.show("job", &mut |name, value| facts.add(name, value));
+    facts.more(&client, &job)?;
     facts.story(StoryText(job.story));
     if job.standing == Standing::Dead.code() && job.story.is_empty() {
         facts.put("text_lost", "its error and its history: there was no room for them".into());
     }
     Ok(tell(common.output, facts.lines.join("\n"), Value::Object(facts.json), standing(job.standing))?)
+}
+
+/// Writes bytes of a job to stdout as they are.
+pub fn text(
+    common: &Common,
+    one: &One,
+    ask: impl Fn(&Client, JobId) -> Result<Vec<u8>, ClientError>,
+) -> Result<(), Stop> {
+    let client = connect::client(common)?;
+    let bytes = found(ask(&client, lookup::job(&client, one)?))?;
+    let mut renderer = Renderer::new(common.output);
+    renderer.raw(&bytes)?;
+    Ok(renderer.flush()?)
 }
 
 /// The word for where a job stands.
@@ -49,7 +65,9 @@ struct Facts {
 impl Facts {
     fn add(&mut self, name: &str, value: codec::Value<'_>) {
         match (name, value) {
-            (_, codec::Value::Moment(0) | codec::Value::Text("") | codec::Value::Bytes(_)) => {}
+            // A backoff is told as it is written on the command line.
+            (_, codec::Value::Moment(0) | codec::Value::Text("") | codec::Value::Bytes(_))
+            | ("first_ms" | "most_ms", _) => {}
             ("standing", codec::Value::Number(code)) => self.put(name, standing(code as u8).into()),
             // That of how far it is.
             ("text", codec::Value::Text(text)) => self.put("progress", text.into()),
@@ -65,6 +83,24 @@ impl Facts {
         let text = value.as_str().map_or_else(|| value.to_string(), |text| shown(text.as_bytes()));
         self.lines.push(format!("{:NAME$}  {text}", name.replace('_', " ")));
         self.json.insert(name.to_owned(), value);
+    }
+
+    /// What is told in other words than the master's, or has to be asked for.
+    fn more(&mut self, client: &Client, job: &GetOk<'_>) -> Result<(), Stop> {
+        let more = job.more.unwrap_or_default();
+        if let Some(backoff) = more.backoff {
+            self.put("backoff", written(backoff).into());
+        }
+        if more.headers_bytes.is_none_or(|bytes| bytes == 0) {
+            return Ok(());
+        }
+        let headers = found(client.headers(job.job))?;
+        let lines =
+            headers.iter().map(|(name, value)| format!("{:NAME$}  {name}={}", "header", shown(value.as_bytes())));
+        self.lines.extend(lines);
+        let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+        self.json.insert("headers".to_owned(), headers.into());
+        Ok(())
     }
 
     /// The attempts that are remembered, oldest first, and why the last one ended.

@@ -2,27 +2,28 @@
 
 use serde_json::{Map, Value};
 
-use super::args::Common;
+use super::args::{Common, One};
 use super::events::Fields;
 use super::job::later;
 use super::render::{Renderer, Row};
-use super::{Stop, connect, found};
+use super::{Stop, connect, found, lookup};
 use crate::client::{LogEvent, Missing};
 use crate::exit::{self, Failure};
-use crate::ids::{JobId, Lsn};
+use crate::ids::Lsn;
 use crate::queue::Event;
 
 /// Number of the event that every job begins with.
 const ENQUEUE: u8 = 1;
 
-/// Shows what happened to a job; exit status 3 if there never was one of this id.
-pub fn run(common: &Common, id: u64) -> Result<(), Stop> {
+/// Shows what happened to a job; exit status 3 if there never was one of this name.
+pub fn run(common: &Common, one: &One) -> Result<(), Stop> {
     let client = connect::client(common)?;
+    let job = lookup::job(&client, one)?;
     let mut renderer = Renderer::new(common.output);
     let mut gaps = Gaps::default();
     let mut from = Some(Lsn(0));
     while let Some(lsn) = from {
-        let page = found(client.log(JobId(id), lsn))?;
+        let page = found(client.log(job, lsn))?;
         for event in &page.events {
             gaps.first.get_or_insert((event.lsn, event.kind));
             show(&mut renderer, event)?;
@@ -31,7 +32,7 @@ pub fn run(common: &Common, id: u64) -> Result<(), Stop> {
         from = page.next;
     }
     renderer.flush()?;
-    gaps.sentences(id).iter().for_each(|text| exit::say(&format!("falcon-cli: {text}")));
+    gaps.sentences(job.0).iter().for_each(|text| exit::say(&format!("falcon-cli: {text}")));
     Ok(())
 }
 
@@ -110,7 +111,7 @@ impl Gaps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::LeaseId;
+    use crate::ids::{JobId, LeaseId};
     use crate::queue::events::Ack;
     use crate::time::Timestamp;
 

@@ -1,14 +1,18 @@
 //! The format of `examples/jobs.json`: an array of jobs. A file that is not of this format, or names a value out of
 //! bounds, is refused whole, with the line and column, before anything is submitted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
+use super::args::{backoff, check_header, check_headers};
+use crate::client::headers;
 use crate::ids::{check_key, check_queue_name};
-use crate::job::Settings;
-use crate::limits::{ATTEMPTS_MAX, DELAY_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN};
+use crate::job::{Backoff, Settings};
+use crate::limits::{
+    ATTEMPTS_MAX, DELAY_MS_MAX, KEEP_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+};
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,12 +38,33 @@ pub struct FileJob<'a> {
     /// How many attempts the job gets; without it the master's default.
     #[serde(default, deserialize_with = "checked_attempts")]
     pub max_attempts: u16,
+    /// Kept so long after its end; without it as its queue says.
+    #[serde(default, deserialize_with = "checked_keep")]
+    pub keep_ms: Option<u64>,
+    /// Not begun within this time, it ends as expired.
+    #[serde(default, deserialize_with = "checked_ttl")]
+    pub ttl_ms: Option<u64>,
+    /// How long it waits after a failed attempt: `"fixed:10s"`, `"exponential:1s..1h"`.
+    #[serde(default, deserialize_with = "checked_backoff")]
+    pub backoff: Option<Backoff>,
+    /// Names and values that go with it to its worker.
+    #[serde(default, deserialize_with = "checked_headers")]
+    pub headers: Vec<(String, String)>,
 }
 
 impl FileJob<'_> {
     pub fn settings(&self) -> Settings {
         let FileJob { priority, max_attempts, timeout_ms, .. } = *self;
         Settings { timeout_ms, max_attempts, priority }
+    }
+
+    /// Its headers as they go with it; empty for none.
+    pub fn headers(&self) -> Vec<u8> {
+        if self.headers.is_empty() {
+            return Vec::new();
+        }
+        let pairs: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        headers(&pairs)
     }
 }
 
@@ -127,6 +152,26 @@ fn checked_attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D
     Ok(attempts)
 }
 
+fn checked_keep<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    within("keep_ms", u64::deserialize(deserializer)?, 0, KEEP_MS_MAX).map(Some)
+}
+
+fn checked_ttl<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    within("ttl_ms", u64::deserialize(deserializer)?, 1, KEEP_MS_MAX).map(Some)
+}
+
+fn checked_backoff<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backoff>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    backoff(&text).map(Some).map_err(|why| D::Error::custom(format!("backoff {text:?}: {why}")))
+}
+
+fn checked_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    let map = BTreeMap::<String, String>::deserialize(deserializer)?;
+    map.iter().try_for_each(|(name, value)| check_header(name, value)).map_err(D::Error::custom)?;
+    check_headers(map.keys().map(String::as_str)).map_err(D::Error::custom)?;
+    Ok(map.into_iter().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +201,11 @@ mod tests {
             ("timeout_ms", r#"{"id": "b", "payload": 1, "timeout_ms": 5}"#),
             ("max_attempts", r#"{"id": "b", "payload": 1, "max_attempts": 0}"#),
             ("delay_ms", r#"{"id": "b", "payload": 1, "delay_ms": 99999999999999}"#),
+            ("keep_ms", r#"{"id": "b", "payload": 1, "keep_ms": 99999999999999}"#),
+            ("ttl_ms", r#"{"id": "b", "payload": 1, "ttl_ms": 0}"#),
+            ("backoff", r#"{"id": "b", "payload": 1, "backoff": "10s"}"#),
+            ("header", r#"{"id": "b", "payload": 1, "headers": {"a b": "c"}}"#),
+            ("twice", r#"{"id": "b", "payload": 1, "headers": {"a-b": "1", "A.b": "2"}}"#),
             ("key", r#"{"id": "", "payload": 1}"#),
             ("expected", r#"{"id": "b", "payload": }"#),
         ] {

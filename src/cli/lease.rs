@@ -12,7 +12,7 @@ use crate::exit::{self, Failure};
 use crate::ids::{JobId, LeaseId};
 use crate::protocol::{ErrorCode, Get};
 
-/// Tells how far a job is; exit status 1 if its lease is lost.
+/// Tells how far a job is; exit status 6 if its lease is lost.
 pub fn progress(common: &Common, lease: &LeaseArgs, percent: u8, text: &str) -> Result<(), Stop> {
     let LeaseArgs { job, lease } = *lease;
     connect::client(common)?.progress(JobId(job), LeaseId(lease), percent, text)?;
@@ -35,7 +35,7 @@ pub fn alive(common: &Common, lease: &LeaseArgs) -> Result<(), Stop> {
         return Ok(());
     }
     let text = format!("the lease {lease} of job {job} is lost: whatever comes of this attempt is refused");
-    Err(Failure::new(exit::REFUSED, text).into())
+    Err(Failure::new(exit::FAILED, text).into())
 }
 
 fn say(common: &Common, json: Value) -> Result<(), Stop> {

@@ -5,14 +5,23 @@
 
 pub mod args;
 
+mod ask;
 mod backup;
 mod connect;
+mod ends;
 mod events;
 mod input;
 mod job;
 mod job_events;
 mod jobs_file;
 mod lease;
+mod list;
+mod lookup;
+mod mend;
+mod names;
+mod progress;
+mod queue;
+mod queue_state;
 mod render;
 mod snapshot;
 mod stats;
@@ -30,11 +39,12 @@ pub mod fuzzing {
 
 use std::io;
 
-use crate::client::ClientError;
+use crate::client::{Client, ClientError};
 use crate::exit::{self, Failure};
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, Refusal};
 
-use args::{Args, Command, JobCommand};
+use args::{Args, Command, Common, JobCommand};
+use mend::Mend;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -86,6 +96,14 @@ fn found<T>(outcome: Result<T, ClientError>) -> Result<T, Stop> {
     })
 }
 
+/// What was asked for, or nothing where the job is gone or is not what it was.
+fn unless_gone<T>(outcome: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match outcome {
+        Err(ClientError::Refused(Refusal { code: ErrorCode::NotFound | ErrorCode::WrongState, .. })) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let Args { common, command } = args;
     let outcome = match command {
@@ -93,16 +111,31 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Stats => stats::run(&common),
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
-        Command::Job(JobCommand::Show { id }) => job::show(&common, id),
-        Command::Job(JobCommand::Log { id }) => job_events::run(&common, id),
-        Command::Job(JobCommand::Progress { percent, text, lease }) => lease::progress(&common, &lease, percent, &text),
-        Command::Job(JobCommand::Alive { lease }) => lease::alive(&common, &lease),
+        Command::Job(command) => job_command(&common, &command),
+        Command::Queue(command) => queue::run(&common, &command),
         Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),
+        Command::Drain(drain) => wait::drain(&common, &drain),
         Command::Wal(command) => wal::run(&common, &command),
     };
     match outcome {
         Ok(()) | Err(Stop::OutputClosed | Stop::Enough) => Ok(()),
         Err(Stop::Failed(failure)) => Err(failure),
+    }
+}
+
+fn job_command(common: &Common, command: &JobCommand) -> Result<(), Stop> {
+    match command {
+        JobCommand::Show(one) => job::show(common, one),
+        JobCommand::List(list) => list::run(common, list),
+        JobCommand::Payload(one) => job::text(common, one, Client::payload),
+        JobCommand::Result(one) => job::text(common, one, Client::result),
+        JobCommand::Log(one) => job_events::run(common, one),
+        JobCommand::Requeue(mending) => mend::run(common, mending, &Mend::requeue()),
+        JobCommand::Cancel { force, mending } => mend::run(common, mending, &Mend::cancel(*force)),
+        JobCommand::Purge(mending) => mend::run(common, mending, &Mend::purge()),
+        JobCommand::Update { update, mending } => mend::run(common, mending, &Mend::update(update)),
+        JobCommand::Progress { percent, text, lease } => lease::progress(common, lease, *percent, text),
+        JobCommand::Alive { lease } => lease::alive(common, lease),
     }
 }

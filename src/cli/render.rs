@@ -38,9 +38,33 @@ impl Renderer {
         }
     }
 
+    /// The same, but quietly nothing.
+    pub fn row_unless_quiet(&mut self, row: &Row<'_>) -> io::Result<()> {
+        if self.output == Output::Quiet { Ok(()) } else { self.row(row) }
+    }
+
     /// Writes a row of one cell.
     pub fn line(&mut self, text: String, json: Value, quiet: String) -> io::Result<()> {
         self.row(&Row { cells: &[(text, 0)], json, quiet })
+    }
+
+    /// Writes bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.write_all(bytes)
+    }
+
+    /// In which way it writes.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// Writes the heading of a table, if it is to be one.
+    pub fn heading(&mut self, columns: &[(&str, usize)]) -> io::Result<()> {
+        if self.output != Output::Table {
+            return Ok(());
+        }
+        let cells: Vec<(String, usize)> = columns.iter().map(|(name, width)| ((*name).to_owned(), *width)).collect();
+        writeln!(self.stdout, "{}", line(&cells))
     }
 
     /// Waits this long; says whether nobody reads any more.

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Common, OnDuplicate, Submit};
+use super::args::{Common, OnDuplicate, Submit, check_headers};
 use super::input::InputFile;
 use super::job::standing;
 use super::jobs_file;
 use super::render::{Renderer, Row};
-use super::{Stop, connect};
-use crate::client::{Client, Submitted};
+use super::{Stop, connect, ends};
+use crate::client::{Client, Submitted, headers};
 use crate::exit::{self, Failure};
-use crate::job::Settings;
+use crate::ids::JobId;
+use crate::job::{HeadersText, Settings};
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::SubmitJob;
 
@@ -21,12 +22,17 @@ use crate::protocol::SubmitJob;
 const QUEUE_DEFAULT: &str = "default";
 
 /// Bytes that a job takes in a request beside its texts and payload, at most.
-const JOB_OVERHEAD_BYTES: usize = 64;
+const JOB_OVERHEAD_BYTES: usize = 128;
+
+/// How long a job is kept that is waited for, if nothing else is said.
+const KEEP_MS_WAITED: u64 = 10 * 60 * 1000;
 
 /// Bytes of jobs that go into one request.
 const BATCH_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES;
 
 pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
+    let names = submit.headers.iter().map(|(name, _)| name.as_str());
+    check_headers(names).map_err(|text| Failure::new(exit::USAGE, text))?;
     let mut batches = Batches {
         client: connect::client(common)?,
         renderer: Renderer::new(common.output),
@@ -34,14 +40,19 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
         output_closed: false,
         on_duplicate: submit.on_duplicate,
         refused: 0,
+        waited: submit.wait.then(Vec::new),
     };
+    let pairs: Vec<(&str, &str)> = submit.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let headers = if pairs.is_empty() { Vec::new() } else { headers(&pairs) };
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
     let outcome = if let Some(path) = &submit.file {
         from_file(&mut batches, queue, path)
     } else if let Some(path) = &submit.lines {
-        from_lines(&mut batches, &job(submit, queue, &[]), path)
+        from_lines(&mut batches, &job(submit, queue, &[], &headers), path)
     } else {
-        payload(submit).map_err(Stop::from).and_then(|payload| batches.submit(&[job(submit, queue, &payload)]))
+        payload(submit)
+            .map_err(Stop::from)
+            .and_then(|payload| batches.submit(&[job(submit, queue, &payload, &headers)]))
     };
     match outcome {
         Err(Stop::Failed(failure)) if batches.accepted > 0 => {
@@ -52,7 +63,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     }
 }
 
-fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'a> {
+fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8], headers: &'a [u8]) -> SubmitJob<'a> {
     SubmitJob {
         queue,
         key: submit.key.as_deref().unwrap_or_default(),
@@ -62,9 +73,17 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8]) -> SubmitJob<'
             timeout_ms: submit.timeout.map_or(0, |timeout| u32::try_from(timeout.0).unwrap_or(u32::MAX)),
         },
         delay_ms: submit.delay.0,
+        keep_ms: submit.keep.map(|keep| keep.0).or(submit.wait.then_some(KEEP_MS_WAITED)),
+        ttl_ms: submit.ttl.map(|ttl| ttl.0),
+        backoff: submit.backoff,
+        headers: some_headers(headers),
         payload,
-        ..SubmitJob::default()
     }
+}
+
+/// Headers as they go with a job; nothing for none.
+fn some_headers(headers: &[u8]) -> Option<HeadersText<'_>> {
+    (!headers.is_empty()).then_some(HeadersText(headers))
 }
 
 /// One payload; no more of it is read than tells that it is too long.
@@ -92,15 +111,21 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
     let refused = |why: String| Failure::new(exit::USAGE, format!("{}: {why}; nothing was submitted", input.name));
     let text = jobs_file::text(&bytes).map_err(refused)?;
     let jobs = jobs_file::parse(text).map_err(refused)?;
+    let all_headers: Vec<Vec<u8>> = jobs.iter().map(jobs_file::FileJob::headers).collect();
+    let keep_ms = batches.waited.is_some().then_some(KEEP_MS_WAITED);
     let jobs: Vec<SubmitJob<'_>> = jobs
         .iter()
-        .map(|job| SubmitJob {
+        .zip(&all_headers)
+        .map(|(job, headers)| SubmitJob {
             queue: job.queue.as_deref().unwrap_or(queue),
             key: &job.id,
             settings: job.settings(),
             delay_ms: job.delay_ms,
+            keep_ms: job.keep_ms.or(keep_ms),
+            ttl_ms: job.ttl_ms,
+            backoff: job.backoff,
+            headers: some_headers(headers),
             payload: job.payload.get().as_bytes(),
-            ..SubmitJob::default()
         })
         .collect();
     let mut rest = &jobs[..];
@@ -122,7 +147,8 @@ fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
 }
 
 fn job_bytes(job: &SubmitJob<'_>) -> usize {
-    JOB_OVERHEAD_BYTES + job.queue.len() + job.key.len() + job.payload.len()
+    let headers = job.headers.map_or(0, |headers| headers.0.len());
+    JOB_OVERHEAD_BYTES + job.queue.len() + job.key.len() + headers + job.payload.len()
 }
 
 /// Submits line by line as they come: many at once where many are there, and none is held back while the next is
@@ -178,6 +204,8 @@ struct Batches {
     on_duplicate: OnDuplicate,
     /// Jobs that were not made, for their keys are held.
     refused: u64,
+    /// The jobs that are to be waited for, where they are; then how they end is written, and not their ids.
+    waited: Option<Vec<JobId>>,
 }
 
 impl Batches {
@@ -195,6 +223,10 @@ impl Batches {
         self.accepted += jobs.len() as u64;
         for (job, outcome) in jobs.iter().zip(&submitted).filter(|(_, outcome)| outcome.duplicate) {
             self.note_duplicate(job, outcome);
+        }
+        if let Some(waited) = &mut self.waited {
+            waited.extend(submitted.iter().map(|outcome| outcome.job));
+            return Ok(());
         }
         if self.output_closed {
             return Ok(());
@@ -246,11 +278,31 @@ impl Batches {
     }
 
     /// The end of all batches: an error if a key was held and that was to be one.
-    fn end(&self) -> Result<(), Stop> {
-        if self.refused == 0 {
-            return Ok(());
+    fn end(mut self) -> Result<(), Stop> {
+        if self.refused > 0 {
+            let text = format!("{} of {} jobs were not made, their keys are held", self.refused, self.accepted);
+            return Err(Failure::new(exit::REFUSED, text).into());
         }
-        let text = format!("{} of {} jobs were not made, their keys are held", self.refused, self.accepted);
-        Err(Failure::new(exit::REFUSED, text).into())
+        let Some(jobs) = self.waited.take().filter(|jobs| !jobs.is_empty()) else { return Ok(()) };
+        self.wait(&jobs).map_err(|stop| match stop {
+            // Whoever goes on by hand has to know them.
+            Stop::Failed(failure) => Failure::new(failure.status, format!("{}; {}", failure.text, told(&jobs))).into(),
+            stop => stop,
+        })?;
+        Ok(())
+    }
+
+    fn wait(&mut self, jobs: &[JobId]) -> Result<(), Stop> {
+        let ends = self.client.wait(jobs, false, None)?;
+        ends::show(&mut self.renderer, &self.client, &ends)?;
+        Ok(ends::judge(&ends, false, "")?)
+    }
+}
+
+/// Which jobs were submitted.
+fn told(jobs: &[JobId]) -> String {
+    match (jobs.first(), jobs.last()) {
+        (Some(first), Some(last)) if first != last => format!("jobs {first} to {last} were submitted"),
+        (first, _) => format!("job {} was submitted", first.copied().unwrap_or_default()),
     }
 }

@@ -78,6 +78,15 @@ impl ClientError {
         matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Starting)
     }
 
+    /// Whether the master is away, busy or starting: asking again later may help, where that does no harm.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::TimedOut { .. } => true,
+            ClientError::Refused(refusal) => refusal.code.retry_may_help(),
+            ClientError::System { .. } | ClientError::NotTheProtocol { .. } | ClientError::Stopped => false,
+        }
+    }
+
     /// Whether no later attempt can succeed: the token or the version is wrong.
     pub fn is_for_good(&self) -> bool {
         matches!(self, ClientError::Refused(refusal)

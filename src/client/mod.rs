@@ -26,6 +26,7 @@
 #![warn(missing_docs)]
 
 mod alive;
+mod backup;
 mod batcher;
 mod boot;
 mod channel;
@@ -33,6 +34,7 @@ mod error;
 mod job;
 mod link;
 mod log;
+mod operate;
 mod token;
 mod worker;
 
@@ -41,13 +43,16 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use crate::protocol::{Demand, Missing, Poll, Stage, SubmitJob};
+pub use crate::protocol::{Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, Stage, SubmitJob, Updated};
+pub use crate::rules::{QueueSettings, Way};
+pub use backup::LogFile;
 pub use batcher::Batcher;
 pub use boot::BootTime;
 pub use error::ClientError;
 pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
+pub use operate::{CountPage, ErrorKind, Idleness, JobsPage, ListedJob, MendPage, QueueState, QueueStop, headers};
 pub use token::read_token;
 pub use worker::{TakeOrder, WorkerFacts};
 
@@ -55,29 +60,15 @@ use channel::{Awaited, Channel, Frame, NoAnswer};
 
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES};
 use crate::protocol::{
-    Ack, AckItem, Backup, Call, ErrorCode, Fail, FailItem, ItemStatus, List, Read, Refusal, Release, ReleaseItem,
-    Reply, Reported, Request, Snapshot, SnapshotOk, Stats, Submit,
+    Ack, AckItem, Call, ErrorCode, Fail, FailItem, List, Refusal, Release, ReleaseItem, Reply, Reported, Request,
+    Stats, Submit,
 };
 
 /// How long a call may take unless the client is told otherwise, beyond what the request itself asks to wait.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much longer a snapshot may take: all of the state is written and read back.
-const SNAPSHOT_WAIT: Duration = Duration::from_mins(10);
-
 /// Ten years.
 const FAR: Duration = Duration::from_hours(10 * 365 * 24);
-
-/// A file that a backup copies, read by its number in the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// Its name in the data directory.
-    pub name: String,
-    /// Bytes from its beginning that are to be read.
-    pub bytes: u32,
-    /// Size that the copy has to have; zeros follow what was read.
-    pub size: u32,
-}
 
 /// A client of one master. Its calls fail as [`ClientError`] says. Clones share its link.
 #[derive(Clone)]
@@ -264,30 +255,6 @@ impl Client {
     /// The master's figures; read them as the reply to [`Stats`].
     pub fn stats(&self) -> Result<Answer, ClientError> {
         self.ask(Stats {})
-    }
-
-    /// Asks for a snapshot of the state, and waits until it is on the master's disk.
-    pub fn snapshot(&self) -> Result<SnapshotOk, ClientError> {
-        self.begin(Snapshot {}, SNAPSHOT_WAIT)?.wait()?.read::<Snapshot>()
-    }
-
-    /// Begins a backup: the files that make up the log now. They can be read until this client's link breaks.
-    pub fn backup(&self) -> Result<Vec<LogFile>, ClientError> {
-        let answer = self.ask(Backup {})?;
-        let files = answer.read::<Backup>()?.files;
-        let owned = |file: crate::protocol::BackupFile<'_>| LogFile {
-            name: file.name.to_owned(),
-            bytes: file.bytes,
-            size: file.size,
-        };
-        Ok(files.iter().map(owned).collect())
-    }
-
-    /// Reads a piece of a file of the backup: fewer bytes than asked for only at its end.
-    /// `NotFound` when no backup was begun on this link, or it has no such file.
-    pub fn read(&self, file: u16, offset: u32, bytes: u32) -> Result<Vec<u8>, ClientError> {
-        let answer = self.ask(Read { file, offset, bytes })?;
-        Ok(answer.read::<Read>()?.piece.to_owned())
     }
 
     fn begin_as(&self, request: &Request<'_>, wait: Duration, awaited: Awaited) -> Result<Pending, ClientError> {

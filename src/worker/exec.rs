@@ -34,6 +34,7 @@ use super::processes::{
     KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, is_runnable, timespec,
 };
 use crate::client::Job;
+use crate::job::header_variable;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// How long a command is not looked at, at most.
@@ -81,6 +82,7 @@ impl CommandHandler {
             .env("FALCON_MAX_ATTEMPTS", job.max_attempts.to_string())
             .env("FALCON_LEASE_ID", job.lease.to_string())
             .env("FALCON_KEY", &job.key)
+            .envs(job.headers.iter().map(|(name, value)| (header_variable(name), value)))
             .envs(self.master.variables())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

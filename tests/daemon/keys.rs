@@ -61,10 +61,10 @@ fn a_difference_from_the_job_that_holds_the_key_is_said() {
         let run = submit(&master, &[queue, payload, "--key", "k"]).expect(0);
         assert!(run.err.contains(said) && run.err.contains("job 1 of queue q, which is delayed"), "{}", run.err);
         assert_eq!(run.json()[0]["holder"], holder(queue == "p", payload == "other"));
-        let refused = submit(&master, &[queue, payload, "--key", "k", "--on-duplicate", "refuse"]).expect(1);
+        let refused = submit(&master, &[queue, payload, "--key", "k", "--on-duplicate", "refuse"]).expect(6);
         assert!(refused.err.contains(said), "{}", refused.err);
     }
-    submit(&master, &["q", "first", "--key", "k", "--on-duplicate", "refuse"]).expect(1);
+    submit(&master, &["q", "first", "--key", "k", "--on-duplicate", "refuse"]).expect(6);
     assert_eq!(master.stats().totals.delayed, 1);
     master.stop();
 }

@@ -250,7 +250,7 @@ fn a_command_tells_how_far_its_job_is_and_whether_it_still_has_it() {
     assert!(text(master.dump().last(id.parse().unwrap(), "RETRY"), "error").contains("exit status 1"));
     let lost = ask(&["--output", "json", "job", "alive"]).expect(1);
     assert_eq!(lost.json()[0]["alive"], false);
-    let lost = ask(&["job", "progress", "90"]).expect(1);
+    let lost = ask(&["job", "progress", "90"]).expect(6);
     assert!(lost.err.contains("LeaseLost"), "{}", lost.err);
 }
 

@@ -7,7 +7,7 @@
 //! falcond either refuses the directory as before or serves the repaired log.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use super::salvage::{Saved, save, take_wanted, wanted};
 use super::{dir, verify};
 use crate::cli::Stop;
 use crate::cli::args::{Common, Repair};
+use crate::cli::ask::confirm;
 use crate::cli::render::Renderer;
 use crate::exit::{self, Failure};
 use crate::ids::Lsn;
@@ -47,7 +48,7 @@ pub fn run(common: &Common, args: &Repair) -> Result<(), Stop> {
     let saved = save(&device, known_last(&verified))?;
     tell(&mut renderer, &verified, &saved)?;
     renderer.flush()?;
-    ask(args)?;
+    confirm("The original files are kept.", args.yes, exit::FAILED)?;
     let originals = repair(&device, &args.dir, saved)?;
     let shown = originals.display();
     let text = format!("repaired; the original files are in {shown}");
@@ -112,20 +113,6 @@ fn tell(renderer: &mut Renderer, verified: &Verified, saved: &Saved) -> Result<(
     });
     let quiet = format!("{} {}", saved.lost_payloads, saved.lost_enqueues).trim().to_owned();
     Ok(renderer.line(lines.join("\n"), json, quiet)?)
-}
-
-fn ask(args: &Repair) -> Result<(), Failure> {
-    if args.yes {
-        return Ok(());
-    }
-    let refused = |why: &str| Failure::new(exit::REFUSED, format!("nothing was changed: {why}"));
-    if !io::stdin().is_terminal() {
-        return Err(refused("there is nobody to ask; with --yes it is done without asking"));
-    }
-    exit::say("The original files are kept. Write yes to go on:");
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == "yes" { Ok(()) } else { Err(refused("the answer was not yes")) }
 }
 
 /// Writes the saved state as a fresh log and puts it in the place of the damaged one; returns where that is kept.

@@ -31,7 +31,7 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let shown = dir.display();
     if !found.faults.is_empty() {
         renderer.flush()?;
-        return Err(Failure::new(exit::REFUSED, format!("{} faults in {shown}", found.faults.len())).into());
+        return Err(Failure::new(exit::FAILED, format!("{} faults in {shown}", found.faults.len())).into());
     }
     let Verified { segments, records, snapshots, bytes, torn, .. } = &found;
     renderer.line(

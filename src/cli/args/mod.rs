@@ -1,0 +1,126 @@
+//! The command line of `falcon-cli`, and its exit statuses. The arguments of each group of commands are beside it.
+
+mod job;
+mod queue;
+mod submit;
+mod values;
+mod wait;
+mod wal;
+mod worker;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
+pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
+pub use submit::{OnDuplicate, Submit};
+pub use values::{Setting, backoff, check_header, check_headers, written};
+pub use wait::{Drain, Wait};
+pub use wal::{Dump, Repair, WalCommand};
+pub use worker::WorkerCommand;
+
+use crate::client::check_address;
+
+const EXAMPLES: &str = "\
+Examples:
+  falcon-cli submit mail 'a payload' --key order-1001 --delay 5s
+  falcon-cli submit mail 'a payload' --wait --output quiet
+  seq 1000 | falcon-cli submit mail --lines - --output quiet
+  falcon-cli --output json stats
+  falcon-cli wait 17 20-29 key:order-1001 --timeout 10m
+  falcon-cli job show last --queue mail
+  falcon-cli job list --queue mail --state dead --by error
+  falcon-cli job requeue --queue mail --error 'connection refused'
+  falcon-cli queue pause mail --for 10m --reason 'the relay is down'
+  falcon-cli worker quiet all
+  falcon-cli backup /backup/monday
+  falcon-cli wal dump ./falcon-data --event ack --follow
+
+Jobs are named by ids (17), ranges of ids (20-29), `last` (the newest, with --queue of that queue), the keys that they
+hold (key:order-1001), and - for such names from stdin.
+
+Exit status:
+  0  done
+  1  what was waited for went wrong, or a log is damaged
+  2  bad usage
+  3  not found
+  4  timed out
+  5  ended, and not kept: how is not known any more
+  6  refused
+  69 master unreachable or starting
+  73 no usable directory
+  74 the disk failed
+  75 a master has the directory";
+
+/// Submits jobs to a FalconQueue master and looks at what became of them.
+#[derive(Debug, Parser)]
+#[command(name = "falcon-cli", version, after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Where the master listens.
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        env = "FALCON_MASTER",
+        default_value = "127.0.0.1:3252",
+        value_parser = check_address
+    )]
+    pub master: String,
+    /// File with the master's token.
+    #[arg(long, global = true, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How to write the outcome.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// The bare minimum, such as ids.
+    Quiet,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Hand jobs in.
+    Submit(Submit),
+    /// Show how many jobs stand where, and the log's figures.
+    Stats,
+    /// Let the master write a snapshot of its state, so that its next start reads less.
+    Snapshot,
+    /// Copy the log of a running master; a master that is started on the copy is the restore.
+    Backup {
+        /// A directory that is empty or not there yet.
+        dir: PathBuf,
+    },
+    /// Wait for the ends of jobs; or, where none is named, until no job is pending, in flight, or awaits a retry, with a
+    /// progress bar.
+    Wait(Wait),
+    /// Look at jobs, change them, and tell of one from within its command.
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Look at queues, pause them, and settle what holds in them.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Take no more jobs, and wait until none is pending or in flight, as before the master is stopped for good.
+    Drain(Drain),
+    /// Look at the workers, and tell them what to do.
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Look into a log; works on a live or a stopped master's directory.
+    #[command(subcommand)]
+    Wal(WalCommand),
+}

@@ -1,0 +1,80 @@
+//! The arguments of `falcon-cli submit`.
+
+use std::path::PathBuf;
+
+use super::values::{backoff, delay, header, keep, key, timeout, ttl};
+use crate::ids::parse_queue_name;
+use crate::job::Backoff;
+use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
+use crate::time::Millis;
+
+/// What a file says of each of its jobs.
+const OF_ONE: [&str; 9] = ["key", "priority", "delay", "timeout", "max_attempts", "keep", "ttl", "backoff", "headers"];
+
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "falcon-cli submit QUEUE PAYLOAD [OPTIONS]
+       falcon-cli submit QUEUE --payload-file FILE | --lines FILE [OPTIONS]
+       falcon-cli submit [QUEUE] --file JOBS.json")]
+#[command(group = clap::ArgGroup::new("input").required(true).args(["payload", "payload_file", "lines", "file"]))]
+pub struct Submit {
+    /// The queue; with --file, that of entries which name none.
+    #[arg(value_name = "QUEUE", value_parser = parse_queue_name, required_unless_present = "file")]
+    pub queue: Option<String>,
+    /// The payload; - reads it from stdin.
+    #[arg(value_name = "PAYLOAD")]
+    pub payload: Option<String>,
+    /// Read the payload from a file; - for stdin.
+    #[arg(long, value_name = "FILE")]
+    pub payload_file: Option<PathBuf>,
+    /// Make each line of a file a job, without its line end (LF); an empty line is a job without payload; - for stdin.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub lines: Option<PathBuf>,
+    /// Submit the jobs of a JSON file, see examples/jobs.json.
+    #[arg(long, value_name = "FILE", conflicts_with_all = OF_ONE)]
+    pub file: Option<PathBuf>,
+    /// A name: while a job holds it, submitting it again gives that job. It does so until it has ended, and for
+    /// falcond's --key-window after it was completed or died.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub key: Option<String>,
+    /// What to do about a job whose key is held by another one: take that for it, or end with exit status 6.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnDuplicate::First)]
+    pub on_duplicate: OnDuplicate,
+    /// 0 is the most urgent, 255 the least.
+    #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT)]
+    pub priority: u8,
+    /// Not delivered before this has passed.
+    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = delay)]
+    pub delay: Millis,
+    /// How long an attempt may run.
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub timeout: Option<Millis>,
+    /// How many attempts the job gets; 5 if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(ATTEMPTS_MAX)))]
+    pub max_attempts: Option<u16>,
+    /// How long it is kept after its end, with its result, to be looked at and waited for; otherwise as its queue says.
+    #[arg(long, value_name = "DURATION", value_parser = keep)]
+    pub keep: Option<Millis>,
+    /// If no attempt of it was begun within this time, it ends as expired.
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    pub ttl: Option<Millis>,
+    /// How long it waits after a failed attempt: always as long (fixed:10s), or doubled each time, half of it at random
+    /// (exponential:1s..1h).
+    #[arg(long, value_name = "HOW", value_parser = backoff)]
+    pub backoff: Option<Backoff>,
+    /// A name and a value that go with it to its worker; may be given several times.
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// Wait for the ends of all jobs that are submitted, and show their results; with one job and --output quiet, just
+    /// that. They are kept for 10m if nothing else is said.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// What a key does that another job holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnDuplicate {
+    /// That job is the answer; where it differs that is said.
+    First,
+    /// It is an error.
+    Refuse,
+}

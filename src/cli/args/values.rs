@@ -1,0 +1,177 @@
+//! Values of options, held against their bounds while the command line is read.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::ids::check_key;
+use crate::job::{Backoff, Standing, header_variable};
+use crate::limits::{
+    BACKOFF_MS_LONGEST, DELAY_MS_MAX, HEADER_NAME_BYTES_MAX, KEEP_MS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+};
+use crate::time::{Millis, SpanError};
+
+/// A setting of a queue: a value, or that which holds everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting<T> {
+    Default,
+    Value(T),
+}
+
+/// Reads `default`, or a value.
+pub fn or_default<T: Clone + Send + Sync + 'static>(
+    parse: fn(&str) -> Result<T, String>,
+) -> impl Fn(&str) -> Result<Setting<T>, String> + Clone + Send + Sync + 'static {
+    move |text| if text == "default" { Ok(Setting::Default) } else { parse(text).map(Setting::Value) }
+}
+
+pub fn key(text: &str) -> Result<String, String> {
+    check_key(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+pub fn delay(text: &str) -> Result<Millis, String> {
+    span_within(text, 0, DELAY_MS_MAX)
+}
+
+pub fn timeout(text: &str) -> Result<Millis, String> {
+    span_within(text, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)
+}
+
+pub fn keep(text: &str) -> Result<Millis, String> {
+    span_within(text, 0, KEEP_MS_MAX)
+}
+
+/// How long dead jobs are kept: not at all would be that none is ever dead.
+pub fn dead_keep(text: &str) -> Result<Millis, String> {
+    span_within(text, 1000, KEEP_MS_MAX)
+}
+
+pub fn ttl(text: &str) -> Result<Millis, String> {
+    span_within(text, 1, KEEP_MS_MAX)
+}
+
+pub fn number<N: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|error: N::Err| error.to_string())
+}
+
+fn span_within(text: &str, min: u64, max: u64) -> Result<Millis, String> {
+    let span: Millis = text.parse().map_err(|error: SpanError| error.to_string())?;
+    if (min..=max).contains(&span.0) {
+        return Ok(span);
+    }
+    Err(format!("it takes {} to {}", Millis(min), Millis(max)))
+}
+
+/// Reads `fixed:10s`, `exponential:1s..1h`.
+pub fn backoff(text: &str) -> Result<Backoff, String> {
+    let (first, most) = match text.split_once(':') {
+        Some(("fixed", span)) => (span, span),
+        Some(("exponential", spans)) => spans.split_once("..").unwrap_or((spans, "")),
+        _ => return Err("write fixed:10s, or exponential:1s..1h".to_owned()),
+    };
+    let millis = |text| span_within(text, 1, BACKOFF_MS_LONGEST).map(|span| span.0 as u32);
+    let (first_ms, most_ms) = (millis(first)?, millis(most)?);
+    if first_ms > most_ms {
+        return Err("the first wait is longer than the longest".to_owned());
+    }
+    Ok(Backoff { first_ms, most_ms })
+}
+
+/// A backoff as it is written on the command line.
+pub fn written(backoff: Backoff) -> String {
+    let [first, most] = [backoff.first_ms, backoff.most_ms].map(|ms| Millis(ms.into()));
+    if first == most { format!("fixed:{first}") } else { format!("exponential:{first}..{most}") }
+}
+
+/// Reads `NAME=VALUE`.
+pub fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    check_header(name, value).map(|()| (name.to_owned(), value.to_owned()))
+}
+
+/// Whether this can be a header; the master looks at all headers of a job together.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    let is_sane = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || !name.chars().all(is_sane) {
+        let text = "a header's name has 1 to 64 letters, digits, '-', '_' or '.'";
+        return Err(format!("{text}; {name:?} has not"));
+    }
+    if value.contains('\0') {
+        return Err(format!("the value of header {name:?} has a NUL in it"));
+    }
+    Ok(())
+}
+
+/// Whether no two of these are one variable of an environment.
+pub fn check_headers<'h>(names: impl Iterator<Item = &'h str>) -> Result<(), String> {
+    let mut variables = Vec::new();
+    for name in names {
+        let variable = header_variable(name);
+        if variables.contains(&variable) {
+            return Err(format!("header {name:?} is there twice, but for its case or its signs"));
+        }
+        variables.push(variable);
+    }
+    Ok(())
+}
+
+/// Reads the number of a kind of errors, as `job list --by error` tells it.
+pub fn error_kind(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| "it is told by `job list --by error`, as 16 digits".to_owned())
+}
+
+/// Reads where a job stands.
+pub fn standing() -> impl TypedValueParser<Value = Standing> {
+    let words = PossibleValuesParser::new(Standing::ALL.iter().map(|standing| standing.word()));
+    words.map(|word| *Standing::ALL.iter().find(|standing| standing.word() == word).expect("one of these words"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoffs_are_read_as_they_are_written() {
+        for (text, first_ms, most_ms) in [
+            ("fixed:10s", 10_000, 10_000),
+            ("exponential:1s..1h", 1000, 3_600_000),
+            ("exponential:250ms..168h", 250, 604_800_000),
+        ] {
+            assert_eq!(backoff(text), Ok(Backoff { first_ms, most_ms }));
+            assert_eq!(written(Backoff { first_ms, most_ms }), text);
+        }
+        assert_eq!(backoff("exponential:5s..5s"), backoff("fixed:5s"));
+    }
+
+    #[test]
+    fn what_is_no_backoff_is_refused_in_a_sentence() {
+        for (text, why) in [
+            ("10s", "write fixed:"),
+            ("fixed:", "not a duration"),
+            ("fixed:0s", "it takes 1ms"),
+            ("fixed:1s..2s", "not a duration"),
+            ("exponential:1s", "not a duration"),
+            ("exponential:2s..1s", "longer than the longest"),
+            ("exponential:1s..169h", "it takes 1ms to 168h"),
+        ] {
+            let error = backoff(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn headers_have_a_name_and_a_value() {
+        assert_eq!(header("Trace-Id=a=b"), Ok(("Trace-Id".to_owned(), "a=b".to_owned())));
+        assert_eq!(header("empty="), Ok(("empty".to_owned(), String::new())));
+        for bad in ["", "name", "=value", "a b=c", "Größe=1"] {
+            assert!(header(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_headers(["a-b", "a.b"].into_iter()).is_err());
+    }
+
+    #[test]
+    fn a_setting_is_a_value_or_the_default() {
+        let keep = or_default(keep);
+        assert_eq!(keep("default"), Ok(Setting::Default));
+        assert_eq!(keep("10m"), Ok(Setting::Value(Millis(600_000))));
+        assert!(keep("8761h").is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! Asking a person before something is done that cannot be taken back.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use crate::exit::{self, Failure};
+
+/// Asks on stderr, unless it was said that nothing needs to be asked. This is the exit status if nobody is there.
+pub fn confirm(question: &str, yes: bool, nobody: u8) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let refused = |status, why: &str| Failure::new(status, format!("nothing was changed: {why}"));
+    if !io::stdin().is_terminal() {
+        return Err(refused(nobody, "there is nobody to ask; with --yes it is done without asking"));
+    }
+    exit::say(&format!("{question} Write yes to go on:"));
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == "yes" {
+        return Ok(());
+    }
+    Err(refused(exit::FAILED, "the answer was not yes"))
+}

@@ -1,0 +1,201 @@
+//! `falcon-cli job list`: jobs by filter, or how many there are by their errors.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde_json::{Map, Value, json};
+
+use super::args::{Common, Filters, List};
+use super::job::standing;
+use super::render::{Renderer, Row, shown};
+use super::{Stop, connect};
+use crate::client::{Client, ErrorKind, Filter, ListedJob};
+use crate::exit;
+use crate::ids::JobId;
+use crate::job::Standing;
+use crate::limits::ITEMS_MAX;
+
+/// The columns of a list, and their least widths.
+const COLUMNS: [(&str, usize); 8] = [
+    ("JOB", 8),
+    ("QUEUE", 10),
+    ("STATE", 9),
+    ("PRIORITY", 8),
+    ("ATTEMPTS", 8),
+    ("SUBMITTED", 24),
+    ("KEY", 12),
+    ("ERROR", 0),
+];
+
+/// The same of counts by errors.
+const ERROR_COLUMNS: [(&str, usize); 4] = [("COUNT", 8), ("KIND", 16), ("JOB", 8), ("ERROR", 0)];
+
+impl Filters {
+    /// Whether nothing is said: all jobs.
+    pub fn is_empty(&self) -> bool {
+        self.as_filter() == Filter::default()
+    }
+
+    /// As the master is asked.
+    pub fn as_filter(&self) -> Filter<'_> {
+        Filter {
+            queue: self.queue.as_deref(),
+            standings: bits(&self.states),
+            key_prefix: self.key_prefix.as_deref(),
+            older_than_ms: self.older_than.map(|span| span.0),
+            younger_than_ms: self.newer_than.map(|span| span.0),
+            error: self.error.as_deref(),
+            error_kind: self.error_kind,
+        }
+    }
+}
+
+/// A bit for each of them; nothing for none.
+pub fn bits(states: &[Standing]) -> Option<u8> {
+    let bits = states.iter().fold(0, |bits, standing| bits | 1 << standing.code());
+    (bits != 0).then_some(bits)
+}
+
+pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
+    let client = connect::client(common)?;
+    let renderer = Renderer::new(common.output);
+    if list.by.is_some() { by_error(&client, list, renderer) } else { jobs(&client, list, renderer) }
+}
+
+fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
+    let (filter, newest_first) = (list.filters.as_filter(), !list.oldest);
+    renderer.heading(&COLUMNS)?;
+    let mut left = list.limit;
+    let mut from = list.from.map(JobId);
+    loop {
+        let page = client.list(filter, from, newest_first, left.min(ITEMS_MAX as u64) as u16)?;
+        left = left.saturating_sub(page.jobs.len() as u64);
+        page.jobs.iter().try_for_each(|job| row(&mut renderer, job))?;
+        // A page may take its time where few jobs are meant.
+        renderer.flush()?;
+        match page.next {
+            None => return Ok(()),
+            Some(next) if left == 0 => {
+                exit::say(&format!("there may be more: --from {next} goes on, --limit takes more at once"));
+                return Ok(());
+            }
+            next => from = next,
+        }
+    }
+}
+
+fn row(renderer: &mut Renderer, job: &ListedJob) -> Result<(), Stop> {
+    let texts = [
+        job.job.to_string(),
+        job.queue.clone(),
+        standing(job.standing),
+        job.priority.to_string(),
+        format!("{}/{}", job.attempts, job.max_attempts),
+        job.submitted_at.rfc3339(),
+        job.key.clone(),
+        shown(job.error.as_deref().unwrap_or_default().as_bytes()),
+    ];
+    let cells: Vec<_> = texts.into_iter().zip(COLUMNS).map(|(text, (_, width))| (text, width)).collect();
+    Ok(renderer.row(&Row { cells: &cells, json: json(job), quiet: job.job.to_string() })?)
+}
+
+/// What is not there is left out, but for the key.
+fn json(job: &ListedJob) -> Value {
+    let mut json = Map::new();
+    let mut put = |name: &str, value: Option<Value>| value.map(|value| json.insert(name.to_owned(), value));
+    put("job", Some(job.job.0.into()));
+    put("queue", Some(job.queue.as_str().into()));
+    put("key", Some(if job.key.is_empty() { Value::Null } else { job.key.as_str().into() }));
+    put("standing", Some(standing(job.standing).into()));
+    put("priority", Some(job.priority.into()));
+    put("attempts", Some(job.attempts.into()));
+    put("max_attempts", Some(job.max_attempts.into()));
+    put("submitted_at_ms", Some(job.submitted_at.0.into()));
+    put("due_at_ms", job.due_at.map(|at| at.0.into()));
+    put("ended_at_ms", job.ended_at.map(|at| at.0.into()));
+    put("error", job.error.as_deref().map(Value::from));
+    put("error_kind", job.error_kind.map(|kind| kind_text(kind).into()));
+    put("worker", job.worker.as_deref().map(Value::from));
+    put("begun_at_ms", job.begun_at.map(|at| at.0.into()));
+    Value::Object(json)
+}
+
+/// A kind of errors as it is written on the command line.
+fn kind_text(kind: u64) -> String {
+    format!("{kind:016x}")
+}
+
+fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
+    let mut kinds = Kinds::default();
+    let mut from = None;
+    loop {
+        let page = client.count(list.filters.as_filter(), from, true)?;
+        kinds.add(page.count, page.errors);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    renderer.heading(&ERROR_COLUMNS)?;
+    let (kinds, others) = kinds.sorted();
+    for ErrorKind { kind, count, job, error } in kinds {
+        let texts = [count.to_string(), kind_text(kind), job.to_string(), shown(error.as_bytes())];
+        let cells: Vec<_> = texts.into_iter().zip(ERROR_COLUMNS).map(|(text, (_, width))| (text, width)).collect();
+        let json = json!({"count": count, "error_kind": kind_text(kind), "job": job.0, "error": error});
+        renderer.row(&Row { cells: &cells, json, quiet: format!("{count} {}", kind_text(kind)) })?;
+    }
+    renderer.flush()?;
+    if others > 0 {
+        exit::say(&format!("{others} more jobs have other errors, of too many kinds to tell"));
+    }
+    Ok(())
+}
+
+/// Kinds of errors of all pages.
+#[derive(Default)]
+struct Kinds {
+    count: u64,
+    by_kind: HashMap<u64, ErrorKind>,
+}
+
+impl Kinds {
+    fn add(&mut self, count: u64, errors: Vec<ErrorKind>) {
+        self.count += count;
+        for error in errors {
+            match self.by_kind.entry(error.kind) {
+                Entry::Occupied(mut known) => known.get_mut().count += error.count,
+                Entry::Vacant(place) => drop(place.insert(error)),
+            }
+        }
+    }
+
+    /// The most frequent first, and how many jobs have others.
+    fn sorted(self) -> (Vec<ErrorKind>, u64) {
+        let mut kinds: Vec<ErrorKind> = self.by_kind.into_values().collect();
+        kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.count), kind.job));
+        let told: u64 = kinds.iter().map(|kind| kind.count).sum();
+        (kinds, self.count.saturating_sub(told))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_several_pages_are_one() {
+        let error = |kind, count, job| ErrorKind { kind, count, job: JobId(job), error: format!("e{kind}") };
+        let mut kinds = Kinds::default();
+        kinds.add(10, vec![error(1, 7, 1), error(2, 3, 4)]);
+        kinds.add(9, vec![error(2, 6, 20), error(3, 1, 21)]);
+        let (kinds, others) = kinds.sorted();
+        assert_eq!(kinds, [error(2, 9, 4), error(1, 7, 1), error(3, 1, 21)]);
+        assert_eq!(others, 2);
+    }
+
+    #[test]
+    fn states_are_bits() {
+        assert_eq!(bits(&[]), None);
+        assert_eq!(bits(&[Standing::Pending, Standing::Dead, Standing::Dead]), Some(0b1001));
+    }
+}

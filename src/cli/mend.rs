@@ -1,0 +1,232 @@
+//! `falcon-cli job requeue`, `cancel`, `purge` and `update`, and `queue purge`: jobs are changed by their ids, or all
+//! that filters mean. By filters it is said how many are meant, and asked; they are changed a page at a time, so that
+//! it can be stopped in between, and goes on where the connection broke.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+
+use super::args::{Common, Mending, Update};
+use super::ask::confirm;
+use super::connect::again_if_away;
+use super::list::bits;
+use super::progress::Progress;
+use super::render::{Renderer, Row, tell};
+use super::{Stop, connect, lookup};
+use crate::client::{Change, Client, Filter, ItemStatus, MendPage, Updated};
+use crate::exit::{self, Failure};
+use crate::ids::JobId;
+use crate::job::Standing;
+use crate::protocol::ErrorCode;
+
+/// What is done to jobs.
+pub struct Mend {
+    change: Change,
+    update: Updated,
+    /// As in "to cancel".
+    verb: &'static str,
+    /// As in "they are cancelled".
+    done: &'static str,
+    /// Where jobs stand to which it can be done: filters that say nothing of that mean these.
+    states: &'static [Standing],
+}
+
+impl Mend {
+    pub fn requeue() -> Mend {
+        Mend::of(Change::Requeue, "requeue", "requeued", &[Standing::Dead])
+    }
+
+    pub fn cancel(force: bool) -> Mend {
+        const STATES: &[Standing] = &[Standing::Pending, Standing::Delayed, Standing::InFlight, Standing::Dead];
+        Mend::of(if force { Change::CancelNow } else { Change::Cancel }, "cancel", "cancelled", STATES)
+    }
+
+    pub fn purge() -> Mend {
+        const STATES: &[Standing] = &[
+            Standing::Pending,
+            Standing::Delayed,
+            Standing::Dead,
+            Standing::Completed,
+            Standing::Cancelled,
+            Standing::Expired,
+        ];
+        Mend::of(Change::Purge, "purge", "purged", STATES)
+    }
+
+    pub fn update(update: &Update) -> Mend {
+        let Update { priority, delay, ttl, max_attempts } = *update;
+        let (delay_ms, ttl_ms) = (delay.map(|delay| delay.0), ttl.map(|ttl| ttl.0));
+        let needs_wait = delay_ms.is_some() || ttl_ms.is_some();
+        let states: &[Standing] = &[Standing::Pending, Standing::Delayed, Standing::InFlight];
+        // Those that a worker has wait no more.
+        let states = if needs_wait { &states[..2] } else { states };
+        let update = Updated { priority, max_attempts, delay_ms, ttl_ms };
+        Mend { update, ..Mend::of(Change::Update, "update", "updated", states) }
+    }
+
+    fn of(change: Change, verb: &'static str, done: &'static str, states: &'static [Standing]) -> Mend {
+        Mend { change, update: Updated::default(), verb, done, states }
+    }
+}
+
+pub fn run(common: &Common, mending: &Mending, mend: &Mend) -> Result<(), Stop> {
+    let Mending { jobs, filters, dry_run, yes } = mending;
+    let client = connect::client(common)?;
+    let has_filters = !filters.is_empty();
+    let usage = |text: &str| Err(Failure::new(exit::USAGE, text).into());
+    if jobs.is_empty() {
+        if !has_filters {
+            return usage("no jobs are meant: name them by ids, or by filters such as --queue or --state");
+        }
+        return by_filter(common, &client, mend, filters.as_filter(), (*yes, *dry_run));
+    }
+    let queue = filters.queue.as_deref();
+    if has_filters && filters.as_filter() != (Filter { queue, ..Filter::default() }) {
+        return usage("jobs are meant by their ids or by filters, not by both");
+    }
+    by_ids(common, &client, mend, &lookup::jobs(&client, jobs, queue)?, *dry_run)
+}
+
+/// Changes jobs that are named: a row each. Exit status 3 if any is not there, 6 if any was refused.
+fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run: bool) -> Result<(), Stop> {
+    let mut renderer = Renderer::new(common.output);
+    if dry_run {
+        for job in jobs {
+            renderer.line(format!("job {job}"), json!({"job": job.0}), job.to_string())?;
+        }
+        return Ok(renderer.flush()?);
+    }
+    let statuses = client.mend(mend.change, mend.update, jobs)?;
+    statuses.iter().try_for_each(|status| row(&mut renderer, mend, status))?;
+    renderer.flush()?;
+    let refused: Vec<ErrorCode> = statuses.iter().filter_map(ItemStatus::refused).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let status = if refused.contains(&ErrorCode::NotFound) { exit::NOT_FOUND } else { exit::REFUSED };
+    let text = format!("{} of {} jobs were not {}", refused.len(), statuses.len(), mend.done);
+    Err(Failure::new(status, text).into())
+}
+
+fn row(renderer: &mut Renderer, mend: &Mend, status: &ItemStatus) -> Result<(), Stop> {
+    let id = status.job.to_string();
+    let Some(code) = status.refused() else {
+        let cells = [(format!("job {id}"), 10), (mend.done.to_owned(), 0)];
+        return Ok(renderer.row(&Row {
+            cells: &cells,
+            json: json!({"job": status.job.0, "done": true}),
+            quiet: id,
+        })?);
+    };
+    let json = json!({"job": status.job.0, "done": false, "refused": format!("{code:?}")});
+    let text = format!("not {}: {}", mend.done, why(code));
+    // Quietly only those are named that were changed.
+    renderer.row_unless_quiet(&Row { cells: &[(format!("job {id}"), 10), (text, 0)], json, quiet: String::new() })?;
+    Ok(())
+}
+
+fn why(code: ErrorCode) -> String {
+    match code {
+        ErrorCode::NotFound => "there is no such job, or it has ended and was not kept".to_owned(),
+        ErrorCode::WrongState => "it stands where that cannot be done".to_owned(),
+        ErrorCode::StorageFull => "there is no room in the log".to_owned(),
+        code => format!("{code:?}"),
+    }
+}
+
+/// Changes all jobs that are meant, when that was said to be right.
+pub fn by_filter(
+    common: &Common,
+    client: &Client,
+    mend: &Mend,
+    filter: Filter<'_>,
+    (yes, dry_run): (bool, bool),
+) -> Result<(), Stop> {
+    let filter = Filter { standings: filter.standings.or_else(|| bits(mend.states)), ..filter };
+    let count = count(client, filter)?;
+    if dry_run {
+        let text = format!("{count} jobs would be {}", mend.done);
+        return Ok(tell(common.output, text, json!({"count": count}), count.to_string())?);
+    }
+    if count > 0 {
+        confirm(&format!("{count} jobs are meant. Really {} them?", mend.verb), yes, exit::USAGE)?;
+    }
+    let ((done, refused), outcome) = change_all(client, mend, filter, count);
+    let could_not = if refused == 0 { String::new() } else { format!(", {refused} could not be") };
+    let text = format!("{done} jobs were {}{could_not}", mend.done);
+    tell(common.output, text, json!({"done": done, "refused": refused}), done.to_string())?;
+    outcome?;
+    if refused == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(exit::REFUSED, format!("{refused} jobs were not {}", mend.done)).into())
+}
+
+/// Forgets the jobs of a queue that no worker has; returns how many.
+pub fn purge_queue(client: &Client, queue: &str) -> Result<u64, Stop> {
+    let filter = Filter { queue: Some(queue), standings: bits(Mend::purge().states), ..Filter::default() };
+    let count = count(client, filter)?;
+    let ((done, _), outcome) = change_all(client, &Mend::purge(), filter, count);
+    outcome.map(|()| done)
+}
+
+/// Changes this many jobs, or what is there by now; says how many were changed and refused, also where it ended early.
+fn change_all(client: &Client, mend: &Mend, filter: Filter<'_>, count: u64) -> ((u64, u64), Result<(), Stop>) {
+    let mut pages = Pages { client, mend, filter, count, done: 0, refused: 0, progress: Progress::of_short() };
+    let outcome = pages.change();
+    pages.progress.end();
+    ((pages.done, pages.refused), outcome)
+}
+
+fn count(client: &Client, filter: Filter<'_>) -> Result<u64, Stop> {
+    let first = client.count(filter, None, false)?;
+    let (mut count, mut from) = (first.count, first.next);
+    while from.is_some() {
+        let page = again_if_away(|| client.count(filter, from, false))?;
+        count += page.count;
+        from = page.next;
+    }
+    Ok(count)
+}
+
+/// A change of many jobs.
+struct Pages<'p> {
+    client: &'p Client,
+    mend: &'p Mend,
+    filter: Filter<'p>,
+    count: u64,
+    done: u64,
+    refused: u64,
+    progress: Progress,
+}
+
+impl Pages<'_> {
+    /// Goes through all pages, until Ctrl-C; a second one ends it at once.
+    fn change(&mut self) -> Result<(), Stop> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let system = |error| Failure::new(exit::SYSTEM, format!("waiting for Ctrl-C: {error}"));
+        flag::register_conditional_default(SIGINT, Arc::clone(&interrupted)).map_err(system)?;
+        flag::register(SIGINT, Arc::clone(&interrupted)).map_err(system)?;
+        let mut before: Option<MendPage> = None;
+        loop {
+            let Mend { change, update, .. } = *self.mend;
+            // A page that may have been changed already is asked for again: no job is changed twice by it.
+            let page = again_if_away(|| self.client.mend_all(change, update, self.filter, before))?;
+            self.done += page.done;
+            self.refused += page.refused;
+            let gone_through = self.done + self.refused;
+            let words = format!("{gone_through} of {} jobs", self.count.max(gone_through));
+            self.progress.show(gone_through, self.count.max(gone_through), &words);
+            if page.next.is_none() {
+                return Ok(());
+            }
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure::new(exit::FAILED, format!("stopped by Ctrl-C after {words}")).into());
+            }
+            before = Some(page);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How a queue is shown: its counts, whether it is paused, and what is set in it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::args::written;
+use super::render::shown;
+use crate::client::{QueueSettings, QueueState, QueueStop};
+use crate::time::Millis;
+
+/// Width of the column of names of facts.
+const NAME: usize = 15;
+
+/// The counts of a list, as the master names them.
+const COUNTS: [&str; 5] = ["pending", "delayed", "in_flight", "dead", "kept"];
+
+/// The columns of a list behind the name, and their least widths.
+pub const COLUMNS: [(&str, usize); 7] =
+    [("PENDING", 9), ("DELAYED", 9), ("IN-FLIGHT", 9), ("DEAD", 9), ("KEPT", 9), ("PAUSED", 6), ("SETTINGS", 0)];
+
+pub fn cells(state: &QueueState) -> impl Iterator<Item = String> {
+    let counts = COUNTS.map(|name| state.figure(name).to_string());
+    let paused = match (&state.pause_in, &state.pause_out) {
+        (None, None) => "",
+        (Some(_), None) => "in",
+        (None, Some(_)) => "out",
+        (Some(_), Some(_)) => "both",
+    };
+    counts.into_iter().chain([paused.to_owned(), settings_text(&state.settings, "")])
+}
+
+/// All that is known of it, a line each.
+pub fn facts(name: &str, state: &QueueState) -> Vec<String> {
+    let fact = |name: &str, value: &str| format!("{:NAME$}  {value}", name.replace('_', " "));
+    let mut lines = vec![fact("queue", name)];
+    lines.extend(state.figures.iter().map(|(name, count)| fact(name, &count.to_string())));
+    lines.push(fact("polled", if state.polled { "yes" } else { "no" }));
+    for (name, stop) in [("paused in", &state.pause_in), ("paused out", &state.pause_out)] {
+        lines.extend(stop.iter().map(|stop| fact(name, &stop_text(stop))));
+    }
+    lines.extend(settings(&state.settings).into_iter().map(|(name, text, _)| fact(name, &text)));
+    lines
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn stop_text(stop: &QueueStop) -> String {
+    let lasts = stop.left.map_or_else(
+        || "until it is resumed".to_owned(),
+        |left| format!("for {} more", Millis(millis(left).next_multiple_of(1000))),
+    );
+    let reason = shown(stop.reason.as_bytes());
+    if reason.is_empty() { lasts } else { format!("{lasts}: {reason}") }
+}
+
+/// What is set, or the words for nothing.
+pub fn settings_text(settings: &QueueSettings, nothing: &str) -> String {
+    let set = self::settings(settings);
+    if set.is_empty() {
+        return nothing.to_owned();
+    }
+    set.into_iter().map(|(name, text, _)| format!("{}={text}", name.replace('_', "-"))).collect::<Vec<_>>().join(" ")
+}
+
+/// The settings that are set: name, text as on the command line, and value.
+fn settings(settings: &QueueSettings) -> Vec<(&'static str, String, Value)> {
+    let QueueSettings { keep_s, dead_keep_s, backoff, max_attempts, depth_max, bytes_max, timeout_ms, ttl_ms } =
+        *settings;
+    let span = |ms: u64| (Millis(ms).to_string(), ms.into());
+    let number = |number: u64| (number.to_string(), number.into());
+    let backoff = backoff.map(|backoff| (written(backoff), written(backoff).into()));
+    let all = [
+        ("keep", keep_s.map(|s| span(u64::from(s) * 1000))),
+        ("dead_keep", dead_keep_s.map(|s| span(u64::from(s) * 1000))),
+        ("backoff", backoff),
+        ("max_attempts", max_attempts.map(|attempts| number(attempts.into()))),
+        ("timeout", timeout_ms.map(|ms| span(ms.into()))),
+        ("ttl", ttl_ms.map(span)),
+        ("depth_max", depth_max.map(number)),
+        ("bytes_max", bytes_max.map(number)),
+    ];
+    all.into_iter().filter_map(|(name, set)| set.map(|(text, value)| (name, text, value))).collect()
+}
+
+pub fn json(name: &str, state: &QueueState) -> Value {
+    let mut json = Map::new();
+    json.insert("queue".to_owned(), name.into());
+    json.extend(state.figures.iter().map(|(name, count)| (name.clone(), (*count).into())));
+    json.insert("polled".to_owned(), state.polled.into());
+    for (name, stop) in [("paused_in", &state.pause_in), ("paused_out", &state.pause_out)] {
+        let stop = stop.as_ref().map(|stop| json!({"left_ms": stop.left.map(millis), "reason": stop.reason}));
+        json.insert(name.to_owned(), stop.unwrap_or_default());
+    }
+    let settings = settings(&state.settings).into_iter().map(|(name, _, value)| {
+        // A number of milliseconds says so.
+        let is_span = ["keep", "dead_keep", "timeout", "ttl"].contains(&name);
+        (if is_span { format!("{name}_ms") } else { name.to_owned() }, value)
+    });
+    json.insert("settings".to_owned(), settings.collect::<Map<_, _>>().into());
+    Value::Object(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Backoff;
+
+    #[test]
+    fn settings_are_shown_as_they_are_set() {
+        let set = QueueSettings {
+            keep_s: Some(600),
+            backoff: Some(Backoff { first_ms: 1000, most_ms: 60_000 }),
+            depth_max: Some(5),
+            ..QueueSettings::default()
+        };
+        assert_eq!(settings_text(&set, ""), "keep=10m backoff=exponential:1s..1m depth-max=5");
+        assert_eq!(settings_text(&QueueSettings::default(), "none"), "none");
+        let state = QueueState { settings: set, ..QueueState::default() };
+        let expected = json!({"keep_ms": 600_000, "backoff": "exponential:1s..1m", "depth_max": 5});
+        assert_eq!(json("q", &state)["settings"], expected);
+    }
+
+    #[test]
+    fn a_pause_says_how_long_and_why() {
+        let stop = |left_ms: Option<u64>, reason: &str| {
+            stop_text(&QueueStop { left: left_ms.map(Duration::from_millis), reason: reason.to_owned() })
+        };
+        assert_eq!(stop(None, ""), "until it is resumed");
+        assert_eq!(stop(Some(59_001), "the relay is down"), "for 1m more: the relay is down");
+    }
+}

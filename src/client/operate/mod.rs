@@ -1,0 +1,12 @@
+//! What a person, or a program in a person's place, asks of the master: looks at jobs and waits for them, changes them,
+//! and settles what holds in a queue.
+
+mod jobs;
+mod pages;
+mod queues;
+mod waits;
+
+pub use jobs::headers;
+pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
+pub use queues::{QueueState, QueueStop};
+pub use waits::Idleness;

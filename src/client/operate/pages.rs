@@ -1,0 +1,167 @@
+//! Lists, counts and changes by filter, a page at a time. A page may hold nothing and not be the last.
+
+use std::time::Duration;
+
+use super::jobs::of_update;
+use crate::client::{Client, ClientError};
+use crate::ids::JobId;
+use crate::limits::SCAN_MS_MAX;
+use crate::protocol::{Change, CountJobs, ErrorCount, Filter, JobRow, ListJobs, MendAll, Updated};
+use crate::time::Timestamp;
+
+/// How much longer such a request may take: it goes in slices, and others have their turns.
+const SCAN_WAIT: Duration = Duration::from_millis(SCAN_MS_MAX);
+
+/// What a list tells of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedJob {
+    /// The job.
+    pub job: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its key, or empty.
+    pub key: String,
+    /// Where it stands, as [`Standing::code`](crate::job::Standing::code) has it.
+    pub standing: u8,
+    /// Its priority.
+    pub priority: u8,
+    /// Attempts so far.
+    pub attempts: u16,
+    /// How many there may be.
+    pub max_attempts: u16,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// Until when it is delayed, if it is.
+    pub due_at: Option<Timestamp>,
+    /// When it ended, or its last attempt, if that did.
+    pub ended_at: Option<Timestamp>,
+    /// Why its last attempt failed, the beginning of it.
+    pub error: Option<String>,
+    /// Which kind of error that is; see [`ErrorKind`].
+    pub error_kind: Option<u64>,
+    /// Who has it.
+    pub worker: Option<String>,
+    /// Since when it may have been started.
+    pub begun_at: Option<Timestamp>,
+}
+
+/// A page of jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobsPage {
+    /// The jobs.
+    pub jobs: Vec<ListedJob>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<JobId>,
+}
+
+/// Jobs whose last attempts failed for the same reason, but for numbers and ids in its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorKind {
+    /// The number of this kind, for a filter.
+    pub kind: u64,
+    /// How many jobs.
+    pub count: u64,
+    /// One of them.
+    pub job: JobId,
+    /// The beginning of its error.
+    pub error: String,
+}
+
+/// How many jobs of a page are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountPage {
+    /// How many.
+    pub count: u64,
+    /// The most frequent kinds of their errors first, where that was asked for. Those past 1,000 are in the count alone.
+    pub errors: Vec<ErrorKind>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<JobId>,
+}
+
+/// What came of a page of changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MendPage {
+    /// How many jobs were changed.
+    pub done: u64,
+    /// Of how many that was refused.
+    pub refused: u64,
+    /// Where the next page begins, if there is one.
+    pub next: Option<JobId>,
+    /// When the first page was asked for; the next page has to say it.
+    pub since: Timestamp,
+}
+
+impl From<JobRow<'_>> for ListedJob {
+    fn from(row: JobRow<'_>) -> Self {
+        ListedJob {
+            job: row.job,
+            queue: row.queue.to_owned(),
+            key: row.key.to_owned(),
+            standing: row.standing,
+            priority: row.priority,
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            submitted_at: row.submitted_at,
+            due_at: Some(row.due_at).filter(|at| at.0 > 0),
+            ended_at: row.ended_at,
+            error: row.error.map(str::to_owned),
+            error_kind: row.error_kind,
+            worker: row.worker.map(str::to_owned),
+            begun_at: row.begun_at,
+        }
+    }
+}
+
+impl From<ErrorCount<'_>> for ErrorKind {
+    fn from(told: ErrorCount<'_>) -> Self {
+        let ErrorCount { kind, count, job, error } = told;
+        ErrorKind { kind, count, job, error: error.to_owned() }
+    }
+}
+
+impl Client {
+    /// Lists jobs by their ids, from this one on, or all: up to `limit`, 1 to 1,024.
+    pub fn list(
+        &self,
+        filter: Filter<'_>,
+        from: Option<JobId>,
+        newest_first: bool,
+        limit: u16,
+    ) -> Result<JobsPage, ClientError> {
+        let from = from.unwrap_or_default();
+        let answer = self.begin(ListJobs { filter, from, newest_first, limit }, SCAN_WAIT)?.wait()?;
+        let told = answer.read::<ListJobs<'_>>()?;
+        Ok(JobsPage { jobs: told.jobs.iter().map(ListedJob::from).collect(), next: page_after(told.next) })
+    }
+
+    /// Counts jobs, from this one on, or all; by the errors of their last attempts, too, and then only those that have
+    /// one.
+    pub fn count(&self, filter: Filter<'_>, from: Option<JobId>, by_error: bool) -> Result<CountPage, ClientError> {
+        let from = from.unwrap_or_default();
+        let answer = self.begin(CountJobs { filter, from, by_error }, SCAN_WAIT)?.wait()?;
+        let told = answer.read::<CountJobs<'_>>()?;
+        let errors = told.errors.iter().map(ErrorKind::from).collect();
+        Ok(CountPage { count: told.count, errors, next: page_after(told.next) })
+    }
+
+    /// Changes jobs that are meant, behind `before`, the page before, or from the first one on. A page that is asked
+    /// for again changes no job twice.
+    pub fn mend_all(
+        &self,
+        change: Change,
+        update: Updated,
+        filter: Filter<'_>,
+        before: Option<MendPage>,
+    ) -> Result<MendPage, ClientError> {
+        let MendPage { next, since, .. } = before.unwrap_or_default();
+        let request =
+            MendAll { change, filter, from: next.unwrap_or_default(), since, update: of_update(change, update) };
+        let answer = self.begin(request, SCAN_WAIT)?.wait()?;
+        let told = answer.read::<MendAll<'_>>()?;
+        Ok(MendPage { done: told.done, refused: told.refused, next: page_after(told.next), since: told.since })
+    }
+}
+
+fn page_after(next: JobId) -> Option<JobId> {
+    Some(next).filter(|next| next.0 > 0)
+}
