@@ -140,9 +140,9 @@ impl<'a> Field<'a> for HeadersText<'a> {
     }
 
     fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
-        for header in self.read().unwrap_or_default().iter() {
-            see(name, Value::Text(&format!("{}={}", header.name, header.value)));
-        }
+        let headers = self.read().unwrap_or_default();
+        let all: Vec<String> = headers.iter().map(|header| format!("{}={}", header.name, header.value)).collect();
+        see(name, Value::Text(&all.join(" ")));
     }
 
     fn sample(number: &mut u64) -> Self {

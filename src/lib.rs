@@ -10,7 +10,7 @@
 //! `tests/processes/kill9.rs` holds most of them against real processes that are killed, `tests/values/wal_crash.rs`
 //! against simulated power cuts at every storage operation.
 //!
-//! 1. A job whose Submit was answered OK is never lost: it stays until it is acked, dead or cancelled
+//! 1. A job whose Submit was answered OK is never lost: it stays until it is acked, dead, cancelled or expired
 //!    (`tests/daemon/restart.rs`, `tests/values/model.rs`).
 //! 2. A job whose Ack was answered OK is never delivered again
 //!    (`tests/values/model.rs`, `tests/processes/failover.rs`).
@@ -31,6 +31,14 @@
 //!     (`tests/values/model.rs`).
 //! 11. A worker that keeps its job through a master restart, and comes back within the lease, can ack it
 //!     (`tests/processes/failover.rs`, `tests/values/master.rs`).
+//! 12. A job that is kept, and its result, can be read until its time is over (`tests/values/model.rs`).
+//! 13. A job whose cancelling was answered OK is not delivered again, and its ack is refused
+//!     (`tests/values/model.rs`).
+//! 14. A wait is answered once, with the true end of each of its jobs (`tests/values/model.rs`).
+//! 15. A job that was begun never expires (`tests/values/model.rs`).
+//! 16. A queue that is paused hands nothing out (`tests/values/model.rs`).
+//! 17. What a person changes is changed job by job: each as a whole or not at all
+//!     (`tests/values/model.rs`, `tests/values/snapshot.rs`).
 //!
 //! # What is always true
 //!
@@ -63,7 +71,7 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   job  codec  ids  time  limits  block  exit  planted        stderr: log lines of the three programs
+//!   job  rules  codec  ids  time  limits  block  exit  planted    stderr: log lines of the three programs
 //! ```
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("time", &[], &[]),
     ("codec", &[], &["bytes"]),
     ("job", &[], &[]),
+    ("rules", &[], &[]),
     ("block", &[], &["libc", "log", "memmap2"]),
     ("exit", &[], &[]),
     ("stderr", &["exit"], &["env_logger", "log", "rustix"]),
@@ -31,7 +32,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
-const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "block", "exit", "planted"];
+const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "rules", "block", "exit", "planted"];
 const CRATES: &[&str] = &[
     "base64",
     "bytes",

@@ -175,12 +175,8 @@ impl Master {
             && let Some(stream) = self.sessions.stream(caller.session, held)
         {
             let lease = LeaseId(self.journal.wal.next_lsn().0);
-            let mut delivery = delivery(&job, lease, wish.lease_ms, now.since(caller.since));
-            headers.clear();
-            if let Some((at, bytes)) = job.headers {
-                self.journal.read(at, bytes, &mut headers)?;
-                delivery.headers = Some(HeadersText(&headers));
-            }
+            let delivery = delivery(&job, lease, wish.lease_ms, now.since(caller.since));
+            let delivery = Delivery { headers: headers_of(&job, &self.journal, &mut headers)?, ..delivery };
             if !writing.add(stream, &delivery, &job, &self.journal)? {
                 break;
             }
@@ -242,11 +238,24 @@ impl Master {
     /// Lets those of these queues go that were only polled, and are no more.
     pub(super) fn drop_unpolled(&mut self, named: &[QueueId]) {
         for queue in named {
+            self.journal.queues.note_polled(*queue);
             if !self.parked.is_polled(*queue) {
                 self.journal.queues.drop_if_volatile(*queue);
             }
         }
     }
+}
+
+/// The headers of a job, read into `headers`, if it has any.
+fn headers_of<'h>(
+    job: &JobView<'_>,
+    journal: &Journal,
+    headers: &'h mut Vec<u8>,
+) -> Result<Option<HeadersText<'h>>, WalError> {
+    let Some((at, bytes)) = job.headers else { return Ok(None) };
+    headers.clear();
+    journal.read(at, bytes, headers)?;
+    Ok(Some(HeadersText(headers)))
 }
 
 fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited: Millis) -> Delivery<'j> {

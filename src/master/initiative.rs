@@ -115,26 +115,32 @@ impl Master {
         Ok(())
     }
 
-    /// Ends the lease of a job that has run out. Without room to write down that the job waits again, it is put
-    /// off; the end of the last attempt is then written without its story.
+    /// Ends the lease of a job that has run out.
     fn end_lease(&mut self, job: JobId, now: Timestamp) -> Result<(), WalError> {
+        let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
+        if live.is_cancelled {
+            let event = cancelled(&live, job, now);
+            return self.journal.record_alone(now, &event).map(drop);
+        }
+        // Who was never told of it has not begun it.
+        let holder = self.sessions.session(live.holder);
+        let is_told = holder.is_none_or(|session| !session.has_untold(live.id));
+        if (live.begun_at.is_none() || !is_told) && !is_planted(Bug::UnbegunCounted) {
+            let lease = live.id;
+            return self.give_back(job, lease, now);
+        }
+        self.end_attempt(job, now)
+    }
+
+    /// The same of a job that may have been begun: the attempt counts. Without room to write down that the job waits
+    /// again, it is put off; the end of the last attempt is then written without its story.
+    fn end_attempt(&mut self, job: JobId, now: Timestamp) -> Result<(), WalError> {
         const ERROR: &str = "the lease of the last attempt ran out";
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
         let (lease, attempts) = (live.id, live.attempts);
-        if live.is_cancelled {
-            let event = cancelled(&live, job, now);
-            self.journal.record_alone(now, &event)?;
-            return Ok(());
-        }
         let key_until = live.has_key.then(|| now.plus(self.config.key_window));
         let kept_until = kept_until(live.dead_keep_s(), now);
         let by = live.backoff().unwrap_or(USUAL);
-        // Who was never told of it has not begun it.
-        let holder = self.sessions.session(live.holder);
-        let is_told = holder.is_none_or(|session| !session.has_untold(lease));
-        if (live.begun_at.is_none() || !is_told) && !is_planted(Bug::UnbegunCounted) {
-            return self.give_back(job, lease, now);
-        }
         let has_more = attempts < live.max_attempts;
         let bytes = RECORD_OVERHEAD_BYTES_MAX + story_bytes_max(ERROR.len());
         let has_room = self.journal.has_room(bytes, usize::from(has_more), now)?;
@@ -156,7 +162,7 @@ impl Master {
             Timeout { job, lease, retry_at, story }.into()
         } else {
             let text_lost = (!has_room).then_some(true);
-            Dead { job, lease, reason: DeathReason::Lease, story, text_lost, key_until, kept_until }.into()
+            Dead { job, lease, reason: DeathReason::Lease, text_lost, key_until, kept_until, story }.into()
         };
         self.journal.begin_group(if has_room { bytes } else { RECORD_OVERHEAD_BYTES_MAX })?;
         self.journal.record(now, &event, false)?;

@@ -352,7 +352,7 @@ impl Master {
     /// alone: a look does no harm.
     pub fn read_done(&mut self, outcome: ReadOutcome) {
         let Some((number, read, texts_for)) = self.reading.done(outcome) else { return };
-        if let Some(TextsFor::Scan) = texts_for {
+        if let Some(TextsFor::Scan(_)) = texts_for {
             return self.scan_read(number, read);
         }
         let (caller, _) = self.unpark(number);

@@ -51,6 +51,11 @@ pub struct Workers {
 }
 
 impl Worker {
+    /// Whether its newest poll named this queue.
+    pub fn serves(&self, queue: &str) -> bool {
+        self.polled.names.iter().any(|name| **name == *queue)
+    }
+
     /// The queues of its newest poll, the preferred one first.
     pub fn queues(&self) -> impl Iterator<Item = &str> {
         self.polled.names.iter().map(|name| &**name)
@@ -113,6 +118,10 @@ impl Workers {
             let instance = self.workers.remove(id.0 as usize).instance;
             self.by_instance.remove(&instance);
         }
+    }
+
+    pub fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers.get(id.0 as usize)
     }
 
     /// Something was heard of a worker.

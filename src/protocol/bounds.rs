@@ -104,7 +104,6 @@ pub(super) fn sane_backoff(name: &'static str, backoff: &Backoff) -> Checked {
 
 /// Names of letters, digits, `-`, `_` and `.`, each once whatever its case; values without NUL, so that they can be
 /// variables of an environment.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "every bound takes its field so")]
 pub(super) fn sane_headers(name: &'static str, headers: &HeadersText<'_>) -> Checked {
     range(name, "headers bytes", headers.0.len() as u64, 0, HEADERS_BYTES_MAX as u64)?;
     let mut names = Vec::new();

@@ -229,7 +229,14 @@ impl Queues {
 
     /// The queue of this name for a poll, made if it is not there; none if there are as many as there may be.
     pub fn polled(&mut self, name: &str) -> Option<QueueId> {
-        self.registry.polled(name)
+        let id = self.registry.polled(name)?;
+        self.note_polled(id);
+        Some(id)
+    }
+
+    /// A poll for jobs of this queue begins or ends.
+    pub fn note_polled(&mut self, queue: QueueId) {
+        self.registry.queue_mut(queue).polled_at = Some(self.now);
     }
 
     /// How many numbers of queues were given so far. While that stays the same each of them means the same queue.

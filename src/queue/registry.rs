@@ -21,6 +21,8 @@ pub struct Queue {
     pub rules: Option<Box<Rules>>,
     /// When a job in it changed last.
     pub used_at: Timestamp,
+    /// When it was last polled, since the state was rebuilt.
+    pub polled_at: Option<Timestamp>,
     durable: bool,
     woken: bool,
 }
@@ -125,6 +127,7 @@ impl Registry {
             counters: Counters::default(),
             rules: None,
             used_at: Timestamp(0),
+            polled_at: None,
             durable: false,
             woken: false,
         };
@@ -166,7 +169,7 @@ impl Registry {
         self.by_name.remove(&name);
         let queue = self.queue_mut(id);
         (queue.durable, queue.counters, queue.lines) = (false, Counters::default(), Lines::default());
-        queue.rules = None;
+        (queue.rules, queue.polled_at) = (None, None);
         self.recent = None;
         self.free.push(id);
     }

@@ -128,12 +128,7 @@ impl Restoring {
         let submitted_at = Timestamp(sum(&mut before.submitted_at, reader.varint("submitted_at")?)).into();
         let mut entry = Entry { id, queue, submitted_at, ..Entry::vacant() };
         take_settings(&mut entry, flags, reader)?;
-        if flags & PAYLOAD != 0 {
-            entry.payload = take_place(reader, &mut before.epoch, &mut before.offset)?;
-            if entry.payload.bytes == 0 {
-                return Err(undefined("payload"));
-            }
-        }
+        take_payload(&mut entry, flags, reader, before)?;
         let payload = entry.payload;
         let slot = queues.table.insert(entry);
         queues.usage.add(payload);
@@ -146,12 +141,7 @@ impl Restoring {
             take_past(queues, slot, reader, before)?;
         }
         take_more(queues, slot, (flags, standing), reader)?;
-        // A pending one enters its state when all are there: its place among the others is known then.
-        match standing {
-            Standing::Pending | Standing::InFlight => {}
-            Standing::Delayed => queues.enter_waiting(slot, queues.table[slot].due_at(), None),
-            _ => queues.rest(slot, standing, queues.table[slot].kept_until()),
-        }
+        enter(queues, slot, standing);
         queues.registry.queue_mut(queue).used_at = used_at;
         Ok(())
     }
@@ -262,6 +252,30 @@ fn take_settings(entry: &mut Entry, flags: u64, reader: &mut Reader<'_>) -> Resu
     }
     if entry.settings.max_attempts == 0 || entry.attempts > entry.settings.max_attempts {
         return Err(undefined("attempts"));
+    }
+    Ok(())
+}
+
+/// Puts a job where it stands. A pending one enters its line when all are there: its place is known then.
+fn enter(queues: &mut Queues, slot: u32, standing: Standing) {
+    match standing {
+        Standing::Pending | Standing::InFlight => {}
+        Standing::Delayed => queues.enter_waiting(slot, queues.table[slot].due_at(), None),
+        _ => queues.rest(slot, standing, queues.table[slot].kept_until()),
+    }
+}
+
+fn take_payload(
+    entry: &mut Entry,
+    flags: u64,
+    reader: &mut Reader<'_>,
+    before: &mut Before,
+) -> Result<(), DecodeError> {
+    if flags & PAYLOAD != 0 {
+        entry.payload = take_place(reader, &mut before.epoch, &mut before.offset)?;
+        if entry.payload.bytes == 0 {
+            return Err(undefined("payload"));
+        }
     }
     Ok(())
 }

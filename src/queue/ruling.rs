@@ -159,13 +159,13 @@ impl Queues {
     pub(super) fn check_pauses(&self) {
         let queues = (0..).map(QueueId).zip(self.registry.by_id());
         let rules = queues.filter_map(|(id, queue)| Some((id, queue?.rules.as_deref()?)));
-        let (mut ends, mut ruled) = (BTreeSet::new(), BTreeSet::new());
+        let (mut ends, mut with_rules) = (BTreeSet::new(), BTreeSet::new());
         for (id, rules) in rules {
-            ruled.insert(id);
+            with_rules.insert(id);
             assert!(!rules.is_plain(), "rules that say nothing are none");
             ends.extend(rules.pauses().filter(|paused| paused.until != NEVER).map(|paused| (paused.until, id)));
         }
-        assert_eq!((&ends, &ruled), (&self.pause_ends.0, &self.ruled), "ends of pauses, queues with rules");
+        assert_eq!((&ends, &with_rules), (&self.pause_ends.0, &self.ruled), "ends of pauses, queues with rules");
         assert!(ends.iter().all(|(at, _)| *at > self.now), "a pause ended");
     }
 }

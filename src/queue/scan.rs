@@ -52,8 +52,8 @@ impl Queues {
         Walk { next, newest_first }
     }
 
-    /// Goes on with a walk and looks at up to `entries_max` jobs. `found` is told each that is sought, and says whether to
-    /// go on behind it. Gives how many were looked at; the walk's `next` is 0 at its end.
+    /// Goes on with a walk and looks at up to `entries_max` jobs. `found` is told each that is sought, and says whether
+    /// to go on behind it. Gives how many were looked at; the walk's `next` is 0 at its end.
     pub fn look(
         &self,
         walk: &mut Walk,

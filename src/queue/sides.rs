@@ -207,7 +207,9 @@ impl Sides {
     /// The slots of the jobs that expire by `now`, in no order that means anything. The caller ends each.
     pub fn take_expired(&mut self, now: Timestamp, due: &mut Vec<u32>) {
         self.expiring.advance(&mut self.rares, now, due);
-        due.iter_mut().for_each(|rare| *rare = self.rares[*rare].slot);
+        for rare in due.iter_mut() {
+            *rare = self.rares[*rare].slot;
+        }
     }
 
     /// How many have a side.

@@ -28,7 +28,7 @@
 //! | `PAST` | ended at d, ending u8 or 0, epoch d, offset d, bytes v of the story or the result |
 //! | it has ended | kept until v, 0 for until somebody acts |
 //! | `KEEP` | how long it wants to be kept, in seconds v |
-//! | `RARE` | headers' epoch v, offset v, bytes v, first and longest backoff in ms v (0 for none), expires at v (0 for never) |
+//! | `RARE` | headers' epoch, offset, bytes v; first and longest backoff in ms v (0: none); expires at v (0: never) |
 //!
 //! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`, `KEEP`, `RARE`, and
 //! `CANCELLED` for a job in flight that somebody cancelled. A bit or a kind that is not here is of a later version, and
@@ -271,30 +271,15 @@ impl Queues {
     }
 
     fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
-        let key = self.keys.of(entry.id);
-        let side = self.sides.side(entry);
-        let past = side.filter(|side| side.ended_at() != Timestamp(0));
-        let (keep_s, rare) = (self.sides.keep_s(entry), self.sides.rare(entry));
-        let is_plain = entry.settings == Settings::default();
-        let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
-        out.put_varint(
-            u64::from(entry.standing.code())
-                | flag(TRIED, entry.attempts > 0)
-                | flag(SET, !is_plain)
-                | flag(PAYLOAD, entry.payload.bytes > 0)
-                | flag(KEY, key.is_some())
-                | flag(PAST, past.is_some())
-                | flag(KEEP, keep_s.is_some())
-                | flag(RARE, rare.is_some())
-                | flag(CANCELLED, side.is_some_and(|side| side.is_cancelled)),
-        );
+        let flags = self.flags(entry);
+        out.put_varint(flags);
         out.put_varint(difference(&mut before.id, entry.id.0));
         out.put_varint(u64::from(entry.queue.0));
         out.put_varint(difference(&mut before.submitted_at, Timestamp::from(entry.submitted_at).0));
         if entry.attempts > 0 {
             out.put_varint(u64::from(entry.attempts));
         }
-        if !is_plain {
+        if flags & SET != 0 {
             out.put_u8(entry.settings.priority);
             out.put_varint(u64::from(entry.settings.max_attempts));
             out.put_varint(u64::from(entry.settings.timeout_ms));
@@ -303,23 +288,41 @@ impl Queues {
             put_place(entry.payload, &mut before.epoch, &mut before.offset, out);
         }
         self.encode_standing(entry, before, out);
-        if let Some((key, held)) = key {
+        if let Some((key, held)) = self.keys.of(entry.id) {
             out.put_text(key);
             out.put_u64_le(held.digest);
             out.put_varint(held.until.unwrap_or_default().0);
         }
-        if let Some(past) = past {
+        if let Some(past) = self.sides.side(entry).filter(|side| side.ended_at() != Timestamp(0)) {
             out.put_varint(difference(&mut before.ended_at, past.ended_at().0));
             out.put_u8(past.ending.map_or(0, Ending::code));
             put_place(past.text, &mut before.story_epoch, &mut before.story_offset, out);
         }
+        self.encode_more(entry, out);
+    }
+
+    fn flags(&self, entry: &Entry) -> u64 {
+        let side = self.sides.side(entry);
+        let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
+        u64::from(entry.standing.code())
+            | flag(TRIED, entry.attempts > 0)
+            | flag(SET, entry.settings != Settings::default())
+            | flag(PAYLOAD, entry.payload.bytes > 0)
+            | flag(KEY, self.keys.of(entry.id).is_some())
+            | flag(PAST, side.is_some_and(|side| side.ended_at() != Timestamp(0)))
+            | flag(KEEP, self.sides.keep_s(entry).is_some())
+            | flag(RARE, self.sides.rare(entry).is_some())
+            | flag(CANCELLED, side.is_some_and(|side| side.is_cancelled))
+    }
+
+    fn encode_more(&self, entry: &Entry, out: &mut Vec<u8>) {
         if entry.standing.is_ended() {
             put_moment(entry.kept_until(), out);
         }
-        if let Some(keep_s) = keep_s {
+        if let Some(keep_s) = self.sides.keep_s(entry) {
             out.put_varint(u64::from(keep_s));
         }
-        if let Some(rare) = rare {
+        if let Some(rare) = self.sides.rare(entry) {
             put_place(rare.headers, &mut 0, &mut 0, out);
             let backoff = rare.backoff.unwrap_or_default();
             out.put_varint(u64::from(backoff.first_ms));

@@ -178,6 +178,19 @@ impl Queues {
         (counters.waiting() + counters.in_flight - delayed, delayed, counters.died)
     }
 
+    /// When this queue was last polled, if it was since the state was rebuilt.
+    pub fn polled_at(&self, queue: QueueId) -> Option<Timestamp> {
+        self.registry.queue(queue).polled_at
+    }
+
+    /// How many jobs are before this pending one in line, counted up to `most`; whether these are all.
+    pub fn jobs_before(&self, job: JobId, most: usize) -> (u64, bool) {
+        let Some(slot) = self.table.slot(job) else { return (0, true) };
+        let lines = &self.registry.queue(self.table[slot].queue).lines;
+        let counted = lines.iter(&self.table).take(most + 1).take_while(|before| *before != slot).count();
+        (counted.min(most) as u64, counted <= most)
+    }
+
     /// What is counted in a queue that is there.
     pub fn counters_of(&self, queue: &str) -> Option<Counters> {
         let id = self.registry.find(queue).filter(|_| self.is_durable(queue))?;

@@ -69,6 +69,7 @@ pub struct Wanted {
 }
 
 /// What a thread is to do.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and kept nowhere")]
 pub enum Task {
     /// Tell the master what came of these.
     Report(Vec<Ended>),

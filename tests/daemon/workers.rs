@@ -257,7 +257,8 @@ fn a_command_tells_how_far_its_job_is_and_whether_it_still_has_it() {
 #[test]
 fn a_job_may_be_told_of_by_whoever_names_its_lease() {
     let master = Master::fresh(&[]);
-    let job = master.connect().put_and_take("q");
+    let mut holder = master.connect();
+    let job = holder.put_and_take("q");
     let (id, lease) = (job.job.to_string(), job.lease.to_string());
     let ask = |command: &[&str]| master.cli(&[command, &["--job", &id, "--lease", &lease]].concat());
     assert_eq!(ask(&["job", "alive"]).expect(0).out, "");

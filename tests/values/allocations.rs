@@ -25,9 +25,10 @@ struct Loop {
 }
 
 impl Loop {
-    fn connect(&mut self) -> SessionId {
+    /// A worker has an instance, a producer has none.
+    fn connect(&mut self, instance: u64) -> SessionId {
         let id = self.master.connected();
-        self.send(id, &Request::Hello(Hello::new("steady", b"")));
+        self.send(id, &Request::Hello(Hello { instance, ..Hello::new("steady", b"") }));
         self.turn();
         self.hear(id);
         id
@@ -109,7 +110,7 @@ fn a_job_allocates_nothing_in_the_steady_state() {
     let sync = SyncThread::start(|| {}).unwrap();
     let mut steady = Loop { master: opened.master, sync, now, sent: Vec::new(), heard: Vec::new() };
     steady.master.start(now);
-    let (producer, worker) = (steady.connect(), steady.connect());
+    let (producer, worker) = (steady.connect(0), steady.connect(7));
     for count in [1, JOBS_MAX] {
         for _ in 0..1000 {
             steady.cycle(producer, worker, count);

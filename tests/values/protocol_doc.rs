@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use falconqueue::codec::Field;
 use falconqueue::ids::{JobId, LeaseId, Lsn, SessionId};
-use falconqueue::job::{Attempt, Ending, Settings, Standing, Story};
+use falconqueue::job::{Attempt, Backoff, Ending, Settings, Standing, Story};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::*;
 use falconqueue::queue::{Event, events};
+use falconqueue::rules::{QueueSettings, Way};
 use falconqueue::time::Timestamp;
 
 const JOB: JobId = JobId(7);
@@ -36,22 +37,121 @@ fn poll<'a>(queues: &'a [&'a str]) -> Poll<'a> {
     }
 }
 
+const UPDATE: Updated = Updated { priority: Some(5), max_attempts: None, delay_ms: Some(0), ttl_ms: None };
+
+const FILTER: Filter<'_> = Filter {
+    queue: Some("mail"),
+    standings: Some(1 << Standing::Dead.code()),
+    key_prefix: None,
+    older_than_ms: None,
+    younger_than_ms: None,
+    error: Some("route"),
+    error_kind: None,
+};
+
+const RULES: QueueSettings = QueueSettings {
+    keep_s: Some(600),
+    dead_keep_s: None,
+    backoff: Some(Backoff { first_ms: 1000, most_ms: 60_000 }),
+    max_attempts: None,
+    depth_max: Some(100_000),
+    bytes_max: None,
+    timeout_ms: None,
+    ttl_ms: None,
+};
+
+const ROW: JobRow<'_> = JobRow {
+    job: JOB,
+    queue: "mail",
+    key: "order-5",
+    standing: 3,
+    priority: 128,
+    attempts: 3,
+    max_attempts: 3,
+    submitted_at: Timestamp(1_000_000),
+    due_at: Timestamp(0),
+    ended_at: Some(Timestamp(1_008_000)),
+    error: Some("no route"),
+    error_kind: Some(0x0123_4567_89AB_CDEF),
+    worker: None,
+    begun_at: None,
+};
+
+const ERROR: ErrorCount<'_> = ErrorCount { kind: 0x0123_4567_89AB_CDEF, count: 3, job: JOB, error: "no route" };
+
+const REASON: Reason<'_> = Reason { cause: 2, text: "it is delayed", count: None, left_ms: Some(9000) };
+
+/// Calls `take` with the name and the bytes of every reply to who operates the queues.
+fn for_each_operating_reply(mut take: impl FnMut(&str, Reply<'_>)) {
+    let figures = [Figure { name: "pending", value: 1 }];
+    let facts = QueueFacts {
+        figures: List::lent(&figures),
+        settings: RULES,
+        polled: true,
+        pause_in: None,
+        pause_out: Some(QueuePause { left_ms: 600_000, reason: "deploy" }),
+    };
+    let done = [ItemStatus { job: JOB, status: ErrorCode::WrongState.code(), text_lost: None }];
+    let ends = [JobEnd { job: JOB, standing: Standing::Completed.code() }];
+    take("FindOk", Reply::FindOk(FindOk { job: JOB }));
+    take("TextOk", Reply::TextOk(TextOk { text: b"done" }));
+    take("WaitOk", Reply::WaitOk(WaitOk { jobs: List::lent(&ends) }));
+    take("IdleOk", Reply::IdleOk(IdleOk { left: 0, delayed: 2, died: 1 }));
+    take("MendOk", Reply::MendOk(MendOk { items: List::lent(&done) }));
+    take("PauseOk", Reply::PauseOk(Done {}));
+    take("ShowQueueOk", Reply::ShowQueueOk(facts));
+    let jobs = List::lent(&[ROW]);
+    take("ListJobsOk", Reply::ListJobsOk(ListJobsOk { jobs, next: JobId(6), looked: 1 }));
+    let errors = List::lent(&[ERROR]);
+    take("CountJobsOk", Reply::CountJobsOk(CountJobsOk { count: 3, errors, next: JobId(0), looked: 40 }));
+    let (next, since) = (JobId(0), Timestamp(1_009_000));
+    take("MendAllOk", Reply::MendAllOk(MendAllOk { done: 3, refused: 0, next, since, looked: 40 }));
+    take("ExplainOk", Reply::ExplainOk(ExplainOk { reasons: List::lent(&[REASON]) }));
+}
+
+const MAIL: SubmitJob<'_> = SubmitJob {
+    queue: "mail",
+    key: "order-5",
+    settings: SETTINGS,
+    delay_ms: 1500,
+    keep_ms: None,
+    backoff: None,
+    ttl_ms: None,
+    headers: None,
+    payload: b"hello",
+};
+
+/// Every request of who operates the queues.
+fn operating_requests() -> Vec<Request<'static>> {
+    vec![
+        Find { key: "order-5" }.into(),
+        Text { job: JOB, what: TextKind::Result }.into(),
+        Wait { jobs: List::lent(&[JOB]), any: false, wait_ms: 30_000 }.into(),
+        Idle { queue: "mail", wait_ms: 30_000 }.into(),
+        Mend { change: Change::Update, jobs: List::lent(&[JOB]), update: Some(UPDATE) }.into(),
+        Pause { queue: "mail", way: Way::Out, for_ms: 600_000, reason: Some("deploy") }.into(),
+        Resume { queue: "mail", way: Way::Both }.into(),
+        SetQueue { queue: "mail", settings: RULES }.into(),
+        DeleteQueue { queue: "mail" }.into(),
+        ShowQueue { queue: "mail" }.into(),
+        Drain { on: true }.into(),
+        ListJobs { filter: FILTER, from: JobId(0), newest_first: true, limit: 100 }.into(),
+        CountJobs { filter: FILTER, from: JobId(0), by_error: true }.into(),
+        MendAll { change: Change::Requeue, filter: FILTER, from: JobId(0), since: Timestamp(0), update: None }.into(),
+        Explain { job: JOB }.into(),
+        ExplainQueue { queue: "mail" }.into(),
+    ]
+}
+
 /// Calls `take` with the name and the bytes of every request that the page shows.
 fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
-    let jobs = [SubmitJob {
-        queue: "mail",
-        key: "order-5",
-        settings: SETTINGS,
-        delay_ms: 1500,
-        payload: b"hello",
-        ..SubmitJob::default()
-    }];
+    let jobs = [MAIL];
     let ack = [AckItem { job: JOB, lease: LEASE, text_optional: Some(true), result: b"done" }];
     let fail = [FailItem { job: JOB, lease: LEASE, for_good: false, error: "no route", ..FailItem::default() }];
     let release = [ReleaseItem { job: JOB, lease: LEASE, delay_ms: 0 }];
     let held = [HeldLease { job: JOB, lease: LEASE, stage: Stage::Begun }];
     let queues = ["mail", "bulk"];
-    let all: Vec<Request<'_>> = vec![
+    let mut all: Vec<Request<'_>> = vec![
         hello().into(),
         Submit { jobs: List::lent(&jobs) }.into(),
         poll(&queues).into(),
@@ -69,6 +169,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
         Progress { job: JOB, lease: LEASE, percent: 40, text: "parsed" }.into(),
         Log { job: JOB, from: Lsn(0) }.into(),
     ];
+    all.extend(operating_requests());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     for (request, (_, name)) in all.into_iter().zip(Request::KINDS) {
         let mut bytes = Vec::new();
@@ -221,14 +322,19 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         ("Starting", Reply::Error(Refusal::new(ErrorCode::Starting, "40 % is read"))),
     ];
     for (name, reply) in all {
-        let mut bytes = Vec::new();
-        // Starting is said before any request was read.
-        let correlation = if name == "Starting" { 0 } else { u64::from(reply.kind() & 0xff) };
-        reply.encode(correlation, &mut bytes);
-        let (header, body) = split_frame(&bytes).unwrap();
-        assert_eq!(Reply::decode(header.kind, body).unwrap(), reply);
-        take(name, bytes);
+        take(name, encoded(name, &reply));
     }
+    for_each_operating_reply(|name, reply| take(name, encoded(name, &reply)));
+}
+
+fn encoded(name: &str, reply: &Reply<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Starting is said before any request was read.
+    let correlation = if name == "Starting" { 0 } else { u64::from(reply.kind() & 0xff) };
+    reply.encode(correlation, &mut bytes);
+    let (header, body) = split_frame(&bytes).unwrap();
+    assert_eq!(Reply::decode(header.kind, body).unwrap(), *reply);
+    bytes
 }
 
 fn page() -> String {

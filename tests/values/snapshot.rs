@@ -171,9 +171,9 @@ impl Run {
             settings: Settings { priority, max_attempts, timeout_ms: u32::from(priority) * 1000 },
             due_at: self.after(due),
             digest: (!key.is_empty()).then_some(id.0),
-            keep_s: (id.0 % 4 == 0).then_some(u32::try_from(id.0 % 3).unwrap()),
+            keep_s: id.0.is_multiple_of(4).then_some(u32::try_from(id.0 % 3).unwrap()),
             backoff: (!is_plain && due > 9).then_some(Backoff { first_ms: 7, most_ms: 9 }),
-            expires_at: (!is_plain && id.0 % 2 == 0).then_some(Timestamp(self.now + due + 20)),
+            expires_at: (!is_plain && id.0.is_multiple_of(2)).then_some(Timestamp(self.now + due + 20)),
             headers: (!is_plain).then_some(HeadersText(&headers)),
             payload,
         })
@@ -216,7 +216,7 @@ impl Run {
             1 if facts.standing == Standing::Dead => Some(encoded(Requeue { job, by })),
             2 if !flies => Some(encoded(Purge { job, by })),
             3 if waits => {
-                let (priority, max_attempts) = ((at % 2 == 0).then_some(3), Some(facts.view.attempts + 2));
+                let (priority, max_attempts) = (at.is_multiple_of(2).then_some(3), Some(facts.view.attempts + 2));
                 let expires_at = (facts.view.attempts == 0).then(|| self.after(at));
                 let due_at = (at % 5 < 3).then(|| self.after(at));
                 Some(encoded(Update { job, priority, by, max_attempts, due_at, expires_at }))

@@ -9,7 +9,7 @@ use crate::ids::{JobId, LeaseId, SessionId};
 use crate::protocol::{
     Demand, ErrorCode, Heartbeat, HeartbeatOk, HeldLease, LeaseStatus, List, Progress, ProgressOk, Refusal, Stage,
 };
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// Extends leases; one that names none is a sign of life.
 pub(super) fn heartbeat<'s>(
@@ -37,23 +37,27 @@ pub(super) fn heartbeat<'s>(
         if remaining.is_some() && !held_before {
             hold(journal, sessions, id, job, lease);
         }
-        let is_cancelled = journal.queues.is_cancelled(job);
-        let want = match remaining {
-            None => LeaseStatus::STOP,
-            Some(_) if is_cancelled => LeaseStatus::CANCELLED,
-            Some(_) => LeaseStatus::GO_ON,
-        };
-        lost |= want != LeaseStatus::GO_ON;
-        let remaining_ms = remaining.map_or(0, |rest| u32::try_from(rest.0).unwrap_or(u32::MAX));
-        statuses.push(LeaseStatus { job, want, remaining_ms });
+        let status = status(journal, job, remaining);
+        lost |= status.is_stop();
+        statuses.push(status);
     }
     let reply = HeartbeatOk { leases: List::lent(statuses), order: order.map(Demand::code) };
-    // That a lease is lost is told of the state; that one was extended is not in the log at all.
+    // That a lease is lost, or its job cancelled, is told of the state; that one was extended is not in the log at all.
     if lost {
         Answer::told::<Heartbeat<'_>>(&reply, written)
     } else {
         Answer::at_once::<Heartbeat<'_>>(&reply, written)
     }
+}
+
+fn status(journal: &Journal, job: JobId, remaining: Option<Millis>) -> LeaseStatus {
+    let want = match remaining {
+        None => LeaseStatus::STOP,
+        Some(_) if journal.queues.is_cancelled(job) => LeaseStatus::CANCELLED,
+        Some(_) => LeaseStatus::GO_ON,
+    };
+    let remaining_ms = remaining.map_or(0, |rest| u32::try_from(rest.0).unwrap_or(u32::MAX));
+    LeaseStatus { job, want, remaining_ms }
 }
 
 /// Notes how far a job is, as whoever has its live lease says.

@@ -141,7 +141,7 @@ pub(super) fn text<'s>(journal: &Journal, text: Text) -> Decided<'s> {
     Ok(Answer::TextPiece(REPLY_BIT | Text::KIND, piece))
 }
 
-fn no_job(job: JobId) -> Refusal {
+pub(super) fn no_job(job: JobId) -> Refusal {
     let text = format!("there is no job {job}: it has ended and was not kept, or was never there");
     Refusal::new(ErrorCode::NotFound, text)
 }

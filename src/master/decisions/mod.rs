@@ -1,10 +1,12 @@
 //! Decisions: one function a request. It looks at the state, decides events, and gives an answer back; it knows no
 //! bytes and no sockets. Each takes the parts of the master that it needs, and no others.
 
+mod explain;
 mod hello;
 mod leases;
 mod looks;
 mod mend;
+mod operate;
 mod poll;
 mod readings;
 mod reports;
@@ -29,8 +31,8 @@ use super::sessions::Session;
 use super::{Input, Master};
 use crate::ids::{JobId, SessionId};
 use crate::protocol::{
-    Ack, Call, Drain, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Poll, Refusal, Release, Reported,
-    Request, Submit, Submitted,
+    Ack, Call, ErrorCode, Fail, Header, ItemStatus, LeaseStatus, List, Poll, Refusal, Release, Reported, Request,
+    Submit, Submitted,
 };
 use crate::time::Timestamp;
 use crate::wal::WalError;
@@ -141,62 +143,8 @@ impl Master {
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
             Request::Get(get) => self.get(id, header, get, now, &mut scratch.written),
             Request::Log(log) => self.log(id, header, log, now),
-            Request::Workers(asked) => workers::workers(self, &asked, now, &mut scratch.written),
-            Request::Order(order) => workers::order(&mut self.workers, &order, &mut scratch.written),
             Request::Progress(progress) => leases::progress(journal, &progress, now, &mut scratch.written),
-            Request::Find(find) => looks::find(journal, &find, &mut scratch.written),
-            Request::Text(text) => looks::text(journal, text),
-            Request::Wait(wait) => {
-                let waited = waits::wait((journal, &mut self.parked), id, header, &wait, now, &mut scratch.written);
-                Ok(self.waited(id, waited))
-            }
-            Request::Idle(idle) => {
-                let waited = waits::idle((journal, &mut self.parked), id, header, &idle, now, &mut scratch.written);
-                Ok(self.waited(id, waited))
-            }
-            Request::ShowQueue(show) => rules::show((journal, &self.parked), &show, now, &mut scratch.written),
-            Request::Drain(Drain { on }) => {
-                log::info!("drain {}", if on { "on: no more jobs are taken" } else { "off" });
-                self.draining = on;
-                rules::done::<Drain>(&mut scratch.written)
-            }
-            scan @ (Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_)) => {
-                let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
-                let parts = (&*journal, &mut self.parked, &mut self.scans);
-                let number = scans::begin(parts, (id, by), header, &scan, now)?;
-                Ok(self.park(id, number))
-            }
-            mending => self.mend(id, &mending, now, scratch),
-        }
-    }
-
-    /// Requests that change what a person sees to; their events say who asked.
-    fn mend<'s>(
-        &mut self,
-        id: SessionId,
-        request: &Request<'_>,
-        now: Timestamp,
-        scratch: &'s mut Scratch,
-    ) -> Decided<'s> {
-        let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
-        if let Request::Mend(mend) = request {
-            return mend::mend(&mut self.journal, by, mend, now, scratch);
-        }
-        let mut asked = rules::Asked { journal: &mut self.journal, by, now };
-        let written = &mut scratch.written;
-        match request {
-            Request::Pause(pause) => asked.pause(pause, written),
-            Request::Resume(resume) => asked.resume(resume, written),
-            Request::SetQueue(set) => asked.set(set, written),
-            Request::DeleteQueue(delete) => asked.delete(delete, written),
-            other => unreachable!("{} is decided before", other.kind()),
-        }
-    }
-
-    fn waited<'s>(&mut self, id: SessionId, waited: waits::Waited<'s>) -> Answer<'s> {
-        match waited {
-            waits::Waited::Answered(answer) => answer,
-            waits::Waited::Parked(number) => self.park(id, number),
+            other => self.operate((id, header), &other, now, scratch),
         }
     }
 

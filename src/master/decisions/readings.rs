@@ -70,7 +70,7 @@ pub(in super::super) fn answer_read(
             }
             Ok((REPLY_BIT | Get::KIND, reply))
         }
-        (Read::Texts(_), _) => unreachable!("it is kept what texts are for"),
+        (Read::Texts(_) | Read::Errors(_), _) => unreachable!("it is kept what texts are for"),
     }
 }
 

@@ -101,10 +101,10 @@ impl Reporting<'_> {
                 scratch.statuses.push(ItemStatus { job, status: ErrorCode::LeaseLost.code(), text_lost: None });
                 continue;
             };
+            left -= 1;
             if live.is_cancelled {
                 let (event, code) = (cancelled(&live, job, self.policy.now), ErrorCode::Cancelled.code());
                 scratch.statuses.push(ItemStatus { job, status: code, text_lost: None });
-                left -= 1;
                 self.journal.record(self.policy.now, &event, left > 0)?;
                 continue;
             }
@@ -118,7 +118,6 @@ impl Reporting<'_> {
             }
             let kept = Kept { story: StoryText(&scratch.story), lost };
             let event = item.event(&live, kept, &mut self.policy);
-            left -= 1;
             self.journal.record(self.policy.now, &event, left > 0)?;
         }
         Ok(())
@@ -140,18 +139,16 @@ impl Reporting<'_> {
             }
             let Some(live) = live(self.journal, job, lease) else { continue };
             jobs.push(job);
+            bytes += RECORD_OVERHEAD_BYTES_MAX;
+            bytes_bare += RECORD_OVERHEAD_BYTES_MAX;
             if live.is_cancelled {
-                bytes += RECORD_OVERHEAD_BYTES_MAX;
-                bytes_bare += RECORD_OVERHEAD_BYTES_MAX;
                 continue;
             }
             more += usize::from(!item.ends(&live));
             let has_some = words.bytes > 0 || item.story().is_some();
             has_words |= has_some;
             all_optional &= words.optional || !has_some;
-            let story_bytes = item.story().map_or(0, |_| story_bytes_max(0));
-            bytes_bare += RECORD_OVERHEAD_BYTES_MAX;
-            bytes += RECORD_OVERHEAD_BYTES_MAX + words.kept_bytes() + story_bytes;
+            bytes += words.kept_bytes() + item.story().map_or(0, |_| story_bytes_max(0));
         }
         if !jobs.is_sorted_by(|a, b| a < b) {
             jobs.sort_unstable();
@@ -245,7 +242,7 @@ impl<'a> Item<'a> for FailItem<'a> {
             let reason = if for_good { DeathReason::ForGood } else { DeathReason::Attempts };
             let key_until = live.has_key.then(|| by.now.plus(by.key_window));
             let (text_lost, kept_until) = (lost.then_some(true), kept_until(live.dead_keep_s(), by.now));
-            return Dead { job, lease, reason, story, text_lost, key_until, kept_until }.into();
+            return Dead { job, lease, reason, text_lost, key_until, kept_until, story }.into();
         }
         let usual = || backoff(live.backoff().unwrap_or(USUAL), live.attempts, by.random);
         let retry_at = by.now.plus(retry_in_ms.map_or_else(usual, Millis));

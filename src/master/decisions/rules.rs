@@ -26,7 +26,7 @@ impl Asked<'_> {
         self.make_known(queue)?;
         let by = Some(self.by);
         self.write(events::Pause { queue, way, until, reason, by }.into())?;
-        done::<Pause<'_>>(written)
+        Ok(done::<Pause<'_>>(written))
     }
 
     pub(super) fn resume<'s>(&mut self, resume: &Resume<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
@@ -37,7 +37,7 @@ impl Asked<'_> {
             let by = Some(self.by);
             self.write(events::Resume { queue, way, by }.into())?;
         }
-        done::<Resume<'_>>(written)
+        Ok(done::<Resume<'_>>(written))
     }
 
     pub(super) fn set<'s>(&mut self, set: &SetQueue<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
@@ -45,7 +45,7 @@ impl Asked<'_> {
         self.make_known(queue)?;
         let by = Some(self.by);
         self.write(events::Set { queue, settings, by }.into())?;
-        done::<SetQueue<'_>>(written)
+        Ok(done::<SetQueue<'_>>(written))
     }
 
     pub(super) fn delete<'s>(&mut self, delete: &DeleteQueue<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
@@ -60,7 +60,7 @@ impl Asked<'_> {
         }
         let by = Some(self.by);
         self.write(events::Forget { queue, by }.into())?;
-        done::<DeleteQueue<'_>>(written)
+        Ok(done::<DeleteQueue<'_>>(written))
     }
 
     fn known(&self, queue: &str) -> Result<(), Refusal> {
@@ -89,15 +89,15 @@ impl Asked<'_> {
     }
 }
 
-fn no_queue(queue: &str) -> Refusal {
+pub(super) fn no_queue(queue: &str) -> Refusal {
     let text =
         format!("there is no queue {queue:?}: nothing was submitted to it, or it was forgotten when it was idle");
     Refusal::new(ErrorCode::NotFound, text)
 }
 
 /// Says that it is done.
-pub(super) fn done<'s, 'r, R: Call<'r, Reply = Done>>(written: &'s mut Vec<u8>) -> Decided<'s> {
-    Ok(Answer::told::<R>(&Done {}, written))
+pub(super) fn done<'s, 'r, R: Call<'r, Reply = Done>>(written: &'s mut Vec<u8>) -> Answer<'s> {
+    Answer::told::<R>(&Done {}, written)
 }
 
 /// Everything that is known of a queue.

@@ -74,24 +74,21 @@ impl Master {
             Some(Slice::Done(scan)) => self.answer_scan(&scan),
             Some(Slice::Texts(number, batch)) => {
                 let session = self.parked.caller(number).session;
-                let wanted = Wanted::Texts(self.journal.wal.texts_reading(batch), TextsFor::Scan);
+                let words = self.scans.words(number);
+                let wanted = Wanted::Texts(self.journal.wal.texts_reading(batch), TextsFor::Scan(words));
                 self.reading.ask(session, number, wanted);
             }
         }
         Ok(())
     }
 
-    /// Takes the stories that a scan asked for. One that cannot be read is an error that nobody knows.
+    /// Takes the errors that a scan asked for.
     pub(in super::super) fn scan_read(&mut self, number: u32, read: Result<Read, WalError>) {
-        let stories = match read {
-            Ok(Read::Texts(stories)) => stories,
-            Ok(Read::Log(_)) | Err(_) => Vec::new(),
+        let errors = match read {
+            Ok(Read::Errors(errors)) => errors,
+            Ok(Read::Texts(_) | Read::Log(_)) | Err(_) => Vec::new(),
         };
-        let read = |(job, story): (u64, Result<Vec<u8>, WalError>)| {
-            let story = story.inspect_err(|error| log::warn!("the error of job {job} cannot be read: {error}"));
-            (job, story.ok())
-        };
-        self.scans.texts_read(number, stories.into_iter().map(read));
+        self.scans.texts_read(number, errors);
     }
 
     /// Tells what came of a scan that is over.

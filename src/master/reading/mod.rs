@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::scans::{JobError, Words};
 use crate::ids::{JobId, Lsn, SessionId};
 use crate::limits::{READINGS_MAX, READINGS_OF_ONE_MAX};
 use crate::queue::Event;
@@ -33,8 +34,8 @@ pub enum Wanted {
 pub enum TextsFor {
     /// The story of a job, for a reply that is written up to there.
     Story { reply: Vec<u8> },
-    /// The stories of jobs that a scan met, each by its job.
-    Scan,
+    /// The stories of jobs that a scan met, each by its job; their errors are held against these words.
+    Scan(Words),
 }
 
 /// What to read, by whoever has time.
@@ -48,6 +49,7 @@ pub struct ReadRequest {
 enum What {
     Log(JobId, LogReading),
     Texts(TextsReading),
+    Errors(TextsReading, Words),
 }
 
 /// What came of it.
@@ -59,6 +61,8 @@ pub struct ReadOutcome(Result<Read, WalError>);
 pub enum Read {
     Log(LogPage),
     Texts(Vec<TextRead>),
+    /// The errors of those jobs that are meant. One that cannot be read is an error that nobody knows.
+    Errors(Vec<(JobId, JobError)>),
 }
 
 /// A text's number, and its bytes or why it could not be read.
@@ -77,6 +81,13 @@ impl ReadRequest {
                 reading.run(is_wanted, is_over).map(Read::Log)
             }
             What::Texts(reading) => Ok(Read::Texts(reading.run(is_over))),
+            What::Errors(reading, words) => {
+                let read = |(job, story): TextRead| {
+                    let story = story.inspect_err(|error| log::warn!("the error of job {job} cannot be read: {error}"));
+                    Some((JobId(job), words.read(&story.ok()?)?))
+                };
+                Ok(Read::Errors(reading.run(is_over).into_iter().filter_map(read).collect()))
+            }
         })
     }
 }
@@ -154,6 +165,9 @@ impl Reading {
         self.waiting -= 1;
         let (what, texts_for) = match wanted {
             Wanted::Log { job, from } => (What::Log(job, wal.log_reading(from, LogBounds::default())), None),
+            Wanted::Texts(reading, TextsFor::Scan(words)) => {
+                (What::Errors(reading, words.clone()), Some(TextsFor::Scan(words)))
+            }
             Wanted::Texts(reading, texts_for) => (What::Texts(reading), Some(texts_for)),
         };
         let is_over = Arc::new(AtomicBool::new(false));

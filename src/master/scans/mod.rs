@@ -1,8 +1,8 @@
 //! Scans: requests that walk over all jobs, to list, count or change those that are meant. They go in slices between
 //! turns, so that nobody else waits for them; what has to be read from the log is read beside the loop.
 //!
-//! Promises: a page ends after [`SCANNED_ENTRIES_MAX`] jobs that were looked at, with the place to go on; each of several
-//! scans has its turn; a job is changed by itself, and only if it is still one that is meant.
+//! Promises: a page ends after [`SCANNED_ENTRIES_MAX`] jobs that were looked at, with the place to go on; each of
+//! several scans has its turn; a job is changed by itself, and only if it is still one that is meant.
 //! It does not: know sessions or frames; [`super::decisions`] begins a scan, and writes what came of it.
 
 mod kinds;
@@ -14,7 +14,7 @@ use super::journal::Journal;
 use crate::ids::JobId;
 use crate::job::StoryText;
 use crate::limits::{
-    LISTED_ERROR_BYTES_MAX, MENDED_JOBS_MAX, SCAN_SLICE_ENTRIES, SCAN_SLICE_MENDED, SCANNED_ENTRIES_MAX,
+    LISTED_ERROR_BYTES_MAX, MENDED_JOBS_MAX, SCAN_SLICE_ENTRIES, SCAN_SLICE_MENDED, SCANNED_ENTRIES_MAX, TEXTS_MAX,
 };
 use crate::protocol::{Change, Updated};
 use crate::queue::{Sought, Walk};
@@ -43,6 +43,19 @@ pub enum Aim {
 pub struct Words {
     pub error: Option<Box<str>>,
     pub kind: Option<u64>,
+}
+
+impl Words {
+    /// What is to be known of the error in a story, if it is one that is meant. Beside the loop: it may be long.
+    pub fn read(&self, story: &[u8]) -> Option<JobError> {
+        // It was held against its form when it was written and when it was replayed.
+        let error = StoryText(story).read().unwrap_or_default().error;
+        let has_words = self.error.as_deref().is_none_or(|words| error.contains(words));
+        let kind = kinds::kind_of(error);
+        let is_meant = has_words && self.kind.is_none_or(|wanted| wanted == kind);
+        let text = || error[..error.floor_char_boundary(LISTED_ERROR_BYTES_MAX)].to_owned();
+        is_meant.then(|| JobError { text: text(), kind })
+    }
 }
 
 /// What is known of a job's last error.
@@ -168,7 +181,8 @@ impl Scan {
         let most = match self.aim {
             Aim::List { limit } => limit.saturating_sub(self.found.rows.len()),
             Aim::Count { by_error: false } => usize::MAX,
-            _ => SCAN_SLICE_MENDED,
+            Aim::Count { by_error: true } => TEXTS_MAX,
+            Aim::Mend { .. } => SCAN_SLICE_MENDED,
         };
         let (met, mut walk) = (&mut self.met, self.walk);
         let looked = journal.queues.look(&mut walk, SCAN_SLICE_ENTRIES.min(left), &self.sought, &mut |job| {
@@ -234,10 +248,9 @@ impl Scan {
         Ok(has_changed)
     }
 
+    /// Only errors that are meant are there; see [`Words::read`].
     fn has_words(&self, error: Option<&JobError>) -> bool {
-        let Words { error: words, kind } = &self.words;
-        // What it says is held against the text when that is read; see `texts_read`.
-        words.is_none() && kind.is_none() || error.is_some()
+        self.words == Words::default() || error.is_some()
     }
 
     fn count_kind(&mut self, job: JobId, error: JobError) {
@@ -248,19 +261,6 @@ impl Scan {
         } else if count < KINDS_MAX {
             self.kinds.insert(kind, count);
             self.found.kinds.push(KindCount { kind, count: 1, job, text });
-        }
-    }
-
-    /// Takes the story of a job that was read.
-    fn read(&mut self, job: JobId, story: &[u8]) {
-        // It was held against its form when it was written and when it was replayed.
-        let error = StoryText(story).read().unwrap_or_default().error;
-        let kind = kinds::kind_of(error);
-        let Words { error: words, kind: wanted } = &self.words;
-        let has_words = words.as_deref().is_none_or(|words| error.contains(words));
-        if has_words && wanted.is_none_or(|wanted| wanted == kind) {
-            let text = error[..error.floor_char_boundary(LISTED_ERROR_BYTES_MAX)].to_owned();
-            self.errors.insert(job, JobError { text, kind });
         }
     }
 }
@@ -315,12 +315,15 @@ impl Scans {
         }))
     }
 
-    /// The stories that a scan asked for were read, each by its job; those that could not be are told as none.
-    pub fn texts_read(&mut self, number: u32, stories: impl Iterator<Item = (u64, Option<Vec<u8>>)>) {
+    /// The stories that a scan asked for were read: the errors of those jobs that are meant.
+    pub fn texts_read(&mut self, number: u32, errors: Vec<(JobId, JobError)>) {
         let Some(scan) = self.line.iter_mut().find(|scan| scan.number == number) else { return };
         scan.is_reading = false;
-        for (job, story) in stories {
-            scan.read(JobId(job), &story.unwrap_or_default());
-        }
+        scan.errors = errors.into_iter().collect();
+    }
+
+    /// The words that a scan looks for.
+    pub fn words(&self, number: u32) -> Words {
+        self.line.iter().find(|scan| scan.number == number).map(|scan| scan.words.clone()).unwrap_or_default()
     }
 }

@@ -1,8 +1,12 @@
 //! What a client asks: one message each, with its bounds. The table of all requests is in [`super::table`].
 
+mod operate;
+
+pub use operate::*;
+
 use super::bounds::{
-    any_items, at_most, client_name, key_or_none, queue_name, queue_names, queue_or_all, sane_backoff, sane_headers,
-    sane_rules, sane_settings, short_payload, some_items, some_key, within,
+    any_items, at_most, client_name, key_or_none, queue_name, queue_names, sane_backoff, sane_headers, sane_settings,
+    short_payload, some_items, within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
@@ -10,12 +14,9 @@ use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId, Lsn};
 use crate::job::{Backoff, HeadersText, Settings};
 use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_BYTES_MAX,
-    LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX, PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, REASON_BYTES_MAX,
-    SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    DELAY_MS_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX,
+    PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
-use crate::rules::{QueueSettings, Way};
-use crate::time::Timestamp;
 
 message! {
     /// Who connects. The first three fields never change, so that any two versions understand each other so far.
@@ -264,195 +265,5 @@ message! {
         job: JobId;
         /// Only from this LSN on.
         from: Lsn;
-    }
-}
-
-message! {
-    /// Asks which job holds a key.
-    Find<'a> {
-        key: &'a str => some_key;
-    }
-}
-
-message! {
-    /// Asks for bytes of a job as they are.
-    Text {
-        job: JobId;
-        what: TextKind;
-    }
-}
-
-coded! {
-    /// Which bytes of a job.
-    TextKind {
-        Payload = 1 "payload";
-        /// Of a completed job that is kept.
-        Result = 2 "result";
-        /// A list of names and values; nothing if it has none.
-        Headers = 3 "headers";
-    }
-}
-
-message! {
-    /// Waits for the ends of jobs.
-    Wait<'a> {
-        jobs: List<'a, JobId> => some_items;
-        /// Whether the first end is enough.
-        any: bool;
-        wait_ms: u32 => within(0, WAIT_MS_MAX.into());
-    }
-}
-
-message! {
-    /// Waits until nothing is to run now: no job is pending, in flight, or awaits another attempt.
-    Idle<'a> {
-        /// Empty for all queues.
-        queue: &'a str => queue_or_all;
-        wait_ms: u32 => within(0, WAIT_MS_MAX.into());
-    }
-}
-
-coded! {
-    /// What is done to jobs.
-    Change {
-        /// They are not to run; one in flight ends with its worker's report.
-        Cancel = 1 "cancel";
-        /// The same, but one in flight ends at once.
-        CancelNow = 2 "cancel-now";
-        /// Dead ones get all their attempts again.
-        Requeue = 3 "requeue";
-        /// Those not in flight are gone.
-        Purge = 4 "purge";
-        /// What was settled at the submit is another thing.
-        Update = 5 "update";
-    }
-}
-
-message! {
-    /// Changes jobs, each by itself.
-    Mend<'a> {
-        change: Change;
-        jobs: List<'a, JobId> => some_items;
-    } extras {
-        /// Of an update.
-        1 update: Updated;
-    }
-}
-
-message! {
-    /// What an update changes; what is not said stays.
-    Updated {} extras {
-        /// They wait at the end of its line.
-        1 priority: u8;
-        2 max_attempts: u16 => within(1, ATTEMPTS_MAX.into());
-        /// Not delivered before this has passed.
-        3 delay_ms: u64 => within(0, DELAY_MS_MAX);
-        /// Not begun within this time, they end as expired; 0 for never.
-        4 ttl_ms: u64 => within(0, KEEP_MS_MAX);
-    }
-}
-
-message! {
-    /// Closes a queue.
-    Pause<'a> {
-        queue: &'a str => queue_name;
-        way: Way;
-        /// It opens by itself after this time; 0 for never.
-        for_ms: u64 => within(0, KEEP_MS_MAX);
-    } extras {
-        1 reason: &'a str => at_most(REASON_BYTES_MAX);
-    }
-}
-
-message! {
-    /// Opens a queue again.
-    Resume<'a> {
-        queue: &'a str => queue_name;
-        way: Way;
-    }
-}
-
-message! {
-    /// Settles what holds in a queue: all of it, what is not said is as everywhere.
-    SetQueue<'a> {
-        queue: &'a str => queue_name;
-        settings: QueueSettings => sane_rules;
-    }
-}
-
-message! {
-    /// Forgets a queue that has no jobs.
-    DeleteQueue<'a> {
-        queue: &'a str => queue_name;
-    }
-}
-
-message! {
-    /// Asks for everything that is known of a queue.
-    ShowQueue<'a> {
-        queue: &'a str => queue_name;
-    }
-}
-
-message! {
-    /// Takes no more jobs, in no queue, until it is told otherwise or started again.
-    Drain {
-        on: bool;
-    }
-}
-
-message! {
-    /// Which jobs are meant: those of which all holds that is said.
-    Filter<'a> {} extras {
-        1 queue: &'a str => queue_name;
-        /// A bit for each standing: 1 shifted by its number.
-        2 standings: u8;
-        3 key_prefix: &'a str => at_most(KEY_BYTES_MAX);
-        /// Submitted at least so long ago.
-        4 older_than_ms: u64;
-        /// Submitted at most so long ago.
-        5 younger_than_ms: u64;
-        /// The error of their last attempt has this text in it.
-        6 error: &'a str => at_most(ERROR_TEXT_BYTES_MAX);
-        /// The error of their last attempt is of this kind, as a `Count` by errors tells it.
-        7 error_kind: u64;
-    }
-}
-
-message! {
-    /// Lists jobs, by their ids.
-    ListJobs<'a> {
-        filter: Filter<'a>;
-        /// Where to go on: `next` of the page before, or 0.
-        from: JobId;
-        newest_first: bool;
-        limit: u16 => within(1, ITEMS_MAX as u64);
-    }
-}
-
-message! {
-    /// Counts jobs.
-    CountJobs<'a> {
-        filter: Filter<'a>;
-        /// Where to go on: `next` of the page before, or 0.
-        from: JobId;
-        /// Whether to count them by the errors of their last attempts, too.
-        by_error: bool;
-    }
-}
-
-message! {
-    /// Changes all jobs that are meant, a page at a time.
-    MendAll<'a> {
-        change: Change;
-        filter: Filter<'a>;
-        /// Where to go on: `next` of the page before, or 0.
-        from: JobId;
-        /// When the first page was asked for, as its reply tells; 0 in the first. A job that ended, or failed, after
-        /// that is left alone, so that none is changed twice.
-        since: Timestamp;
-    } extras {
-        /// Of an update.
-        1 update: Updated;
     }
 }

@@ -1,0 +1,96 @@
+//! What a person asks of jobs, queues and workers: which function decides it.
+
+use super::super::Master;
+use super::super::answers::{Answer, Decided};
+use super::{Scratch, explain, looks, mend, rules, scans, stopping, waits, workers};
+use crate::ids::SessionId;
+use crate::protocol::{Drain, Header, Request};
+use crate::time::Timestamp;
+
+impl Master {
+    /// Requests of those who look, wait and mend. All others are decided before.
+    pub(super) fn operate<'s>(
+        &mut self,
+        (id, header): (SessionId, &Header),
+        request: &Request<'_>,
+        now: Timestamp,
+        scratch: &'s mut Scratch,
+    ) -> Decided<'s> {
+        if let Request::Mend(mend) = request {
+            let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
+            return mend::mend(&mut self.journal, by, mend, now, scratch);
+        }
+        let written = &mut scratch.written;
+        match request {
+            Request::Workers(asked) => workers::workers(self, asked, now, written),
+            Request::Order(order) => workers::order(&mut self.workers, order, written),
+            Request::Find(find) => looks::find(&self.journal, find, written),
+            Request::Text(text) => looks::text(&self.journal, *text),
+            Request::ShowQueue(show) => rules::show((&self.journal, &self.parked), show, now, written),
+            Request::Explain(asked) => explain::job(self, *asked, now, written),
+            Request::ExplainQueue(asked) => explain::queue(self, asked, now, written),
+            Request::Drain(drain) => Ok(self.drain(*drain, written)),
+            // What would be parked now would have no answer of its own.
+            Request::Wait(_) | Request::Idle(_) if self.stopping => Err(stopping().into()),
+            Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_) if self.stopping => {
+                Err(stopping().into())
+            }
+            Request::Wait(wait) => {
+                let waited = waits::wait((&mut self.journal, &mut self.parked), id, header, wait, now, written);
+                Ok(self.waited(id, waited))
+            }
+            Request::Idle(idle) => {
+                let waited = waits::idle((&mut self.journal, &mut self.parked), id, header, idle, now, written);
+                Ok(self.waited(id, waited))
+            }
+            Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_) => {
+                self.begin_scan((id, header), request, now)
+            }
+            ruling => self.rule(id, ruling, now, written),
+        }
+    }
+
+    /// Requests that change what holds in a queue; their events say who asked.
+    fn rule<'s>(
+        &mut self,
+        id: SessionId,
+        request: &Request<'_>,
+        now: Timestamp,
+        written: &'s mut Vec<u8>,
+    ) -> Decided<'s> {
+        let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
+        let mut asked = rules::Asked { journal: &mut self.journal, by, now };
+        match request {
+            Request::Pause(pause) => asked.pause(pause, written),
+            Request::Resume(resume) => asked.resume(resume, written),
+            Request::SetQueue(set) => asked.set(set, written),
+            Request::DeleteQueue(delete) => asked.delete(delete, written),
+            other => unreachable!("{} is decided before", other.kind()),
+        }
+    }
+
+    fn begin_scan(
+        &mut self,
+        (id, header): (SessionId, &Header),
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Decided<'static> {
+        let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
+        let parts = (&self.journal, &mut self.parked, &mut self.scans);
+        let number = scans::begin(parts, (id, by), header, request, now)?;
+        Ok(self.park(id, number))
+    }
+
+    fn drain<'s>(&mut self, drain: Drain, written: &'s mut Vec<u8>) -> Answer<'s> {
+        log::info!("{}", if drain.on { "draining: no more jobs are taken" } else { "jobs are taken again" });
+        self.draining = drain.on;
+        rules::done::<Drain>(written)
+    }
+
+    fn waited<'s>(&mut self, id: SessionId, waited: waits::Waited<'s>) -> Answer<'s> {
+        match waited {
+            waits::Waited::Answered(answer) => answer,
+            waits::Waited::Parked(number) => self.park(id, number),
+        }
+    }
+}
