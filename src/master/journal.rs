@@ -7,6 +7,7 @@
 
 use super::waits::End;
 use crate::ids::{Location, Lsn};
+use crate::job::Standing;
 use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::queue::events::{CANCEL_BYTES, END_BYTES, HAND_OUT_BYTES};
@@ -85,7 +86,7 @@ impl Journal {
             .apply(appended.lsn, now, event, appended.tail_at)
             .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
         if self.is_watched {
-            self.ended.extend(event.ends());
+            self.ended.extend(event.ends().map(|(job, end)| (job, end.map(Standing::code))));
         }
         Ok(appended.lsn)
     }
