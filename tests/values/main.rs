@@ -15,6 +15,7 @@ mod allocations;
 mod begun;
 mod bounds;
 mod checker;
+mod codec;
 mod corners;
 mod lists;
 mod master;

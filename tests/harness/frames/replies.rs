@@ -1,6 +1,7 @@
 //! The replies, and how they are read.
 
-use super::{ACK_OK, BODY_BYTES_MAX, RELEASE_OK};
+use super::reader::Reader;
+use super::{ACK_OK, BODY_BYTES_MAX, Known, MEND_OK, QueueSettings, RELEASE_OK};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submitted {
@@ -20,6 +21,7 @@ pub struct Delivery {
     pub attempt: u16,
     pub lease_ms: u32,
     pub waited_ms: u32,
+    pub headers: Vec<(String, String)>,
     pub payload: Vec<u8>,
 }
 
@@ -77,35 +79,14 @@ pub struct BackupFile {
     pub size: u32,
 }
 
-/// An attempt that has ended.
+/// What is known of a queue.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    pub begun_at: u64,
-    pub ended_at: u64,
-    pub ending: u8,
-    pub worker: String,
-}
-
-/// What is known of a job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
-    pub job: u64,
-    pub queue: String,
-    pub key: String,
-    pub standing: u8,
-    pub priority: u8,
-    pub max_attempts: u16,
-    pub timeout_ms: u32,
-    pub submitted_at: u64,
-    pub due_at: u64,
-    pub attempts: u16,
-    pub payload_bytes: u32,
-    /// Lease, worker, begun at, `remaining_ms`.
-    pub lease: Option<(u64, String, u64, u64)>,
-    /// Ended at, ending.
-    pub past: Option<(u64, u8)>,
-    pub history: Vec<Attempt>,
-    pub error: String,
+pub struct QueueFacts {
+    pub figures: Vec<(String, u64)>,
+    pub settings: QueueSettings,
+    pub is_polled: bool,
+    /// Of each way, in and out: what is left of its pause in milliseconds, and why.
+    pub pauses: [Option<(u64, String)>; 2],
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +100,7 @@ pub enum Reply {
     },
     SubmitOk(Vec<Submitted>),
     PollOk(Vec<Delivery>),
-    /// `AckOk`, `FailOk` or `ReleaseOk`, by its kind: job and status of each item.
+    /// `AckOk`, `FailOk`, `ReleaseOk` or `MendOk`, by its kind: job and status of each item.
     Done(u16, Vec<(u64, u16)>),
     /// Job, want, `remaining_ms`.
     HeartbeatOk(Vec<(u64, u8, u32)>),
@@ -131,6 +112,18 @@ pub enum Reply {
     BackupOk(Vec<BackupFile>),
     ReadOk(Vec<u8>),
     GetOk(Known),
+    FindOk(u64),
+    TextOk(Vec<u8>),
+    /// Job and standing of each.
+    WaitOk(Vec<(u64, u8)>),
+    IdleOk {
+        left: u64,
+        delayed: u64,
+        died: u64,
+    },
+    /// `PauseOk`, `ResumeOk`, `SetQueueOk`, `DeleteQueueOk` or `DrainOk`, by its kind.
+    Ordered(u16),
+    ShowQueueOk(QueueFacts),
     Error {
         code: u16,
         retry: u8,
@@ -138,70 +131,7 @@ pub enum Reply {
     },
 }
 
-/// Reads a body from front to back and panics where it does not follow the page.
-struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        let (head, rest) = self.0.split_first_chunk().expect("a field inside the body");
-        self.0 = rest;
-        *head
-    }
-
-    fn u8(&mut self) -> u8 {
-        u8::from_le_bytes(self.array())
-    }
-
-    fn u16(&mut self) -> u16 {
-        u16::from_le_bytes(self.array())
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.array())
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.array())
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let (head, rest) = self.0.split_at(len);
-        self.0 = rest;
-        head.to_vec()
-    }
-
-    fn text(&mut self) -> String {
-        let len = self.u16();
-        String::from_utf8(self.bytes(len.into())).expect("text in UTF-8")
-    }
-
-    fn bytes32(&mut self) -> Vec<u8> {
-        let len = self.u32();
-        self.bytes(len as usize)
-    }
-
-    /// Passes over the extras: none of this page's replies has one that a test needs.
-    fn extras(&mut self) {
-        let mut last = None;
-        for _ in 0..self.u8() {
-            let (tag, len) = (self.u8(), self.u16());
-            assert!(last < Some(tag) && tag < 128, "an extra {tag} behind {last:?}");
-            last = Some(tag);
-            self.bytes(len.into());
-        }
-    }
-
-    /// A list of messages.
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        (0..self.u16()).map(|_| item(self)).collect()
-    }
-
-    /// What was read, if no more than extras follow.
-    fn then_extras<T>(&mut self, message: T) -> T {
-        self.extras();
-        message
-    }
-
     fn delivery(&mut self) -> Delivery {
         let mut delivery = Delivery {
             job: self.u64(),
@@ -214,9 +144,14 @@ impl Reader<'_> {
             attempt: self.u16(),
             lease_ms: self.u32(),
             waited_ms: self.u32(),
+            headers: Vec::new(),
             payload: Vec::new(),
         };
-        self.extras();
+        self.extras_by(|tag, value| {
+            assert_eq!(tag, 1, "an extra of a delivery");
+            delivery.headers = value.headers();
+            false
+        });
         delivery.payload = self.bytes32();
         delivery
     }
@@ -262,45 +197,58 @@ impl Reader<'_> {
         }
     }
 
-    fn get_ok(&mut self) -> Reply {
-        let mut known = Known {
-            job: self.u64(),
-            queue: self.text(),
-            key: self.text(),
-            standing: self.u8(),
-            priority: self.u8(),
-            max_attempts: self.u16(),
-            timeout_ms: self.u32(),
-            submitted_at: self.u64(),
-            due_at: self.u64(),
-            attempts: self.u16(),
-            payload_bytes: self.u32(),
-            ..Known::default()
-        };
-        for _ in 0..self.u8() {
-            let (tag, len) = (self.u8(), self.u16());
-            let bytes = self.bytes(len.into());
-            let mut value = Reader(&bytes);
-            match tag {
-                1 => known.lease = Some((value.u64(), value.text(), value.u64(), value.u64())),
-                2 => known.past = Some((value.u64(), value.u8())),
-                other => panic!("an extra {other} of a GetOk"),
+    /// The replies to what looks at jobs that have ended, waits for them, and settles what holds in a queue.
+    fn mending(&mut self, kind: u16) -> Reply {
+        match kind {
+            0x8011 => Reply::FindOk(self.u64()),
+            0x8012 => {
+                self.extras();
+                Reply::TextOk(self.bytes32())
             }
-            value.extras();
-            assert!(value.0.is_empty(), "an extra {tag} of a GetOk ends where its value does");
+            0x8013 => Reply::WaitOk(self.list(|r| {
+                let end = (r.u64(), r.u8());
+                r.then_extras(end)
+            })),
+            0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64() },
+            0x8016..=0x8019 | 0x801B => Reply::Ordered(kind),
+            0x801A => self.queue_facts(),
+            other => panic!("a reply of unknown kind {other:#06x}"),
         }
-        let story = self.bytes32();
-        let mut story = Reader(&story);
-        if !story.0.is_empty() {
-            known.history = story.list(|r| {
-                let (begun_at, ended_at, ending) = (r.u64(), r.u64(), r.u8());
-                let attempt = Attempt { begun_at, ended_at, ending, worker: r.text() };
-                r.then_extras(attempt)
-            });
-            known.error = story.text();
-            story.extras();
-        }
-        Reply::GetOk(known)
+    }
+
+    fn queue_facts(&mut self) -> Reply {
+        let Figures(figures) = self.figures();
+        let settings = self.queue_settings();
+        let is_polled = self.u8() == 1;
+        let mut pauses = [None, None];
+        self.extras_by(|tag, value| {
+            let pause = (value.u64(), value.text());
+            pauses[usize::from(tag) - 1] = Some(value.then_extras(pause));
+            false
+        });
+        Reply::ShowQueueOk(QueueFacts { figures, settings, is_polled, pauses })
+    }
+
+    fn queue_settings(&mut self) -> QueueSettings {
+        let mut settings = QueueSettings::default();
+        self.extras_by(|tag, value| {
+            match tag {
+                1 => settings.keep_s = Some(value.u32()),
+                2 => settings.dead_keep_s = Some(value.u32()),
+                3 => {
+                    let backoff = (value.u32(), value.u32());
+                    settings.backoff = Some(value.then_extras(backoff));
+                }
+                4 => settings.max_attempts = Some(value.u16()),
+                5 => settings.depth_max = Some(value.u64()),
+                6 => settings.bytes_max = Some(value.u64()),
+                7 => settings.timeout_ms = Some(value.u32()),
+                8 => settings.ttl_ms = Some(value.u64()),
+                other => panic!("an extra {other} of the settings of a queue"),
+            }
+            false
+        });
+        settings
     }
 
     fn read_ok(&mut self) -> Reply {
@@ -327,7 +275,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             r.then_extras(submitted)
         })),
         0x8003 => Reply::PollOk(r.list(Reader::delivery)),
-        ACK_OK..=RELEASE_OK => Reply::Done(
+        ACK_OK..=RELEASE_OK | MEND_OK => Reply::Done(
             kind,
             r.list(|r| {
                 let item = (r.u64(), r.u16());
@@ -346,11 +294,12 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         })),
         0x800B => r.read_ok(),
         0x800C => r.get_ok(),
+        0x8011..=0x801B => r.mending(kind),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
-    // A tail comes last.
-    if !matches!(kind, 0x800B | 0x800C) {
+    // A tail comes last; of what is known of a queue the extras were read.
+    if !matches!(kind, 0x800B | 0x800C | 0x8012 | 0x801A) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());
