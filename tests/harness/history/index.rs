@@ -98,7 +98,7 @@ pub struct Index<'h> {
     pub loose: Vec<Vec<At<'h, Submit>>>,
     /// Each poll and its deliveries.
     pub polls: Vec<(At<'h, Poll>, &'h Outcome<Vec<Delivery>>)>,
-    pub waits: Vec<(At<'h, Wait>, &'h Outcome<Vec<(u64, u8)>>)>,
+    pub waits: Vec<(At<'h, Wait>, &'h Outcome<Ends>)>,
     pub gates: Vec<(At<'h, Gate>, &'h Outcome<()>)>,
     unseen: HashMap<&'h str, Unseen>,
 }

@@ -10,8 +10,8 @@
 //! * An answer leaves only when what it tells is durable, so an OK, and a refusal too, is for ever.
 //! * Job ids follow the order in which jobs entered, lease ids the order in which they left; neither repeats.
 //!
-//! Keys are taken to be remembered for the whole history: no job with a key is cancelled, or expires. Each submit without a key must have a payload of its
-//! own: only by that is a job known whose submit got no answer.
+//! Keys are taken to be remembered for the whole history: no job with a key is cancelled, or expires. Each submit
+//! without a key must have a payload of its own: only by that is a job known whose submit got no answer.
 //!
 //! The rules stand at [`Rule`], each with the reason why it is sound.
 
@@ -78,7 +78,7 @@ pub enum What {
     /// Of one job.
     Mend(Change, u64, Outcome<()>),
     /// OK says where each job stands, as on the wire.
-    Wait(Wait, Outcome<Vec<(u64, u8)>>),
+    Wait(Wait, Outcome<Ends>),
     Gate(Gate, Outcome<()>),
     /// Of a job's result.
     Read(u64, Outcome<()>),
@@ -219,6 +219,9 @@ pub struct Wait {
     pub wait_ms: u32,
 }
 
+/// Jobs, each with the number of where it stands.
+pub type Ends = Vec<(u64, u8)>;
+
 /// Opens the way out of a queue, or closes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
@@ -264,10 +267,10 @@ pub enum Rule {
     /// Each request gets an answer, or the end of its connection, within the client's time-out.
     Unanswered,
     /// Promises 1 and 4. After the drain a job of an OK submit, or one that was delivered, has an ack (OK or
-    /// unknown), or is dead, or may have been cancelled or have expired. Dead by its id where ids are known. Otherwise only if it can be: failed for good, or
-    /// its seen attempts and those that unknown polls may hide reach the bound; and no more jobs need to be dead
-    /// than are counted. An unknown ack may have been done, so it excuses its job unless a name among the dead
-    /// or a count speaks against it.
+    /// unknown), or is dead, or may have been cancelled or have expired. Dead by its id where ids are known. Otherwise
+    /// only if it can be: failed for good, or its seen attempts and those that unknown polls may hide reach the bound;
+    /// and no more jobs need to be dead than are counted. An unknown ack may have been done, so it excuses its job
+    /// unless a name among the dead or a count speaks against it.
     Lost,
     /// The drain came to its end: something stays open that nobody gets.
     NotDrained,
@@ -371,10 +374,11 @@ fn unanswered(history: &History, found: &mut Vec<Violation>) {
         let silent = match &op.what {
             What::Submit(_, outcome) => *outcome == Outcome::Silence,
             What::Poll(_, outcome) => *outcome == Outcome::Silence,
-            What::End(_, _, outcome) => *outcome == Outcome::Silence,
             What::Heartbeat(_, outcome) => *outcome == Outcome::Silence,
             What::Wait(_, outcome) => *outcome == Outcome::Silence,
-            What::Mend(_, _, outcome) | What::Gate(_, outcome) | What::Read(_, outcome) => *outcome == Outcome::Silence,
+            What::End(_, _, outcome) | What::Mend(_, _, outcome) | What::Gate(_, outcome) | What::Read(_, outcome) => {
+                *outcome == Outcome::Silence
+            }
         };
         if silent {
             flag(found, Rule::Unanswered, format!("{op:?}"));

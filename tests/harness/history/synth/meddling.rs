@@ -40,7 +40,7 @@ impl World {
         let job = &mut self.jobs[at];
         match (change, &job.state) {
             (Change::Requeue, State::Dead) => {
-                (job.attempts, job.expires, job.state) = (0, Ns::MAX, State::Waiting(back))
+                (job.attempts, job.expires, job.state) = (0, Ns::MAX, State::Waiting(back));
             }
             (Change::Requeue, _) => return Err(WRONG_STATE),
             (_, State::Done(until)) => return Err(if *until > now { WRONG_STATE } else { NOT_FOUND }),
