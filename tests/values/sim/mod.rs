@@ -9,7 +9,9 @@ pub mod full;
 pub mod history;
 pub mod image;
 pub mod load;
+pub mod mending;
 pub mod told;
+pub mod truth;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,6 +130,8 @@ pub struct Sim {
     /// What the load aims at.
     pub load: load::Load,
     producer: SessionId,
+    /// Who waits and reads.
+    watcher: SessionId,
     workers: [SessionId; 2],
     sent: BTreeMap<u64, Sent>,
     held: Vec<Held>,
@@ -136,6 +140,11 @@ pub struct Sim {
     correlation: u64,
     /// Submits and reports that were refused for want of space.
     pub full: u64,
+    /// Submits that were refused since their queue was paused.
+    pub paused: u64,
+    pub waits_answered: u64,
+    /// Whether a turn has ended since something was sent.
+    is_turned: bool,
     /// Moments before operations that wait to be looked at: before anything more is told.
     images: Arc<Mutex<Vec<Image>>>,
     /// Whether they are looked at, or left to the test.
@@ -170,6 +179,7 @@ impl Sim {
         master.start(START);
         let mut sim = Sim {
             producer: SessionId(0),
+            watcher: SessionId(0),
             workers: [SessionId(0); 2],
             master,
             device,
@@ -185,6 +195,9 @@ impl Sim {
             synced: None,
             correlation: 0,
             full: 0,
+            paused: 0,
+            waits_answered: 0,
+            is_turned: false,
             images: Arc::default(),
             looks: true,
             looked_at: 0,
@@ -197,6 +210,7 @@ impl Sim {
 
     fn connect(&mut self) {
         self.producer = self.master.connected_within("producer", false);
+        self.watcher = self.master.connected_within("watcher", false);
         self.workers = ["worker-1", "worker-2"].map(|name| self.master.connected_within(name, name == "worker-2"));
     }
 
@@ -274,6 +288,7 @@ impl Sim {
         let outcome = self.master.finish_turn(self.now);
         self.follow();
         outcome?;
+        self.is_turned = true;
         self.history.holds(self.now, self.master.queues());
         Ok(())
     }
@@ -302,6 +317,9 @@ impl Sim {
         }
         self.follow();
         self.hear();
+        if self.is_turned {
+            self.hold_waits();
+        }
         Ok(())
     }
 
