@@ -56,7 +56,9 @@ impl Master {
         // Some were given back in this turn whose time is over.
         self.expire(now)?;
         self.serve_polls(now)?;
-        self.answer_waits();
+        if !is_planted(Bug::WaitLate) {
+            self.answer_waits();
+        }
         let wanted = self.parked.snapshots() > 0;
         match self.keeping.work(&mut self.journal, wanted, now)? {
             Kept::Nothing => {}

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 
 use crate::ids::JobId;
+use crate::job::Standing;
+use crate::planted::{Bug, is_planted};
 
 /// How a job that is waited for ended, if it did, as a number of [`JobEnd`](crate::protocol::JobEnd); nothing also once
 /// it is requeued.
@@ -72,7 +74,7 @@ impl Waits {
         for (job, end) in ended {
             for number in self.by_job.get(&job).into_iter().flatten() {
                 let Some(wait) = self.of_jobs.get_mut(number) else { continue };
-                wait.ends.iter_mut().filter(|(of, _)| *of == job).for_each(|place| place.1 = end);
+                wait.ends.iter_mut().filter(|(of, _)| *of == job).for_each(|place| place.1 = told(end));
                 over.push(*number);
             }
         }
@@ -82,10 +84,14 @@ impl Waits {
     }
 }
 
+/// What is told of an end.
+fn told(end: Option<u8>) -> Option<u8> {
+    if is_planted(Bug::WaitFlattered) { end.map(|_| Standing::Completed.code()) } else { end }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Standing;
     use crate::protocol::JobEnd;
 
     const DONE: Option<u8> = Some(Standing::Completed.code());
