@@ -34,7 +34,8 @@ load() {
     taskset -c 0 "${before[@]}" "$tree/falcond" --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/said" 2>"$dir/errors" &
     falcond=$!
     for _ in $(seq 200); do
-        address=$(sed -n 's/^listening on //p' "$dir/said")
+        # The daemon may not have begun yet.
+        address=$(sed -n 's/^listening on //p' "$dir/said" 2>/dev/null || true)
         [ -z "$address" ] || break
         sleep 0.1
     done

@@ -42,6 +42,28 @@ coded! {
         Hoarded = 15 "hoarded";
         /// Jobs are handed to a connection that leaves its replies unread.
         PouredOut = 16 "poured-out";
+        /// What is kept is gone in half of its time.
+        KeptBriefly = 17 "kept-briefly";
+        /// That a job in flight was cancelled is not noted.
+        CancelForgotten = 18 "cancel-forgotten";
+        /// A job that is requeued has had its attempts.
+        RequeueCounted = 19 "requeue-counted";
+        /// The key of a job that is cancelled, purged or expired stays held.
+        KeyStays = 20 "key-stays";
+        /// Waits are looked at only when their time is over.
+        WaitLate = 21 "wait-late";
+        /// Whoever waits is told that all went well.
+        WaitFlattered = 22 "wait-flattered";
+        /// A job expires although it was begun.
+        BegunExpires = 23 "begun-expires";
+        /// A queue that is paused hands jobs out.
+        PauseLeaks = 24 "pause-leaks";
+        /// A queue takes jobs whatever its rules are.
+        BoundsIgnored = 25 "bounds-ignored";
+        /// Half of a backoff is drawn that was to be exact.
+        BackoffDrawn = 26 "backoff-drawn";
+        /// Jobs in flight are not counted by who waits until nothing is to run.
+        IdleEarly = 27 "idle-early";
     }
 }
 

@@ -24,6 +24,23 @@ unbegun-counted         --test values  begun::a_lease_that_ends_before_its_job_w
 hoarded                 --test values  prefetch::nobody_holds_a_job_that_another_worker_could_begin
 poured-out              --test daemon  door::who_reads_nothing_is_handed_no_more_and_what_it_never_got_costs_no_attempt
 unknown-ignored         --lib          an_unknown_extra_is_skipped_or_refused_by_its_tag
+kept-briefly            --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+kept-briefly            --test values  model::the_master_does_what_the_lists_say
+cancel-forgotten        --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+cancel-forgotten        --test values  model::the_master_does_what_the_lists_say
+requeue-counted         --test values  model::the_master_does_what_the_lists_say
+key-stays               --test values  model::the_master_does_what_the_lists_say
+wait-late               --test values  waiting::what_never_ended_is_cancelled_when_it_is_purged
+wait-late               --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+wait-flattered          --test values  waiting::what_never_ended_is_cancelled_when_it_is_purged
+wait-flattered          --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+begun-expires           --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+begun-expires           --test values  model::the_master_does_what_the_lists_say
+pause-leaks             --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+pause-leaks             --test values  model::the_master_does_what_the_lists_say
+bounds-ignored          --test values  model::the_master_does_what_the_lists_say
+backoff-drawn           --lib          one_that_does_not_grow_is_as_long_as_was_asked_for
+idle-early              --test values  model::the_master_does_what_the_lists_say
 "
 
 run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }

@@ -10,6 +10,7 @@ mod backup;
 mod connect;
 mod ends;
 mod events;
+mod explain;
 mod input;
 mod job;
 mod job_events;
@@ -127,6 +128,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn job_command(common: &Common, command: &JobCommand) -> Result<(), Stop> {
     match command {
         JobCommand::Show(one) => job::show(common, one),
+        JobCommand::Explain(one) => explain::job(common, one),
         JobCommand::List(list) => list::run(common, list),
         JobCommand::Payload(one) => job::text(common, one, Client::payload),
         JobCommand::Result(one) => job::text(common, one, Client::result),

@@ -7,7 +7,7 @@ use super::list::bits;
 use super::mend::{Mend, by_filter, purge_queue};
 use super::queue_state::{COLUMNS, cells, facts, json, settings_text};
 use super::render::{Renderer, Row, tell};
-use super::{Stop, connect, found, unless_gone};
+use super::{Stop, connect, explain, found, unless_gone};
 use crate::client::{Client, Filter, QueueSettings, Way};
 use crate::protocol::Stats;
 use crate::time::Millis;
@@ -17,6 +17,7 @@ pub fn run(common: &Common, command: &QueueCommand) -> Result<(), Stop> {
     match command {
         QueueCommand::List => list(common, &client),
         QueueCommand::Show { name } => show(common, &client, name),
+        QueueCommand::Explain { name } => explain::queue(common, name),
         QueueCommand::Pause(args) => pause(common, &client, args),
         QueueCommand::Resume(args) => resume(common, &client, args),
         QueueCommand::Set(args) => set(common, &client, args),

@@ -52,7 +52,7 @@ pub use error::ClientError;
 pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
-pub use operate::{CountPage, ErrorKind, Idleness, JobsPage, ListedJob, MendPage, QueueState, QueueStop, headers};
+pub use operate::{CountPage, ErrorKind, Idleness, JobsPage, ListedJob, MendPage, QueueState, QueueStop, Why, headers};
 pub use token::read_token;
 pub use worker::{TakeOrder, WorkerFacts};
 

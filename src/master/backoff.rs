@@ -4,6 +4,7 @@
 
 use crate::job::Backoff;
 use crate::limits::{BACKOFF_MS_FIRST, BACKOFF_MS_MAX};
+use crate::planted::{Bug, is_planted};
 use crate::time::Millis;
 
 /// A source of random numbers that a seed reproduces: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -34,7 +35,7 @@ pub const USUAL: Backoff = Backoff { first_ms: BACKOFF_MS_FIRST as u32, most_ms:
 /// was asked for.
 pub fn backoff(backoff: Backoff, attempts: u16, random: &mut Random) -> Millis {
     let Backoff { first_ms, most_ms } = backoff;
-    if first_ms >= most_ms {
+    if first_ms >= most_ms && !is_planted(Bug::BackoffDrawn) {
         return Millis(u64::from(most_ms));
     }
     let doublings = u32::from(attempts.saturating_sub(1)).min(32);

@@ -7,6 +7,7 @@
 
 use super::waits::End;
 use crate::ids::{Location, Lsn};
+use crate::job::Standing;
 use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::queue::events::{CANCEL_BYTES, END_BYTES, HAND_OUT_BYTES};
@@ -81,13 +82,20 @@ impl Journal {
         let appended = self.wal.append(&entry)?;
         self.group_bytes += entry.head.len() + tail.len();
         self.unsynced_since.get_or_insert(now);
+        let ended = if self.is_watched { self.end_by(event) } else { None };
         self.queues
             .apply(appended.lsn, now, event, appended.tail_at)
             .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
-        if self.is_watched {
-            self.ended.extend(event.ends());
-        }
+        self.ended.extend(ended);
         Ok(appended.lsn)
+    }
+
+    /// The end that an event will be to whoever waits. What is purged after its end has ended as it did.
+    fn end_by(&self, event: &Event<'_>) -> Option<End> {
+        let (job, end) = event.ends()?;
+        let had_ended = || self.queues.standing(job).is_some_and(Standing::is_ended);
+        let is_told = !matches!(event, Event::Purge(_)) || !had_ended();
+        is_told.then(|| (job, end.map(Standing::code)))
     }
 
     /// Appends an event that is a group by itself, for which there is room.

@@ -7,9 +7,11 @@ use std::collections::HashMap;
 
 use crate::ids::JobId;
 use crate::job::Standing;
+use crate::planted::{Bug, is_planted};
 
-/// How a job that is waited for ended, if it did; nothing also once it is requeued.
-pub type End = (JobId, Option<Standing>);
+/// How a job that is waited for ended, if it did, as a number of [`JobEnd`](crate::protocol::JobEnd); nothing also once
+/// it is requeued.
+pub type End = (JobId, Option<u8>);
 
 /// Waits, each by its number among all that are parked.
 #[derive(Debug, Default)]
@@ -72,7 +74,7 @@ impl Waits {
         for (job, end) in ended {
             for number in self.by_job.get(&job).into_iter().flatten() {
                 let Some(wait) = self.of_jobs.get_mut(number) else { continue };
-                wait.ends.iter_mut().filter(|(of, _)| *of == job).for_each(|place| place.1 = end);
+                wait.ends.iter_mut().filter(|(of, _)| *of == job).for_each(|place| place.1 = told(end));
                 over.push(*number);
             }
         }
@@ -82,11 +84,18 @@ impl Waits {
     }
 }
 
+/// What is told of an end.
+fn told(end: Option<u8>) -> Option<u8> {
+    if is_planted(Bug::WaitFlattered) { end.map(|_| Standing::Completed.code()) } else { end }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::JobEnd;
 
-    const DONE: Option<Standing> = Some(Standing::Completed);
+    const DONE: Option<u8> = Some(Standing::Completed.code());
+    const DEAD: Option<u8> = Some(Standing::Dead.code());
 
     fn over(waits: &mut Waits, ended: &[End]) -> Vec<u32> {
         let mut over = Vec::new();
@@ -102,16 +111,24 @@ mod tests {
         waits.add(2, jobs([7, 9]), true);
         assert_eq!(over(&mut waits, &[(JobId(7), DONE), (JobId(5), DONE)]), [2]);
         assert_eq!(waits.remove(2), [(JobId(7), DONE), (JobId(9), None)]);
-        assert_eq!(over(&mut waits, &[(JobId(8), Some(Standing::Dead))]), [1]);
-        assert_eq!(waits.remove(1), [(JobId(7), DONE), (JobId(8), Some(Standing::Dead))]);
+        assert_eq!(over(&mut waits, &[(JobId(8), DEAD)]), [1]);
+        assert_eq!(waits.remove(1), [(JobId(7), DONE), (JobId(8), DEAD)]);
         assert!(waits.by_job.is_empty() && waits.len() == 0);
+    }
+
+    #[test]
+    fn a_job_that_was_gone_when_it_was_asked_for_has_ended() {
+        let mut waits = Waits::default();
+        waits.add(1, vec![(JobId(6), Some(JobEnd::GONE)), (JobId(7), None)], false);
+        assert_eq!(over(&mut waits, &[(JobId(7), DONE)]), [1]);
+        assert_eq!(waits.remove(1), [(JobId(6), Some(JobEnd::GONE)), (JobId(7), DONE)]);
     }
 
     #[test]
     fn a_job_that_runs_again_has_not_ended() {
         let mut waits = Waits::default();
         waits.add(1, vec![(JobId(7), None)], false);
-        assert_eq!(over(&mut waits, &[(JobId(7), Some(Standing::Dead)), (JobId(7), None)]), [0; 0]);
+        assert_eq!(over(&mut waits, &[(JobId(7), DEAD), (JobId(7), None)]), [0; 0]);
         assert_eq!(over(&mut waits, &[(JobId(7), DONE)]), [1]);
     }
 }

@@ -10,6 +10,7 @@ use super::{Event, Queues};
 use crate::ids::{JobId, LeaseId, Location, Lsn};
 use crate::job::{Ending, Standing, StoryText};
 use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
+use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
 /// An event that does not fit the state: the log was not written by this state machine, or is damaged in a way
@@ -271,7 +272,7 @@ impl Queues {
             queue.counters.waiting_bytes += u64::from(entry.payload.bytes);
             self.retrying += usize::from(is_retrying(entry));
             queue.counters.retrying += u64::from(is_retrying(entry));
-            if entry.attempts == 0 {
+            if entry.attempts == 0 || is_planted(Bug::BegunExpires) {
                 self.sides.enter_wheel(entry, slot);
             }
         } else if standing.is_ended() {

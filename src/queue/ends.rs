@@ -7,6 +7,7 @@ use super::events::{Ack, Cancel, Expire, Purge, Requeue, Update};
 use super::sides::NEVER;
 use crate::ids::{JobId, Location, QueueId};
 use crate::job::Standing;
+use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
 impl Queues {
@@ -35,7 +36,7 @@ impl Queues {
                 return Err("the job is not in flight");
             }
             self.preserve(slot);
-            self.sides.made(&mut self.table[slot]).is_cancelled = true;
+            self.sides.made(&mut self.table[slot]).is_cancelled = !is_planted(Bug::CancelForgotten);
             return Ok(());
         }
         if entry.standing.is_ended() && entry.standing != Standing::Dead {
@@ -49,7 +50,7 @@ impl Queues {
     pub(super) fn apply_expire(&mut self, at: Timestamp, expire: &Expire) -> Applied<()> {
         let slot = self.table.slot(expire.job).ok_or("there is no such job")?;
         let entry = &self.table[slot];
-        if !entry.standing.is_waiting() || entry.attempts > 0 {
+        if !entry.standing.is_waiting() || (entry.attempts > 0 && !is_planted(Bug::BegunExpires)) {
             return Err("the job was begun, or does not wait");
         }
         if self.sides.rare(entry).is_none_or(|rare| rare.expires_at > at) {
@@ -79,7 +80,7 @@ impl Queues {
         }
         self.leave_state(slot);
         let entry = &mut self.table[slot];
-        entry.attempts = 0;
+        entry.attempts = if is_planted(Bug::RequeueCounted) { entry.attempts } else { 0 };
         // It was begun once, so that it does not expire any more.
         if self.sides.rare(entry).is_some() {
             self.sides.rare_made(entry).expires_at = NEVER;
@@ -191,7 +192,8 @@ impl Queues {
     }
 
     fn free_key(&mut self, job: JobId) {
-        self.keys.gone(job, Timestamp(0), "");
+        let until = if is_planted(Bug::KeyStays) { NEVER } else { Timestamp(0) };
+        self.keys.gone(job, until, "");
         self.keys.advance(self.now);
     }
 

@@ -8,6 +8,7 @@ use super::sides::NEVER;
 use super::{Queues, SegmentUse};
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
 use crate::job::{Backoff, Ending, Settings, Standing};
+use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
 /// What a worker is told of a job.
@@ -175,7 +176,8 @@ impl Queues {
         }
         let counters = self.counters_of(queue).unwrap_or_default();
         let delayed = counters.delayed - counters.retrying;
-        (counters.waiting() + counters.in_flight - delayed, delayed, counters.died)
+        let in_flight = if is_planted(Bug::IdleEarly) { 0 } else { counters.in_flight };
+        (counters.waiting() + in_flight - delayed, delayed, counters.died)
     }
 
     /// When this queue was last polled, if it was since the state was rebuilt.

@@ -47,6 +47,7 @@ fn a_delivery_tells_all_of_its_job() {
         timeout_ms: full.timeout_ms,
         lease_ms: 12_345,
         waited_ms: 0,
+        headers: Vec::new(),
         payload: full.payload,
     };
     assert_eq!(got, expected);

@@ -103,7 +103,7 @@ impl Script {
 
     #[track_caller]
     fn expect(&self, completed: u64, dead: u64, rules: &[Rule]) {
-        let counts = Counts { completed, dead, open: 0 };
+        let counts = Counts { completed, dead, ..Counts::default() };
         let left = Left { queues: [("q".to_string(), counts)].into(), dead_jobs: None };
         let found = check(&self.0, &left);
         let mut broken: Vec<Rule> = found.iter().map(|v| v.rule).collect();
@@ -121,6 +121,8 @@ fn submit(name: &str) -> Submit {
         priority: name.parse().unwrap_or(128),
         max_attempts: 3,
         delay_ms: 0,
+        keep_ms: 0,
+        ttl_ms: 0,
         payload: Payload::of(name.as_bytes()),
     }
 }

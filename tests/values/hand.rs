@@ -13,9 +13,9 @@ use falconqueue::queue::Event;
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::{MemoryDevice, visit_all};
 
-use crate::frames::{ACK_OK, Delivery, FAIL_OK, RELEASE_OK, Reply, Submitted, delivered, status, submitted};
+use crate::frames::{self, ACK_OK, Delivery, FAIL_OK, RELEASE_OK, Reply, Submitted, delivered, status, submitted};
 pub use crate::session::poll;
-use crate::session::{ahead, heard, tell};
+use crate::session::{ahead, heard, tell, tell_frame};
 
 /// Segments are small here, so that logs roll.
 pub const SEGMENT_BYTES: u32 = 64 << 10;
@@ -88,6 +88,14 @@ impl Hand {
         told.expect("the log takes records");
     }
 
+    /// The same for one that is written from the page; gives its number.
+    pub fn send_frame(&mut self, id: SessionId, request: &frames::Request) -> u64 {
+        self.correlation += 1;
+        let told = tell_frame(&mut self.master, id, &request.frame(self.correlation), self.now);
+        told.expect("the log takes records");
+        self.correlation
+    }
+
     /// A turn without input, at a moment this much later.
     pub fn pass(&mut self, span: u64) {
         self.now = self.now.plus(Millis(span));
@@ -121,9 +129,24 @@ impl Hand {
         heard(&mut self.master, id).into_iter().map(|(_, reply)| reply).collect()
     }
 
+    /// The same, each with the number of its request.
+    pub fn heard_numbered(&mut self, id: SessionId) -> Vec<(u64, Reply)> {
+        heard(&mut self.master, id)
+    }
+
     /// Sends a request and waits for its one answer: a turn, a sync, and the time that a poll waits.
     pub fn ask(&mut self, id: SessionId, request: &Request<'_>) -> Reply {
         self.send(id, request);
+        self.answer(id)
+    }
+
+    /// The same for one that is written from the page.
+    pub fn ask_frame(&mut self, id: SessionId, request: &frames::Request) -> Reply {
+        self.send_frame(id, request);
+        self.answer(id)
+    }
+
+    fn answer(&mut self, id: SessionId) -> Reply {
         self.turn().expect("the log takes records");
         self.sync();
         let mut all = self.heard(id);

@@ -1,10 +1,24 @@
 //! The naive model: jobs as lists that a reader can check by eye.
 
+mod ends;
+mod rules;
+mod waits;
+
+pub use rules::Rules;
+pub use waits::{JobsWait, standing};
+
 use std::collections::BTreeMap;
 
 use falconqueue::time::{Millis, Timestamp};
 
+use crate::frames::Updated;
+
 pub const KEY_WINDOW_MS: u64 = 3_600_000;
+
+/// What holds where nothing is said.
+pub const USUAL_BACKOFF: (u32, u32) = (1000, 3_600_000);
+
+pub const NEVER: Timestamp = Timestamp(u64::MAX);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
@@ -13,6 +27,22 @@ pub enum State {
     InFlight { lease: u64, until: Timestamp, holder: usize, given_at: Timestamp, begun_at: Option<Timestamp> },
     Dead,
     Completed,
+    Cancelled,
+    Expired,
+}
+
+impl State {
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, State::Pending | State::Delayed(_))
+    }
+
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self, State::InFlight { .. })
+    }
+
+    pub fn has_ended(&self) -> bool {
+        !self.is_waiting() && !self.is_in_flight()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -22,14 +52,57 @@ pub struct Job {
     pub priority: u8,
     pub attempts: u16,
     pub max_attempts: u16,
+    pub timeout_ms: u32,
     pub submitted_at: Timestamp,
+    pub bytes: u64,
     /// Its place in line, which it keeps while an attempt does not count.
     pub order: u64,
     pub state: State,
-    /// When its key is free, once it is completed or dead.
+    /// When its key is free, once it has ended.
     pub key_until: Option<Timestamp>,
     /// Attempts that have ended and count: begun, ended, how.
     pub past: Vec<(u64, u64, u8)>,
+    pub keep_s: Option<u32>,
+    pub backoff: Option<(u32, u32)>,
+    pub expires_at: Option<Timestamp>,
+    pub headers: Vec<(String, String)>,
+    /// It was cancelled in flight.
+    pub is_marked: bool,
+    pub result: Vec<u8>,
+    /// When it ended, or its last attempt that counts.
+    pub ended_at: Option<Timestamp>,
+    /// Of one that has ended; `NEVER` for a dead one that stays.
+    pub kept_until: Timestamp,
+    /// It has ended and is not there any more.
+    pub is_gone: bool,
+}
+
+impl Job {
+    pub fn new(queue: usize, key: usize, submitted_at: Timestamp) -> Job {
+        Job {
+            queue,
+            key,
+            priority: 0,
+            attempts: 0,
+            max_attempts: 0,
+            timeout_ms: 0,
+            submitted_at,
+            bytes: 0,
+            order: 0,
+            state: State::Pending,
+            key_until: None,
+            past: Vec::new(),
+            keep_s: None,
+            backoff: None,
+            expires_at: None,
+            headers: Vec::new(),
+            is_marked: false,
+            result: Vec::new(),
+            ended_at: None,
+            kept_until: NEVER,
+            is_gone: false,
+        }
+    }
 }
 
 /// How an attempt ended, as the wire has it.
@@ -47,18 +120,55 @@ pub enum Place {
     Last,
 }
 
+/// What only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub completed: u64,
+    pub cancelled: u64,
+    pub expired: u64,
+    pub purged: u64,
+    pub died: [u64; 2],
+}
+
 pub struct Model {
     pub now: Timestamp,
     pub jobs: BTreeMap<u64, Job>,
     /// Pending jobs of each queue in line, whatever their priority.
     pub lines: [Vec<u64>; 2],
     pub last_order: u64,
+    pub rules: [Rules; 2],
+    pub tally: Tally,
+    pub waits: Vec<JobsWait>,
+    /// Number, queue or all, and until when it waits.
+    pub idle: Vec<(u64, Option<usize>, Timestamp)>,
 }
 
 impl Model {
-    /// Lets time pass: first delays, then leases, as the master does at a turn's begin.
+    pub fn new(now: Timestamp) -> Model {
+        Model {
+            now,
+            jobs: BTreeMap::new(),
+            lines: [Vec::new(), Vec::new()],
+            last_order: 0,
+            rules: [Rules::default(), Rules::default()],
+            tally: Tally::default(),
+            waits: Vec::new(),
+            idle: Vec::new(),
+        }
+    }
+
+    fn ids_of(&self, wanted: impl Fn(&Job) -> bool) -> Vec<u64> {
+        self.jobs.iter().filter(|(_, job)| wanted(job)).map(|(id, _)| *id).collect()
+    }
+
+    /// Lets time pass: first delays, then leases, then what was not begun in time, as the master does when a turn
+    /// begins.
     pub fn advance(&mut self, now: Timestamp, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
         self.now = now;
+        self.rules.iter_mut().for_each(|rules| rules.end_pauses(now));
+        for id in self.ids_of(|job| job.state.has_ended() && job.kept_until <= now) {
+            self.job(id).is_gone = true;
+        }
         let mut due: Vec<(Timestamp, u64)> = Vec::new();
         for (id, job) in &self.jobs {
             if let State::Delayed(at) = job.state
@@ -71,27 +181,32 @@ impl Model {
         for (_, id) in due {
             self.wait(id, None, Place::Last);
         }
-        let run_out: Vec<u64> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| matches!(job.state, State::InFlight { until, .. } if until <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in run_out {
+        for id in self.ids_of(|job| matches!(job.state, State::InFlight { until, .. } if until <= now)) {
             match self.jobs[&id].state {
+                _ if self.jobs[&id].is_marked => self.end(id, State::Cancelled),
                 State::InFlight { begun_at: None, .. } => self.give_back(id, None),
-                _ => self.end_badly(id, LEASE_RAN_OUT, retry_at),
+                _ => self.end_badly(id, LEASE_RAN_OUT, None, retry_at),
             }
+        }
+        self.expire();
+    }
+
+    /// What waits, was never begun and is past its time ends; at every turn.
+    pub fn expire(&mut self) {
+        let is_late = |job: &Job| job.expires_at.is_some_and(|at| at <= self.now);
+        for id in self.ids_of(|job| job.state.is_waiting() && job.attempts == 0 && is_late(job)) {
+            self.end(id, State::Expired);
         }
     }
 
     /// An attempt ends that does not count.
     pub fn give_back(&mut self, id: u64, due_at: Option<Timestamp>) {
-        self.jobs.get_mut(&id).unwrap().attempts -= 1;
+        self.job(id).attempts -= 1;
         self.wait(id, due_at, Place::Kept);
     }
 
     pub fn wait(&mut self, id: u64, due_at: Option<Timestamp>, place: Place) {
+        self.leave_line(id);
         let now = self.now;
         let job = self.jobs.get_mut(&id).unwrap();
         if let Some(at) = due_at.filter(|at| *at > now) {
@@ -108,27 +223,41 @@ impl Model {
         line.sort_by_key(|id| self.jobs[id].order);
     }
 
-    pub fn end_badly(&mut self, id: u64, ending: u8, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
+    pub fn leave_line(&mut self, id: u64) {
+        self.lines.iter_mut().for_each(|line| line.retain(|other| *other != id));
+    }
+
+    /// An attempt ends that counts; the next one may be given a time by whoever failed.
+    pub fn end_badly(
+        &mut self,
+        id: u64,
+        ending: u8,
+        retry_in: Option<u64>,
+        retry_at: &mut impl FnMut(u64) -> Option<Timestamp>,
+    ) {
         let now = self.now;
         let job = self.jobs.get_mut(&id).unwrap();
         if let State::InFlight { given_at, begun_at, .. } = job.state {
             job.past.push((begun_at.unwrap_or(given_at).0, now.0, ending));
         }
-        if ending == FOR_GOOD || job.attempts == job.max_attempts {
-            (job.state, job.key_until) = (State::Dead, Some(self.now.plus(Millis(KEY_WINDOW_MS))));
-            return;
+        job.ended_at = Some(now);
+        if ending == FOR_GOOD || job.attempts >= job.max_attempts {
+            return self.end(id, State::Dead);
         }
-        let whole = 1000u64 << (job.attempts - 1);
         let at = retry_at(id).expect("the log says when the job is tried again");
-        let backoff = at.since(now).0;
-        assert!((whole / 2..=whole).contains(&backoff), "backoff {backoff} of attempt {}", job.attempts);
+        let waits = at.since(now).0;
+        let (first, most) = job.backoff.or(self.rules[job.queue].settings.backoff).unwrap_or(USUAL_BACKOFF);
+        let whole = (u64::from(first) << (job.attempts - 1)).min(most.into());
+        let drawn = if first == most { whole..=whole } else { whole / 2..=whole };
+        let fits = retry_in.map_or_else(|| drawn.contains(&waits), |exact| waits == exact);
+        assert!(fits, "it waits {waits} ms after attempt {}, not {retry_in:?} or {drawn:?}", job.attempts);
         self.wait(id, Some(at), Place::Last);
     }
 
     /// What a poll of these queues must be given.
     pub fn next(&self, queues: &[usize], jobs_max: u16) -> Vec<u64> {
         let mut all = Vec::new();
-        for queue in queues {
+        for queue in queues.iter().filter(|queue| self.rules[**queue].pause_out.is_none()) {
             let mut line = self.lines[*queue].clone();
             line.sort_by_key(|id| self.jobs[id].priority);
             all.extend(line);
@@ -151,5 +280,42 @@ impl Model {
             _ => None,
         };
         self.jobs.iter().filter_map(|(id, job)| lease(job).map(|lease| (*id, lease))).collect()
+    }
+
+    pub fn job(&mut self, id: u64) -> &mut Job {
+        self.jobs.get_mut(&id).unwrap()
+    }
+
+    /// One that is there.
+    pub fn there(&self, id: u64) -> Option<&Job> {
+        self.jobs.get(&id).filter(|job| !job.is_gone)
+    }
+
+    /// Whether a job may be changed so; then it is.
+    pub fn update(&mut self, id: u64, to: &Updated) -> bool {
+        let now = self.now;
+        let job = self.job(id);
+        let is_waiting = job.state.is_waiting();
+        let has_enough = |max| if is_waiting { max > job.attempts } else { max >= job.attempts };
+        let is_begun = job.attempts > 0;
+        if job.state.has_ended()
+            || !to.max_attempts.is_none_or(has_enough)
+            || !is_waiting && (to.delay_ms.is_some() || to.ttl_ms.is_some())
+            || is_begun && to.ttl_ms.is_some_and(|ttl_ms| ttl_ms > 0)
+        {
+            return false;
+        }
+        job.max_attempts = to.max_attempts.unwrap_or(job.max_attempts);
+        job.priority = to.priority.unwrap_or(job.priority);
+        if let Some(ttl_ms) = to.ttl_ms {
+            job.expires_at = (ttl_ms > 0).then(|| now.plus(Millis(ttl_ms)));
+        }
+        let was_at = if let State::Delayed(at) = job.state { Some(at) } else { None };
+        let due_at = to.delay_ms.map_or(was_at, |delay_ms| Some(now.plus(Millis(delay_ms))));
+        let place = if was_at.is_some() || to.priority.is_some() { Place::Last } else { Place::Kept };
+        if is_waiting {
+            self.wait(id, due_at, place);
+        }
+        true
     }
 }

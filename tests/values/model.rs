@@ -1,66 +1,30 @@
 //! Random operations against a naive model: every answer of the master is predicted by lists that a reader can
 //! check by eye, every invariant of the indexes is held after every step, and what a crash leaves is what was.
 
-use std::collections::BTreeMap;
+mod looks;
+mod mending;
+mod steps;
 
-use crate::frames::{NOT_FOUND, Reply, is_error};
-use crate::hand::*;
-use crate::lists::*;
-use falconqueue::ids::{JobId, SessionId};
-use falconqueue::job::Settings;
+use crate::frames::{
+    self, ACK_OK, CANCELLED, FAIL_OK, LEASE_LOST, RELEASE_OK, Reply, Request, fail_for, heartbeat_at, is_error, keyed,
+    status, submitted,
+};
+use crate::hand::{Hand, START};
+use crate::lists::{FAILED, FOR_GOOD, Job, Model, NOBODY, Place, State};
+use falconqueue::ids::SessionId;
 use falconqueue::master::Input;
-use falconqueue::protocol::{Get, Request, Stage, SubmitJob};
+use falconqueue::protocol::Stage;
 use falconqueue::queue::Event;
 use falconqueue::time::{Millis, Timestamp};
 use proptest::prelude::*;
+use steps::{NewJobs, Step, step};
 
 const QUEUES: [&str; 2] = ["a", "b"];
 const KEYS: [&str; 4] = ["", "k1", "k2", "k3"];
 const LEASE_MS: u64 = 10_000;
 
-#[derive(Clone, Debug)]
-enum Step {
-    Submit { queue: usize, key: usize, priority: u8, delay_ms: u64, max_attempts: u16 },
-    Poll { client: usize, first: usize, both: bool, jobs_max: u16 },
-    Ack { pick: usize, stale: bool },
-    Fail { pick: usize, for_good: bool, stale: bool },
-    Release { pick: usize, delay_ms: u64, stale: bool },
-    Heartbeat { client: usize, pick: usize, stage: Stage },
-    Get { client: usize, pick: usize },
-    Pass(u64),
-    Disconnect { client: usize },
-    Snapshot,
-    Kill,
-    PowerCut,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let any_pick = 0usize..1000;
-    let delay = prop_oneof![4 => Just(0u64), 1 => 1u64..20_000];
-    let span = prop_oneof![5 => 0u64..500, 3 => 500u64..12_000, 1 => 12_000u64..5_000_000];
-    prop_oneof![
-        8 => (0usize..2, 0usize..4, 0u8..3, delay.clone(), prop_oneof![4 => 1u16..4, 1 => Just(14u16)]).prop_map(
-            |(queue, key, priority, delay_ms, max_attempts)| {
-                Step::Submit { queue, key, priority, delay_ms, max_attempts }
-            }
-        ),
-        8 => (0usize..2, 0usize..2, any::<bool>(), 1u16..4)
-            .prop_map(|(client, first, both, jobs_max)| Step::Poll { client, first, both, jobs_max }),
-        4 => (any_pick.clone(), prop::bool::weighted(0.2)).prop_map(|(pick, stale)| Step::Ack { pick, stale }),
-        3 => (any_pick.clone(), any::<bool>(), prop::bool::weighted(0.2))
-            .prop_map(|(pick, for_good, stale)| Step::Fail { pick, for_good, stale }),
-        2 => (any_pick.clone(), delay, prop::bool::weighted(0.2))
-            .prop_map(|(pick, delay_ms, stale)| Step::Release { pick, delay_ms, stale }),
-        3 => (0usize..2, any_pick.clone(), prop_oneof![Just(Stage::Held), Just(Stage::Begun)])
-            .prop_map(|(client, pick, stage)| Step::Heartbeat { client, pick, stage }),
-        3 => (0usize..2, any_pick).prop_map(|(client, pick)| Step::Get { client, pick }),
-        5 => span.prop_map(Step::Pass),
-        1 => (0usize..2).prop_map(|client| Step::Disconnect { client }),
-        2 => Just(Step::Snapshot),
-        1 => Just(Step::Kill),
-        1 => Just(Step::PowerCut),
-    ]
-}
+/// What a job gets that says nothing, and whose queue says nothing.
+const ATTEMPTS: u16 = 5;
 
 /// The newest retry moment of a job, from the log.
 fn retry_at(hand: &Hand, id: u64) -> Option<Timestamp> {
@@ -75,6 +39,8 @@ fn retry_at(hand: &Hand, id: u64) -> Option<Timestamp> {
 struct Run {
     hand: Hand,
     clients: [SessionId; 2],
+    /// Who waits for ends.
+    waiter: SessionId,
     model: Model,
 }
 
@@ -82,74 +48,104 @@ impl Run {
     fn new() -> Run {
         let mut hand = Hand::new();
         let clients = [hand.connect(), hand.connect_saying_begun()];
-        let model = Model { now: START, jobs: BTreeMap::new(), lines: [Vec::new(), Vec::new()], last_order: 0 };
-        Run { hand, clients, model }
+        let waiter = hand.connect();
+        Run { hand, clients, waiter, model: Model::new(START) }
     }
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Submit { queue, key, priority, delay_ms, max_attempts } => {
-                self.submit(queue, key, priority, delay_ms, max_attempts);
-            }
+            Step::Submit(ref jobs) => self.submit(jobs),
             Step::Poll { client, first, both, jobs_max } => self.poll(client, first, both, jobs_max),
-            Step::Ack { pick, stale } => self.end(pick, stale, Run::ack),
-            Step::Fail { pick, for_good, stale } => {
-                self.end(pick, stale, |run, id, lease, client| run.fail(id, lease, client, for_good));
-            }
-            Step::Release { pick, delay_ms, stale } => {
-                self.end(pick, stale, |run, id, lease, client| run.release(id, lease, client, delay_ms));
-            }
+            Step::Ack { pick, stale, bytes } => self.ack(pick, stale, bytes),
+            Step::Fail { pick, for_good, stale, retry_in } => self.fail(pick, for_good, stale, retry_in),
+            Step::Release { pick, delay_ms, stale } => self.release(pick, delay_ms, stale),
             Step::Heartbeat { client, pick, stage } => self.heartbeat(client, pick, stage),
-            Step::Pass(span) => {
-                self.hand.pass(span);
-                let hand = &self.hand;
-                self.model.advance(hand.now, &mut |id| retry_at(hand, id));
-                self.hand.sync();
-            }
-            Step::Disconnect { client } => self.disconnect(client),
             Step::Get { client, pick } => self.get(client, pick),
-            Step::Snapshot => {
-                self.hand.snapshot(self.clients[0]);
-            }
+            Step::Text { pick } => self.text(pick),
+            Step::Mend { change, pick } => self.mend(change, pick),
+            Step::Update { pick, ref to } => self.update(pick, to),
+            Step::Pause { queue, way, for_ms } => self.pause(queue, way, for_ms),
+            Step::Resume { queue, way } => self.resume(queue, way),
+            Step::Set { queue, ref settings } => self.set(queue, settings),
+            Step::Delete { queue } => self.delete(queue),
+            Step::Wait { ref picks, any, wait_ms } => self.wait(picks, any, wait_ms),
+            Step::Idle { queue, wait_ms } => self.idle(queue, wait_ms),
+            Step::Pass(span) => self.pass(span),
+            Step::Disconnect { client } => self.disconnect(client),
+            Step::Snapshot => drop(self.hand.snapshot(self.clients[0])),
             Step::Kill => self.restart(false),
             Step::PowerCut => self.restart(true),
         }
+        self.model.expire();
+        self.hold_waits();
         self.compare();
     }
 
-    fn submit(&mut self, queue: usize, key: usize, priority: u8, delay_ms: u64, max_attempts: u16) {
-        let job = SubmitJob {
-            queue: QUEUES[queue],
-            key: KEYS[key],
-            settings: Settings { priority, max_attempts, timeout_ms: 0 },
-            delay_ms,
-            payload: KEYS[key].as_bytes(),
-            ..SubmitJob::default()
-        };
-        let expected = self.model.remembered(key);
-        let answer = self.hand.submit(self.clients[0], &[job]).remove(0);
-        assert_eq!(answer.duplicate == 1, expected.is_some());
-        if let Some(first) = expected {
-            assert_eq!(answer.job, first);
-            return;
-        }
-        let id = answer.job;
-        assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
-        let (state, submitted_at, past) = (State::Pending, self.hand.now, Vec::new());
-        let job = Job {
-            queue,
-            key,
+    fn pass(&mut self, span: u64) {
+        self.hand.pass(span);
+        let hand = &self.hand;
+        self.model.advance(hand.now, &mut |id| retry_at(hand, id));
+        self.hand.sync();
+    }
+
+    /// The job that is submitted, the first of some or another one.
+    fn asked(new: &NewJobs, is_first: bool) -> frames::Job {
+        let key = if is_first { KEYS[new.key] } else { "" };
+        let headers = if new.has_headers { vec![("trace".to_owned(), key.to_owned())] } else { Vec::new() };
+        let NewJobs { priority, max_attempts, delay_ms, keep_ms, backoff, ttl_ms, .. } = *new;
+        let own = frames::Job {
             priority,
-            attempts: 0,
             max_attempts,
-            submitted_at,
-            order: 0,
-            state,
-            key_until: None,
-            past,
+            delay_ms,
+            keep_ms,
+            backoff,
+            ttl_ms,
+            headers,
+            ..keyed(key, QUEUES[new.queue])
+        };
+        frames::Job { payload: vec![b'p'; new.bytes], ..own }
+    }
+
+    fn submit(&mut self, new: &NewJobs) {
+        let first = self.model.remembered(new.key);
+        let jobs: Vec<frames::Job> = (0..new.count).map(|at| Run::asked(new, at == 0)).collect();
+        let count = jobs.len() - usize::from(first.is_some());
+        let refused = self.model.refuses(new.queue, count as u64, new.bytes as u64);
+        let reply = self.hand.ask_frame(self.clients[0], &frames::submit(&jobs));
+        if let Some(code) = refused {
+            return assert!(is_error(&reply, code), "{reply:?} instead of {code}");
+        }
+        let answers = submitted(reply);
+        assert_eq!(answers.len(), jobs.len());
+        for (at, (answer, job)) in answers.iter().zip(jobs).enumerate() {
+            let known = first.filter(|_| at == 0);
+            assert_eq!(answer.duplicate == 1, known.is_some());
+            match known {
+                Some(first) => assert_eq!(answer.job, first),
+                None => self.accepted(answer.job, new, job, if at == 0 { new.key } else { 0 }),
+            }
+        }
+    }
+
+    fn accepted(&mut self, id: u64, new: &NewJobs, asked: frames::Job, key: usize) {
+        assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
+        let now = self.hand.now;
+        let settings = &self.model.rules[new.queue].settings;
+        let of_queue = settings.max_attempts.unwrap_or(ATTEMPTS);
+        let ttl_ms = new.ttl_ms.or(settings.ttl_ms);
+        let job = Job {
+            priority: new.priority,
+            max_attempts: if new.max_attempts == 0 { of_queue } else { new.max_attempts },
+            timeout_ms: settings.timeout_ms.unwrap_or(0),
+            bytes: new.bytes as u64,
+            keep_s: new.keep_ms.map(|keep_ms| keep_ms.div_ceil(1000) as u32),
+            backoff: new.backoff,
+            expires_at: ttl_ms.map(|ttl_ms| now.plus(Millis(ttl_ms))),
+            headers: asked.headers,
+            ..Job::new(new.queue, key, now)
         };
         self.model.jobs.insert(id, job);
-        self.model.wait(id, (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms))), Place::Last);
+        self.model.wait(id, Some(now.plus(Millis(new.delay_ms))), Place::Last);
     }
 
     fn poll(&mut self, client: usize, first: usize, both: bool, jobs_max: u16) {
@@ -159,99 +155,91 @@ impl Run {
         let got = self.hand.poll_ahead(self.clients[client], &names, jobs_max);
         assert_eq!(got.iter().map(|got| got.job).collect::<Vec<_>>(), expected);
         for got in got {
-            let job = self.model.jobs.get_mut(&got.job).unwrap();
+            self.model.leave_line(got.job);
+            let key = self.key_of(got.job);
+            let job = self.model.job(got.job);
             job.attempts += 1;
-            assert_eq!((got.attempt, got.key.as_str()), (job.attempts, KEYS[job.key]));
-            assert_eq!(got.payload, KEYS[job.key].as_bytes());
+            let told = (got.attempt, got.max_attempts, got.timeout_ms, got.priority);
+            assert_eq!(told, (job.attempts, job.max_attempts, job.timeout_ms, job.priority));
+            assert_eq!((got.key.as_str(), &got.headers), (key, &job.headers));
+            assert_eq!(got.payload, vec![b'p'; job.bytes as usize]);
             let until = self.hand.now.plus(Millis(LEASE_MS));
             let given_at = self.hand.now;
             // The second client says when it begins.
             let begun_at = (client == 0).then_some(given_at);
             job.state = State::InFlight { lease: got.lease, until, holder: client, given_at, begun_at };
-            self.model.lines[job.queue].retain(|id| *id != got.job);
         }
     }
 
-    /// Picks a job in flight, or names a lease that is none, and ends its attempt.
-    fn end(&mut self, pick: usize, stale: bool, act: impl FnOnce(&mut Run, u64, u64, SessionId) -> bool) {
+    fn key_of(&self, id: u64) -> &'static str {
+        let job = &self.model.jobs[&id];
+        if self.model.holds_key(job) { KEYS[job.key] } else { "" }
+    }
+
+    /// Reports on a job in flight, or by a lease that is none. Gives the job if what was reported is so.
+    fn report(&mut self, pick: usize, stale: bool, kind: u16, by: impl Fn(u64, u64) -> Request) -> Option<u64> {
         let held = self.model.in_flight();
-        let Some((id, lease)) = held.get(pick % held.len().max(1)).copied() else { return };
+        let (id, lease) = held.get(pick % held.len().max(1)).copied()?;
         let lease = if stale { lease + 1 } else { lease };
-        let client = self.clients[pick % 2];
-        assert_eq!(act(self, id, lease, client), !stale, "only the live lease counts");
-    }
-
-    fn ack(&mut self, id: u64, lease: u64, client: SessionId) -> bool {
-        let done = self.hand.ack(client, id, lease);
-        if done {
-            let job = self.model.jobs.get_mut(&id).unwrap();
-            (job.state, job.key_until) = (State::Completed, Some(self.hand.now.plus(Millis(KEY_WINDOW_MS))));
+        let told = status(self.hand.ask_frame(self.clients[pick % 2], &by(id, lease)), kind, id);
+        if stale {
+            assert_eq!(told, LEASE_LOST, "only the live lease counts");
+            return None;
         }
-        done
+        if self.model.jobs[&id].is_marked {
+            assert_eq!(told, CANCELLED);
+            self.model.end(id, State::Cancelled);
+            return None;
+        }
+        assert_eq!(told, 0);
+        Some(id)
     }
 
-    fn fail(&mut self, id: u64, lease: u64, client: SessionId, for_good: bool) -> bool {
-        let done = self.hand.fail(client, id, lease, for_good);
-        if done {
+    fn ack(&mut self, pick: usize, stale: bool, bytes: usize) {
+        let result = vec![b'r'; bytes];
+        if let Some(id) = self.report(pick, stale, ACK_OK, |id, lease| frames::ack(&[(id, lease, &result)])) {
+            self.model.job(id).result = result;
+            self.model.end(id, State::Completed);
+        }
+    }
+
+    fn fail(&mut self, pick: usize, for_good: bool, stale: bool, retry_in: Option<u64>) {
+        let for_good = for_good && retry_in.is_none();
+        let told = self.report(pick, stale, FAIL_OK, |id, lease| match retry_in {
+            Some(retry_in) => fail_for(id, lease, "it broke", retry_in),
+            None => frames::fail(&[(id, lease, for_good, "it broke")]),
+        });
+        if let Some(id) = told {
             let hand = &self.hand;
             let ending = if for_good { FOR_GOOD } else { FAILED };
-            self.model.end_badly(id, ending, &mut |id| retry_at(hand, id));
+            self.model.end_badly(id, ending, retry_in, &mut |id| retry_at(hand, id));
         }
-        done
     }
 
-    fn release(&mut self, id: u64, lease: u64, client: SessionId, delay_ms: u64) -> bool {
-        let done = self.hand.release(client, id, lease, delay_ms);
-        if done {
-            let due_at = (delay_ms > 0).then(|| self.hand.now.plus(Millis(delay_ms)));
-            self.model.give_back(id, due_at);
+    fn release(&mut self, pick: usize, delay_ms: u64, stale: bool) {
+        let due_at = self.hand.now.plus(Millis(delay_ms));
+        if let Some(id) = self.report(pick, stale, RELEASE_OK, |id, lease| frames::release(id, lease, delay_ms)) {
+            self.model.give_back(id, Some(due_at));
         }
-        done
     }
 
     fn heartbeat(&mut self, client: usize, pick: usize, stage: Stage) {
         let held = self.model.in_flight();
         let Some((id, lease)) = held.get(pick % held.len().max(1)).copied() else { return };
-        let rest = self.hand.heartbeat_at(self.clients[client], id, lease, stage);
-        assert_eq!(rest, Some(LEASE_MS as u32));
-        assert_eq!(self.hand.heartbeat(self.clients[client], id, 0), None);
+        let want = if self.model.jobs[&id].is_marked { 2 } else { 0 };
+        let stage_code = u8::from(stage == Stage::Begun);
+        let reply = self.hand.ask_frame(self.clients[client], &heartbeat_at(&[(id, lease)], stage_code));
+        assert_eq!(reply, Reply::HeartbeatOk(vec![(id, want, LEASE_MS as u32)]));
+        let reply = self.hand.ask_frame(self.clients[client], &frames::heartbeat(&[(id, 0)]));
+        assert_eq!(reply, Reply::HeartbeatOk(vec![(id, 1, 0)]));
         let until = self.hand.now.plus(Millis(LEASE_MS));
-        let job = self.model.jobs.get_mut(&id).unwrap();
+        let job = self.model.job(id);
         if let State::InFlight { until: was_until, holder, begun_at, .. } = &mut job.state {
             (*was_until, *holder) = (until, client);
             if stage == Stage::Begun {
                 begun_at.get_or_insert(self.hand.now);
             }
         }
-    }
-
-    /// Everything that is known of a job, as the lists have it.
-    fn get(&mut self, client: usize, pick: usize) {
-        let ids: Vec<u64> = self.model.jobs.keys().copied().collect();
-        let Some(id) = ids.get(pick % ids.len().max(1)).copied() else { return };
-        let reply = self.hand.ask(self.clients[client], &Request::Get(Get { job: JobId(id) }));
-        let job = &self.model.jobs[&id];
-        let (standing, due_at, lease) = match job.state {
-            State::Completed => return assert!(is_error(&reply, NOT_FOUND), "{reply:?}"),
-            State::Pending => (0, 0, None),
-            State::Delayed(at) => (1, at.0, None),
-            State::InFlight { lease, until, begun_at, .. } => {
-                let begun_at = begun_at.map_or(0, |at| at.0);
-                (2, 0, Some((lease, "hand".to_owned(), begun_at, until.since(self.hand.now).0)))
-            }
-            State::Dead => (3, 0, None),
-        };
-        let Reply::GetOk(known) = reply else { panic!("{reply:?}") };
-        assert_eq!((known.job, known.standing, known.due_at, known.lease), (id, standing, due_at, lease));
-        let key = if self.model.holds_key(job) { KEYS[job.key] } else { "" };
-        assert_eq!((known.queue.as_str(), known.key.as_str()), (QUEUES[job.queue], key));
-        assert_eq!((known.attempts, known.submitted_at), (job.attempts, job.submitted_at.0));
-        assert_eq!(known.past, job.past.last().map(|(_, ended_at, ending)| (*ended_at, *ending)));
-        let history = known.history.iter().map(|past| (past.begun_at, past.ended_at, past.ending));
-        let remembered = &job.past[job.past.len().saturating_sub(10)..];
-        assert_eq!(history.collect::<Vec<_>>(), remembered, "attempts of job {id}");
-        assert!(known.history.iter().all(|past| past.worker == "hand"));
-        assert_eq!(known.error.is_empty(), job.past.is_empty());
     }
 
     fn disconnect(&mut self, client: usize) {
@@ -272,32 +260,15 @@ impl Run {
         self.hand = self.hand.restart(power_cut);
         assert_eq!(self.hand.master.queues().describe(), before, "the state from disk is the state before");
         self.clients = [self.hand.connect(), self.hand.connect_saying_begun()];
+        self.waiter = self.hand.connect();
+        self.model.waits.clear();
+        self.model.idle.clear();
         for job in self.model.jobs.values_mut() {
             if let State::InFlight { until, holder, given_at, begun_at, .. } = &mut job.state {
                 (*until, *holder) = (self.hand.now.plus(Millis(LEASE_MS)), NOBODY);
                 // Nobody knows any more whether it was begun.
                 *begun_at = Some(*given_at);
             }
-        }
-    }
-
-    fn compare(&self) {
-        self.hand.master.queues().check();
-        let totals = self.hand.master.queues().totals();
-        let count =
-            |wanted: fn(&State) -> bool| self.model.jobs.values().filter(|job| wanted(&job.state)).count() as u64;
-        assert_eq!(totals.pending, count(|state| *state == State::Pending));
-        assert_eq!(totals.delayed, count(|state| matches!(state, State::Delayed(_))));
-        assert_eq!(totals.in_flight, count(|state| matches!(state, State::InFlight { .. })));
-        assert_eq!(totals.dead, count(|state| *state == State::Dead));
-        assert_eq!(totals.completed, count(|state| *state == State::Completed));
-        let next = self.hand.master.next_deadline();
-        let earliest = self.model.jobs.values().filter_map(|job| match job.state {
-            State::Delayed(at) | State::InFlight { until: at, .. } => Some(at),
-            _ => None,
-        });
-        if let Some(earliest) = earliest.min() {
-            assert!(next.is_some_and(|next| next <= earliest), "{next:?} comes before {earliest}");
         }
     }
 }

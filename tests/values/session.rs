@@ -21,7 +21,12 @@ pub fn tell(
 ) -> Result<(), WalError> {
     let mut bytes = Vec::new();
     request.encode(correlation, &mut bytes);
-    let (header, body) = split_frame(&bytes).expect("a frame");
+    tell_frame(master, session, &bytes, now)
+}
+
+/// Hands a whole frame to the master; nothing else happens.
+pub fn tell_frame(master: &mut Master, session: SessionId, bytes: &[u8], now: Timestamp) -> Result<(), WalError> {
+    let (header, body) = split_frame(bytes).expect("a frame");
     master.receive(session, &header, body, now)
 }
 

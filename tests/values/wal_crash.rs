@@ -16,7 +16,10 @@ use falconqueue::time::Timestamp;
 use falconqueue::wal::{LogDevice, MemoryDevice};
 
 /// What has to happen in a run: each event; a segment begun, a snapshot published and one removed, a segment recycled.
-const EVENTS: [&str; 8] = ["ENQUEUE", "DISPATCH", "ACK", "RETRY", "TIMEOUT", "DEAD", "RELEASE", "MOVE"];
+const EVENTS: [&str; 15] = [
+    "ENQUEUE", "DISPATCH", "ACK", "RETRY", "TIMEOUT", "DEAD", "RELEASE", "MOVE", "CANCEL", "REQUEUE", "PURGE",
+    "EXPIRE", "UPDATE", "PAUSE", "RESUME",
+];
 const OPERATIONS: [&str; 4] = ["rename spare", "rename snap.tmp", "remove snap", "rename wal"];
 
 /// What has not happened yet.
@@ -52,6 +55,7 @@ fn no_crash_before_any_operation_takes_back_what_was_told() {
     let never = Mutex::new(EVENTS.into_iter().chain(OPERATIONS).collect::<BTreeSet<_>>());
     each_seed("wal_crash", "no_crash_before_any_operation", 1, |seed| {
         let mut sim = Sim::watched(seed, per_1000);
+        sim.load.meddles = true;
         while sim.device.operations() < operations
             || (!lacking(&sim).is_empty() && sim.device.operations() < 4 * operations)
         {

@@ -13,6 +13,8 @@ use crate::time::Millis;
 pub enum JobCommand {
     /// Show all that the master keeps of a job.
     Show(One),
+    /// Say why a job does not run now, and what would change that.
+    Explain(One),
     /// List jobs, the newest first, or count them by their errors.
     List(List),
     /// Write a job's payload to stdout, as it is, whatever the output.

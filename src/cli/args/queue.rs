@@ -17,6 +17,11 @@ pub enum QueueCommand {
         #[arg(value_name = "NAME", value_parser = parse_queue_name)]
         name: String,
     },
+    /// Say what holds in a queue now: why it hands nothing out or takes nothing, and how much is there.
+    Explain {
+        #[arg(value_name = "NAME", value_parser = parse_queue_name)]
+        name: String,
+    },
     /// Let a queue hand out no jobs, or take none.
     Pause(Pause),
     /// Let a queue take jobs and hand them out again.

@@ -4,9 +4,11 @@
 mod jobs;
 mod pages;
 mod queues;
+mod reasons;
 mod waits;
 
 pub use jobs::headers;
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
 pub use queues::{QueueState, QueueStop};
+pub use reasons::Why;
 pub use waits::Idleness;

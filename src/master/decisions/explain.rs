@@ -154,7 +154,7 @@ fn pending(master: &Master, facts: &JobFacts<'_>, reasons: &mut Reasons) {
     let (before, is_all) = queues.jobs_before(facts.view.id, COUNTED_MAX);
     if before > 0 {
         let more = if is_all { "" } else { "more than " };
-        reasons.count(Cause::JobsBefore, before, format!("{more}{before} jobs are before it in line"));
+        reasons.count(Cause::JobsBefore, before, format!("jobs before it in line: {more}{before}"));
     }
     if reasons.found.is_empty() {
         reasons.add(Cause::Next, "it is the first in line and a worker waits: it is handed out now");
@@ -187,15 +187,13 @@ fn out_of_queue(master: &Master, queue: QueueId, reasons: &mut Reasons) {
     }
     let count = serve.len() as u64;
     if quiet == serve.len() {
-        let text = format!("all {count} workers of queue {name:?} are quiet; `falcon-cli worker resume all` ends that");
+        let text =
+            format!("every worker of queue {name:?} is quiet ({count}); `falcon-cli worker resume all` ends that");
         return reasons.count(Cause::Quiet, count, text);
     }
     let and_quiet = if quiet > 0 { format!(", {quiet} of them quiet") } else { String::new() };
-    reasons.count(
-        Cause::Busy,
-        count,
-        format!("none of the {count} workers of queue {name:?} has a free slot{and_quiet}"),
-    );
+    let text = format!("no worker of queue {name:?} has a free slot ({count} there{and_quiet})");
+    reasons.count(Cause::Busy, count, text);
 }
 
 fn paused_way(paused: &Paused, cause: Cause, what: &str, name: &str, reasons: &mut Reasons) {
@@ -242,15 +240,15 @@ pub(super) fn queue<'s>(
         out_of_queue(master, queue, &mut reasons);
     }
     into_queue(master, name, &counters, &mut reasons);
-    for (cause, count, text) in [
-        (Cause::JobsBefore, counters.pending, "jobs are pending"),
-        (Cause::Running, counters.in_flight, "jobs are in flight"),
-        (Cause::Retry, counters.retrying, "jobs await another attempt"),
-        (Cause::Delayed, counters.delayed - counters.retrying, "jobs are delayed"),
-        (Cause::Dead, counters.dead, "jobs are dead"),
+    for (cause, count, what) in [
+        (Cause::JobsBefore, counters.pending, "pending"),
+        (Cause::Running, counters.in_flight, "in flight"),
+        (Cause::Retry, counters.retrying, "waiting for another attempt"),
+        (Cause::Delayed, counters.delayed - counters.retrying, "delayed"),
+        (Cause::Dead, counters.dead, "dead"),
     ] {
         if count > 0 {
-            reasons.count(cause, count, format!("{count} {text}"));
+            reasons.count(cause, count, format!("jobs that are {what}: {count}"));
         }
     }
     if reasons.found.is_empty() {

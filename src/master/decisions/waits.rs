@@ -32,7 +32,7 @@ pub(super) fn wait<'s>(
         return Waited::Answered(Answer::told::<Wait<'_>>(&WaitOk { jobs: List::lent(&stands) }, written));
     }
     let number = parked.park(caller(id, header, wait.wait_ms, now), Wish::Ends, &[]);
-    let ends = stands.iter().map(|end| (end.job, Standing::from_code(end.standing).filter(|it| it.is_ended())));
+    let ends = stands.iter().map(|end| (end.job, Some(end.standing).filter(|_| has_ended(end))));
     parked.waits.add(number, ends.collect(), wait.any);
     journal.is_watched = true;
     Waited::Parked(number)
@@ -103,7 +103,7 @@ impl Master {
             return self.sessions.write(caller.session, caller.correlation, gate, &reply);
         }
         let told = |(job, end): &End| match end {
-            Some(end) => JobEnd { job: *job, standing: end.code() },
+            Some(standing) => JobEnd { job: *job, standing: *standing },
             None => end_of(&self.journal, *job),
         };
         let jobs: Vec<JobEnd> = ends.iter().map(told).collect();

@@ -4,10 +4,18 @@
 // Each crate of tests speaks the part of the page that it needs.
 #![allow(dead_code)]
 
+mod known;
+mod mending;
 mod reader;
 mod replies;
+mod scans;
+mod workers;
 
+pub use known::*;
+pub use mending::*;
 pub use replies::*;
+pub use scans::*;
+pub use workers::*;
 
 pub const MALFORMED: u16 = 1;
 pub const FRAME_TOO_LARGE: u16 = 2;
@@ -28,10 +36,15 @@ pub const STARTING: u16 = 16;
 pub const NOT_UNDERSTOOD: u16 = 18;
 pub const TOO_SLOW: u16 = 19;
 pub const MEMORY_FULL: u16 = 20;
+pub const CANCELLED: u16 = 21;
+pub const QUEUE_PAUSED: u16 = 22;
+pub const QUEUE_FULL: u16 = 23;
+pub const WRONG_STATE: u16 = 24;
 
 pub const ACK_OK: u16 = 0x8004;
 pub const FAIL_OK: u16 = 0x8005;
 pub const RELEASE_OK: u16 = 0x8006;
+pub const MEND_OK: u16 = 0x8015;
 
 pub const BODY_BYTES_MAX: usize = 8_388_608;
 pub const PAYLOAD_BYTES_MAX: usize = 1_048_576;
@@ -74,6 +87,13 @@ impl Body {
     /// The mark that no extras follow.
     pub fn plain(self) -> Body {
         self.u8(0)
+    }
+
+    /// Extras, those that are there, in the order of their tags.
+    pub fn extras(self, extras: &[(u8, Option<Body>)]) -> Body {
+        let there = extras.iter().filter_map(|(tag, value)| Some((*tag, value.as_ref()?)));
+        let count = u8::try_from(there.clone().count()).expect("a few extras");
+        there.fold(self.u8(count), |body, (tag, value)| body.u8(tag).len16(value.0.len()).bytes(&value.0))
     }
 
     pub fn bytes32(self, bytes: &[u8]) -> Body {
@@ -121,6 +141,11 @@ pub struct Job {
     pub max_attempts: u16,
     pub delay_ms: u64,
     pub timeout_ms: u32,
+    pub keep_ms: Option<u64>,
+    /// The first and the longest, in milliseconds.
+    pub backoff: Option<(u32, u32)>,
+    pub ttl_ms: Option<u64>,
+    pub headers: Vec<(String, String)>,
     pub payload: Vec<u8>,
 }
 
@@ -133,6 +158,10 @@ pub fn job(queue: &str, payload: impl AsRef<[u8]>) -> Job {
         max_attempts: 0,
         delay_ms: 0,
         timeout_ms: 0,
+        keep_ms: None,
+        backoff: None,
+        ttl_ms: None,
+        headers: Vec::new(),
         payload: payload.as_ref().to_vec(),
     }
 }
@@ -145,7 +174,9 @@ pub fn keyed(key: &str, queue: &str) -> Job {
 pub fn submit(jobs: &[Job]) -> Request {
     let body = jobs.iter().fold(Body::default().len16(jobs.len()), |body, job| {
         let body = body.text(&job.queue).text(&job.key).u8(job.priority).u16(job.max_attempts);
-        body.u32(job.timeout_ms).u64(job.delay_ms).plain().bytes32(&job.payload)
+        let headers = (!job.headers.is_empty()).then(|| headers(&job.headers));
+        let extras = [(1, number(job.keep_ms)), (2, job.backoff.map(backoff)), (3, number(job.ttl_ms)), (4, headers)];
+        body.u32(job.timeout_ms).u64(job.delay_ms).extras(&extras).bytes32(&job.payload)
     });
     Request::new(2, body.plain())
 }
@@ -189,9 +220,15 @@ pub fn release_all(items: &[(u64, u64, u64)]) -> Request {
     Request::new(6, body.plain())
 }
 
+/// Of jobs that were begun.
 pub fn heartbeat(leases: &[(u64, u64)]) -> Request {
+    heartbeat_at(leases, 1)
+}
+
+/// Of jobs that are held, 0, or were begun, 1.
+pub fn heartbeat_at(leases: &[(u64, u64)], stage: u8) -> Request {
     let body = Body::default().len16(leases.len());
-    let body = leases.iter().fold(body, |body, (job, lease)| body.u64(*job).u64(*lease).u8(1).plain());
+    let body = leases.iter().fold(body, |body, (job, lease)| body.u64(*job).u64(*lease).u8(stage).plain());
     Request::new(7, body.plain())
 }
 

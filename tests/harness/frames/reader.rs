@@ -1,10 +1,10 @@
-//! How the fields of a reply are read.
+//! How a body is read.
 
 /// Reads a body from front to back and panics where it does not follow the page.
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> [u8; N] {
+    pub fn array<const N: usize>(&mut self) -> [u8; N] {
         let (head, rest) = self.0.split_first_chunk().expect("a field inside the body");
         self.0 = rest;
         *head
@@ -42,14 +42,22 @@ impl Reader<'_> {
         self.bytes(len as usize)
     }
 
-    /// Passes over the extras: none of this page's replies has one that a test needs.
+    /// Passes over the extras: none of these has one that a test needs.
     pub fn extras(&mut self) {
+        self.extras_by(|_, _| true);
+    }
+
+    /// Hands each extra to `take`, which says whether it is passed over; otherwise all of it has to be read.
+    pub fn extras_by(&mut self, mut take: impl FnMut(u8, &mut Reader<'_>) -> bool) {
         let mut last = None;
         for _ in 0..self.u8() {
             let (tag, len) = (self.u8(), self.u16());
             assert!(last < Some(tag) && tag < 128, "an extra {tag} behind {last:?}");
             last = Some(tag);
-            self.bytes(len.into());
+            let bytes = self.bytes(len.into());
+            let mut value = Reader(&bytes);
+            let is_passed_over = take(tag, &mut value);
+            assert!(is_passed_over || value.0.is_empty(), "an extra {tag} ends where its value does");
         }
     }
 

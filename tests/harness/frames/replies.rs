@@ -1,7 +1,9 @@
 //! The replies, and how they are read.
 
 use super::reader::Reader;
-use super::{ACK_OK, BODY_BYTES_MAX, RELEASE_OK};
+use super::{
+    ACK_OK, BODY_BYTES_MAX, CountPage, JobsPage, Known, KnownWorker, LogPage, MEND_OK, QueueSettings, RELEASE_OK,
+};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submitted {
@@ -21,6 +23,7 @@ pub struct Delivery {
     pub attempt: u16,
     pub lease_ms: u32,
     pub waited_ms: u32,
+    pub headers: Vec<(String, String)>,
     pub payload: Vec<u8>,
 }
 
@@ -78,74 +81,14 @@ pub struct BackupFile {
     pub size: u32,
 }
 
-/// An attempt that has ended.
+/// What is known of a queue.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    pub begun_at: u64,
-    pub ended_at: u64,
-    pub ending: u8,
-    pub worker: String,
-}
-
-/// What is known of a job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
-    pub job: u64,
-    pub queue: String,
-    pub key: String,
-    pub standing: u8,
-    pub priority: u8,
-    pub max_attempts: u16,
-    pub timeout_ms: u32,
-    pub submitted_at: u64,
-    pub due_at: u64,
-    pub attempts: u16,
-    pub payload_bytes: u32,
-    /// Lease, worker, begun at, `remaining_ms`.
-    pub lease: Option<(u64, String, u64, u64)>,
-    /// Ended at, ending.
-    pub past: Option<(u64, u8)>,
-    /// Percent, told at, text.
-    pub progress: Option<(u8, u64, String)>,
-    pub history: Vec<Attempt>,
-    pub error: String,
-}
-
-/// An event of a job.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Logged {
-    pub lsn: u64,
-    pub at: u64,
-    pub kind: u8,
-    pub body: Vec<u8>,
-}
-
-/// A piece of what happened to a job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LogPage {
-    pub events: Vec<Logged>,
-    pub next: u64,
-    /// First, last, moment of the record behind them.
-    pub missing: Vec<(u64, u64, u64)>,
-}
-
-/// What is known of a worker.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct KnownWorker {
-    pub name: String,
-    pub instance: u64,
-    pub host: String,
-    pub pid: u32,
-    pub software: String,
-    pub concurrency: u16,
-    pub silent_ms: u64,
-    pub quiet: u8,
-    pub polls: u8,
-    pub held: u32,
-    pub begun: u32,
-    pub queues: Vec<String>,
-    /// Job, lease, stage, `had_ms`.
-    pub jobs: Vec<(u64, u64, u8, u64)>,
+pub struct QueueFacts {
+    pub figures: Vec<(String, u64)>,
+    pub settings: QueueSettings,
+    pub is_polled: bool,
+    /// Of each way, in and out: what is left of its pause in milliseconds, and why.
+    pub pauses: [Option<(u64, String)>; 2],
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -159,7 +102,7 @@ pub enum Reply {
     },
     SubmitOk(Vec<Submitted>),
     PollOk(Vec<Delivery>),
-    /// `AckOk`, `FailOk` or `ReleaseOk`, by its kind: job and status of each item.
+    /// `AckOk`, `FailOk`, `ReleaseOk` or `MendOk`, by its kind: job and status of each item.
     Done(u16, Vec<(u64, u16)>),
     /// Job, want, `remaining_ms`.
     HeartbeatOk(Vec<(u64, u8, u32)>),
@@ -168,6 +111,13 @@ pub enum Reply {
     WorkersOk(Vec<KnownWorker>),
     OrderOk(u32),
     ProgressOk,
+    LogOk(LogPage),
+    ListJobsOk(JobsPage),
+    CountJobsOk(CountPage),
+    /// Done, refused, next, since.
+    MendAllOk(u64, u64, u64, u64),
+    /// `ExplainOk` or `ExplainQueueOk`: cause and text of each reason.
+    ExplainOk(Vec<(u8, String)>),
     StatsOk(Stats),
     SnapshotOk {
         lsn: u64,
@@ -176,7 +126,18 @@ pub enum Reply {
     BackupOk(Vec<BackupFile>),
     ReadOk(Vec<u8>),
     GetOk(Known),
-    LogOk(LogPage),
+    FindOk(u64),
+    TextOk(Vec<u8>),
+    /// Job and standing of each.
+    WaitOk(Vec<(u64, u8)>),
+    IdleOk {
+        left: u64,
+        delayed: u64,
+        died: u64,
+    },
+    /// `PauseOk`, `ResumeOk`, `SetQueueOk`, `DeleteQueueOk` or `DrainOk`, by its kind.
+    Settled(u16),
+    ShowQueueOk(QueueFacts),
     Error {
         code: u16,
         retry: u8,
@@ -197,9 +158,14 @@ impl Reader<'_> {
             attempt: self.u16(),
             lease_ms: self.u32(),
             waited_ms: self.u32(),
+            headers: Vec::new(),
             payload: Vec::new(),
         };
-        self.extras();
+        self.extras_by(|tag, value| {
+            assert_eq!(tag, 1, "an extra of a delivery");
+            delivery.headers = value.headers();
+            false
+        });
         delivery.payload = self.bytes32();
         delivery
     }
@@ -245,106 +211,58 @@ impl Reader<'_> {
         }
     }
 
-    fn get_ok(&mut self) -> Reply {
-        let mut known = Known {
-            job: self.u64(),
-            queue: self.text(),
-            key: self.text(),
-            standing: self.u8(),
-            priority: self.u8(),
-            max_attempts: self.u16(),
-            timeout_ms: self.u32(),
-            submitted_at: self.u64(),
-            due_at: self.u64(),
-            attempts: self.u16(),
-            payload_bytes: self.u32(),
-            ..Known::default()
-        };
-        for _ in 0..self.u8() {
-            let (tag, len) = (self.u8(), self.u16());
-            let bytes = self.bytes(len.into());
-            let mut value = Reader(&bytes);
-            match tag {
-                1 => known.lease = Some((value.u64(), value.text(), value.u64(), value.u64())),
-                2 => known.past = Some((value.u64(), value.u8())),
-                3 => known.progress = Some((value.u8(), value.u64(), value.text())),
-                other => panic!("an extra {other} of a GetOk"),
+    /// The replies to what looks at jobs that have ended, waits for them, and settles what holds in a queue.
+    fn mending(&mut self, kind: u16) -> Reply {
+        match kind {
+            0x8011 => Reply::FindOk(self.u64()),
+            0x8012 => {
+                self.extras();
+                Reply::TextOk(self.bytes32())
             }
-            value.extras();
-            assert!(value.0.is_empty(), "an extra {tag} of a GetOk ends where its value does");
-        }
-        self.story(&mut known);
-        Reply::GetOk(known)
-    }
-
-    /// What a job went through.
-    fn story(&mut self, known: &mut Known) {
-        let story = self.bytes32();
-        let mut story = Reader(&story);
-        if !story.0.is_empty() {
-            known.history = story.list(|r| {
-                let (begun_at, ended_at, ending) = (r.u64(), r.u64(), r.u8());
-                let attempt = Attempt { begun_at, ended_at, ending, worker: r.text() };
-                r.then_extras(attempt)
-            });
-            known.error = story.text();
-            story.extras();
+            0x8013 => Reply::WaitOk(self.list(|r| {
+                let end = (r.u64(), r.u8());
+                r.then_extras(end)
+            })),
+            0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64() },
+            0x8016..=0x8019 | 0x801B => Reply::Settled(kind),
+            0x801A => self.queue_facts(),
+            other => panic!("a reply of unknown kind {other:#06x}"),
         }
     }
 
-    fn heartbeat_ok(&mut self) -> Reply {
-        let leases = self.list(|r| {
-            let lease = (r.u64(), r.u8(), r.u32());
-            r.then_extras(lease)
+    fn queue_facts(&mut self) -> Reply {
+        let Figures(figures) = self.figures();
+        let settings = self.queue_settings();
+        let is_polled = self.u8() == 1;
+        let mut pauses = [None, None];
+        self.extras_by(|tag, value| {
+            let pause = (value.u64(), value.text());
+            pauses[usize::from(tag) - 1] = Some(value.then_extras(pause));
+            false
         });
-        if self.u8() == 0 {
-            return Reply::HeartbeatOk(leases);
-        }
-        assert_eq!((self.u8(), self.u16()), (1, 1), "the extra of a HeartbeatOk");
-        Reply::Ordered(leases, self.u8())
+        Reply::ShowQueueOk(QueueFacts { figures, settings, is_polled, pauses })
     }
 
-    fn worker(&mut self) -> KnownWorker {
-        let worker = KnownWorker {
-            name: self.text(),
-            instance: self.u64(),
-            host: self.text(),
-            pid: self.u32(),
-            software: self.text(),
-            concurrency: self.u16(),
-            silent_ms: self.u64(),
-            quiet: self.u8(),
-            polls: self.u8(),
-            held: self.u32(),
-            begun: self.u32(),
-            queues: self.list(Reader::text),
-            jobs: self.list(|r| {
-                let job = (r.u64(), r.u64(), r.u8(), r.u64());
-                r.then_extras(job)
-            }),
-        };
-        self.then_extras(worker)
-    }
-
-    fn log_ok(&mut self) -> Reply {
-        let events = self.list(|r| {
-            let (lsn, at, kind) = (r.u64(), r.u64(), r.u8());
-            r.extras();
-            Logged { lsn, at, kind, body: r.bytes32() }
+    fn queue_settings(&mut self) -> QueueSettings {
+        let mut settings = QueueSettings::default();
+        self.extras_by(|tag, value| {
+            match tag {
+                1 => settings.keep_s = Some(value.u32()),
+                2 => settings.dead_keep_s = Some(value.u32()),
+                3 => {
+                    let backoff = (value.u32(), value.u32());
+                    settings.backoff = Some(value.then_extras(backoff));
+                }
+                4 => settings.max_attempts = Some(value.u16()),
+                5 => settings.depth_max = Some(value.u64()),
+                6 => settings.bytes_max = Some(value.u64()),
+                7 => settings.timeout_ms = Some(value.u32()),
+                8 => settings.ttl_ms = Some(value.u64()),
+                other => panic!("an extra {other} of the settings of a queue"),
+            }
+            false
         });
-        let mut page = LogPage { events, next: self.u64(), ..LogPage::default() };
-        for _ in 0..self.u8() {
-            let (tag, len) = (self.u8(), self.u16());
-            assert_eq!(tag, 1, "an extra of a LogOk");
-            let bytes = self.bytes(len.into());
-            let mut value = Reader(&bytes);
-            page.missing = value.list(|r| {
-                let run = (r.u64(), r.u64(), r.u64());
-                r.then_extras(run)
-            });
-            assert!(value.0.is_empty(), "the extra ends where its value does");
-        }
-        Reply::LogOk(page)
+        settings
     }
 
     fn read_ok(&mut self) -> Reply {
@@ -371,7 +289,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             r.then_extras(submitted)
         })),
         0x8003 => Reply::PollOk(r.list(Reader::delivery)),
-        ACK_OK..=RELEASE_OK => Reply::Done(
+        ACK_OK..=RELEASE_OK | MEND_OK => Reply::Done(
             kind,
             r.list(|r| {
                 let item = (r.u64(), r.u16());
@@ -391,11 +309,13 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x800E => Reply::OrderOk(r.u32()),
         0x800F => Reply::ProgressOk,
         0x8010 => r.log_ok(),
+        0x8011..=0x801B => r.mending(kind),
+        0x801C..=0x8020 => r.scanned(kind),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
-    // A tail comes last, and these have read what they have.
-    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010) {
+    // A tail comes last; of what is known of a queue the extras were read.
+    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x801A) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

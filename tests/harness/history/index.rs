@@ -33,12 +33,15 @@ pub struct Job<'h> {
     pub deliveries: Vec<At<'h, Delivery>>,
     pub endings: Vec<(Lease, Ending, At<'h, Outcome<()>>)>,
     pub heartbeats: Vec<(Lease, At<'h, Outcome<bool>>)>,
+    pub mends: Vec<(Change, At<'h, Outcome<()>>)>,
+    pub reads: Vec<At<'h, Outcome<()>>>,
 }
 
 impl<'h> Job<'h> {
     fn new(id: u64) -> Job<'h> {
         let (submits, made_by, deliveries) = (Vec::new(), Vec::new(), Vec::new());
-        Job { id, submits, made_by, deliveries, endings: Vec::new(), heartbeats: Vec::new() }
+        let (endings, heartbeats, mends, reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Job { id, submits, made_by, deliveries, endings, heartbeats, mends, reads }
     }
 
     pub fn queue(&self) -> Option<&'h str> {
@@ -65,9 +68,27 @@ impl<'h> Job<'h> {
         self.made_by.iter().all(|at| at.what.delay_ms == 0)
     }
 
-    /// The first grant, if it was seen.
+    /// The mends of this kind.
+    pub fn mended(&self, wanted: impl Fn(Change) -> bool) -> impl Iterator<Item = At<'h, Outcome<()>>> {
+        self.mends.iter().filter(move |(change, _)| wanted(*change)).map(|(_, at)| *at)
+    }
+
+    /// Requeues that may have been done in this span; each when it began.
+    pub fn requeued(&self, from: Ns, to: Ns) -> impl Iterator<Item = Ns> {
+        let may = move |at: &At<Outcome<()>>| at.what.possible() && at.end >= from && at.start <= to;
+        self.mended(|change| change == Change::Requeue).filter(may).map(|at| at.start)
+    }
+
+    /// It may have been cancelled, or have expired.
+    pub fn may_be_gone(&self) -> bool {
+        let is_mortal = self.made_by.iter().any(|at| at.what.ttl_ms > 0);
+        is_mortal || self.mended(Change::is_cancel).any(|at| at.what.possible())
+    }
+
+    /// The first grant, if it was seen: one after a requeue has the same number.
     pub fn first_grant(&self) -> Option<At<'h, Delivery>> {
-        self.deliveries.first().copied().filter(|at| at.what.attempt == 1)
+        let was_requeued = self.requeued(0, Ns::MAX).next().is_some();
+        self.deliveries.first().copied().filter(|at| at.what.attempt == 1 && !was_requeued)
     }
 }
 
@@ -77,6 +98,8 @@ pub struct Index<'h> {
     pub loose: Vec<Vec<At<'h, Submit>>>,
     /// Each poll and its deliveries.
     pub polls: Vec<(At<'h, Poll>, &'h Outcome<Vec<Delivery>>)>,
+    pub waits: Vec<(At<'h, Wait>, &'h Outcome<Ends>)>,
+    pub gates: Vec<(At<'h, Gate>, &'h Outcome<()>)>,
     unseen: HashMap<&'h str, Unseen>,
 }
 
@@ -90,7 +113,8 @@ struct Unseen {
 impl<'h> Index<'h> {
     pub fn of(history: &'h History, found: &mut Vec<Violation>) -> Index<'h> {
         let (jobs, loose) = (BTreeMap::new(), Vec::new());
-        let mut index = Index { jobs, loose, polls: Vec::new(), unseen: HashMap::new() };
+        let (polls, waits, gates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut index = Index { jobs, loose, polls, waits, gates, unseen: HashMap::new() };
         let mut names = Names::default();
         for op in &history.ops {
             if let What::Submit(submit, outcome) = &op.what {
@@ -141,7 +165,22 @@ impl<'h> Index<'h> {
             What::Heartbeat(lease, outcome) => {
                 self.job(lease.job).heartbeats.push((*lease, At { start, end, what: outcome }));
             }
+            What::Mend(change, job, outcome) => {
+                self.job(*job).mends.push((*change, At { start, end, what: outcome }));
+            }
+            What::Wait(wait, outcome) => self.waits.push((At { start, end, what: wait }, outcome)),
+            What::Gate(gate, outcome) => self.gates.push((At { start, end, what: gate }, outcome)),
+            What::Read(job, outcome) => self.job(*job).reads.push(At { start, end, what: outcome }),
         }
+    }
+
+    /// Whether this queue may have given nothing at some moment of this span, since somebody closed it.
+    pub fn may_be_closed(&self, queue: &str, from: Ns, to: Ns) -> bool {
+        self.gates.iter().any(|(gate, outcome)| {
+            let closed = gate.what.for_ms.map(|for_ms| gate.end.saturating_add(for_ms * MS + CLOCK_SLACK));
+            let is_ours = gate.what.queue == queue && outcome.possible();
+            is_ours && gate.start <= to && closed.is_some_and(|until| until >= from)
+        })
     }
 
     /// How many grants of a job of this queue may be hidden in this span: one for each unknown poll.

@@ -45,7 +45,8 @@ fn attempts(job: &Job, index: &Index, found: &mut Vec<Violation>) {
         }
         let (least, most, since) = next_attempt(job, before);
         let hidden = index.hidden_grants(&at.what.queue, since, at.end);
-        if attempt < least || usize::from(attempt) > usize::from(most) + hidden {
+        let was_requeued = job.requeued(since, at.end).next().is_some();
+        if !was_requeued && (attempt < least || usize::from(attempt) > usize::from(most) + hidden) {
             let text = format!("job {}: attempt {attempt}, not {least} to {most}+{hidden}", job.id);
             flag(found, Rule::AttemptNumber, format!("{text}: {:?} after {before:?}", at.what));
         }
@@ -104,6 +105,10 @@ fn next_moment(job: &Job, first: At<Delivery>, next: At<Delivery>, found: &mut V
         Some(done) => free(done).unwrap_or(0),
         None => causes.iter().filter_map(free).chain([ran_out + backoff]).min().unwrap_or(0),
     };
+    // One that died may have been requeued.
+    let death = causes.iter().map(|(_, at)| at.start).chain([ran_out]).min().unwrap_or(0);
+    let requeued = job.requeued(first.start, next.end).map(|start| start.max(death)).min();
+    let earliest = requeued.map_or(earliest, |again| again.min(earliest));
     if next.end + CLOCK_SLACK < earliest {
         let two = causes.is_empty() && next.end + CLOCK_SLACK < ran_out;
         let rule = if two { Rule::TwoLeases } else { Rule::TooEarly };
@@ -143,7 +148,11 @@ fn last_words(job: &Job, found: &mut Vec<Violation>) {
             Ending::Fail { for_good: true } => Rule::DeliveredAfterDeath,
             _ => continue,
         };
-        let after = |given: &&At<Delivery>| given.what.lease > lease.lease || given.start > at.end;
+        let requeued = |given: &At<Delivery>| job.requeued(at.start, given.end).next().is_some();
+        let is_dead = rule == Rule::DeliveredAfterDeath;
+        let after = |given: &&At<Delivery>| {
+            (given.what.lease > lease.lease || given.start > at.end) && !(is_dead && requeued(given))
+        };
         if let Some(given) = job.deliveries.iter().find(after) {
             let text = format!("{lease:?} was over at {}, then {:?} at {}", at.end, given.what, given.start);
             flag(found, rule, text);
@@ -187,7 +196,8 @@ fn refused_alive(job: &Job, found: &mut Vec<Violation>) {
     let beats = job.heartbeats.iter().filter(|(_, at)| at.what.ok() == Some(&false));
     for (lease, end) in reports.chain(beats.map(|(lease, at)| (lease, at.end))) {
         let Some(given) = job.deliveries.iter().find(|at| at.what.lease == lease.lease) else { continue };
-        let ended = of_lease(job, lease.lease).iter().any(|(_, at)| at.start <= end);
+        let cancelled = job.mended(Change::is_cancel).any(|at| at.what.possible() && at.start <= end);
+        let ended = cancelled || of_lease(job, lease.lease).iter().any(|(_, at)| at.start <= end);
         if !ended && end + CLOCK_SLACK < runs_out(*given) {
             let text = format!("{lease:?} was lost at {end}, and runs out at {}", runs_out(*given));
             flag(found, Rule::RefusedAlive, format!("{text}: {:?}", given.what));

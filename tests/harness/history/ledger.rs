@@ -14,6 +14,9 @@ struct Bounds {
     /// Not acked, so they must be dead.
     unacked: Vec<u64>,
     maybe_dead: u64,
+    /// Cancelled for certain; cancelled or expired, perhaps.
+    gone: u64,
+    maybe_gone: u64,
 }
 
 pub fn check(index: &Index, left: &Left, found: &mut Vec<Violation>) {
@@ -25,7 +28,7 @@ pub fn check(index: &Index, left: &Left, found: &mut Vec<Violation>) {
     for makers in &index.loose {
         let unseen = |at: &&At<Submit>| {
             let hidden = index.hidden_grants(&at.what.queue, at.start, Ns::MAX);
-            hidden >= usize::from(at.what.attempts_max())
+            hidden >= usize::from(at.what.attempts_max()) || at.what.ttl_ms > 0
         };
         let names: BTreeSet<&str> = makers.iter().filter(unseen).map(|at| at.what.queue.as_str()).collect();
         for queue in names {
@@ -48,17 +51,22 @@ fn weigh(job: &Job, index: &Index, left: &Left, bounds: &mut Bounds, found: &mut
     };
     let killed = Ending::Fail { for_good: true };
     let (acked, maybe_acked) = (ending(Ending::Ack, true), ending(Ending::Ack, false));
-    let maybe_acked = acked || (maybe_acked && !ending(killed, true));
+    let was_requeued = job.requeued(0, Ns::MAX).next().is_some();
+    let maybe_acked = acked || (maybe_acked && (was_requeued || !ending(killed, true)));
     let maybe_dead = !acked && (ending(killed, false) || used_up(job, index));
+    let gone = job.mended(Change::is_cancel).any(|at| at.what.ok().is_some());
+    let maybe_gone = !acked && job.may_be_gone();
+    bounds.gone += u64::from(gone);
+    bounds.maybe_gone += u64::from(maybe_gone);
     bounds.certain += 1;
     bounds.acked += u64::from(acked);
     bounds.maybe_acked += u64::from(maybe_acked);
     bounds.maybe_dead += u64::from(maybe_dead);
-    if !maybe_acked {
+    if !maybe_acked && !maybe_gone {
         bounds.unacked.push(job.id);
     }
     let named = left.dead_jobs.as_ref().map(|dead| dead.contains(&job.id));
-    if !maybe_acked && (named == Some(false) || !maybe_dead) {
+    if !maybe_acked && !maybe_gone && (named == Some(false) || !maybe_dead) {
         flag(found, Rule::Lost, format!("job {} was never acked and is not dead: {}", job.id, story(job)));
     }
     if named == Some(true) && !maybe_dead {
@@ -67,7 +75,7 @@ fn weigh(job: &Job, index: &Index, left: &Left, bounds: &mut Bounds, found: &mut
 }
 
 /// Its attempts may have come to their end: by those that were seen, and by those that may be hidden.
-fn used_up(job: &Job, index: &Index) -> bool {
+pub fn used_up(job: &Job, index: &Index) -> bool {
     let (queue, max_attempts) = (job.queue().unwrap_or(""), job.attempts_max().0);
     let last = job.deliveries.last();
     let attempt = last.map_or(0, |at| at.what.attempt);
@@ -79,14 +87,16 @@ fn used_up(job: &Job, index: &Index) -> bool {
     });
     let counted = usize::from(attempt) - usize::from(given_back && attempt > 0);
     let since = last.map(|at| at.start).or(job.made_by.iter().map(|at| at.start).min()).unwrap_or(0);
-    counted + index.hidden_grants(queue, since, Ns::MAX) >= usize::from(max_attempts)
+    let hidden = index.hidden_grants(queue, since, Ns::MAX);
+    let was_requeued = job.requeued(0, Ns::MAX).next().is_some();
+    was_requeued || counted + hidden >= usize::from(max_attempts)
 }
 
 fn count(queue: &str, bounds: &Bounds, counts: Counts, found: &mut Vec<Violation>) {
     if counts.open > 0 {
         flag(found, Rule::NotDrained, format!("{queue}: {counts:?}"));
     }
-    let all = counts.completed + counts.dead + counts.open;
+    let all = counts.completed + counts.dead + counts.open + counts.gone;
     let must_be_dead = bounds.unacked.len() as u64;
     if all < bounds.certain {
         let text = format!("{queue}: {} jobs were seen for certain, and {all} are counted", bounds.certain);
@@ -99,6 +109,10 @@ fn count(queue: &str, bounds: &Bounds, counts: Counts, found: &mut Vec<Violation
     let completed = bounds.acked..=bounds.maybe_acked;
     if !completed.contains(&counts.completed) {
         flag(found, Rule::Totals, format!("{queue}: {completed:?} jobs are completed, not {counts:?}"));
+    }
+    let gone = bounds.gone..=bounds.maybe_gone + bounds.loose;
+    if !gone.contains(&counts.gone) {
+        flag(found, Rule::Totals, format!("{queue}: {gone:?} jobs are cancelled or expired, not {counts:?}"));
     }
     let dead_max = bounds.maybe_dead + bounds.loose;
     if counts.dead > dead_max || all > bounds.certain + bounds.loose {

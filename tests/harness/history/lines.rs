@@ -149,7 +149,8 @@ fn nothing_though_one_waits(index: &Index, found: &mut Vec<Violation>) {
     for (poll, outcome) in &index.polls {
         let whole = poll.end - poll.start >= u64::from(poll.what.wait_ms) * MS;
         let waited = poll.what.wait_ms > 0 && whole && outcome.ok().is_some_and(Vec::is_empty);
-        for queue in poll.what.queues.iter().filter(|_| waited) {
+        let is_open = |queue: &&String| !index.may_be_closed(queue, poll.start, poll.end);
+        for queue in poll.what.queues.iter().filter(|_| waited).filter(is_open) {
             for (_, line) in lines.range((queue.as_str(), 0)..=(queue.as_str(), u8::MAX)) {
                 let Some(other) = before(line, poll.start) else { continue };
                 if other.asked > poll.end {

@@ -10,8 +10,8 @@
 //! * An answer leaves only when what it tells is durable, so an OK, and a refusal too, is for ever.
 //! * Job ids follow the order in which jobs entered, lease ids the order in which they left; neither repeats.
 //!
-//! Keys are taken to be remembered for the whole history. Each submit without a key must have a payload of its
-//! own: only by that is a job known whose submit got no answer.
+//! Keys are taken to be remembered for the whole history: no job with a key is cancelled, or expires. Each submit
+//! without a key must have a payload of its own: only by that is a job known whose submit got no answer.
 //!
 //! The rules stand at [`Rule`], each with the reason why it is sound.
 
@@ -22,6 +22,7 @@ mod index;
 mod leases;
 mod ledger;
 mod lines;
+mod mending;
 pub mod mutate;
 pub mod synth;
 
@@ -34,6 +35,13 @@ pub const MS: Ns = 1_000_000;
 
 /// The code of a refusal because of the lease.
 pub const LEASE_LOST: u16 = 10;
+
+/// The code of a report of a job that was cancelled, and of what is not there.
+pub const CANCELLED: u16 = 21;
+pub const NOT_FOUND: u16 = 11;
+
+/// The code of what cannot be done to a job where it stands.
+pub const WRONG_STATE: u16 = 24;
 
 /// What `max_attempts` 0 stands for.
 pub const DEFAULT_ATTEMPTS: u16 = 5;
@@ -67,6 +75,13 @@ pub enum What {
     End(Ending, Lease, Outcome<()>),
     /// OK says whether the lease lives.
     Heartbeat(Lease, Outcome<bool>),
+    /// Of one job.
+    Mend(Change, u64, Outcome<()>),
+    /// OK says where each job stands, as on the wire.
+    Wait(Wait, Outcome<Ends>),
+    Gate(Gate, Outcome<()>),
+    /// Of a job's result.
+    Read(u64, Outcome<()>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +134,9 @@ pub struct Submit {
     pub priority: u8,
     pub max_attempts: u16,
     pub delay_ms: u64,
+    /// How long it is kept after its end, and how long it may wait to be begun; 0 for neither.
+    pub keep_ms: u64,
+    pub ttl_ms: u64,
     pub payload: Payload,
 }
 
@@ -174,6 +192,50 @@ pub enum Ending {
     Release { delay_ms: u64 },
 }
 
+impl Ending {
+    /// Whether the attempt counts.
+    pub fn counts(&self) -> bool {
+        !matches!(self, Ending::Release { .. })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    Cancel,
+    CancelNow,
+    Requeue,
+}
+
+impl Change {
+    pub fn is_cancel(self) -> bool {
+        self != Change::Requeue
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Wait {
+    pub jobs: Vec<u64>,
+    pub any: bool,
+    pub wait_ms: u32,
+}
+
+/// Jobs, each with the number of where it stands.
+pub type Ends = Vec<(u64, u8)>;
+
+/// Opens the way out of a queue, or closes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    pub queue: String,
+    /// How long it is closed; nothing where it is opened.
+    pub for_ms: Option<u64>,
+}
+
+impl Gate {
+    pub fn closes(&self) -> bool {
+        self.for_ms.is_some()
+    }
+}
+
 /// What was left when producers had stopped and workers had gone on until nothing came any more.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
@@ -189,6 +251,8 @@ pub struct Counts {
     pub dead: u64,
     /// Pending, delayed or in flight.
     pub open: u64,
+    /// Cancelled or expired.
+    pub gone: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -203,10 +267,10 @@ pub enum Rule {
     /// Each request gets an answer, or the end of its connection, within the client's time-out.
     Unanswered,
     /// Promises 1 and 4. After the drain a job of an OK submit, or one that was delivered, has an ack (OK or
-    /// unknown), or is dead. Dead by its id where ids are known. Otherwise only if it can be: failed for good, or
-    /// its seen attempts and those that unknown polls may hide reach the bound; and no more jobs need to be dead
-    /// than are counted. An unknown ack may have been done, so it excuses its job unless a name among the dead
-    /// or a count speaks against it.
+    /// unknown), or is dead, or may have been cancelled or have expired. Dead by its id where ids are known. Otherwise
+    /// only if it can be: failed for good, or its seen attempts and those that unknown polls may hide reach the bound;
+    /// and no more jobs need to be dead than are counted. An unknown ack may have been done, so it excuses its job
+    /// unless a name among the dead or a count speaks against it.
     Lost,
     /// The drain came to its end: something stays open that nobody gets.
     NotDrained,
@@ -216,7 +280,7 @@ pub enum Rule {
     /// Promise 2. A lease id above that of an OK ack was given after it, whenever its poll was seen; and so was
     /// whatever came in a poll that began when the OK was there.
     DeliveredAfterAck,
-    /// The same for a fail for good.
+    /// The same for a fail for good, unless a requeue may have come between.
     DeliveredAfterDeath,
     /// Ids of leases never repeat, in all of a history.
     LeaseIdTwice,
@@ -272,6 +336,23 @@ pub enum Rule {
     NeverSubmitted,
     /// Payload, queue, key, priority or bound of attempts are not those of any submit that may have made the job.
     WrongContent,
+    /// A job whose cancel was answered OK was given in answer to a poll that began after that.
+    DeliveredAfterCancel,
+    /// A report that began after the cancel of its job was answered OK was taken: it is dropped, whatever it says.
+    EndedAfterCancel,
+    /// A wait was answered though not all that it waited for had ended, and its time was not over.
+    WaitEarly,
+    /// A wait was told an end that nothing can have caused (no ack, cancel or time to be begun before the answer), or
+    /// that an earlier answer excludes: what was acked is completed for good, and is there while it is kept.
+    WaitWrong,
+    /// A job was said to have expired of which an attempt that counts had ended, or ends later: what has expired is
+    /// never given again.
+    ExpiredBegun,
+    /// A poll that began after the close of its queue was answered OK got a job of it, and had ended before the queue
+    /// can have been open again: by its time, by that of a later close, or by somebody.
+    DeliveredInPause,
+    /// A result was said not to be there, though its job was acked before, and is kept.
+    ResultLost,
 }
 
 /// Holds the history against every rule.
@@ -284,6 +365,7 @@ pub fn check(history: &History, left: &Left) -> Vec<Violation> {
         leases::check(job, &index, &mut found);
     }
     ledger::check(&index, left, &mut found);
+    mending::check(&index, &mut found);
     found
 }
 
@@ -292,8 +374,11 @@ fn unanswered(history: &History, found: &mut Vec<Violation>) {
         let silent = match &op.what {
             What::Submit(_, outcome) => *outcome == Outcome::Silence,
             What::Poll(_, outcome) => *outcome == Outcome::Silence,
-            What::End(_, _, outcome) => *outcome == Outcome::Silence,
             What::Heartbeat(_, outcome) => *outcome == Outcome::Silence,
+            What::Wait(_, outcome) => *outcome == Outcome::Silence,
+            What::End(_, _, outcome) | What::Mend(_, _, outcome) | What::Gate(_, outcome) | What::Read(_, outcome) => {
+                *outcome == Outcome::Silence
+            }
         };
         if silent {
             flag(found, Rule::Unanswered, format!("{op:?}"));

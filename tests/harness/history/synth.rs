@@ -1,6 +1,8 @@
 //! Good histories without a master: a small queue that keeps every promise, and clients whose operations take
 //! effect at a random moment of their span, some of them with an outcome that nobody heard.
 
+mod meddling;
+
 use std::collections::HashMap;
 
 use super::*;
@@ -20,8 +22,11 @@ enum State {
         lease: u64,
         until: Ns,
     },
-    Done,
+    /// Gone from then on.
+    Done(Ns),
     Dead,
+    Cancelled,
+    Expired,
 }
 
 struct Job {
@@ -30,12 +35,21 @@ struct Job {
     /// Grants that count.
     attempts: u16,
     lease_ms: u32,
+    /// Somebody heard its id.
+    is_known: bool,
+    /// It was cancelled in flight.
+    is_marked: bool,
+    expires: Ns,
     state: State,
 }
 
 impl Job {
     fn failed(&mut self, for_good: bool, now: Ns, dice: &mut Dice) {
         let full = (1_000 * MS) << (self.attempts - 1);
+        if self.is_marked {
+            self.state = State::Cancelled;
+            return;
+        }
         let over = for_good || self.attempts >= self.submit.attempts_max();
         self.state = if over { State::Dead } else { State::Delayed(now + dice.within(full / 2..full)) };
     }
@@ -48,8 +62,15 @@ struct World {
     jobs: Vec<Job>,
     keys: HashMap<String, usize>,
     leases: Vec<Lease>,
+    /// Until when each queue gives nothing.
+    closed: [Ns; 2],
     free_at: [Ns; CLIENTS],
     ops: Vec<Op>,
+}
+
+/// Which of the two it is.
+fn place(queue: &str) -> usize {
+    usize::from(queue == QUEUES[1])
 }
 
 /// A history of so many steps and its drain.
@@ -57,7 +78,8 @@ pub fn history(seed: u64, steps: usize) -> (History, Left) {
     let (jobs, leases, ops) = (Vec::new(), Vec::new(), Vec::new());
     let free_at = [1; CLIENTS];
     let dice = Dice::new(seed);
-    let mut world = World { dice, now: 10 * MS, lsn: 0, jobs, keys: HashMap::new(), leases, free_at, ops };
+    let (keys, closed) = (HashMap::new(), [0; 2]);
+    let mut world = World { dice, now: 10 * MS, lsn: 0, jobs, keys, leases, closed, free_at, ops };
     for _ in 0..steps {
         world.step();
     }
@@ -66,7 +88,8 @@ pub fn history(seed: u64, steps: usize) -> (History, Left) {
     for job in &world.jobs {
         let counts = left.queues.entry(job.submit.queue.clone()).or_default();
         match job.state {
-            State::Done => counts.completed += 1,
+            State::Done(_) => counts.completed += 1,
+            State::Cancelled | State::Expired => counts.gone += 1,
             State::Dead => {
                 counts.dead += 1;
                 left.dead_jobs.as_mut().map(|dead| dead.insert(job.id));
@@ -88,7 +111,11 @@ impl World {
         // Nobody hears of one in ten, and half of these are not done.
         let lost = self.dice.percent(10);
         let done = !lost || self.dice.percent(50);
-        let what = if client < PRODUCERS { self.submit(lost, done) } else { self.work(lost, done) };
+        let what = match self.dice.within(0..10) {
+            0..2 => self.meddle(lost, done),
+            _ if client < PRODUCERS => self.submit(lost, done),
+            _ => self.work(lost, done),
+        };
         self.record(client, what);
     }
 
@@ -96,6 +123,10 @@ impl World {
         self.now += self.dice.within(1..most);
         let now = self.now;
         for job in &mut self.jobs {
+            let waits = matches!(job.state, State::Waiting(_) | State::Delayed(_));
+            if waits && job.attempts == 0 && job.expires <= now {
+                job.state = State::Expired;
+            }
             match job.state {
                 State::Leased { until, .. } if until <= now => job.failed(false, now, &mut self.dice),
                 State::Delayed(until) if until <= now => {
@@ -123,7 +154,10 @@ impl World {
     fn submit(&mut self, lost: bool, done: bool) -> What {
         let key = if self.dice.percent(30) { format!("k{}", self.dice.within(0..60)) } else { String::new() };
         let text = if key.is_empty() { format!("{:016x}", self.dice.draw()) } else { key.clone() };
+        let ttl_ms = if key.is_empty() && self.dice.percent(10) { self.dice.within(50..2_000) } else { 0 };
         let submit = Submit {
+            keep_ms: if self.dice.percent(50) { self.dice.within(1..3_000) } else { 0 },
+            ttl_ms,
             queue: QUEUES[self.dice.within(0..2) as usize].to_string(),
             key,
             priority: self.dice.within(0..3) as u8,
@@ -132,6 +166,10 @@ impl World {
             payload: Payload::of(text.as_bytes()),
         };
         let submitted = done.then(|| self.enter(&submit));
+        let entered = submitted.and_then(|answer| self.jobs.iter_mut().find(|job| job.id == answer.job));
+        if let Some(job) = entered.filter(|_| !lost) {
+            job.is_known = true;
+        }
         What::Submit(submit, heard(lost, submitted))
     }
 
@@ -146,7 +184,9 @@ impl World {
         let prompt = submit.delay_ms == 0;
         let due = self.now + submit.delay_ms * MS;
         let state = if prompt { State::Waiting(id.cast_signed()) } else { State::Delayed(due) };
-        self.jobs.push(Job { id, submit: submit.clone(), attempts: 0, lease_ms: 0, state });
+        let expires = if submit.ttl_ms == 0 { Ns::MAX } else { self.now + submit.ttl_ms * MS };
+        let submit = submit.clone();
+        self.jobs.push(Job { id, submit, attempts: 0, lease_ms: 0, is_known: false, is_marked: false, expires, state });
         Submitted { job: id, duplicate: false }
     }
 
@@ -166,9 +206,8 @@ impl World {
             4 => Ending::Release { delay_ms: 200 },
             _ => Ending::Ack,
         };
-        let ended = !done || self.end(ending, lease);
-        let refused = Outcome::Refused(LEASE_LOST);
-        let outcome = if ended { heard(lost, Some(())) } else { refused };
+        let ended = if done { self.end(ending, lease) } else { Ok(()) };
+        let outcome = ended.map_or_else(Outcome::Refused, |()| heard(lost, Some(())));
         What::End(ending, lease, if lost { Outcome::Unknown } else { outcome })
     }
 
@@ -191,7 +230,7 @@ impl World {
     fn grant(&mut self, poll: &Poll) -> Vec<Delivery> {
         let mut given = Vec::new();
         for queue in &poll.queues {
-            while given.len() < usize::from(poll.jobs_max) {
+            while given.len() < usize::from(poll.jobs_max) && self.closed[place(queue)] <= self.now {
                 let line = self.jobs.iter_mut().filter(|job| job.submit.queue == *queue);
                 let waiting = line.filter_map(|job| match job.state {
                     State::Waiting(place) => Some(((job.submit.priority, place), job)),
@@ -231,12 +270,16 @@ impl World {
         true
     }
 
-    fn end(&mut self, ending: Ending, lease: Lease) -> bool {
+    fn end(&mut self, ending: Ending, lease: Lease) -> Result<(), u16> {
         let (now, front) = (self.now, -(self.number().cast_signed()));
         let mut dice = self.dice.fork(lease.lease);
-        let Some(job) = self.leased(lease) else { return false };
+        let Some(job) = self.leased(lease) else { return Err(LEASE_LOST) };
+        if job.is_marked {
+            job.state = State::Cancelled;
+            return Err(CANCELLED);
+        }
         match ending {
-            Ending::Ack => job.state = State::Done,
+            Ending::Ack => job.state = State::Done(now + job.submit.keep_ms * MS),
             Ending::Fail { for_good } => job.failed(for_good, now, &mut dice),
             Ending::Release { delay_ms } => {
                 job.attempts -= 1;
@@ -244,12 +287,12 @@ impl World {
                 job.state = if delay_ms == 0 { State::Waiting(front) } else { due };
             }
         }
-        true
+        Ok(())
     }
 
     /// Everything that comes is acked, until nothing is open.
     fn drain(&mut self) {
-        let open = |job: &Job| !matches!(job.state, State::Done | State::Dead);
+        let open = |job: &Job| !matches!(job.state, State::Done(_) | State::Dead | State::Cancelled | State::Expired);
         for _ in 0..DRAIN_STEPS {
             if !self.jobs.iter().any(open) {
                 return;
@@ -264,7 +307,7 @@ impl World {
             for delivery in given {
                 let lease = Lease { job: delivery.job, lease: delivery.lease };
                 self.now = self.free_at[client] + 1;
-                assert!(self.end(Ending::Ack, lease), "its lease lives");
+                assert_eq!(self.end(Ending::Ack, lease), Ok(()), "its lease lives");
                 self.record(client, What::End(Ending::Ack, lease, Outcome::Ok(())));
             }
         }

@@ -29,6 +29,8 @@ pub fn left(stats: &Stats, data: &Path) -> Left {
         completed: counts.completed,
         dead: counts.dead,
         open: counts.pending + counts.delayed + counts.in_flight,
+        // No client of the load lets a job expire.
+        gone: counts.cancelled,
     };
     let ours = stats.queues.iter().filter(|(name, _)| QUEUES.contains(&name.as_str()));
     let queues = ours.map(|(name, counts)| (name.clone(), count(counts)));

@@ -62,6 +62,8 @@ impl Producer {
             priority: job.priority,
             max_attempts: job.max_attempts,
             delay_ms: job.delay_ms,
+            keep_ms: job.keep_ms.unwrap_or(0),
+            ttl_ms: job.ttl_ms.unwrap_or(0),
             payload: Payload::of(&job.payload),
         };
         match &outcome {

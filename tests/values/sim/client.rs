@@ -2,11 +2,13 @@
 
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::WalError;
-use falconqueue::protocol::{List, Request, Submit, SubmitJob};
+use falconqueue::protocol::{Change, List, Request, Submit, SubmitJob};
+use falconqueue::time::Timestamp;
 
 use crate::frames::{Reply, STORAGE_FULL};
 use crate::session::{heard, tell};
 
+use super::mending::Asked;
 use super::told::Submission;
 use super::{Held, Sim};
 
@@ -21,10 +23,26 @@ pub struct Sent {
 pub enum What {
     Submit(Vec<Submission>),
     Poll,
-    Ack(Vec<Held>),
+    /// With what was sent as its result, and when.
+    Ack(Vec<Held>, Sentence),
     Fail(Vec<Held>),
     Release(Vec<Held>),
+    /// With whether the result must be there.
+    Read(JobId, bool),
+    Mend(Change, Vec<JobId>),
+    Wait(Asked),
+    /// Of a queue.
+    Order,
     Other,
+}
+
+/// What was sent with an ack.
+#[derive(Clone, Debug)]
+pub struct Sentence {
+    pub result: Vec<u8>,
+    /// It may have been dropped.
+    pub is_optional: bool,
+    pub at: Timestamp,
 }
 
 impl Sim {
@@ -32,6 +50,7 @@ impl Sim {
     pub fn send(&mut self, session: SessionId, request: &Request<'_>, what: What) -> Result<u64, WalError> {
         self.correlation += 1;
         self.sent.insert(self.correlation, Sent { session, what });
+        self.is_turned = false;
         let outcome = tell(&mut self.master, session, self.correlation, request, self.now);
         self.follow();
         outcome.map(|()| self.correlation)
@@ -48,9 +67,12 @@ impl Sim {
         if self.looks {
             self.hold_images();
         }
-        for session in [self.producer, self.workers[0], self.workers[1]] {
+        // What was given before a cancel is heard before the answer to that.
+        for session in [self.workers[0], self.workers[1], self.producer, self.watcher] {
             for (correlation, reply) in heard(&mut self.master, session) {
-                let Some(sent) = self.sent.remove(&correlation) else { continue };
+                let sent = self.sent.remove(&correlation);
+                assert!(sent.is_some() || session != self.watcher, "a second answer: {reply:?}");
+                let Some(sent) = sent else { continue };
                 self.take_in(sent.what, reply);
             }
         }
@@ -70,16 +92,16 @@ impl Sim {
                     self.held.push(Held { job: JobId(got.job), lease: LeaseId(got.lease) });
                 }
             }
-            (What::Ack(held), Reply::Done(_, items)) => {
+            (What::Ack(held, said), Reply::Done(_, items)) => {
                 assert_eq!(held.len(), items.len());
                 for (job, status) in items {
-                    self.told.ended(JobId(job), status == 0);
+                    self.told.ended(JobId(job), (status == 0).then_some(&said));
                 }
             }
-            (What::Submit(_), Reply::Error { code, .. }) => self.refused(code),
-            (What::Ack(held), Reply::Error { code, .. }) => {
+            (What::Submit(_), Reply::Error { code, .. }) => self.submit_refused(code),
+            (What::Ack(held, _), Reply::Error { code, .. }) => {
                 for held in &held {
-                    self.told.ended(held.job, false);
+                    self.told.ended(held.job, None);
                 }
                 self.still_held(held, code);
             }
@@ -91,7 +113,7 @@ impl Sim {
                 self.held.retain(|held| !is_lost(held));
             }
             (What::Fail(_) | What::Release(_), Reply::Done(..)) | (What::Other, _) => {}
-            (what, reply) => panic!("{what:?} was answered by {reply:?}"),
+            (what, reply) => self.take_in_mending(what, reply),
         }
     }
 
@@ -101,7 +123,7 @@ impl Sim {
         self.held.extend(held);
     }
 
-    fn refused(&mut self, code: u16) {
+    pub fn refused(&mut self, code: u16) {
         assert_eq!(code, STORAGE_FULL);
         self.full += 1;
     }

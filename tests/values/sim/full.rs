@@ -9,7 +9,7 @@ use falconqueue::time::Millis;
 use crate::frames::{Reply, STORAGE_FULL};
 use crate::session::{heard, poll};
 
-use super::client::What;
+use super::client::{Sentence, What};
 use super::load::QUEUES;
 use super::{Held, SEGMENT_BYTES, Sim};
 
@@ -45,6 +45,7 @@ impl Sim {
     /// In a request as many as fit into the fixed reserve of these small segments, each with its whole overhead.
     fn ack_all(&mut self, worker: SessionId) -> Result<(), WalError> {
         let held = std::mem::take(&mut self.held);
+        let said = Sentence { result: Vec::new(), is_optional: true, at: self.now };
         for held in held.chunks(ACKS_MAX) {
             let item = |held: &Held| AckItem { job: held.job, lease: held.lease, ..AckItem::default() };
             let mut items: Vec<AckItem<'_>> = held.iter().map(item).collect();
@@ -56,7 +57,7 @@ impl Sim {
             }
             self.begin_turn()?;
             let acks = Request::Ack(Ack { items: List::lent(&items) });
-            self.send(worker, &acks, What::Ack(held.to_vec()))?;
+            self.send(worker, &acks, What::Ack(held.to_vec(), said.clone()))?;
             self.finish_turn()?;
             self.sync()?;
         }

@@ -11,13 +11,15 @@ use falconqueue::rebuilt::Rebuilt;
 use falconqueue::time::Timestamp;
 use falconqueue::wal::{MemoryDevice, Restore, visit_all};
 
+use super::truth::Truth;
+
 /// States that are kept in full, to show what differs.
 const KEPT: usize = 500;
 
 /// The newest LSN of a state, and the moment up to which delays and keys were carried out in it.
 type At = (u64, u64);
 
-/// The state at every LSN.
+/// The state at every LSN, and what became of each job.
 pub struct History {
     shadow: Rebuilt,
     /// LSN of the newest record that the shadow has seen.
@@ -26,8 +28,12 @@ pub struct History {
     operations: u64,
     states: HashMap<At, u64>,
     kept: VecDeque<(At, Vec<String>)>,
-    /// Whether it follows at all: it costs most of a run.
+    /// Whether it follows at all.
     pub follows: bool,
+    /// Whether the state at every LSN is kept, too: it costs most of a run.
+    pub has_states: bool,
+    /// What became of each job.
+    pub truth: Truth,
     /// How often each event was seen.
     pub events: BTreeMap<&'static str, u64>,
 }
@@ -62,6 +68,8 @@ impl Default for History {
             states: HashMap::new(),
             kept: VecDeque::new(),
             follows: true,
+            has_states: true,
+            truth: Truth::default(),
             events: BTreeMap::new(),
         };
         history.keep();
@@ -85,8 +93,11 @@ impl History {
             visit_all(device, Lsn(self.last + 1), |record| {
                 let event = Event::decode(record.head.kind, record.body).expect("an event");
                 *self.events.entry(event.name()).or_default() += 1;
-                self.pass(record.head.at);
-                self.shadow.record(record)?;
+                self.truth.take(&event, record.head.at);
+                if self.has_states {
+                    self.pass(record.head.at);
+                    self.shadow.record(record)?;
+                }
                 self.last += 1;
                 assert_eq!(record.head.lsn.0, self.last, "LSNs are dense");
                 self.keep();
@@ -94,7 +105,9 @@ impl History {
             })
             .expect("the log can be read");
         }
-        self.pass(now);
+        if self.has_states {
+            self.pass(now);
+        }
     }
 
     fn pass(&mut self, now: Timestamp) {
@@ -106,6 +119,9 @@ impl History {
     }
 
     fn keep(&mut self) {
+        if !self.has_states {
+            return;
+        }
         let lines = described(&self.shadow.queues);
         self.states.insert((self.last, self.at), hash(&lines));
         if self.kept.len() == KEPT {
@@ -116,7 +132,7 @@ impl History {
 
     /// Holds the running master against the replay.
     pub fn holds(&self, now: Timestamp, live: &Queues) {
-        if !self.follows {
+        if !self.follows || !self.has_states {
             return;
         }
         assert_eq!(self.at, now.0);
@@ -127,7 +143,7 @@ impl History {
     /// Holds a recovered state against what was at that LSN and moment. A key whose window was over while a snapshot
     /// was being written may not be in it: the clock has passed that moment for good.
     pub fn holds_recovered(&self, (last, at): (u64, Timestamp), now: Timestamp, queues: &Queues) {
-        if !self.follows {
+        if !self.follows || !self.has_states {
             return;
         }
         let mut lines = described(queues);

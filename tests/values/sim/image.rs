@@ -6,8 +6,9 @@ use std::sync::Arc;
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Standing;
 use falconqueue::master::{Config, Master, Progress, Urgency, WalError};
-use falconqueue::protocol::{Ack, Hello, List, Request, Stats, Submit};
+use falconqueue::protocol::{Ack, Hello, List, Request, Resume, Stats, Submit, Text, TextKind};
 use falconqueue::queue::Queues;
+use falconqueue::rules::Way;
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::MemoryDevice;
 
@@ -20,6 +21,10 @@ use super::{Image, KEY_WINDOW, Place, Sim, config};
 
 /// Which of the crash images are worked on to the end.
 const DEEP_EVERY: u64 = 20;
+
+/// How lines of jobs begin that have ended, and what is in those of jobs that may end without being delivered.
+const ENDED: [&str; 4] = ["Dead", "Completed", "Cancelled", "Expired"];
+const EXCUSES: [&str; 2] = ["is_cancelled: true", "expires_at: Some"];
 
 /// A master on what a crash has left.
 pub struct Recovered {
@@ -112,10 +117,18 @@ impl Recovered {
         assert!(self.last >= told.last_lease, "lease {} would be given again", told.last_lease);
         let jobs = jobs_of(queues);
         for (id, fact) in &told.jobs {
-            assert!(fact.endings > 0 || jobs.contains_key(id), "job {id} was accepted and is gone");
+            let may_be_gone = fact.endings > 0 || fact.expires;
+            assert!(may_be_gone || jobs.contains_key(id), "job {id} was accepted and is gone");
         }
-        for id in jobs.keys() {
-            assert!(!told.acked.contains(id), "job {id} was acked and is there: {}", jobs[id]);
+        for (id, line) in &jobs {
+            let is_kept = !told.acked.contains(id) || line.starts_with("Completed");
+            assert!(is_kept, "job {id} was acked and is there: {line}");
+            let stays = line.starts_with("Cancelled") || line.contains("is_cancelled: true");
+            assert!(stays || !told.cancelled.contains(id), "job {id} was cancelled and is there: {line}");
+            assert!(!told.purged.contains(id), "job {id} was purged and is there: {line}");
+        }
+        for (id, kept) in told.kept.iter().filter(|(_, kept)| kept.until > self.now) {
+            assert!(jobs.contains_key(id), "job {id} is to be kept until {} and is gone", kept.until);
         }
         for (key, id) in told.bound_keys(self.now) {
             // A job that is dead has begun its key's window, perhaps without any client having heard so.
@@ -128,14 +141,30 @@ impl Recovered {
 
     /// Polls what is pending and holds it against what was told.
     pub fn holds_deliveries(&mut self, told: &Told) -> Vec<Delivery> {
-        let pending = self.master.queues().totals().pending;
+        // What was not begun in time expires.
+        self.turn(0);
+        let queues = self.master.queues();
+        let is_open = |name: &str| queues.rules(name).is_none_or(|rules| rules.pause_out.is_none());
+        let counters = queues.counters().into_iter().filter(|(name, _)| is_open(name));
+        let pending: u64 = counters.map(|(_, counters)| counters.pending).sum();
         let jobs = self.poll_all();
         assert_eq!(jobs.len() as u64, pending, "a poll gets all that is pending");
         for got in &jobs {
+            told.may_run(JobId(got.job));
             assert!(got.lease > told.last_lease, "lease {} was given before", got.lease);
             told.holds_payload(got);
         }
         jobs
+    }
+
+    /// Reads every result that is to be kept.
+    fn holds_kept(&mut self, told: &Told) {
+        let now = self.now;
+        for (job, kept) in told.kept.iter().filter(|(_, kept)| kept.until > now) {
+            let reply = self.ask(&Request::Text(Text { job: *job, what: TextKind::Result }));
+            let Reply::TextOk(result) = reply else { panic!("the result of job {job}: {reply:?}") };
+            assert!(kept.result.as_ref().is_none_or(|kept| *kept == result), "the result of job {job}");
+        }
     }
 
     /// As [`Self::holds_deliveries`], where the end of what was told may have been cut off: payloads are right.
@@ -148,7 +177,8 @@ impl Recovered {
     /// Ends every job that was told, wherever it stands, and checks each payload.
     pub fn drain(&mut self, told: &Told) {
         let mut left = jobs_of(self.master.queues());
-        left.retain(|_, line| !line.starts_with("Dead"));
+        let has_ended = |line: &str| ENDED.iter().any(|ended| line.starts_with(ended));
+        left.retain(|_, line| !has_ended(line) && !EXCUSES.iter().any(|excuse| line.contains(excuse)));
         for _ in 0..40 {
             let jobs = self.holds_deliveries(told);
             for got in &jobs {
@@ -168,12 +198,19 @@ impl Recovered {
 
     /// What was opened goes on working, also after another crash.
     pub fn goes_on(mut self, told: &Told, config: &Config) {
+        self.holds_kept(told);
+        for queue in QUEUES {
+            // One that is not known needs no opening.
+            self.ask(&Request::Resume(Resume { queue, way: Way::Both }));
+        }
         let job = Submission {
             queue: QUEUES[0],
             key: String::new(),
             priority: 0,
             max_attempts: 3,
             delay_ms: 0,
+            keep_ms: None,
+            ttl_ms: None,
             payload: super::told::payload(self.now.0, 300),
         };
         let lent = [job.lent()];

@@ -9,7 +9,7 @@ use falconqueue::protocol::{
 
 use crate::session::{ahead, poll};
 
-use super::client::What;
+use super::client::{Sentence, What};
 use super::told::{Submission, payload};
 use super::{Held, Sim};
 
@@ -24,11 +24,13 @@ pub struct Load {
     pub payload_max: u64,
     /// The longest result and error.
     pub text_max: u64,
+    /// Whether jobs are kept and expire, and people meddle.
+    pub meddles: bool,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Load { jobs_max: 100, payload_max: 3072, text_max: 300 }
+        Load { jobs_max: 100, payload_max: 3072, text_max: 300, meddles: false }
     }
 }
 
@@ -39,6 +41,8 @@ impl Submission {
             key: &self.key,
             settings: Settings { priority: self.priority, max_attempts: self.max_attempts, timeout_ms: 0 },
             delay_ms: self.delay_ms,
+            keep_ms: self.keep_ms,
+            ttl_ms: self.ttl_ms,
             payload: &self.payload,
             ..SubmitJob::default()
         }
@@ -61,7 +65,13 @@ impl Sim {
             _ => 0,
         };
         let key = if random.below(100) < 15 { format!("key-{}", random.below(150)) } else { String::new() };
+        let keep_ms = (self.load.meddles && random.one_in(2)).then(|| random.below(40_000));
+        // A key is free at once when its job expires, which nobody hears.
+        let has_ttl = self.load.meddles && key.is_empty() && random.one_in(5);
+        let ttl_ms = has_ttl.then(|| 1 + random.below(20_000));
         Submission {
+            keep_ms,
+            ttl_ms,
             queue: QUEUES[random.index(3)],
             key,
             priority: [0, 128, 128, 200][random.index(4)],
@@ -94,6 +104,9 @@ impl Sim {
     }
 
     fn act(&mut self) -> Result<(), WalError> {
+        if self.load.meddles && self.random.one_in(6) {
+            return self.meddle();
+        }
         let (waiting, in_flight) = self.master.queues().unfinished();
         let worker = self.workers[self.random.index(2)];
         match self.random.below(100) {
@@ -143,7 +156,8 @@ impl Sim {
         for held in &held {
             self.told.ending(held.job, self.now);
         }
-        self.send(worker, &Request::Ack(Ack { items: List::lent(&items) }), What::Ack(held.clone()))?;
+        let said = Sentence { result: result.clone(), is_optional: text_optional.is_some(), at: self.now };
+        self.send(worker, &Request::Ack(Ack { items: List::lent(&items) }), What::Ack(held.clone(), said))?;
         Ok(())
     }
 

@@ -9,7 +9,9 @@ pub mod full;
 pub mod history;
 pub mod image;
 pub mod load;
+pub mod mending;
 pub mod told;
+pub mod truth;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -129,6 +131,8 @@ pub struct Sim {
     /// What the load aims at.
     pub load: load::Load,
     producer: SessionId,
+    /// Who waits and reads.
+    watcher: SessionId,
     workers: [SessionId; 2],
     sent: BTreeMap<u64, Sent>,
     held: Vec<Held>,
@@ -137,6 +141,11 @@ pub struct Sim {
     correlation: u64,
     /// Submits and reports that were refused for want of space.
     pub full: u64,
+    /// Submits that were refused since their queue was paused.
+    pub paused: u64,
+    pub waits_answered: u64,
+    /// Whether a turn has ended since something was sent.
+    is_turned: bool,
     /// Moments before operations that wait to be looked at: before anything more is told.
     images: Arc<Mutex<Vec<Image>>>,
     /// Whether they are looked at, or left to the test.
@@ -171,6 +180,7 @@ impl Sim {
         master.start(START);
         let mut sim = Sim {
             producer: SessionId(0),
+            watcher: SessionId(0),
             workers: [SessionId(0); 2],
             master,
             device,
@@ -186,6 +196,9 @@ impl Sim {
             synced: None,
             correlation: 0,
             full: 0,
+            paused: 0,
+            waits_answered: 0,
+            is_turned: false,
             images: Arc::default(),
             looks: true,
             looked_at: 0,
@@ -198,6 +211,7 @@ impl Sim {
 
     fn connect(&mut self) {
         self.producer = self.master.connected_within(&Hello::new("producer", b""));
+        self.watcher = self.master.connected_within(&Hello::new("watcher", b""));
         self.workers = ["worker-1", "worker-2"].map(|name| {
             let says_begun = Some(name == "worker-2");
             self.master.connected_within(&Hello { says_begun, ..Hello::new(name, b"") })
@@ -282,6 +296,7 @@ impl Sim {
         while let Some(request) = self.master.read_request() {
             self.master.read_done(request.run());
         }
+        self.is_turned = true;
         self.history.holds(self.now, self.master.queues());
         Ok(())
     }
@@ -310,6 +325,9 @@ impl Sim {
         }
         self.follow();
         self.hear();
+        if self.is_turned {
+            self.hold_waits();
+        }
         Ok(())
     }
 

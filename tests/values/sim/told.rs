@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use falconqueue::ids::JobId;
-use falconqueue::time::Timestamp;
+use falconqueue::protocol::Change;
+use falconqueue::time::{Millis, Timestamp};
 
 use super::KEY_WINDOW;
+use super::client::Sentence;
 use crate::dice::Dice;
 use crate::frames::Delivery;
 
@@ -17,6 +19,8 @@ pub struct Submission {
     pub priority: u8,
     pub max_attempts: u16,
     pub delay_ms: u64,
+    pub keep_ms: Option<u64>,
+    pub ttl_ms: Option<u64>,
     pub payload: Vec<u8>,
 }
 
@@ -27,6 +31,15 @@ pub struct Told {
     pub jobs: BTreeMap<JobId, Fact>,
     /// Jobs whose ack was answered OK.
     pub acked: BTreeSet<JobId>,
+    /// Jobs whose cancel was answered OK, and whose purge was.
+    pub cancelled: BTreeSet<JobId>,
+    pub purged: BTreeSet<JobId>,
+    /// Jobs whose ack was answered OK and that are to be kept.
+    pub kept: BTreeMap<JobId, Kept>,
+    /// Jobs whose keys may be free at any time, since somebody meddled with them.
+    freed: BTreeSet<JobId>,
+    /// Jobs whose purge was sent.
+    purging: BTreeSet<JobId>,
     pub keys: BTreeMap<String, KeyFact>,
     /// When an ack of a job was first on its way.
     endings: BTreeMap<JobId, Timestamp>,
@@ -39,8 +52,18 @@ pub struct Told {
 pub struct Fact {
     pub payload: Vec<u8>,
     pub key: String,
-    /// Acks that were sent and not answered.
+    /// Acks, cancels and purges that were sent and not answered.
     pub endings: u32,
+    keep_s: u64,
+    /// It may expire.
+    pub expires: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Unless it may have been dropped.
+    pub result: Option<Vec<u8>>,
+    pub until: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +106,22 @@ impl Told {
         if !job.key.is_empty() {
             self.keys.insert(job.key.clone(), KeyFact { job: id, ended_at: None });
         }
-        self.jobs.insert(id, Fact { payload: job.payload, key: job.key, endings: 0 });
+        let (keep_s, expires) = (job.keep_ms.unwrap_or(0).div_ceil(1000), job.ttl_ms.is_some());
+        self.jobs.insert(id, Fact { payload: job.payload, key: job.key, endings: 0, keep_s, expires });
     }
 
     pub fn delivered(&mut self, got: &Delivery) {
-        assert!(!self.acked.contains(&JobId(got.job)), "job {} was acked and is delivered", got.job);
+        self.may_run(JobId(got.job));
         assert!(got.lease > self.last_lease || got.lease > 0);
         self.last_lease = self.last_lease.max(got.lease);
         self.holds_payload(got);
+    }
+
+    /// Nothing was told that forbids to deliver this job.
+    pub fn may_run(&self, job: JobId) {
+        assert!(!self.acked.contains(&job), "job {job} was acked and is delivered");
+        assert!(!self.cancelled.contains(&job), "job {job} was cancelled and is delivered");
+        assert!(!self.purged.contains(&job), "job {job} was purged and is delivered");
     }
 
     /// Holds a delivery against what was submitted.
@@ -98,7 +129,9 @@ impl Told {
         assert!(is_whole(&got.payload), "the payload of job {} is another one", got.job);
         if let Some(fact) = self.jobs.get(&JobId(got.job)) {
             assert!(fact.payload == got.payload, "the payload of job {} is not the submitted one", got.job);
-            assert_eq!(fact.key, got.key, "the key of job {}", got.job);
+            // One that was requeued when its key was free has none.
+            let has_none = got.key.is_empty() && self.freed.contains(&JobId(got.job));
+            assert!(fact.key == got.key || has_none, "the key of job {}: {}, {}", got.job, fact.key, got.key);
         }
     }
 
@@ -114,20 +147,66 @@ impl Told {
         }
     }
 
-    /// An ack was answered.
-    pub fn ended(&mut self, job: JobId, done: bool) {
-        if done {
-            assert!(self.acked.insert(job), "job {job} was acked twice");
-            self.jobs.remove(&job);
-        } else if let Some(fact) = self.jobs.get_mut(&job) {
+    /// An ack was answered; with what it said, if it was done.
+    pub fn ended(&mut self, job: JobId, done: Option<&Sentence>) {
+        let Some(said) = done else { return self.stays(job) };
+        assert!(!self.cancelled.contains(&job), "job {job} was cancelled, and its ack was taken");
+        assert!(self.acked.insert(job), "job {job} was acked twice");
+        let fact = self.jobs.remove(&job).filter(|fact| fact.keep_s > 0 && !self.purging.contains(&job));
+        if let Some(fact) = fact {
+            let result = Some(said.result.clone()).filter(|_| !said.is_optional);
+            self.kept.insert(job, Kept { result, until: said.at.plus(Millis(1000 * fact.keep_s)) });
+        }
+    }
+
+    /// An end that was asked for did not come.
+    fn stays(&mut self, job: JobId) {
+        if let Some(fact) = self.jobs.get_mut(&job) {
             fact.endings -= 1;
+        }
+    }
+
+    /// Somebody is about to change a job.
+    pub fn mending(&mut self, job: JobId, change: Change) {
+        self.freed.insert(job);
+        if is_end(change)
+            && let Some(fact) = self.jobs.get_mut(&job)
+        {
+            fact.endings += 1;
+        }
+        if change == Change::Purge {
+            self.kept.remove(&job);
+            self.purging.insert(job);
+        }
+    }
+
+    /// It was changed, or not.
+    pub fn mended(&mut self, job: JobId, change: Change, done: bool) {
+        if !is_end(change) {
+            return;
+        }
+        if !done {
+            return self.stays(job);
+        }
+        self.jobs.remove(&job);
+        if change == Change::Purge {
+            self.purged.insert(job);
+        } else {
+            assert!(!self.acked.contains(&job), "job {job} was acked, and its cancel done");
+            self.cancelled.insert(job);
         }
     }
 
     /// The keys that must lead to their jobs at any moment up to `now`.
     pub fn bound_keys(&self, now: Timestamp) -> impl Iterator<Item = (&str, JobId)> {
-        let binds = move |fact: &KeyFact| fact.ended_at.is_none_or(|at| at.plus(KEY_WINDOW) > now);
+        let binds = move |fact: &KeyFact| {
+            !self.freed.contains(&fact.job) && fact.ended_at.is_none_or(|at| at.plus(KEY_WINDOW) > now)
+        };
         let bound = self.keys.iter().filter(move |(_, fact)| binds(fact));
         bound.map(|(key, fact)| (key.as_str(), fact.job))
     }
+}
+
+fn is_end(change: Change) -> bool {
+    matches!(change, Change::Cancel | Change::CancelNow | Change::Purge)
 }

@@ -1,10 +1,12 @@
 //! Ways to spoil a good history, each with the rule that must then be broken. A mutation picks its victim by the
 //! dice, and says whether it found one.
 
+mod meddling;
 mod ways;
 
 use super::*;
 use crate::dice::Dice;
+use meddling::*;
 use ways::*;
 
 pub struct Mutation {
@@ -49,6 +51,14 @@ pub const ALL: &[Mutation] = &[
     of("an attempt is counted twice", Rule::AttemptNumber, skip_attempts),
     of("an attempt is not counted", Rule::AttemptNumber, repeat_attempt),
     of("no answer", Rule::Unanswered, fall_silent),
+    of("a grant behind a cancel", Rule::DeliveredAfterCancel, grant_after_cancel),
+    of("an ack behind a cancel is taken", Rule::EndedAfterCancel, ack_after_cancel),
+    of("a wait is told another end", Rule::WaitWrong, tell_wrong_end),
+    of("a wait is told of no end", Rule::WaitWrong, tell_no_end),
+    of("a wait is answered early", Rule::WaitEarly, answer_early),
+    of("a job that was begun expires", Rule::ExpiredBegun, expire_begun),
+    of("a closed queue gives a job", Rule::DeliveredInPause, leak),
+    of("a kept result is gone", Rule::ResultLost, lose_result),
 ];
 
 const fn of(name: &'static str, rule: Rule, spoil: fn(&mut Scene) -> Option<()>) -> Mutation {
@@ -102,6 +112,17 @@ impl Scene {
         self.answered().into_iter().filter(|(_, submit, _)| submit.key.is_empty()).collect()
     }
 
+    /// Jobs of submits that were answered which nothing ends but their reports and their attempts.
+    fn left_alone(&self) -> BTreeSet<u64> {
+        let mended = self.ops().iter().filter_map(|op| match op.what {
+            What::Mend(_, job, _) => Some(job),
+            _ => None,
+        });
+        let mended: BTreeSet<u64> = mended.collect();
+        let answered = self.answered().into_iter().filter(|(_, submit, _)| submit.ttl_ms == 0);
+        answered.map(|(_, _, answer)| answer.job).filter(|job| !mended.contains(job)).collect()
+    }
+
     fn set_answer(&mut self, op: usize, new: Submitted) {
         if let What::Submit(_, outcome) = &mut self.history.ops[op].what {
             *outcome = Outcome::Ok(new);
@@ -132,7 +153,9 @@ impl Scene {
         let submits = self.keyless();
         let prompt = submits.iter().filter(|(_, submit, _)| submit.delay_ms == 0);
         let prompt: BTreeSet<u64> = prompt.map(|(_, _, answer)| answer.job).collect();
-        let fits = |given: &Delivery| given.attempt == 1 && times[&given.job] == 1 && prompt.contains(&given.job);
+        let alone = self.left_alone();
+        let is_first = |given: &Delivery| given.attempt == 1 && times[&given.job] == 1;
+        let fits = |given: &Delivery| is_first(given) && prompt.contains(&given.job) && alone.contains(&given.job);
         self.deliveries().into_iter().filter(|spot| fits(&spot.2)).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 pub fn forget_done(scene: &mut Scene) -> Option<()> {
-    let answered: BTreeSet<u64> = scene.answered().iter().map(|(_, _, answer)| answer.job).collect();
+    let answered = scene.left_alone();
     let mut acked = scene.ended();
     acked.retain(|(_, ending, lease)| *ending == Ending::Ack && answered.contains(&lease.job));
     let job = scene.dice.pick(&acked)?.2.job;
@@ -26,7 +26,9 @@ pub fn forget_dead(scene: &mut Scene) -> Option<()> {
     });
     let acked: BTreeSet<u64> = acked.collect();
     let dead = scene.left.dead_jobs.clone()?;
-    seen.retain(|(_, _, answer)| dead.contains(&answer.job) && !acked.contains(&answer.job));
+    let alone = scene.left_alone();
+    let fits = |job: u64| dead.contains(&job) && !acked.contains(&job) && alone.contains(&job);
+    seen.retain(|(_, _, answer)| fits(answer.job));
     let job = scene.dice.pick(&seen)?.2.job;
     scene.left.dead_jobs.as_mut()?.remove(&job);
     Some(())
@@ -57,8 +59,10 @@ pub fn share_lease(scene: &mut Scene) -> Option<()> {
 }
 
 fn grant_after(scene: &mut Scene, wanted: Ending) -> Option<()> {
+    // A requeue excuses it.
+    let alone = scene.left_alone();
     let mut ended = scene.ended();
-    ended.retain(|(_, ending, _)| *ending == wanted);
+    ended.retain(|(_, ending, lease)| *ending == wanted && alone.contains(&lease.job));
     let lease = scene.dice.pick(&ended)?.2;
     let (_, _, given) = scene.deliveries().into_iter().find(|(_, _, given)| given.lease == lease.lease)?;
     let (lease, attempt) = (scene.fresh_id(), given.attempt + 1);
@@ -147,7 +151,8 @@ pub fn hurry(scene: &mut Scene) -> Option<()> {
 
 pub fn hurry_retry(scene: &mut Scene) -> Option<()> {
     let mut failed = scene.ended();
-    failed.retain(|(_, ending, _)| *ending == Ending::Fail { for_good: false });
+    let alone = scene.left_alone();
+    failed.retain(|(_, ending, lease)| *ending == Ending::Fail { for_good: false } && alone.contains(&lease.job));
     let (at, _, lease) = *scene.dice.pick(&failed)?;
     let later = |given: &Delivery| given.job == lease.job && given.lease > lease.lease;
     let again = scene.deliveries().into_iter().filter(|(_, _, given)| later(given));
@@ -242,7 +247,10 @@ pub fn grant_twice(scene: &mut Scene) -> Option<()> {
 }
 
 pub fn refuse_alive(scene: &mut Scene) -> Option<()> {
-    let (at, _, lease) = *scene.dice.pick(&scene.ended())?;
+    let alone = scene.left_alone();
+    let mut ended = scene.ended();
+    ended.retain(|(_, _, lease)| alone.contains(&lease.job));
+    let (at, _, lease) = *scene.dice.pick(&ended)?;
     let (given, _, delivery) = scene.deliveries().into_iter().find(|spot| spot.2.lease == lease.lease)?;
     let runs_out = scene.ops()[given].start + (u64::from(delivery.lease_ms) * MS).min(GRACE);
     let end = scene.ops()[at].end;
@@ -259,6 +267,15 @@ pub fn starve(scene: &mut Scene) -> Option<()> {
     let answered = scene.answered();
     let (at, _, _) = answered.iter().find(|(_, _, answer)| answer.job == spot.2.job)?;
     let (known, granted) = (scene.ops()[*at].end, scene.ops()[spot.0].start);
+    let is_closed = |op: &Op| match &op.what {
+        What::Gate(Gate { queue, for_ms: Some(for_ms) }, _) => {
+            *queue == spot.2.queue && op.start <= granted && op.end + for_ms * MS + CLOCK_SLACK >= known
+        }
+        _ => false,
+    };
+    if scene.ops().iter().any(is_closed) {
+        return None;
+    }
     let poll = Poll { queues: vec![spot.2.queue], jobs_max: 1, wait_ms: 1, lease_ms: 1_000 };
     scene.add(known + 1, granted.saturating_sub(1), What::Poll(poll, Outcome::Ok(Vec::new())));
     (known + 2 * MS < granted).then_some(())
@@ -272,7 +289,9 @@ pub fn exceed(scene: &mut Scene) -> Option<()> {
 }
 
 pub fn skip_attempts(scene: &mut Scene) -> Option<()> {
-    let spot = scene.dice.pick(&scene.known())?.clone();
+    let alone = scene.left_alone();
+    let known: Vec<Spot> = scene.known().into_iter().filter(|(_, _, given)| alone.contains(&given.job)).collect();
+    let spot = scene.dice.pick(&known)?.clone();
     // Not more than this can be hidden by unknown polls.
     scene.at(&spot).attempt += scene.ops().len().min(30_000) as u16;
     Some(())
@@ -285,7 +304,8 @@ pub fn repeat_attempt(scene: &mut Scene) -> Option<()> {
     });
     let released: BTreeSet<u64> = released.collect();
     let mut all = scene.deliveries();
-    all.retain(|(_, _, given)| !released.contains(&given.job));
+    let alone = scene.left_alone();
+    all.retain(|(_, _, given)| !released.contains(&given.job) && alone.contains(&given.job));
     let first = |next: &Delivery| {
         let before = |given: &&Spot| given.2.job == next.job && given.2.lease < next.lease;
         all.iter().find(before).map(|(_, _, given)| given.attempt)

@@ -1,0 +1,87 @@
+//! How jobs end, how long they stay after that, and what can be done about it.
+
+use super::{Job, KEY_WINDOW_MS, Model, NEVER, Place, State};
+use crate::frames::{NOT_FOUND, WRONG_STATE};
+use falconqueue::time::{Millis, Timestamp};
+
+impl Model {
+    pub fn end(&mut self, id: u64, state: State) {
+        self.leave_line(id);
+        let now = self.now;
+        let job = self.jobs.get_mut(&id).unwrap();
+        let settings = &self.rules[job.queue].settings;
+        let own = job.keep_s.or(settings.keep_s).filter(|keep_s| *keep_s > 0);
+        let keep_s = if state == State::Dead { settings.dead_keep_s } else { own };
+        let until = |keep_s: u32| now.plus(Millis(1000 * u64::from(keep_s)));
+        (job.kept_until, job.is_gone) = match keep_s {
+            Some(keep_s) => (until(keep_s), false),
+            None => (NEVER, state != State::Dead),
+        };
+        (job.ended_at, job.is_marked) = (Some(now), false);
+        let remembered = now.plus(Millis(KEY_WINDOW_MS));
+        let (count, key_until, standing) = match state {
+            State::Dead => (&mut self.tally.died[job.queue], remembered, 3),
+            State::Completed => (&mut self.tally.completed, remembered, 4),
+            State::Cancelled => (&mut self.tally.cancelled, now, 5),
+            State::Expired => (&mut self.tally.expired, now, 6),
+            other => panic!("{other:?} is no end"),
+        };
+        *count += 1;
+        // A key that was freed stays so.
+        let is_free = job.key_until.is_some_and(|until| until <= now);
+        (job.state, job.key_until) = (state, Some(if is_free { Timestamp(0) } else { key_until }));
+        self.became(id, Some(standing));
+    }
+
+    /// Cancels a job, gently or at once; the status.
+    pub fn cancel(&mut self, id: u64, at_once: bool) -> u16 {
+        let Some(job) = self.there(id) else { return NOT_FOUND };
+        match job.state {
+            State::Cancelled => return 0,
+            State::Completed | State::Expired => return WRONG_STATE,
+            State::InFlight { .. } if !at_once => self.job(id).is_marked = true,
+            _ => self.end(id, State::Cancelled),
+        }
+        0
+    }
+
+    /// A dead job gets all its attempts again.
+    pub fn requeue(&mut self, id: u64) -> u16 {
+        let now = self.now;
+        match self.there(id) {
+            None => return NOT_FOUND,
+            Some(job) if job.state != State::Dead => return WRONG_STATE,
+            Some(_) => {}
+        }
+        let job = self.job(id);
+        (job.attempts, job.expires_at) = (0, None);
+        // What was freed stays free.
+        job.key_until = job.key_until.filter(|until| *until <= now).map(|_| Timestamp(0));
+        self.wait(id, None, Place::Last);
+        self.became(id, None);
+        0
+    }
+
+    pub fn purge(&mut self, id: u64) -> u16 {
+        let now = self.now;
+        match self.there(id) {
+            None => return NOT_FOUND,
+            Some(job) if job.state.is_in_flight() => return WRONG_STATE,
+            Some(_) => {}
+        }
+        self.leave_line(id);
+        let job = self.job(id);
+        let had_ended = job.state.has_ended();
+        (job.is_gone, job.key_until) = (true, Some(now));
+        if !had_ended {
+            (job.state, job.kept_until) = (State::Cancelled, now);
+            self.became(id, Some(5));
+        }
+        self.tally.purged += 1;
+        0
+    }
+
+    pub fn count(&self, wanted: impl Fn(&Job) -> bool) -> u64 {
+        self.jobs.values().filter(|job| !job.is_gone && wanted(job)).count() as u64
+    }
+}

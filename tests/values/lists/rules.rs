@@ -1,0 +1,55 @@
+//! What holds in a queue.
+
+use super::{Job, Model, NEVER};
+use crate::frames::{QUEUE_FULL, QUEUE_PAUSED, QueueSettings, WAY_IN, WAY_OUT};
+use falconqueue::time::{Millis, Timestamp};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    pub settings: QueueSettings,
+    /// When each way opens again.
+    pub pause_in: Option<Timestamp>,
+    pub pause_out: Option<Timestamp>,
+}
+
+impl Rules {
+    pub fn pauses(&self) -> impl Iterator<Item = Timestamp> {
+        self.pause_in.into_iter().chain(self.pause_out)
+    }
+
+    pub fn end_pauses(&mut self, now: Timestamp) {
+        self.pause_in = self.pause_in.filter(|until| *until > now);
+        self.pause_out = self.pause_out.filter(|until| *until > now);
+    }
+
+    /// Closes what these ways say, or opens it.
+    pub fn set(&mut self, way: u8, until: Option<Timestamp>) {
+        if way & WAY_IN != 0 {
+            self.pause_in = until;
+        }
+        if way & WAY_OUT != 0 {
+            self.pause_out = until;
+        }
+    }
+}
+
+impl Model {
+    /// When a pause for so long from now is over.
+    pub fn pause_end(&self, for_ms: u64) -> Timestamp {
+        if for_ms == 0 { NEVER } else { self.now.plus(Millis(for_ms)) }
+    }
+
+    /// Why a queue does not take so many jobs of so many bytes each, if it does not.
+    pub fn refuses(&self, queue: usize, jobs: u64, bytes: u64) -> Option<u16> {
+        let Rules { settings, pause_in, .. } = &self.rules[queue];
+        if jobs > 0 && pause_in.is_some() {
+            return Some(QUEUE_PAUSED);
+        }
+        let waiting: Vec<&Job> =
+            self.jobs.values().filter(|job| job.queue == queue && job.state.is_waiting()).collect();
+        let waiting_bytes: u64 = waiting.iter().map(|job| job.bytes).sum();
+        let is_deep = settings.depth_max.is_some_and(|max| waiting.len() as u64 + jobs > max);
+        let is_large = settings.bytes_max.is_some_and(|max| waiting_bytes + jobs * bytes > max);
+        (jobs > 0 && (is_deep || is_large)).then_some(QUEUE_FULL)
+    }
+}
