@@ -24,6 +24,7 @@ mod meddling;
 mod model;
 mod prefetch;
 mod protocol_doc;
+mod scans;
 mod snapshot;
 mod stories;
 mod waiting;
