@@ -22,12 +22,12 @@ struct Driver {
     client: SessionId,
     now: u64,
     /// CPU time of each turn, in microseconds.
-    turns_us: Vec<f64>,
+    turns_us: Vec<i64>,
 }
 
-fn cpu_us() -> f64 {
+fn cpu_us() -> i64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1000
 }
 
 impl Driver {
@@ -70,10 +70,10 @@ impl Driver {
 
     fn tell(&mut self, what: &str) {
         let mut turns = std::mem::take(&mut self.turns_us);
-        turns.sort_by(f64::total_cmp);
+        turns.sort_unstable();
         let of = |per_mille: usize| turns[(turns.len() - 1) * per_mille / 1000];
         println!(
-            "{what:>14}: {} turns, CPU p50 {:.0} us, p99 {:.0} us, p99.9 {:.0} us, longest {:.0} us",
+            "{what:>14}: {} turns, CPU p50 {} us, p99 {} us, p99.9 {} us, longest {} us",
             turns.len(),
             of(500),
             of(990),

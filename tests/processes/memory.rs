@@ -96,6 +96,19 @@ fn a_job_costs_little_in_every_state_and_nothing_afterwards() {
 }
 
 #[test]
+fn a_job_that_is_kept_costs_little() {
+    let mut crowd = Crowd::new();
+    let settings = QueueSettings { keep_s: Some(3600), ..QueueSettings::default() };
+    assert_eq!(crowd.wire.ask(&set_queue("q", &settings)), Reply::Settled(0x8018));
+    crowd.submit();
+    crowd.take();
+    crowd.ack();
+    crowd.costs_at_most("completed, and kept", 96);
+    assert!(crowd.over.is_empty(), "{:?}", crowd.over);
+    crowd.master.stop();
+}
+
+#[test]
 fn what_a_crowd_took_goes_back_to_the_system() {
     let mut crowd = Crowd::new();
     crowd.submit();

@@ -1,4 +1,4 @@
-//! Lists, counts and changes by filter: in slices between turns, a page at a time; and what says why a job does not run.
+//! Lists, counts and changes by filter: in slices between turns, a page at a time; and why a job does not run.
 
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::Input;
@@ -111,7 +111,9 @@ fn a_page_that_is_asked_for_again_changes_no_job_twice() {
         panic!("a page");
     };
     // They die again; whoever lost the answer asks for the same page.
-    dead.iter().for_each(|_| fails(&mut hand, client, "q", "it broke"));
+    for _ in &dead {
+        fails(&mut hand, client, "q", "it broke");
+    }
     let dead_again = hand.master.queues().totals().dead;
     assert_eq!(dead_again, 300);
     let again = scan(&mut hand, client, &mend_all(3, &filter, 0, since));
@@ -179,7 +181,7 @@ fn it_is_said_why_a_job_does_not_run() {
     let (client, worker) = (hand.connect(), hand.connect_saying_begun());
     let [first, second] = [(); 2].map(|()| hand.put(client, job("q")));
     let delayed = hand.put(client, SubmitJob { delay_ms: 5000, ttl_ms: Some(9000), ..job("q") });
-    let mut of = |hand: &mut Hand, job| causes(hand, client, &explain(job));
+    let of = |hand: &mut Hand, job| causes(hand, client, &explain(job));
     assert_eq!(of(&mut hand, first), [7], "no worker");
     assert_eq!(of(&mut hand, second), [7, 4], "and one job before it");
     assert_eq!(of(&mut hand, delayed), [2, 18], "delayed, and expires");

@@ -265,6 +265,11 @@ impl Reader<'_> {
         settings
     }
 
+    fn submitted(&mut self) -> Submitted {
+        let submitted = Submitted { job: self.u64(), duplicate: self.u8() };
+        self.then_extras(submitted)
+    }
+
     fn read_ok(&mut self) -> Reply {
         self.extras();
         Reply::ReadOk(self.bytes32())
@@ -284,10 +289,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
     let mut r = Reader(body);
     let reply = match kind {
         0x8001 => r.hello_ok(),
-        0x8002 => Reply::SubmitOk(r.list(|r| {
-            let submitted = Submitted { job: r.u64(), duplicate: r.u8() };
-            r.then_extras(submitted)
-        })),
+        0x8002 => Reply::SubmitOk(r.list(Reader::submitted)),
         0x8003 => Reply::PollOk(r.list(Reader::delivery)),
         ACK_OK..=RELEASE_OK | MEND_OK => Reply::Done(
             kind,
