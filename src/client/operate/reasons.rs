@@ -27,8 +27,8 @@ impl From<Reason<'_>> for Why {
 }
 
 impl Client {
-    /// Why a job does not run now, what is to be looked at first before the rest. `Refused` by `NotFound` where there is
-    /// none of this id.
+    /// Why a job does not run now, what is to be looked at first before the rest. `Refused` by `NotFound` where there
+    /// is none of this id.
     pub fn explain(&self, job: JobId) -> Result<Vec<Why>, ClientError> {
         let answer = self.ask(Explain { job })?;
         Ok(answer.read::<Explain>()?.reasons.iter().map(Why::from).collect())
