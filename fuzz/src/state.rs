@@ -12,7 +12,9 @@ use falconqueue::codec::Reader;
 use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
 use falconqueue::queue::Event;
 use falconqueue::queue::Queues;
-use falconqueue::queue::events::{Ack, Dead, Dispatch, Enqueue, Release, Retry, Timeout};
+use falconqueue::queue::events::{
+    Ack, Cancel, Dead, Dispatch, Enqueue, Expire, Purge, Release, Requeue, Retry, Timeout, Update,
+};
 use falconqueue::time::Timestamp;
 
 use crate::event::{body, decode};
@@ -59,7 +61,12 @@ fn fitted<'a>(event: Event<'a>, queues: &Queues) -> Event<'a> {
         Event::Timeout(event) => Timeout { job, lease, ..event }.into(),
         Event::Dead(event) => Dead { job, lease, ..event }.into(),
         Event::Release(event) => Release { job, lease, ..event }.into(),
-        Event::Move(_) | Event::Forget(_) => event,
+        Event::Cancel(event) => Cancel { job, ..event }.into(),
+        Event::Requeue(event) => Requeue { job, ..event }.into(),
+        Event::Purge(event) => Purge { job, ..event }.into(),
+        Event::Expire(event) => Expire { job, ..event }.into(),
+        Event::Update(event) => Update { job, ..event }.into(),
+        Event::Move(_) | Event::Forget(_) | Event::Pause(_) | Event::Resume(_) | Event::Set(_) => event,
     }
 }
 
@@ -87,12 +94,20 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let again = Enqueue { queue: "q", ..Enqueue::default() };
     let given = Event::from(Dispatch { lease_ms: 1000, worker: "w", ..Dispatch::default() });
     let story = falconqueue::job::StoryText(b"story");
-    let ends: [Event<'_>; 5] = [
+    let kept_until = Some(Timestamp(1_003_000));
+    let ends: [Event<'_>; 12] = [
         Ack { result: b"done", key_until: Timestamp(2_000_000), ..Ack::default() }.into(),
         Retry { retry_at: Timestamp(1_000_500), story, ..Retry::default() }.into(),
         Timeout { retry_at: Timestamp(1_000_500), story, ..Timeout::default() }.into(),
         Dead { story, ..Dead::default() }.into(),
         Release { due_at: Timestamp(1_000_400), ..Release::default() }.into(),
+        Ack { result: b"done", kept_until, ..Ack::default() }.into(),
+        Cancel { ends: true, kept_until, ..Cancel::default() }.into(),
+        Cancel::default().into(),
+        Requeue::default().into(),
+        Purge::default().into(),
+        Expire { kept_until, ..Expire::default() }.into(),
+        Update { priority: Some(3), expires_at: Some(Timestamp(1_002_000)), ..Update::default() }.into(),
     ];
     for end in &ends {
         let mut life = Vec::new();

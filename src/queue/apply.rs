@@ -93,6 +93,9 @@ impl Queues {
         if job.queue.is_empty() {
             return Err("it names no queue");
         }
+        if job.backoff.is_some_and(|backoff| backoff.first_ms == 0) {
+            return Err("its backoff is none");
+        }
         let payload = text(payload_at, job.payload)?;
         let headers = headers_of(job, payload_at)?;
         let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
@@ -131,8 +134,9 @@ impl Queues {
     }
 
     fn apply_dead(&mut self, at: Timestamp, dead: &Dead<'_>, story_at: Location) -> Applied<()> {
+        let kept_until = self.later(dead.kept_until)?.unwrap_or(NEVER);
         let slot = self.fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, story_at)?;
-        self.rest(slot, Standing::Dead, dead.kept_until.unwrap_or(NEVER));
+        self.rest(slot, Standing::Dead, kept_until);
         let queue = self.table[slot].queue;
         self.registry.queue_mut(queue).counters.died += 1;
         self.keys.stays(dead.job, dead.key_until.unwrap_or_default());

@@ -13,8 +13,9 @@ use crate::time::Timestamp;
 impl Queues {
     pub(super) fn apply_ack(&mut self, at: Timestamp, ack: &Ack<'_>, result_at: Location) -> Applied<()> {
         let result = text(result_at, ack.result)?;
+        let kept_until = self.later(ack.kept_until)?;
         let slot = self.end_attempt(ack.job, ack.lease)?;
-        if let Some(until) = ack.kept_until {
+        if let Some(until) = kept_until {
             let side = self.sides.made(&mut self.table[slot]);
             self.usage.remove(std::mem::replace(&mut side.text, result));
             self.usage.add(result);
@@ -42,8 +43,9 @@ impl Queues {
         if entry.standing.is_ended() && entry.standing != Standing::Dead {
             return Err("the job has ended");
         }
+        let kept_until = self.later(cancel.kept_until)?;
         self.leave_state_and_lease(slot);
-        self.end(slot, Standing::Cancelled, at, cancel.kept_until);
+        self.end(slot, Standing::Cancelled, at, kept_until);
         Ok(())
     }
 
@@ -56,8 +58,9 @@ impl Queues {
         if self.sides.rare(entry).is_none_or(|rare| rare.expires_at > at) {
             return Err("the job's time is not over");
         }
+        let kept_until = self.later(expire.kept_until)?;
         self.leave_state(slot);
-        self.end(slot, Standing::Expired, at, expire.kept_until);
+        self.end(slot, Standing::Expired, at, kept_until);
         Ok(())
     }
 
@@ -125,6 +128,14 @@ impl Queues {
             self.enter_waiting(slot, update.due_at.unwrap_or(due_at), order);
         }
         Ok(())
+    }
+
+    /// A moment until which something lasts, if one is said: it is not over yet, and comes.
+    pub(super) fn later(&self, until: Option<Timestamp>) -> Applied<Option<Timestamp>> {
+        match until {
+            Some(until) if until <= self.now || until == NEVER => Err("it lasts until a moment that is past or never"),
+            until => Ok(until),
+        }
     }
 
     /// Takes a job out of its state, and ends its lease if it has one.

@@ -50,7 +50,7 @@ impl Rules {
 
 impl Queues {
     pub(super) fn apply_pause(&mut self, pause: &Pause<'_>) -> Applied<()> {
-        let until = if pause.until.0 == 0 { NEVER } else { pause.until };
+        let until = self.later((pause.until.0 != 0).then_some(pause.until))?.unwrap_or(NEVER);
         let paused = Paused { until, reason: pause.reason.unwrap_or_default().into() };
         self.rule(pause.queue, |rules| {
             if pause.way.is_in() {
