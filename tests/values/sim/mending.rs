@@ -30,8 +30,8 @@ impl Sim {
     pub fn meddle(&mut self) -> Result<(), WalError> {
         match self.random.below(20) {
             0..=8 => self.send_mend(),
-            9..=13 => self.send_wait(),
-            14..=17 => self.send_read(),
+            9..=12 => self.send_wait(),
+            13..=15 => self.send_read(),
             _ => self.send_pause(),
         }
     }
@@ -96,8 +96,8 @@ impl Sim {
         let queue = QUEUES[self.random.index(3)];
         let way = [Way::In, Way::Out, Way::Both][self.random.index(3)];
         let for_ms = 500 + self.random.below(4000);
-        let request = if self.random.one_in(3) {
-            Request::Resume(Resume { queue, way })
+        let request = if self.random.one_in(2) {
+            Request::Resume(Resume { queue, way: Way::Both })
         } else {
             Request::Pause(Pause { queue, way, for_ms, reason: None })
         };
