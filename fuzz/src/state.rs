@@ -77,6 +77,25 @@ fn put(event: &Event<'_>, how: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&body);
 }
 
+/// What can become of a job.
+fn ends() -> [Event<'static>; 12] {
+    let (story, kept_until) = (falconqueue::job::StoryText(b"story"), Some(Timestamp(1_003_000)));
+    [
+        Ack { result: b"done", key_until: Timestamp(2_000_000), ..Ack::default() }.into(),
+        Retry { retry_at: Timestamp(1_000_500), story, ..Retry::default() }.into(),
+        Timeout { retry_at: Timestamp(1_000_500), story, ..Timeout::default() }.into(),
+        Dead { story, ..Dead::default() }.into(),
+        Release { due_at: Timestamp(1_000_400), ..Release::default() }.into(),
+        Ack { result: b"done", kept_until, ..Ack::default() }.into(),
+        Cancel { ends: true, kept_until, ..Cancel::default() }.into(),
+        Cancel::default().into(),
+        Requeue::default().into(),
+        Purge::default().into(),
+        Expire { kept_until, ..Expire::default() }.into(),
+        Update { priority: Some(3), expires_at: Some(Timestamp(1_002_000)), ..Update::default() }.into(),
+    ]
+}
+
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for seed in 0..4 {
@@ -93,22 +112,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let enqueue = Enqueue { queue: "q", key: "k", payload: b"payload", ..Enqueue::default() };
     let again = Enqueue { queue: "q", ..Enqueue::default() };
     let given = Event::from(Dispatch { lease_ms: 1000, worker: "w", ..Dispatch::default() });
-    let story = falconqueue::job::StoryText(b"story");
-    let kept_until = Some(Timestamp(1_003_000));
-    let ends: [Event<'_>; 12] = [
-        Ack { result: b"done", key_until: Timestamp(2_000_000), ..Ack::default() }.into(),
-        Retry { retry_at: Timestamp(1_000_500), story, ..Retry::default() }.into(),
-        Timeout { retry_at: Timestamp(1_000_500), story, ..Timeout::default() }.into(),
-        Dead { story, ..Dead::default() }.into(),
-        Release { due_at: Timestamp(1_000_400), ..Release::default() }.into(),
-        Ack { result: b"done", kept_until, ..Ack::default() }.into(),
-        Cancel { ends: true, kept_until, ..Cancel::default() }.into(),
-        Cancel::default().into(),
-        Requeue::default().into(),
-        Purge::default().into(),
-        Expire { kept_until, ..Expire::default() }.into(),
-        Update { priority: Some(3), expires_at: Some(Timestamp(1_002_000)), ..Update::default() }.into(),
-    ];
+    let ends = ends();
     for end in &ends {
         let mut life = Vec::new();
         for event in [&enqueue.into(), &again.into(), &given, end, &given, &ends[1], &given, end] {

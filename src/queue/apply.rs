@@ -86,16 +86,7 @@ impl Queues {
         if !job.key.is_empty() && self.keys.held(job.key).is_some() {
             return Err("its key is still remembered for another job");
         }
-        if job.settings.max_attempts == 0 {
-            return Err("it may never be tried");
-        }
-        // In a snapshot no name stands for a queue that is gone.
-        if job.queue.is_empty() {
-            return Err("it names no queue");
-        }
-        if job.backoff.is_some_and(|backoff| backoff.first_ms == 0) {
-            return Err("its backoff is none");
-        }
+        is_sane(job)?;
         let payload = text(payload_at, job.payload)?;
         let headers = headers_of(job, payload_at)?;
         let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
@@ -307,6 +298,21 @@ impl Queues {
             }
         }
     }
+}
+
+/// Whether a job can be what it is said to be, whatever the state is.
+fn is_sane(job: &Enqueue<'_>) -> Applied<()> {
+    if job.settings.max_attempts == 0 {
+        return Err("it may never be tried");
+    }
+    // In a snapshot no name stands for a queue that is gone.
+    if job.queue.is_empty() {
+        return Err("it names no queue");
+    }
+    if job.backoff.is_some_and(|backoff| backoff.first_ms == 0) {
+        return Err("its backoff is none");
+    }
+    Ok(())
 }
 
 /// Whether it waits for its time and was tried before.

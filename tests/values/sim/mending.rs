@@ -30,8 +30,8 @@ impl Sim {
     pub fn meddle(&mut self) -> Result<(), WalError> {
         match self.random.below(20) {
             0..=8 => self.send_mend(),
-            9..=13 => self.send_wait(),
-            14..=17 => self.send_read(),
+            9..=12 => self.send_wait(),
+            13..=15 => self.send_read(),
             _ => self.send_pause(),
         }
     }
