@@ -8,6 +8,7 @@ mod logs;
 mod backup;
 mod cli;
 mod door;
+mod explain;
 mod job_list;
 mod job_log;
 mod jobs;
