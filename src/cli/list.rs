@@ -117,6 +117,7 @@ fn json(job: &ListedJob) -> Value {
     put("error_kind", job.error_kind.map(|kind| kind_text(kind).into()));
     put("worker", job.worker.as_deref().map(Value::from));
     put("begun_at_ms", job.begun_at.map(|at| at.0.into()));
+    put("percent", job.percent.map(Value::from));
     Value::Object(json)
 }
 

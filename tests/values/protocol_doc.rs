@@ -75,6 +75,7 @@ const ROW: JobRow<'_> = JobRow {
     error_kind: Some(0x0123_4567_89AB_CDEF),
     worker: None,
     begun_at: None,
+    percent: None,
 };
 
 const ERROR: ErrorCount<'_> = ErrorCount { kind: 0x0123_4567_89AB_CDEF, count: 3, job: JOB, error: "no route" };

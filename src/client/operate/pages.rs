@@ -43,6 +43,8 @@ pub struct ListedJob {
     pub worker: Option<String>,
     /// Since when it may have been started.
     pub begun_at: Option<Timestamp>,
+    /// How far it is, in percent, as its worker has told.
+    pub percent: Option<u8>,
 }
 
 /// A page of jobs.
@@ -109,6 +111,7 @@ impl From<JobRow<'_>> for ListedJob {
             error_kind: row.error_kind,
             worker: row.worker.map(str::to_owned),
             begun_at: row.begun_at,
+            percent: row.percent,
         }
     }
 }

@@ -145,5 +145,6 @@ fn row<'j>(facts: &JobFacts<'j>, error: Option<&'j JobError>) -> JobRow<'j> {
         error_kind: error.map(|error| error.kind),
         worker: facts.lease.map(|lease| lease.worker),
         begun_at: facts.lease.and_then(|lease| lease.begun_at),
+        percent: facts.progress.map(|told| told.percent),
     }
 }

@@ -122,6 +122,8 @@ message! {
         4 worker: &'a str;
         /// Since when it may have been started.
         5 begun_at: Timestamp;
+        /// How far it is, in percent, as its worker has told.
+        6 percent: u8;
     }
 }
 
