@@ -39,7 +39,9 @@ impl Sim {
     /// Of the jobs that the clients know, one.
     fn known_job(&mut self) -> Option<JobId> {
         let jobs: Vec<JobId> = self.told.jobs.keys().copied().collect();
-        let any = JobId(1 + self.random.below(self.told.last_job.max(1)));
+        // An id that nobody was told yet is no job that a client knows.
+        let last = Some(self.told.last_job).filter(|last| *last > 0)?;
+        let any = JobId(1 + self.random.below(last));
         if self.random.one_in(8) { Some(any) } else { self.random.pick(&jobs).copied() }
     }
 
@@ -70,7 +72,7 @@ impl Sim {
     fn send_wait(&mut self) -> Result<(), WalError> {
         let count = 1 + self.random.below(3);
         let jobs: Vec<JobId> = (0..count).filter_map(|_| self.known_job()).collect();
-        if jobs.is_empty() || self.told.last_job == 0 || !self.history.follows {
+        if jobs.is_empty() || !self.history.follows {
             return Ok(());
         }
         let (any, wait_ms) = (self.random.one_in(2), self.random.below(4) as u32 * 3000);
