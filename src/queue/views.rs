@@ -259,6 +259,9 @@ impl Queues {
     pub fn live_lease(&self, job: JobId) -> Option<LeaseView<'_>> {
         let entry = &self.table[self.table.slot(job)?];
         let lease = self.leases.lease(entry.lease()?);
+        // Most jobs have nothing beside their entry, and most queues no rules.
+        let side = self.sides.side(entry);
+        let rules = if self.ruled.is_empty() { None } else { self.registry.queue(entry.queue).rules.as_deref() };
         Some(LeaseView {
             id: lease.granted.id,
             holder: lease.holder,
@@ -269,10 +272,10 @@ impl Queues {
             has_key: self.keys.of(job).is_some(),
             attempts: entry.attempts,
             max_attempts: entry.settings.max_attempts,
-            is_cancelled: self.sides.side(entry).is_some_and(|side| side.is_cancelled),
-            rules: self.registry.queue(entry.queue).rules.as_deref(),
-            keep_s: self.sides.keep_s(entry),
-            backoff: self.sides.rare(entry).and_then(|rare| rare.backoff),
+            is_cancelled: side.is_some_and(|side| side.is_cancelled),
+            rules,
+            keep_s: side.and_then(|_| self.sides.keep_s(entry)),
+            backoff: side.and_then(|_| self.sides.rare(entry)?.backoff),
         })
     }
 
