@@ -71,6 +71,8 @@ impl Facts {
             ("standing", codec::Value::Number(code)) => self.put(name, standing(code as u8).into()),
             // That of how far it is.
             ("text", codec::Value::Text(text)) => self.put("progress", text.into()),
+            // No attempt of it failed.
+            ("ending", codec::Value::Number(0)) => {}
             ("ending", codec::Value::Number(code)) => self.put(name, ending(code as u8).into()),
             (_, codec::Value::Number(number)) => self.put(name, number.into()),
             (_, codec::Value::Flag(flag)) => self.put(name, flag.into()),

@@ -43,6 +43,7 @@ fn a_kept_job_shows_until_when_and_one_that_was_not_begun_in_time_has_expired() 
     let known = show(&master, id);
     assert_eq!(text(&known, "standing"), "expired");
     let kept_ms = number(&known, "kept_until_ms") - number(&known, "ended_at_ms");
+    assert!(known.get("ending").is_none(), "no attempt failed: {known}");
     assert!((590_000..=601_000).contains(&kept_ms), "{known}");
 }
 
