@@ -65,14 +65,13 @@ struct Facts {
 impl Facts {
     fn add(&mut self, name: &str, value: codec::Value<'_>) {
         match (name, value) {
-            // A backoff is told as it is written on the command line.
+            // A backoff is told as it is written on the command line; an ending of 0 is that no attempt failed.
             (_, codec::Value::Moment(0) | codec::Value::Text("") | codec::Value::Bytes(_))
-            | ("first_ms" | "most_ms", _) => {}
+            | ("first_ms" | "most_ms", _)
+            | ("ending", codec::Value::Number(0)) => {}
             ("standing", codec::Value::Number(code)) => self.put(name, standing(code as u8).into()),
             // That of how far it is.
             ("text", codec::Value::Text(text)) => self.put("progress", text.into()),
-            // No attempt of it failed.
-            ("ending", codec::Value::Number(0)) => {}
             ("ending", codec::Value::Number(code)) => self.put(name, ending(code as u8).into()),
             (_, codec::Value::Number(number)) => self.put(name, number.into()),
             (_, codec::Value::Flag(flag)) => self.put(name, flag.into()),
