@@ -12,11 +12,7 @@ cd "$(dirname "$0")/.."
 rev=${1:-baseline}
 rounds=${2:-9}
 seconds=${3:-3}
-other=target/against/$(git rev-parse --verify "$rev^{commit}")
-if [ ! -e "$other" ]; then
-    mkdir -p "$other"
-    git archive "$rev" | tar -x -C "$other"
-fi
+. bench/older.sh
 for tree in "$other" .; do
     (cd "$tree" && cargo build --locked --release --bin falcond --example falcon-bench --target-dir target)
 done

@@ -11,11 +11,7 @@ cd "$(dirname "$0")/.."
 rev=${1:-baseline}
 rounds=${2:-7}
 jobs=${3:-3000}
-other=target/against/$(git rev-parse --verify "$rev^{commit}")
-if [ ! -e "$other" ]; then
-    mkdir -p "$other"
-    git archive "$rev" | tar -x -C "$other"
-fi
+. bench/older.sh
 for tree in "$other" .; do
     (cd "$tree" && cargo build --locked --release --bins --target-dir target)
 done
