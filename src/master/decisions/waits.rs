@@ -69,8 +69,8 @@ fn end_of(journal: &Journal, job: JobId) -> JobEnd {
 }
 
 fn idle_of(journal: &Journal, queue: &str) -> IdleOk {
-    let (left, delayed, died) = journal.queues.busy(queue);
-    IdleOk { left, delayed, died }
+    let (left, delayed) = journal.queues.busy(queue);
+    IdleOk { left, delayed, died: journal.queues.died(queue) }
 }
 
 impl Master {
@@ -84,7 +84,7 @@ impl Master {
         let mut over = Vec::new();
         self.parked.waits.note(self.journal.ended.drain(..), &mut over);
         let idle = self.parked.waits.idle.iter();
-        let is_idle = |queue: &str| idle_of(&self.journal, queue).left == 0;
+        let is_idle = |queue: &str| self.journal.queues.busy(queue).0 == 0;
         over.extend(idle.filter(|(_, queue)| is_idle(queue)).map(|(number, _)| *number));
         for number in over {
             self.answer_wait(number);
