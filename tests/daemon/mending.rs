@@ -68,7 +68,11 @@ fn an_update_changes_what_it_names() {
     mend(&master, &["update", &name, "--delay", "0s", "--ttl", "0s"], 0);
     let known = show();
     assert_eq!((text(&known, "standing"), &known["expires_at_ms"]), ("pending", &Value::Null));
-    master.connect().take("q");
+    let mut wire = master.connect();
+    let nothing = wire.ask(&update(&[id, 999], &Updated::default()));
+    assert!(matches!(&nothing, Reply::Done(_, statuses) if *statuses == [(id, 0), (999, NOT_FOUND)]), "{nothing:?}");
+    assert_eq!(master.dump().count("UPDATE"), 3, "nothing is written where nothing changes");
+    wire.take("q");
     mend(&master, &["update", &name, "--delay", "1h"], 6);
     mend(&master, &["update", &name], 2);
     mend(&master, &["update", &name, "--max-attempts", "0"], 2);

@@ -305,6 +305,9 @@ impl Model {
         {
             return false;
         }
+        if *to == Updated::default() {
+            return true;
+        }
         job.max_attempts = to.max_attempts.unwrap_or(job.max_attempts);
         job.priority = to.priority.unwrap_or(job.priority);
         if let Some(ttl_ms) = to.ttl_ms {

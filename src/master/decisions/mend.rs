@@ -59,6 +59,7 @@ impl Changing<'_> {
                 self.write_if_room(journal, event.into(), 1)
             }
             Change::Update if !self.fits(&facts) => Ok(Some(ErrorCode::WrongState)),
+            Change::Update if self.update == Updated::default() => Ok(None),
             Change::Update => {
                 let event = self.updating(job);
                 self.write_if_room(journal, event, 0)
