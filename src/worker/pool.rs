@@ -170,7 +170,8 @@ impl Pool {
             let shared = Arc::clone(&self.shared);
             let client = if self.pulses.is_empty() { shared.polls.clone() } else { shared.reports.clone() };
             let thread = std::thread::Builder::new().name("falcon-pulse".to_owned());
-            let beat = move || shared.pulse.beat(&client, |order| shared.obey(order), |error| shared.unheard(error));
+            let beat =
+                move || shared.pulse.beat(&client, |order| shared.obey_master(order), |error| shared.unheard(error));
             self.pulses.push(thread.spawn(beat)?);
         }
         Ok(())
@@ -329,6 +330,13 @@ impl Shared {
                 log::info!("stopping; jobs that still run: {}", self.locked().running());
             }
             Demand::Stop => self.hurry(StopReason::Leaving),
+        }
+    }
+
+    /// The same by the master's word, which may come again: that hurries nobody.
+    fn obey_master(&self, demand: Demand) {
+        if demand != Demand::Stop || !self.is_stopping() {
+            self.obey(demand);
         }
     }
 

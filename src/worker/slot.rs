@@ -220,7 +220,9 @@ impl Shared {
             held = self.begin(vec![held]).pop()?;
         }
         let HeldJob { job, cancel, .. } = &held;
-        let outcome = if self.is_stopping() { Outcome::Stopped } else { self.handle(job, cancel) };
+        // One that is not to run is not started, however it came to be known.
+        let is_unwanted = self.is_stopping() || cancel.reason() == Some(StopReason::Cancelled);
+        let outcome = if is_unwanted { Outcome::Stopped } else { self.handle(job, cancel) };
         if outcome == Outcome::Stopped && cancel.reason() == Some(StopReason::LeaseLost) {
             log::warn!("job {}: stopped, its lease was lost", job.id);
             self.held.drop_leases(&[job.lease]);

@@ -12,7 +12,7 @@ use crate::worker::remote;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// The answer to a poll comes when such a lease is over by the worker's clock.
 const SHORT_LEASE_MS: u32 = 40;
@@ -146,6 +146,35 @@ fn a_job_is_begun_only_under_a_lease_that_lives() {
     );
     let never: Act = || panic!("it is begun");
     assert_eq!(first_report(never, SHORT_LEASE_MS, LeaseStatus::STOP), None, "it asked, and another one has it");
+    let report = first_report(never, SHORT_LEASE_MS, LeaseStatus::CANCELLED);
+    assert_eq!(report.as_deref(), Some("release"), "it asked, and nobody wants it any more");
+}
+
+/// Says that it runs; and once it may end, whether it was hurried.
+struct Slow(Sender<Option<StopReason>>, Mutex<Receiver<()>>);
+
+impl Handler for Slow {
+    fn run(&self, _: &Job, cancel: &Cancel) -> Outcome {
+        self.0.send(None).unwrap();
+        self.1.lock().unwrap().recv().unwrap();
+        self.0.send(cancel.reason()).unwrap();
+        Outcome::Done(Vec::new())
+    }
+}
+
+#[test]
+fn an_order_to_stop_that_comes_again_hurries_nobody() {
+    let (reports, _reported) = channel();
+    let ((says, said), (go, waits)) = (channel(), channel());
+    let left = Arc::new(AtomicBool::new(true));
+    let master = OneJob { left, reports, lease_ms: 60_000, want: LeaseStatus::GO_ON, answers: Arc::default() };
+    let config = PoolConfig { shutdown_limit: Duration::from_mins(1), ..config() };
+    let pool = Pool::start(config, || Client::new(master.clone()), Slow(says, Mutex::new(waits))).unwrap();
+    assert_eq!(said.recv(), Ok(None));
+    (0..2).for_each(|_| pool.shared.obey_master(Demand::Stop));
+    go.send(()).unwrap();
+    assert_eq!(said.recv(), Ok(None));
+    pool.join().unwrap();
 }
 
 #[test]
