@@ -213,7 +213,7 @@ impl Pages<'_> {
         let mut before: Option<MendPage> = None;
         loop {
             let Mend { change, update, .. } = *self.mend;
-            // A page that may have been changed already is asked for again: no job is changed twice by it.
+            // The first page changes nothing, so that one that was perhaps carried out can be asked for again.
             let page = again_if_away(|| self.client.mend_all(change, update, self.filter, before))?;
             self.done += page.done;
             self.refused += page.refused;

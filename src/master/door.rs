@@ -176,7 +176,7 @@ impl Master {
         {
             let lease = LeaseId(self.journal.wal.next_lsn().0);
             let delivery = delivery(&job, lease, wish.lease_ms, now.since(caller.since));
-            let delivery = Delivery { headers: headers_of(&job, &self.journal, &mut headers)?, ..delivery };
+            let delivery = Delivery { headers: headers_of(&job, &self.journal, &mut headers), ..delivery };
             if !writing.add(stream, &delivery, &job, &self.journal)? {
                 break;
             }
@@ -200,13 +200,13 @@ impl Master {
         if self.parked.is_wait(number) {
             return self.answer_wait(number);
         }
+        if self.parked.is_scan(number) {
+            return self.end_scan(number);
+        }
         let (caller, wish) = self.unpark(number);
         let reply = match wish {
-            Wish::Scan => {
-                let text = "it takes too long; ask for less at once, by a filter or a limit";
-                Reply::Error(Refusal::new(ErrorCode::Unavailable, text))
-            }
-            Wish::Jobs(_) | Wish::Ends | Wish::Idle => Reply::PollOk(PollOk::default()),
+            Wish::Scan | Wish::Ends | Wish::Idle => unreachable!("they were answered"),
+            Wish::Jobs(_) => Reply::PollOk(PollOk::default()),
             Wish::Snapshot(_) => {
                 Reply::Error(Refusal::new(ErrorCode::Unavailable, "no snapshot was made in time; try again later"))
             }
@@ -240,22 +240,24 @@ impl Master {
         for queue in named {
             self.journal.queues.note_polled(*queue);
             if !self.parked.is_polled(*queue) {
-                self.journal.queues.drop_if_volatile(*queue);
+                self.journal.queues.unpolled(*queue);
             }
         }
     }
 }
 
-/// The headers of a job, read into `headers`, if it has any.
-fn headers_of<'h>(
-    job: &JobView<'_>,
-    journal: &Journal,
-    headers: &'h mut Vec<u8>,
-) -> Result<Option<HeadersText<'h>>, WalError> {
-    let Some((at, bytes)) = job.headers else { return Ok(None) };
+/// The headers of a job, read into `headers`, if it has any. They are an extra: where they cannot be read the job goes
+/// without them, and the log says so.
+fn headers_of<'h>(job: &JobView<'_>, journal: &Journal, headers: &'h mut Vec<u8>) -> Option<HeadersText<'h>> {
+    let (at, bytes) = job.headers?;
     headers.clear();
-    journal.read(at, bytes, headers)?;
-    Ok(Some(HeadersText(headers)))
+    if let Some(fresh) = journal.wal.fresh_payload(at, bytes) {
+        headers.extend_from_slice(fresh);
+    } else if let Err(error) = journal.read(at, bytes, headers) {
+        log::warn!("job {}: delivered without its headers: {error}", job.id);
+        return None;
+    }
+    Some(HeadersText(headers))
 }
 
 fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited: Millis) -> Delivery<'j> {

@@ -53,10 +53,10 @@ impl Master {
 
     /// At its end: waiting polls get the jobs that are there, and the log is kept.
     pub(super) fn decide_at_end(&mut self, now: Timestamp) -> Result<(), WalError> {
+        self.scan(now)?;
         // Some were given back in this turn whose time is over.
         self.expire(now)?;
         self.serve_polls(now)?;
-        self.scan(now)?;
         if !is_planted(Bug::WaitLate) {
             self.answer_waits();
         }

@@ -23,8 +23,13 @@ const HAND_OUT_RESERVE: u64 = record_bytes(HAND_OUT_BYTES) as u64;
 /// Log bytes that are kept free for a job that waits or is in flight: to end it.
 const END_RESERVE: u64 = record_bytes(END_BYTES) as u64;
 
-/// Log bytes that are kept free for any job: to note that somebody cancelled it, or to purge it.
+/// Log bytes that are kept free for a job that waits, is in flight or is dead: to note that somebody cancelled it, or
+/// to purge it.
 const CANCEL_RESERVE: u64 = record_bytes(CANCEL_BYTES) as u64;
+
+/// Log bytes that are kept free for a queue with pauses or settings: to resume it, both ways one after the other. A
+/// queue that hands nothing out may be what fills the disk.
+const RESUME_RESERVE: u64 = 2 * RECORD_OVERHEAD_BYTES_MAX as u64;
 
 #[derive(Debug)]
 pub struct Journal {
@@ -143,9 +148,11 @@ impl Journal {
             return 0;
         }
         let (waiting, in_flight) = self.queues.unfinished();
-        let all = (self.queues.count() + more) as u64 * CANCEL_RESERVE;
+        // What is kept for a while goes by itself.
+        let all = (waiting + in_flight + self.queues.dead_jobs() + more) as u64 * CANCEL_RESERVE;
+        let resumes = self.queues.ruled() as u64 * RESUME_RESERVE;
         let waiting = (waiting + more) as u64 * (HAND_OUT_RESERVE + END_RESERVE);
-        all + waiting + in_flight as u64 * END_RESERVE
+        all + waiting + in_flight as u64 * END_RESERVE + resumes
     }
 
     /// When the log has been silent long enough for a mark, if it wants one.

@@ -372,6 +372,10 @@ impl Master {
             return;
         }
         for number in self.parked.all() {
+            if self.parked.is_scan(number) {
+                self.end_scan(number);
+                continue;
+            }
             let (caller, _) = self.unpark(number);
             let reply = Reply::Error(decisions::stopping());
             self.sessions.write(caller.session, caller.correlation, None, &reply);

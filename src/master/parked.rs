@@ -164,6 +164,11 @@ impl Parked {
         matches!(self.waiting[number as usize].wish, Wish::Ends | Wish::Idle)
     }
 
+    /// Whether a request waits for what a scan comes to.
+    pub fn is_scan(&self, number: u32) -> bool {
+        self.waiting[number as usize].wish == Wish::Scan
+    }
+
     /// The first request that waits for a snapshot which holds no more than `held`.
     pub fn first_for_snapshot(&self, held: Lsn) -> Option<u32> {
         let is_met =

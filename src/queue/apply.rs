@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::entry::{Entry, Text};
-use super::events::{Dead, Dispatch, Enqueue, Move, Part};
+use super::events::{Dead, Dispatch, Enqueue, Move, Part, Release, ReleaseReason};
 use super::leases::Granted;
 use super::sides::NEVER;
 use super::{Event, Queues};
@@ -60,7 +60,7 @@ impl Queues {
                 })
                 .map(|slot| self.enter_waiting(slot, timeout.retry_at, None)),
             Event::Dead(dead) => self.apply_dead(at, dead, tail_at),
-            Event::Release(release) => self.give_back(release.job, release.lease, release.due_at),
+            Event::Release(release) => self.give_back(release),
             Event::Move(moved) => self.apply_move(moved, tail_at),
             Event::Forget(forget) => self.apply_forget(forget.queue),
             Event::Cancel(cancel) => self.apply_cancel(at, cancel),
@@ -176,10 +176,14 @@ impl Queues {
     }
 
     /// Ends an attempt that does not count: the job waits where it stood in line, or until its time has come.
-    fn give_back(&mut self, job: JobId, lease: LeaseId, due_at: Timestamp) -> Applied<()> {
+    fn give_back(&mut self, release: &Release) -> Applied<()> {
+        let Release { job, lease, due_at, reason } = *release;
         let order = self.lease_index(job, lease).map(|index| self.leases.lease(index).granted.order);
         let slot = self.end_attempt(job, lease)?;
         self.table[slot].attempts -= 1;
+        if reason == ReleaseReason::Begun && !is_planted(Bug::BegunExpires) {
+            self.expires_no_more(slot);
+        }
         self.enter_waiting(slot, due_at, order);
         Ok(())
     }
@@ -272,6 +276,7 @@ impl Queues {
             }
         } else if standing.is_ended() {
             self.ended += 1;
+            self.dead += usize::from(standing == Standing::Dead);
         }
     }
 
@@ -293,6 +298,7 @@ impl Queues {
             Standing::Delayed => self.delayed.remove(&mut self.table, slot),
             Standing::InFlight => {}
             Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {
+                self.dead -= usize::from(entry.standing == Standing::Dead);
                 self.kept.remove(&mut self.table, slot);
                 self.ended -= 1;
             }

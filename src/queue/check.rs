@@ -40,6 +40,7 @@ impl Queues {
         assert_eq!(sum(|counts| counts.in_flight), self.leases.len() as u64, "every lease has a job in flight");
         assert_eq!(sum(|counts| counts.delayed), self.delayed.len() as u64, "every delayed job is in the wheel");
         assert_eq!(sum(|counts| counts.dead + counts.kept), self.ended as u64, "jobs that have ended and are there");
+        assert_eq!(sum(|counts| counts.dead), self.dead as u64, "dead jobs");
         assert_eq!(sum(|counts| counts.retrying), self.retrying as u64, "jobs that are tried again later");
         let kept = self.table.slots().filter(|slot| self.is_kept_until(*slot).is_some()).count();
         assert_eq!(kept, self.kept.len(), "every job that is kept until a moment is in the wheel");

@@ -84,13 +84,18 @@ impl Queues {
         self.leave_state(slot);
         let entry = &mut self.table[slot];
         entry.attempts = if is_planted(Bug::RequeueCounted) { entry.attempts } else { 0 };
-        // It was begun once, so that it does not expire any more.
-        if self.sides.rare(entry).is_some() {
-            self.sides.rare_made(entry).expires_at = NEVER;
-        }
+        self.expires_no_more(slot);
         self.keys.goes_on(requeue.job);
         self.enter_waiting(slot, Timestamp(0), None);
         Ok(())
+    }
+
+    /// A job that is in no state was begun once.
+    pub(super) fn expires_no_more(&mut self, slot: u32) {
+        let entry = &mut self.table[slot];
+        if self.sides.rare(entry).is_some() {
+            self.sides.rare_made(entry).expires_at = NEVER;
+        }
     }
 
     pub(super) fn apply_update(&mut self, update: &Update<'_>) -> Applied<()> {

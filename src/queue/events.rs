@@ -21,6 +21,8 @@ coded! {
         Reported = 1 "reported";
         /// Its lease ended before its worker had begun the job.
         NeverBegun = 2 "never-begun";
+        /// Its worker gave the job back, and may have begun it: it does not expire any more.
+        Begun = 3 "begun";
     }
 }
 

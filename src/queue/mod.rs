@@ -86,6 +86,7 @@ pub struct Queues {
     back: u64,
     /// How many jobs have ended and are there, dead ones among them.
     ended: usize,
+    dead: usize,
     /// How many jobs are delayed that were tried before.
     retrying: usize,
     /// What lives where in the log.
@@ -113,6 +114,7 @@ impl Default for Queues {
             next_job: JobId(1),
             back: 0,
             ended: 0,
+            dead: 0,
             retrying: 0,
             usage: Usage::default(),
             taking: None,
@@ -244,9 +246,9 @@ impl Queues {
         self.registry.given()
     }
 
-    /// Lets a queue go that was only polled.
-    pub fn drop_if_volatile(&mut self, queue: QueueId) {
-        self.registry.drop_if_volatile(queue);
+    /// No poll names this queue any more; one that was only polled goes.
+    pub fn unpolled(&mut self, queue: QueueId) {
+        self.registry.unpolled(queue);
     }
 
     /// Takes the next of the queues that got pending jobs since they were last asked for.

@@ -24,6 +24,8 @@ pub struct Queue {
     pub used_at: Timestamp,
     /// When it was last polled, since the state was rebuilt.
     pub polled_at: Option<Timestamp>,
+    /// Whether polls may wait in its lines: its number must not pass to another queue.
+    is_polled: bool,
     durable: bool,
     woken: bool,
 }
@@ -87,10 +89,11 @@ impl Registry {
 
     /// None if there are as many as there may be.
     pub fn polled(&mut self, name: &str) -> Option<QueueId> {
-        if let Some(id) = self.named(name) {
-            return Some(id);
-        }
-        (self.by_name.len() - self.durable < POLLED_NAMES_MAX).then(|| self.make(name))
+        let is_full = self.by_name.len() - self.durable >= POLLED_NAMES_MAX;
+        let known = self.named(name);
+        let id = known.or_else(|| (!is_full).then(|| self.make(name)))?;
+        self.queue_mut(id).is_polled = true;
+        Some(id)
     }
 
     /// The queue of this name for a job, durable from now on.
@@ -129,6 +132,7 @@ impl Registry {
             rules: None,
             used_at: Timestamp(0),
             polled_at: None,
+            is_polled: false,
             durable: false,
             woken: false,
         };
@@ -144,33 +148,45 @@ impl Registry {
         id
     }
 
-    pub fn drop_if_volatile(&mut self, id: QueueId) {
+    /// No poll names this queue any more; one that was only polled goes.
+    pub fn unpolled(&mut self, id: QueueId) {
+        self.queue_mut(id).is_polled = false;
         let queue = self.queue(id);
         if !queue.durable && self.find(&queue.name) == Some(id) {
             self.remove(id);
         }
     }
 
-    /// Forgets a durable queue that has no jobs.
+    /// Forgets a durable queue that has no jobs. One that is polled becomes a volatile one.
     pub fn forget(&mut self, name: &str) -> Result<(), &'static str> {
         let id = self.find(name).ok_or("there is no such queue")?;
         let queue = self.queue(id);
         if !queue.durable || queue.counters.jobs() > 0 {
             return Err("the queue has jobs");
         }
-        let counters = queue.counters;
+        let (counters, is_polled) = (queue.counters, queue.is_polled);
         self.forgotten.add(&counters);
         self.durable -= 1;
-        self.remove(id);
+        if is_polled {
+            self.clear(id);
+        } else {
+            self.remove(id);
+        }
         Ok(())
+    }
+
+    /// Nothing is known of a queue any more but its name, and who polls it.
+    fn clear(&mut self, id: QueueId) {
+        let queue = self.queue_mut(id);
+        (queue.durable, queue.counters, queue.lines) = (false, Counters::default(), Lines::default());
+        queue.rules = None;
     }
 
     fn remove(&mut self, id: QueueId) {
         let name = std::mem::take(&mut self.queue_mut(id).name);
         self.by_name.remove(&name);
-        let queue = self.queue_mut(id);
-        (queue.durable, queue.counters, queue.lines) = (false, Counters::default(), Lines::default());
-        (queue.rules, queue.polled_at) = (None, None);
+        self.clear(id);
+        self.queue_mut(id).polled_at = None;
         self.recent = None;
         self.free.push(id);
     }
@@ -271,7 +287,7 @@ mod tests {
         registry.forget("a").unwrap();
         assert_eq!((registry.find("a"), registry.totals().completed, registry.durable()), (None, 7, 0));
         let again = registry.polled("a").unwrap();
-        registry.drop_if_volatile(again);
+        registry.unpolled(again);
         assert_eq!(registry.find("a"), None);
         registry.check();
     }

@@ -135,9 +135,9 @@ impl Queues {
         self.rules(queue).map(|rules| rules.settings).unwrap_or_default()
     }
 
-    /// Whether anything holds in any queue.
-    pub fn has_rules(&self) -> bool {
-        !self.ruled.is_empty()
+    /// In how many queues anything holds.
+    pub fn ruled(&self) -> usize {
+        self.ruled.len()
     }
 
     /// What holds in this queue, if anything does.

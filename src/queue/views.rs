@@ -334,6 +334,11 @@ impl Queues {
         (self.table.len() - in_flight - self.ended, in_flight)
     }
 
+    /// How many jobs are dead.
+    pub fn dead_jobs(&self) -> usize {
+        self.dead
+    }
+
     fn headers(&self, entry: &Entry) -> Option<(Location, u32)> {
         let headers = self.sides.rare(entry)?.headers;
         (headers.bytes > 0).then_some((headers.at, headers.bytes))

@@ -21,6 +21,7 @@ mod lists;
 mod log;
 mod master;
 mod meddling;
+mod mending;
 mod model;
 mod prefetch;
 mod protocol_doc;

@@ -219,6 +219,10 @@ impl Run {
     fn release(&mut self, pick: usize, delay_ms: u64, stale: bool) {
         let due_at = self.hand.now.plus(Millis(delay_ms));
         if let Some(id) = self.report(pick, stale, RELEASE_OK, |id, lease| frames::release(id, lease, delay_ms)) {
+            let job = self.model.job(id);
+            if matches!(job.state, State::InFlight { begun_at: Some(_), .. }) {
+                job.expires_at = None;
+            }
             self.model.give_back(id, Some(due_at));
         }
     }

@@ -101,24 +101,50 @@ fn dead_jobs_are_found_and_counted_by_their_errors() {
     assert_eq!((all.count, all.errors.len()), (30, 0));
 }
 
+/// Begins a change by filter; gives the moment that its pages have to name.
+fn first_page(hand: &mut Hand, client: SessionId, change: u8, filter: &Filter) -> u64 {
+    match hand.ask_frame(client, &mend_all(change, filter, 0, 0)) {
+        Reply::MendAllOk(0, 0, 1, since) => since,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_page_that_is_not_over_when_the_master_stops_says_what_was_done() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    (0..10).for_each(|_| drop(hand.submit(client, &[job("q"); 100])));
+    let since = first_page(&mut hand, client, 4, &Filter::default());
+    hand.send_frame(client, &mend_all(4, &Filter::default(), 1, since));
+    hand.pass(20);
+    hand.master.begin_stop();
+    hand.sync();
+    let heard = hand.heard(client);
+    let [Reply::MendAllOk(done, 0, next, _)] = heard[..] else { panic!("{heard:?}") };
+    assert!(done > 0 && next == done + 1, "{done} were purged, on with job {next}");
+    assert_eq!(hand.master.queues().totals().purged, done);
+}
+
 #[test]
 fn a_page_that_is_asked_for_again_changes_no_job_twice() {
     let mut hand = Hand::new();
     let client = hand.connect();
     let dead: Vec<u64> = (0..300).map(|_| dies(&mut hand, client, "q", "it broke")).collect();
     let filter = Filter { standings: Some(DEAD), ..Filter::default() };
-    let Reply::MendAllOk(300, 0, 0, since) = scan(&mut hand, client, &mend_all(3, &filter, 0, 0)) else {
-        panic!("a page");
-    };
+    let since = first_page(&mut hand, client, 3, &filter);
+    assert_eq!(hand.master.queues().totals().dead, 300, "the first page changes nothing");
+    let changed = scan(&mut hand, client, &mend_all(3, &filter, 1, since));
+    assert!(matches!(changed, Reply::MendAllOk(300, 0, 0, same) if same == since), "{changed:?}");
     // They die again; whoever lost the answer asks for the same page.
     for _ in &dead {
         fails(&mut hand, client, "q", "it broke");
     }
     let dead_again = hand.master.queues().totals().dead;
     assert_eq!(dead_again, 300);
-    let again = scan(&mut hand, client, &mend_all(3, &filter, 0, since));
+    let again = scan(&mut hand, client, &mend_all(3, &filter, 1, since));
     assert!(matches!(again, Reply::MendAllOk(0, 0, 0, _)), "{again:?}");
-    let anew = scan(&mut hand, client, &mend_all(3, &filter, 0, 0));
+    let since = first_page(&mut hand, client, 3, &filter);
+    let anew = scan(&mut hand, client, &mend_all(3, &filter, 1, since));
     assert!(matches!(anew, Reply::MendAllOk(300, 0, 0, _)), "{anew:?}");
 }
 
@@ -130,7 +156,8 @@ fn a_page_changes_no_more_than_ten_thousand_jobs_and_polls_are_served_meanwhile(
     (0..103).for_each(|_| drop(hand.submit(client, &batch)));
     let urgent = hand.put(client, job("other"));
     let filter = Filter { queue: Some("q".into()), ..Filter::default() };
-    hand.send_frame(client, &mend_all(4, &filter, 0, 0));
+    let since = first_page(&mut hand, client, 4, &filter);
+    hand.send_frame(client, &mend_all(4, &filter, 1, since));
     hand.pass(20);
     assert_eq!(hand.take(worker, "other").job, urgent);
     assert!(hand.master.queues().totals().pending > 9000, "it is under way");
@@ -158,7 +185,8 @@ fn whoever_leaves_takes_what_is_under_way_with_it() {
     let mut hand = Hand::new();
     let (client, other) = (hand.connect(), hand.connect());
     (0..10).for_each(|_| drop(hand.submit(client, &[job("q"); 100])));
-    hand.send_frame(client, &mend_all(4, &Filter::default(), 0, 0));
+    let since = first_page(&mut hand, client, 4, &Filter::default());
+    hand.send_frame(client, &mend_all(4, &Filter::default(), 1, since));
     hand.pass(20);
     hand.master.take(client, Input::Gone, hand.now).unwrap();
     let left = hand.master.queues().totals().pending;

@@ -148,8 +148,9 @@ impl Client {
         Ok(CountPage { count: told.count, errors, next: page_after(told.next) })
     }
 
-    /// Changes jobs that are meant, behind `before`, the page before, or from the first one on. A page that is asked
-    /// for again changes no job twice.
+    /// Changes jobs that are meant, behind `before`, the page before. Without one, nothing is changed yet: the page
+    /// that comes back fixes which jobs may be meant, so that each page after it can be asked for again. None is then
+    /// cancelled, requeued or purged twice; an update counts its delays from each time that it is carried out.
     pub fn mend_all(
         &self,
         change: Change,

@@ -49,6 +49,11 @@ impl Changing<'_> {
         match self.change {
             Change::Cancel | Change::CancelNow => self.cancel(journal, job),
             Change::Purge if facts.standing == Standing::InFlight => Ok(Some(ErrorCode::WrongState)),
+            // What is kept goes by itself, and no room is kept to purge it.
+            Change::Purge if facts.standing.is_ended() && facts.standing != Standing::Dead => {
+                let event = Purge { job, by: Some(self.by) };
+                self.write_if_room(journal, event.into(), 0)
+            }
             Change::Purge => {
                 let by = self.by_if_room(journal)?;
                 self.write(journal, Purge { job, by }.into())

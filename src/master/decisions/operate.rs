@@ -32,8 +32,8 @@ impl Master {
             Request::Drain(drain) => Ok(self.drain(*drain, written)),
             // What would be parked now would have no answer of its own.
             Request::Wait(_) | Request::Idle(_) if self.stopping => Err(stopping().into()),
-            Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_) if self.stopping => {
-                Err(stopping().into())
+            scan @ (Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_)) => {
+                self.scan_asked((id, header), scan, now, written)
             }
             Request::Wait(wait) => {
                 let waited = waits::wait((&mut self.journal, &mut self.parked), id, header, wait, now, written);
@@ -42,9 +42,6 @@ impl Master {
             Request::Idle(idle) => {
                 let waited = waits::idle((&mut self.journal, &mut self.parked), id, header, idle, now, written);
                 Ok(self.waited(id, waited))
-            }
-            Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_) => {
-                self.begin_scan((id, header), request, now)
             }
             ruling => self.rule(id, ruling, now, written),
         }
@@ -69,12 +66,21 @@ impl Master {
         }
     }
 
-    fn begin_scan(
+    fn scan_asked<'s>(
         &mut self,
         (id, header): (SessionId, &Header),
         request: &Request<'_>,
         now: Timestamp,
-    ) -> Decided<'static> {
+        written: &'s mut Vec<u8>,
+    ) -> Decided<'s> {
+        if self.stopping {
+            return Err(stopping().into());
+        }
+        if let Request::MendAll(mend) = request
+            && mend.since == Timestamp(0)
+        {
+            return Ok(scans::first_page(mend, now, written));
+        }
         let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
         let parts = (&self.journal, &mut self.parked, &mut self.scans);
         let number = scans::begin(parts, (id, by), header, request, now)?;

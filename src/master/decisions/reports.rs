@@ -264,12 +264,13 @@ impl<'a> Item<'a> for ReleaseItem {
         Words::default()
     }
 
-    fn event<'e>(&self, _live: &LeaseView<'_>, _words: Kept<'e>, by: &mut Policy<'_>) -> Event<'e>
+    fn event<'e>(&self, live: &LeaseView<'_>, _words: Kept<'e>, by: &mut Policy<'_>) -> Event<'e>
     where
         'a: 'e,
     {
         let ReleaseItem { job, lease, delay_ms } = *self;
         let due_at = due_at(delay_ms, by.now);
-        Release { job, lease, due_at, reason: ReleaseReason::Reported }.into()
+        let reason = if live.begun_at.is_some() { ReleaseReason::Begun } else { ReleaseReason::Reported };
+        Release { job, lease, due_at, reason }.into()
     }
 }

@@ -8,7 +8,7 @@ use crate::limits::{QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{
     Call, DeleteQueue, Done, ErrorCode, List, Pause, QueueFacts, QueuePause, Refusal, Resume, SetQueue, ShowQueue,
 };
-use crate::queue::{Event, Paused, events};
+use crate::queue::{Event, Paused, Rules, events};
 use crate::rules::QueueSettings;
 use crate::time::{Millis, Timestamp};
 
@@ -32,10 +32,13 @@ impl Asked<'_> {
     pub(super) fn resume<'s>(&mut self, resume: &Resume<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
         let Resume { queue, way } = *resume;
         self.known(queue)?;
-        let is_paused = self.journal.queues.rules(queue).is_some_and(|rules| rules.pauses().next().is_some());
-        if is_paused {
-            let by = Some(self.by);
-            self.write(events::Resume { queue, way, by }.into())?;
+        let rules = self.journal.queues.rules(queue);
+        let is_paused =
+            |rules: &Rules| way.is_in() && rules.pause_in.is_some() || way.is_out() && rules.pause_out.is_some();
+        if rules.is_some_and(is_paused) {
+            // Its room was kept when the queue was paused.
+            let event = events::Resume { queue, way, by: Some(self.by) };
+            self.journal.record_alone(self.now, &event.into()).map_err(Unanswered::Fatal)?;
         }
         Ok(done::<Resume<'_>>(written))
     }
@@ -79,7 +82,8 @@ impl Asked<'_> {
     }
 
     fn write(&mut self, event: Event<'_>) -> Result<(), Unanswered> {
-        if !self.journal.has_room(2 * RECORD_OVERHEAD_BYTES_MAX, 0, self.now)? {
+        // Its own, and what is then kept to resume it.
+        if !self.journal.has_room(4 * RECORD_OVERHEAD_BYTES_MAX, 0, self.now)? {
             let text = "no room in the log: no log segment can be made; jobs go on";
             return Err(Refusal::new(ErrorCode::StorageFull, text).into());
         }

@@ -1,18 +1,27 @@
 //! Lists, counts and changes by filter: a scan is begun and parked, and what came of it is told.
 
+use super::super::answers::Answer;
 use super::super::journal::Journal;
 use super::super::parked::{Caller, Parked, Wish};
 use super::super::reading::{Read, TextsFor, Wanted};
 use super::super::scans::{Aim, JobError, KindCount, Scan, Scans, Slice, Words};
 use super::super::{Master, Timestamp};
-use crate::ids::SessionId;
+use crate::ids::{JobId, SessionId};
 use crate::limits::{SCAN_MS_MAX, SCANS_MAX};
 use crate::protocol::{
-    CountJobsOk, ErrorCode, ErrorCount, Filter, Header, JobRow, List, ListJobsOk, MendAllOk, Refusal, Reply, Request,
+    CountJobsOk, ErrorCode, ErrorCount, Filter, Header, JobRow, List, ListJobsOk, MendAll, MendAllOk, Refusal, Reply,
+    Request,
 };
 use crate::queue::{JobFacts, Sought};
 use crate::time::Millis;
 use crate::wal::WalError;
+
+/// The first page of a change by filter changes nothing: it fixes the moment by which a job has to be one that is
+/// meant, so that every later page can be asked for again.
+pub(super) fn first_page<'s>(mend: &MendAll<'_>, now: Timestamp, written: &'s mut Vec<u8>) -> Answer<'s> {
+    let next = mend.from.max(JobId(1));
+    Answer::told::<MendAll<'_>>(&MendAllOk { next, since: now, ..MendAllOk::default() }, written)
+}
 
 /// Begins a scan; gives the number of the parked request.
 pub(super) fn begin(
@@ -32,7 +41,7 @@ pub(super) fn begin(
         }
         Request::CountJobs(count) => (Aim::Count { by_error: count.by_error }, count.filter, count.from, false),
         Request::MendAll(mend) => {
-            let since = if mend.since == Timestamp(0) { now } else { mend.since };
+            let since = mend.since;
             let update = mend.update.unwrap_or_default();
             (Aim::Mend { change: mend.change, update, by: by.into(), since }, mend.filter, mend.from, false)
         }
@@ -82,13 +91,26 @@ impl Master {
         Ok(())
     }
 
-    /// Takes the errors that a scan asked for.
+    /// Takes the errors that a scan asked for. Without them nobody knows which jobs are meant.
     pub(in super::super) fn scan_read(&mut self, number: u32, read: Result<Read, WalError>) {
-        let errors = match read {
-            Ok(Read::Errors(errors)) => errors,
-            Ok(Read::Texts(_) | Read::Log(_)) | Err(_) => Vec::new(),
-        };
-        self.scans.texts_read(number, errors);
+        match read {
+            Ok(Read::Errors(errors)) => self.scans.texts_read(number, errors),
+            Ok(Read::Texts(_) | Read::Log(_)) => unreachable!("a scan asks for errors"),
+            Err(error) => {
+                let (caller, _) = self.unpark(number);
+                let text = format!("the errors of jobs cannot be read from the log: {error}");
+                let reply = Reply::Error(Refusal::new(ErrorCode::Unavailable, text));
+                self.sessions.write(caller.session, caller.correlation, None, &reply);
+            }
+        }
+    }
+
+    /// Ends a scan before its page does, at its deadline or at the master's: what it came to is told, and where the
+    /// next page goes on.
+    pub(in super::super) fn end_scan(&mut self, number: u32) {
+        if let Some(scan) = self.scans.take(number) {
+            self.answer_scan(&scan);
+        }
     }
 
     /// Tells what came of a scan that is over.

@@ -180,8 +180,8 @@ impl Scan {
         let left = u64::from(SCANNED_ENTRIES_MAX.saturating_sub(self.looked));
         let most = match self.aim {
             Aim::List { limit } => limit.saturating_sub(self.found.rows.len()),
-            Aim::Count { by_error: false } => usize::MAX,
-            Aim::Count { by_error: true } => TEXTS_MAX,
+            Aim::Count { .. } if self.reads() => TEXTS_MAX,
+            Aim::Count { .. } => usize::MAX,
             Aim::Mend { .. } => SCAN_SLICE_MENDED,
         };
         let (met, mut walk) = (&mut self.met, self.walk);
@@ -284,6 +284,12 @@ impl Scans {
     /// A request does not wait any more.
     pub fn forget(&mut self, number: u32) {
         self.line.retain(|scan| scan.number != number);
+    }
+
+    /// Takes a scan out before it is over.
+    pub fn take(&mut self, number: u32) -> Option<Box<Scan>> {
+        let place = self.line.iter().position(|scan| scan.number == number)?;
+        self.line.remove(place)
     }
 
     /// When a slice is due.

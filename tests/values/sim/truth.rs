@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use falconqueue::ids::JobId;
 use falconqueue::queue::Event;
+use falconqueue::queue::events::ReleaseReason;
 use falconqueue::time::Timestamp;
 
 /// Numbers of ends on the wire.
@@ -70,7 +71,13 @@ impl Truth {
             }
             Event::Retry(retry) => drop(self.running(retry.job, "RETRY")),
             Event::Timeout(timeout) => drop(self.running(timeout.job, "TIMEOUT")),
-            Event::Release(release) => self.running(release.job, "RELEASE").attempts -= 1,
+            Event::Release(release) => {
+                let fate = self.running(release.job, "RELEASE");
+                fate.attempts -= 1;
+                if release.reason == ReleaseReason::Begun {
+                    fate.expires_at = None;
+                }
+            }
             Event::Ack(ack) => self.running(ack.job, "ACK").ends_as(COMPLETED),
             Event::Dead(dead) => self.running(dead.job, "DEAD").ends_as(DEAD),
             Event::Expire(expire) => {
