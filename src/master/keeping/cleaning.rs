@@ -14,11 +14,15 @@ use crate::rebuilt::event_of;
 use crate::time::{Millis, Timestamp};
 use crate::wal::{SegmentStats, WalError, record_bytes};
 
-/// Bytes of a segment that are read at once, and how often in one turn: mostly, and at the bound. A slice takes about
-/// 30 us, and longer by what is moved of it.
+/// Bytes of a segment that are read at once, and how often in one turn: mostly, and at the bound the most, where clients
+/// appended much since the turn before. A slice takes about 30 us, longer by what is moved of it, and up to 400 us
+/// where its records are small.
 const SLICE_BYTES: u32 = 128 << 10;
 const SLICES_PER_TURN: usize = 2;
 const SLICES_AT_BOUND: usize = 8;
+
+/// At the bound, slices for so much that clients appended: more becomes free than they take, if half of it lives.
+const APPENDED_PER_SLICE: u64 = SLICE_BYTES as u64 / 8;
 
 /// How often segments are looked at that cannot be given up yet, and room that could not be had is asked for.
 const LOOK_EVERY: Millis = Millis(100);
@@ -31,6 +35,8 @@ pub struct Cleaning {
     retry_at: Timestamp,
     /// Bytes that were moved since the log was opened, of all that were written.
     pub moved_bytes: u64,
+    /// What clients had appended at the turn before.
+    appended_before: u64,
 }
 
 /// A segment that is being cleaned.
@@ -79,7 +85,10 @@ impl Cleaning {
             self.choose(journal);
         }
         let is_pressed = self.under_way.as_ref().is_some_and(|moving| moving.victim.is_pressed);
-        for _ in 0..if is_pressed { SLICES_AT_BOUND } else { SLICES_PER_TURN } {
+        let appended = self.appended(journal);
+        let since = appended - std::mem::replace(&mut self.appended_before, appended);
+        let wanted = SLICES_PER_TURN + usize::try_from(since / APPENDED_PER_SLICE).unwrap_or(usize::MAX);
+        for _ in 0..if is_pressed { wanted.min(SLICES_AT_BOUND) } else { SLICES_PER_TURN } {
             let appended = self.appended(journal);
             match self.under_way.take() {
                 Some(moving) if now >= self.retry_at && moving.may_go_on(appended) => {
