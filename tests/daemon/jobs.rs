@@ -234,7 +234,7 @@ fn stats_count_what_is_there() {
     let stats = wire.stats();
     assert_eq!((stats.connections, stats.waiting_polls), (2, 1));
     let a = Counts { pending: 1, ..Counts::default() };
-    let b = Counts { pending: 1, delayed: 1, in_flight: 1, completed: 1, dead: 1, cancelled: 0 };
+    let b = Counts { pending: 1, delayed: 1, in_flight: 1, completed: 1, dead: 1, ..Counts::default() };
     assert_eq!(stats.totals, Counts { pending: 2, ..b });
     let queues: Vec<_> = stats.queues.iter().filter(|(name, _)| name != "c").cloned().collect();
     assert_eq!(queues, [("a".to_string(), a), ("b".to_string(), b)]);

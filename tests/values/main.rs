@@ -10,6 +10,8 @@ mod hand;
 mod history;
 mod session;
 mod sim;
+#[path = "../harness/truth.rs"]
+mod truth;
 
 mod allocations;
 mod begun;

@@ -35,6 +35,7 @@ pub struct Counts {
     pub completed: u64,
     pub dead: u64,
     pub cancelled: u64,
+    pub purged: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +71,7 @@ impl Figures {
             completed: self.of("completed"),
             dead: self.of("dead"),
             cancelled: self.of("cancelled"),
+            purged: self.of("purged"),
         }
     }
 }

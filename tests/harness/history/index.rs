@@ -51,7 +51,8 @@ impl<'h> Job<'h> {
 
     /// The least and the greatest bound of attempts that it may have.
     pub fn attempts_max(&self) -> (u16, u16) {
-        let all = self.made_by.iter().map(|at| at.what.attempts_max());
+        let updated = self.updates().filter_map(|(update, _)| update.max_attempts);
+        let all = self.made_by.iter().map(|at| at.what.attempts_max()).chain(updated);
         (all.clone().min().unwrap_or(0), all.max().unwrap_or(u16::MAX))
     }
 
@@ -63,14 +64,25 @@ impl<'h> Job<'h> {
         }
     }
 
-    /// It had no delay, whoever made it.
+    /// It had no delay, whoever made it, and nobody gave it another place in its line.
     pub fn prompt(&self) -> bool {
-        self.made_by.iter().all(|at| at.what.delay_ms == 0)
+        self.updates().next().is_none() && self.made_by.iter().all(|at| at.what.delay_ms == 0)
     }
 
     /// The mends of this kind.
     pub fn mended(&self, wanted: impl Fn(Change) -> bool) -> impl Iterator<Item = At<'h, Outcome<()>>> {
         self.mends.iter().filter(move |(change, _)| wanted(*change)).map(|(_, at)| *at)
+    }
+
+    /// Updates that may have been done.
+    pub fn updates(&self) -> impl Iterator<Item = (Update, At<'h, Outcome<()>>)> + Clone {
+        let all = self.mends.iter().filter_map(|(change, at)| Some((change.update()?, *at)));
+        all.filter(|(_, at)| at.what.possible())
+    }
+
+    /// It may have been purged by then.
+    pub fn may_be_purged(&self, by: Ns) -> bool {
+        self.mended(|change| change == Change::Purge).any(|at| at.what.possible() && at.start <= by)
     }
 
     /// Requeues that may have been done in this span; each when it began.
@@ -79,10 +91,14 @@ impl<'h> Job<'h> {
         self.mended(|change| change == Change::Requeue).filter(may).map(|at| at.start)
     }
 
-    /// It may have been cancelled, or have expired.
+    /// It may have been cancelled or purged, or have expired.
     pub fn may_be_gone(&self) -> bool {
         let is_mortal = self.made_by.iter().any(|at| at.what.ttl_ms > 0);
-        is_mortal || self.mended(Change::is_cancel).any(|at| at.what.possible())
+        is_mortal || self.may_be_purged(Ns::MAX) || self.may_be_cancelled()
+    }
+
+    pub fn may_be_cancelled(&self) -> bool {
+        self.mended(Change::is_cancel).any(|at| at.what.possible())
     }
 
     /// The first grant, if it was seen: one after a requeue has the same number.
@@ -96,10 +112,12 @@ pub struct Index<'h> {
     pub jobs: BTreeMap<u64, Job<'h>>,
     /// Submits without an answer of which no job is known, those of one key together.
     pub loose: Vec<Vec<At<'h, Submit>>>,
-    /// Each poll and its deliveries.
+    /// Each poll and its deliveries, in the order of their starts.
     pub polls: Vec<(At<'h, Poll>, &'h Outcome<Vec<Delivery>>)>,
     pub waits: Vec<(At<'h, Wait>, &'h Outcome<Ends>)>,
     pub gates: Vec<(At<'h, Gate>, &'h Outcome<()>)>,
+    pub keeps: Vec<(At<'h, Keep>, &'h Outcome<()>)>,
+    closed: HashMap<&'h str, Vec<(Ns, Ns)>>,
     unseen: HashMap<&'h str, Unseen>,
 }
 
@@ -113,8 +131,9 @@ struct Unseen {
 impl<'h> Index<'h> {
     pub fn of(history: &'h History, found: &mut Vec<Violation>) -> Index<'h> {
         let (jobs, loose) = (BTreeMap::new(), Vec::new());
-        let (polls, waits, gates) = (Vec::new(), Vec::new(), Vec::new());
-        let mut index = Index { jobs, loose, polls, waits, gates, unseen: HashMap::new() };
+        let (polls, waits, gates, keeps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (closed, unseen) = (HashMap::new(), HashMap::new());
+        let mut index = Index { jobs, loose, polls, waits, gates, keeps, closed, unseen };
         let mut names = Names::default();
         for op in &history.ops {
             if let What::Submit(submit, outcome) = &op.what {
@@ -130,6 +149,8 @@ impl<'h> Index<'h> {
             job.deliveries.sort_by_key(|at| (at.what.lease, at.start));
             job.narrow();
         }
+        index.polls.sort_by_key(|(poll, _)| poll.start);
+        index.close();
         for unseen in index.unseen.values_mut() {
             unseen.starts.sort_unstable();
             unseen.ends.sort_unstable();
@@ -170,17 +191,41 @@ impl<'h> Index<'h> {
             }
             What::Wait(wait, outcome) => self.waits.push((At { start, end, what: wait }, outcome)),
             What::Gate(gate, outcome) => self.gates.push((At { start, end, what: gate }, outcome)),
+            What::Keep(keep, outcome) => self.keeps.push((At { start, end, what: keep }, outcome)),
             What::Read(job, outcome) => self.job(*job).reads.push(At { start, end, what: outcome }),
         }
     }
 
     /// Whether this queue may have given nothing at some moment of this span, since somebody closed it.
     pub fn may_be_closed(&self, queue: &str, from: Ns, to: Ns) -> bool {
-        self.gates.iter().any(|(gate, outcome)| {
-            let closed = gate.what.for_ms.map(|for_ms| gate.end.saturating_add(for_ms * MS + CLOCK_SLACK));
-            let is_ours = gate.what.queue == queue && outcome.possible();
-            is_ours && gate.start <= to && closed.is_some_and(|until| until >= from)
-        })
+        let Some(closed) = self.closed.get(queue) else { return false };
+        let begun = closed.partition_point(|(start, _)| *start <= to);
+        closed[..begun].last().is_some_and(|(_, until)| *until >= from)
+    }
+
+    /// The starts of all spans in which each queue may have been closed, each with the latest end of all up to it. A
+    /// span ends by its time, or when a later order has taken its place.
+    fn close(&mut self) {
+        let mut queues: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (gate, outcome) in self.gates.iter().filter(|(_, outcome)| outcome.possible()) {
+            queues.entry(&gate.what.queue).or_default().push((*gate, outcome.ok().is_some()));
+        }
+        for (queue, mut gates) in queues {
+            gates.sort_by_key(|(gate, _)| gate.start);
+            // The first end of all certain orders from each on.
+            let mut ends = vec![Ns::MAX; gates.len() + 1];
+            for (at, (gate, is_certain)) in gates.iter().enumerate().rev() {
+                ends[at] = if *is_certain { ends[at + 1].min(gate.end) } else { ends[at + 1] };
+            }
+            let (mut closed, mut latest) = (Vec::new(), 0);
+            for (gate, _) in gates.iter().filter(|(gate, _)| gate.what.closes()) {
+                let over = gate.end.saturating_add(gate.what.for_ms.unwrap_or(0) * MS + CLOCK_SLACK);
+                let replaced = ends[gates.partition_point(|(other, _)| other.start <= gate.end)];
+                latest = over.min(replaced).max(latest);
+                closed.push((gate.start, latest));
+            }
+            self.closed.insert(queue, closed);
+        }
     }
 
     /// How many grants of a job of this queue may be hidden in this span: one for each unknown poll.

@@ -22,7 +22,7 @@ pub fn check(job: &Job, index: &Index, found: &mut Vec<Violation>) {
 fn content(job: &Job, found: &mut Vec<Violation>) {
     let Some(made) = job.made_by.first() else { return };
     for at in &job.deliveries {
-        if !job.made_by.iter().any(|made| made.what.makes(at.what)) {
+        if !job.made_by.iter().any(|made| made.what.makes(&updates::undone(job, made.what, at))) {
             flag(found, Rule::WrongContent, format!("job {}: {:?}, but {:?}", job.id, at.what, made.what));
         }
     }
@@ -69,12 +69,19 @@ fn next_attempt(job: &Job, before: Option<At<Delivery>>) -> (u16, u16, Ns) {
 }
 
 fn first_moment(job: &Job, found: &mut Vec<Violation>) {
-    let due = job.made_by.iter().map(|at| at.start.saturating_add(at.what.delay_ms * MS)).min();
+    let made = job.made_by.iter().map(|at| at.start.saturating_add(at.what.delay_ms * MS)).min();
     for at in &job.deliveries {
+        let due = made.map(|made| updated_due(job, 0, at.end).map_or(made, |due| due.min(made)));
         if due.is_some_and(|due| at.end + CLOCK_SLACK < due) {
             flag(found, Rule::TooEarly, format!("job {} before its delay: {:?} {:?}", job.id, at.end, due));
         }
     }
+}
+
+/// The earliest moment that an update in this span may have set.
+fn updated_due(job: &Job, from: Ns, to: Ns) -> Option<Ns> {
+    let within = job.updates().filter(|(_, at)| at.end >= from && at.start <= to);
+    within.filter_map(|(update, at)| Some(at.start.saturating_add(update.delay_ms? * MS))).min()
 }
 
 /// One second doubled with each attempt, at most an hour, of which the second half is drawn.
@@ -109,6 +116,8 @@ fn next_moment(job: &Job, first: At<Delivery>, next: At<Delivery>, found: &mut V
     let death = causes.iter().map(|(_, at)| at.start).chain([ran_out]).min().unwrap_or(0);
     let requeued = job.requeued(first.start, next.end).map(|start| start.max(death)).min();
     let earliest = requeued.map_or(earliest, |again| again.min(earliest));
+    let updated = updated_due(job, first.start, next.end).map(|due| due.max(death));
+    let earliest = updated.map_or(earliest, |due| due.min(earliest));
     if next.end + CLOCK_SLACK < earliest {
         let two = causes.is_empty() && next.end + CLOCK_SLACK < ran_out;
         let rule = if two { Rule::TwoLeases } else { Rule::TooEarly };

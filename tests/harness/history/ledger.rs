@@ -17,6 +17,10 @@ struct Bounds {
     /// Cancelled for certain; cancelled or expired, perhaps.
     gone: u64,
     maybe_gone: u64,
+    /// Purged for certain, and perhaps; perhaps after an end that is counted, too.
+    purged: u64,
+    maybe_purged: u64,
+    counted_twice: u64,
 }
 
 pub fn check(index: &Index, left: &Left, found: &mut Vec<Violation>) {
@@ -58,6 +62,11 @@ fn weigh(job: &Job, index: &Index, left: &Left, bounds: &mut Bounds, found: &mut
     let maybe_gone = !acked && job.may_be_gone();
     bounds.gone += u64::from(gone);
     bounds.maybe_gone += u64::from(maybe_gone);
+    let purged = job.mended(|change| change == Change::Purge).any(|at| at.what.ok().is_some());
+    let maybe_purged = job.may_be_purged(Ns::MAX);
+    bounds.purged += u64::from(purged);
+    bounds.maybe_purged += u64::from(maybe_purged);
+    bounds.counted_twice += u64::from(maybe_purged && (maybe_acked || job.may_be_cancelled()));
     bounds.certain += 1;
     bounds.acked += u64::from(acked);
     bounds.maybe_acked += u64::from(maybe_acked);
@@ -96,7 +105,7 @@ fn count(queue: &str, bounds: &Bounds, counts: Counts, found: &mut Vec<Violation
     if counts.open > 0 {
         flag(found, Rule::NotDrained, format!("{queue}: {counts:?}"));
     }
-    let all = counts.completed + counts.dead + counts.open + counts.gone;
+    let all = counts.completed + counts.dead + counts.open + counts.gone + counts.purged;
     let must_be_dead = bounds.unacked.len() as u64;
     if all < bounds.certain {
         let text = format!("{queue}: {} jobs were seen for certain, and {all} are counted", bounds.certain);
@@ -114,9 +123,14 @@ fn count(queue: &str, bounds: &Bounds, counts: Counts, found: &mut Vec<Violation
     if !gone.contains(&counts.gone) {
         flag(found, Rule::Totals, format!("{queue}: {gone:?} jobs are cancelled or expired, not {counts:?}"));
     }
+    let purged = bounds.purged..=bounds.maybe_purged;
+    if !purged.contains(&counts.purged) {
+        flag(found, Rule::Totals, format!("{queue}: {purged:?} jobs are purged, not {counts:?}"));
+    }
     let dead_max = bounds.maybe_dead + bounds.loose;
-    if counts.dead > dead_max || all > bounds.certain + bounds.loose {
-        let text = format!("{queue}: at most {} jobs and {dead_max} dead", bounds.certain + bounds.loose);
+    let all_max = bounds.certain + bounds.loose + bounds.counted_twice;
+    if counts.dead > dead_max || all > all_max {
+        let text = format!("{queue}: at most {all_max} jobs and {dead_max} dead");
         flag(found, Rule::Totals, format!("{text}, not {counts:?}"));
     }
 }

@@ -10,8 +10,9 @@
 //! * An answer leaves only when what it tells is durable, so an OK, and a refusal too, is for ever.
 //! * Job ids follow the order in which jobs entered, lease ids the order in which they left; neither repeats.
 //!
-//! Keys are taken to be remembered for the whole history: no job with a key is cancelled, or expires. Each submit
-//! without a key must have a payload of its own: only by that is a job known whose submit got no answer.
+//! Keys are taken to be remembered for the whole history: no job with a key is cancelled, purged or requeued, or
+//! expires. Each submit without a key must have a payload of its own: only by that is a job known whose submit got no
+//! answer.
 //!
 //! The rules stand at [`Rule`], each with the reason why it is sound.
 
@@ -25,6 +26,7 @@ mod lines;
 mod mending;
 pub mod mutate;
 pub mod synth;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +82,8 @@ pub enum What {
     /// OK says where each job stands, as on the wire.
     Wait(Wait, Outcome<Ends>),
     Gate(Gate, Outcome<()>),
+    /// What a queue keeps of jobs that say nothing of it themselves.
+    Keep(Keep, Outcome<()>),
     /// Of a job's result.
     Read(u64, Outcome<()>),
 }
@@ -204,11 +208,25 @@ pub enum Change {
     Cancel,
     CancelNow,
     Requeue,
+    Purge,
+    Update(Update),
+}
+
+/// What an update changes, all of it at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Update {
+    pub priority: Option<u8>,
+    pub max_attempts: Option<u16>,
+    pub delay_ms: Option<u64>,
 }
 
 impl Change {
     pub fn is_cancel(self) -> bool {
-        self != Change::Requeue
+        matches!(self, Change::Cancel | Change::CancelNow)
+    }
+
+    pub fn update(self) -> Option<Update> {
+        if let Change::Update(update) = self { Some(update) } else { None }
     }
 }
 
@@ -236,6 +254,12 @@ impl Gate {
     }
 }
 
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keep {
+    pub queue: String,
+    pub keep_ms: u64,
+}
+
 /// What was left when producers had stopped and workers had gone on until nothing came any more.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
@@ -253,6 +277,8 @@ pub struct Counts {
     pub open: u64,
     /// Cancelled or expired.
     pub gone: u64,
+    /// Purged, wherever they stood: one that was completed or cancelled before is counted there, too.
+    pub purged: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -351,8 +377,15 @@ pub enum Rule {
     /// A poll that began after the close of its queue was answered OK got a job of it, and had ended before the queue
     /// can have been open again: by its time, by that of a later close, or by somebody.
     DeliveredInPause,
-    /// A result was said not to be there, though its job was acked before, and is kept.
+    /// A result was said not to be there, though its job was acked before, and is kept: by itself, or by all that its
+    /// queue may have been told to keep when it was acked.
     ResultLost,
+    /// Something was given, taken, changed or read of a job in answer to a request that began after its purge had been
+    /// answered OK.
+    SeenAfterPurge,
+    /// A job was given with what it had before an update that had been answered OK when the poll began. One that shows
+    /// a part of an update alone is `WrongContent`.
+    UpdateLost,
 }
 
 /// Holds the history against every rule.
@@ -363,6 +396,7 @@ pub fn check(history: &History, left: &Left) -> Vec<Violation> {
     lines::check(&index, &mut found);
     for job in index.jobs.values() {
         leases::check(job, &index, &mut found);
+        updates::check(job, &mut found);
     }
     ledger::check(&index, left, &mut found);
     mending::check(&index, &mut found);
@@ -376,9 +410,11 @@ fn unanswered(history: &History, found: &mut Vec<Violation>) {
             What::Poll(_, outcome) => *outcome == Outcome::Silence,
             What::Heartbeat(_, outcome) => *outcome == Outcome::Silence,
             What::Wait(_, outcome) => *outcome == Outcome::Silence,
-            What::End(_, _, outcome) | What::Mend(_, _, outcome) | What::Gate(_, outcome) | What::Read(_, outcome) => {
-                *outcome == Outcome::Silence
-            }
+            What::End(_, _, outcome)
+            | What::Mend(_, _, outcome)
+            | What::Gate(_, outcome)
+            | What::Keep(_, outcome)
+            | What::Read(_, outcome) => *outcome == Outcome::Silence,
         };
         if silent {
             flag(found, Rule::Unanswered, format!("{op:?}"));

@@ -27,6 +27,9 @@ enum State {
     Dead,
     Cancelled,
     Expired,
+    Purged {
+        was_done: bool,
+    },
 }
 
 struct Job {
@@ -64,6 +67,8 @@ struct World {
     leases: Vec<Lease>,
     /// Until when each queue gives nothing.
     closed: [Ns; 2],
+    /// What each queue keeps, in milliseconds.
+    keeps: [u64; 2],
     free_at: [Ns; CLIENTS],
     ops: Vec<Op>,
 }
@@ -78,8 +83,8 @@ pub fn history(seed: u64, steps: usize) -> (History, Left) {
     let (jobs, leases, ops) = (Vec::new(), Vec::new(), Vec::new());
     let free_at = [1; CLIENTS];
     let dice = Dice::new(seed);
-    let (keys, closed) = (HashMap::new(), [0; 2]);
-    let mut world = World { dice, now: 10 * MS, lsn: 0, jobs, keys, leases, closed, free_at, ops };
+    let (keys, closed, keeps) = (HashMap::new(), [0; 2], [0; 2]);
+    let mut world = World { dice, now: 10 * MS, lsn: 0, jobs, keys, leases, closed, keeps, free_at, ops };
     for _ in 0..steps {
         world.step();
     }
@@ -90,6 +95,10 @@ pub fn history(seed: u64, steps: usize) -> (History, Left) {
         match job.state {
             State::Done(_) => counts.completed += 1,
             State::Cancelled | State::Expired => counts.gone += 1,
+            State::Purged { was_done } => {
+                counts.purged += 1;
+                counts.completed += u64::from(was_done);
+            }
             State::Dead => {
                 counts.dead += 1;
                 left.dead_jobs.as_mut().map(|dead| dead.insert(job.id));
@@ -272,14 +281,18 @@ impl World {
 
     fn end(&mut self, ending: Ending, lease: Lease) -> Result<(), u16> {
         let (now, front) = (self.now, -(self.number().cast_signed()));
-        let mut dice = self.dice.fork(lease.lease);
+        let (mut dice, keeps) = (self.dice.fork(lease.lease), self.keeps);
         let Some(job) = self.leased(lease) else { return Err(LEASE_LOST) };
         if job.is_marked {
             job.state = State::Cancelled;
             return Err(CANCELLED);
         }
         match ending {
-            Ending::Ack => job.state = State::Done(now + job.submit.keep_ms * MS),
+            Ending::Ack => {
+                let own_ms = job.submit.keep_ms;
+                let keep_ms = if own_ms == 0 { keeps[place(&job.submit.queue)] } else { own_ms };
+                job.state = State::Done(now + keep_ms * MS);
+            }
             Ending::Fail { for_good } => job.failed(for_good, now, &mut dice),
             Ending::Release { delay_ms } => {
                 job.attempts -= 1;
@@ -292,7 +305,7 @@ impl World {
 
     /// Everything that comes is acked, until nothing is open.
     fn drain(&mut self) {
-        let open = |job: &Job| !matches!(job.state, State::Done(_) | State::Dead | State::Cancelled | State::Expired);
+        let open = |job: &Job| matches!(job.state, State::Waiting(_) | State::Delayed(_) | State::Leased { .. });
         for _ in 0..DRAIN_STEPS {
             if !self.jobs.iter().any(open) {
                 return;

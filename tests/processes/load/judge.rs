@@ -31,6 +31,7 @@ pub fn left(stats: &Stats, data: &Path) -> Left {
         open: counts.pending + counts.delayed + counts.in_flight,
         // No client of the load lets a job expire.
         gone: counts.cancelled,
+        purged: counts.purged,
     };
     let ours = stats.queues.iter().filter(|(name, _)| QUEUES.contains(&name.as_str()));
     let queues = ours.map(|(name, counts)| (name.clone(), count(counts)));

@@ -11,7 +11,7 @@ use falconqueue::rebuilt::Rebuilt;
 use falconqueue::time::Timestamp;
 use falconqueue::wal::{MemoryDevice, Restore, visit_all};
 
-use super::truth::Truth;
+use crate::truth::Truth;
 
 /// States that are kept in full, to show what differs.
 const KEPT: usize = 500;

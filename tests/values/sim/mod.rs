@@ -11,7 +11,6 @@ pub mod image;
 pub mod load;
 pub mod mending;
 pub mod told;
-pub mod truth;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -132,6 +132,9 @@ pub fn lose_result(scene: &mut Scene) -> Option<()> {
     });
     let (at, _, lease) = *scene.dice.pick(&acked)?;
     let end = scene.ops()[at].end;
+    if !scene.left_alone().contains(&lease.job) {
+        return None;
+    }
     scene.add(end + 1, end + MS, What::Read(lease.job, Outcome::Refused(NOT_FOUND)));
     Some(())
 }

@@ -2,11 +2,13 @@
 //! dice, and says whether it found one.
 
 mod meddling;
+mod updates;
 mod ways;
 
 use super::*;
 use crate::dice::Dice;
 use meddling::*;
+use updates::*;
 use ways::*;
 
 pub struct Mutation {
@@ -59,6 +61,11 @@ pub const ALL: &[Mutation] = &[
     of("a job that was begun expires", Rule::ExpiredBegun, expire_begun),
     of("a closed queue gives a job", Rule::DeliveredInPause, leak),
     of("a kept result is gone", Rule::ResultLost, lose_result),
+    of("what a queue keeps is gone", Rule::ResultLost, lose_kept_by_queue),
+    of("a grant behind a purge", Rule::SeenAfterPurge, grant_after_purge),
+    of("a purged job has ended otherwise", Rule::WaitWrong, tell_purged),
+    of("a part of an update is delivered", Rule::WrongContent, tear_update),
+    of("an update is forgotten", Rule::UpdateLost, forget_update),
 ];
 
 const fn of(name: &'static str, rule: Rule, spoil: fn(&mut Scene) -> Option<()>) -> Mutation {
@@ -142,6 +149,12 @@ impl Scene {
     fn known(&self) -> Vec<Spot> {
         let answered: BTreeSet<u64> = self.answered().iter().map(|(_, _, answer)| answer.job).collect();
         self.deliveries().into_iter().filter(|spot| answered.contains(&spot.2.job)).collect()
+    }
+
+    /// Deliveries of jobs that were left alone.
+    fn alone(&self) -> Vec<Spot> {
+        let alone = self.left_alone();
+        self.deliveries().into_iter().filter(|spot| alone.contains(&spot.2.job)).collect()
     }
 
     /// First grants of jobs that were delivered once, answered to a submit of no delay.

@@ -92,7 +92,7 @@ pub fn spoil_payload(scene: &mut Scene) -> Option<()> {
 }
 
 pub fn spoil_priority(scene: &mut Scene) -> Option<()> {
-    let spot = scene.dice.pick(&scene.known())?.clone();
+    let spot = scene.dice.pick(&scene.alone())?.clone();
     scene.at(&spot).priority += 1;
     Some(())
 }
@@ -139,8 +139,8 @@ pub fn swap_jobs(scene: &mut Scene) -> Option<()> {
 }
 
 pub fn hurry(scene: &mut Scene) -> Option<()> {
-    let mut delayed = scene.keyless();
-    delayed.retain(|(_, submit, _)| submit.delay_ms * MS > 2 * CLOCK_SLACK);
+    let (mut delayed, alone) = (scene.keyless(), scene.left_alone());
+    delayed.retain(|(_, submit, answer)| submit.delay_ms * MS > 2 * CLOCK_SLACK && alone.contains(&answer.job));
     let (at, _, answer) = scene.dice.pick(&delayed)?.clone();
     let first = scene.deliveries().into_iter().find(|(_, _, given)| given.job == answer.job)?;
     let start = scene.ops()[at].start;
@@ -282,16 +282,14 @@ pub fn starve(scene: &mut Scene) -> Option<()> {
 }
 
 pub fn exceed(scene: &mut Scene) -> Option<()> {
-    let spot = scene.dice.pick(&scene.known())?.clone();
+    let spot = scene.dice.pick(&scene.alone())?.clone();
     let max_attempts = spot.2.max_attempts;
     scene.at(&spot).attempt = max_attempts + 1;
     Some(())
 }
 
 pub fn skip_attempts(scene: &mut Scene) -> Option<()> {
-    let alone = scene.left_alone();
-    let known: Vec<Spot> = scene.known().into_iter().filter(|(_, _, given)| alone.contains(&given.job)).collect();
-    let spot = scene.dice.pick(&known)?.clone();
+    let spot = scene.dice.pick(&scene.alone())?.clone();
     // Not more than this can be hidden by unknown polls.
     scene.at(&spot).attempt += scene.ops().len().min(30_000) as u16;
     Some(())

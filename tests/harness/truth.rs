@@ -1,6 +1,9 @@
 //! What became of jobs and queues, counted from the log by rules that a reader can check by eye: nothing here asks the
 //! state machine.
 
+// Each crate of tests asks its own part of it.
+#![allow(dead_code)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use falconqueue::ids::JobId;
@@ -13,6 +16,7 @@ pub const DEAD: u8 = 3;
 pub const COMPLETED: u8 = 4;
 pub const CANCELLED: u8 = 5;
 pub const EXPIRED: u8 = 6;
+pub const GONE: u8 = 254;
 
 /// What the log says of one job.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +159,15 @@ impl Truth {
 }
 
 impl Fate {
+    /// Whether a wait may be told that the job stands so; one that is gone has to have ended before that was asked.
+    pub fn may_be_told(&self, standing: u8, had_ended: bool) -> bool {
+        match standing {
+            DEAD..=EXPIRED => self.ends.contains(&standing),
+            GONE => had_ended,
+            other => other < DEAD,
+        }
+    }
+
     fn ends_as(&mut self, end: u8) {
         self.end = Some(end);
         self.ends.insert(end);
