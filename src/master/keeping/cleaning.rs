@@ -15,8 +15,8 @@ use crate::time::{Millis, Timestamp};
 use crate::wal::{SegmentStats, WalError, record_bytes};
 
 /// Bytes of a segment that are read at once, and how often in one turn: mostly, and at the bound the most, where
-/// clients appended much since the turn before. A slice takes about 30 us, longer by what is moved of it, and up to 400 us
-/// where its records are small.
+/// clients appended much since the turn before. A slice takes about 30 us, longer by what is moved of it, and up to
+/// 400 us where its records are small.
 const SLICE_BYTES: u32 = 128 << 10;
 const SLICES_PER_TURN: usize = 2;
 const SLICES_AT_BOUND: usize = 8;
