@@ -14,6 +14,7 @@ use crate::exit;
 use crate::ids::JobId;
 use crate::job::Standing;
 use crate::limits::ITEMS_MAX;
+use crate::words::{counted, has};
 
 /// The columns of a list, and their least widths.
 const COLUMNS: [(&str, usize); 8] = [
@@ -147,7 +148,8 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
     }
     renderer.flush()?;
     if others > 0 {
-        exit::say(&format!("{others} more jobs have other errors, of too many kinds to tell"));
+        let (more, have) = (counted(others, "more job"), has(others));
+        exit::say(&format!("{more} {have} other errors, of too many kinds to tell"));
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::{Stop, connect, ends, lookup};
 use crate::client::{CALL_TIMEOUT, Client, ClientError, Idleness};
 use crate::exit::{self, Failure};
 use crate::time::Millis;
+use crate::words::{counted, is};
 
 /// Pause before a master that is away is asked again.
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
@@ -34,7 +35,7 @@ pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     if died == 0 {
         return Ok(());
     }
-    let text = format!("{died} jobs died meanwhile; `falcon-cli job list --state dead` shows them");
+    let text = format!("{} died meanwhile; `falcon-cli job list --state dead` shows them", counted(died, "job"));
     Err(Failure::new(exit::FAILED, text).into())
 }
 
@@ -88,8 +89,10 @@ pub fn drain(common: &Common, drain: &Drain) -> Result<(), Stop> {
 }
 
 fn nothing_left(last: &Idleness) -> String {
-    let delayed = if last.delayed == 0 { String::new() } else { format!("; {} are delayed to later", last.delayed) };
-    format!("no job is left to run{delayed}")
+    match last.delayed {
+        0 => "no job is left to run".to_owned(),
+        delayed => format!("no job is left to run; {delayed} {} delayed to later", is(delayed)),
+    }
 }
 
 /// Words for people, and data for programs alone: what came of it is the exit status.
@@ -159,7 +162,8 @@ impl<'w> Watch<'w> {
             return Ok(None);
         }
         let left = self.seen.map_or(0, |(_, last)| last.left);
-        let text = format!("after {} {left} jobs are left to run", self.timeout.unwrap_or_default());
+        let (waited, jobs) = (self.timeout.unwrap_or_default(), counted(left, "job"));
+        let text = format!("after {waited} {jobs} {} left to run", is(left));
         Err(Failure::new(exit::TIMED_OUT, text).into())
     }
 
@@ -182,7 +186,7 @@ impl<'w> Watch<'w> {
     fn show(&mut self, now: &Idleness) {
         let Idleness { left, delayed, .. } = *now;
         self.most = self.most.max(left);
-        let words = format!("{left} jobs are left to run, {delayed} delayed to later");
+        let words = format!("{} {} left to run, {delayed} delayed to later", counted(left, "job"), is(left));
         self.progress.show(self.most - left, self.most, &words);
     }
 }

@@ -119,11 +119,11 @@ fn nothing_left_is_told_although_jobs_are_delayed_to_later() {
     master.submit(&["q", "x", "--delay", "1h"]);
     let run = master.cli(&["--output", "json", "wait"]).expect(0);
     assert_eq!(run.json(), [json!({"left": 0, "delayed": 1, "died": 0})]);
-    assert!(run.err.contains("1 are delayed to later"), "{}", run.err);
+    assert!(run.err.contains("1 is delayed to later"), "{}", run.err);
     let mut wire = master.connect();
     wire.put("q", "x");
     let run = master.cli(&["wait", "--timeout", "200ms"]).expect(4);
-    assert!(run.err.contains("after 200ms 1 jobs are left to run"), "{}", run.err);
+    assert!(run.err.contains("after 200ms 1 job is left to run"), "{}", run.err);
     master.cli(&["wait", "--queue", "other", "--timeout", "5s"]).expect(0);
     let got = wire.take("q");
     wire.fail(&got, false, "again");
@@ -163,9 +163,9 @@ fn a_wait_ends_in_time_where_no_master_is() {
     let master = Master::start_at(home.path(), &port.address, &[]);
     master.submit(&["q", "x"]);
     let waits = begin(&master, &["wait", "--timeout", "1s"]);
-    wait_until("the first answer", SOON, || waits.stderr().contains("1 jobs are left"));
+    wait_until("the first answer", SOON, || waits.stderr().contains("1 job is left"));
     master.kill();
-    assert!(waits.finish().expect(4).err.contains("after 1s 1 jobs are left to run"));
+    assert!(waits.finish().expect(4).err.contains("after 1s 1 job is left to run"));
 }
 
 #[test]
