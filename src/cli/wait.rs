@@ -16,7 +16,7 @@ use super::{Stop, connect, ends, lookup};
 use crate::client::{CALL_TIMEOUT, Client, ClientError, Idleness};
 use crate::exit::{self, Failure};
 use crate::time::Millis;
-use crate::words::{counted, is};
+use crate::words::{by_number, counted, is, was};
 
 /// Pause before a master that is away is asked again.
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
@@ -29,14 +29,22 @@ pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     }
     let queue = wait.queue.as_deref().unwrap_or_default();
     let (first, last) = Watch::new(client, queue, wait.timeout, true).until_idle()?;
-    let died = last.died.saturating_sub(first.died);
-    let json = json!({"left": last.left, "delayed": last.delayed, "died": died});
+    let (died, dead) = (last.died.saturating_sub(first.died), last.dead);
+    let json = json!({"left": last.left, "delayed": last.delayed, "died": died, "dead": dead});
     say(common, &nothing_left(&last), json)?;
-    if died == 0 {
-        return Ok(());
+    deaths(died, dead, queue).map_or(Ok(()), |text| Err(Failure::new(exit::FAILED, text).into()))
+}
+
+/// What is wrong, if anything is: whoever is dead now counts, however short the wait was, and whoever died while it
+/// went on, also where nothing of that is left.
+fn deaths(died: u64, dead: u64, queue: &str) -> Option<String> {
+    if dead == 0 {
+        let since = format!("and {} requeued, purged or forgotten since", was(died));
+        return (died > 0).then(|| format!("{} died meanwhile, {since}", counted(died, "job")));
     }
-    let text = format!("{} died meanwhile; `falcon-cli job list --state dead` shows them", counted(died, "job"));
-    Err(Failure::new(exit::FAILED, text).into())
+    let of = if queue.is_empty() { String::new() } else { format!("--queue {queue} ") };
+    let shows = format!("`falcon-cli job list {of}--state dead` shows {}", by_number(dead, "it", "them"));
+    Some(format!("{} {} dead, {died} of them since this wait began; {shows}", counted(dead, "job"), is(dead)))
 }
 
 /// Waits for the ends of the jobs that are named.

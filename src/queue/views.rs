@@ -179,12 +179,11 @@ impl Queues {
         (counters.waiting() + in_flight - delayed, delayed)
     }
 
-    /// How many jobs of a queue, or of all with an empty name, have died.
-    pub fn died(&self, queue: &str) -> u64 {
-        if queue.is_empty() {
-            return self.registry.died();
-        }
-        self.counters_of(queue).unwrap_or_default().died
+    /// How many jobs of a queue, or of all with an empty name, have died, and how many are dead.
+    pub fn deaths(&self, queue: &str) -> (u64, u64) {
+        let all = || self.registry.totals();
+        let counters = if queue.is_empty() { all() } else { self.counters_of(queue).unwrap_or_default() };
+        (counters.died, counters.dead)
     }
 
     /// When this queue was last polled, if it was since the state was rebuilt.

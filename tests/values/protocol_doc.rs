@@ -97,7 +97,7 @@ fn for_each_operating_reply(mut take: impl FnMut(&str, Reply<'_>)) {
     take("FindOk", Reply::FindOk(FindOk { job: JOB }));
     take("TextOk", Reply::TextOk(TextOk { text: b"done" }));
     take("WaitOk", Reply::WaitOk(WaitOk { jobs: List::lent(&ends) }));
-    take("IdleOk", Reply::IdleOk(IdleOk { left: 0, delayed: 2, died: 1 }));
+    take("IdleOk", Reply::IdleOk(IdleOk { left: 0, delayed: 2, died: 3, dead: 1 }));
     take("MendOk", Reply::MendOk(MendOk { items: List::lent(&done) }));
     take("PauseOk", Reply::PauseOk(Done {}));
     take("ShowQueueOk", Reply::ShowQueueOk(facts));

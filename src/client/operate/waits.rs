@@ -26,6 +26,8 @@ pub struct Idleness {
     pub delayed: u64,
     /// How many jobs have died since the log began.
     pub died: u64,
+    /// How many are dead now.
+    pub dead: u64,
 }
 
 impl JobEnd {
@@ -88,8 +90,8 @@ impl Client {
     /// much is.
     pub fn idle(&self, queue: &str, wait: Duration) -> Result<Idleness, ClientError> {
         let answer = self.begin(Idle { queue, wait_ms: millis(wait) }, wait)?.wait()?;
-        let IdleOk { left, delayed, died } = answer.read::<Idle<'_>>()?;
-        Ok(Idleness { left, delayed, died })
+        let IdleOk { left, delayed, died, dead } = answer.read::<Idle<'_>>()?;
+        Ok(Idleness { left, delayed, died, dead })
     }
 }
 

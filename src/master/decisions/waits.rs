@@ -70,7 +70,8 @@ fn end_of(journal: &Journal, job: JobId) -> JobEnd {
 
 fn idle_of(journal: &Journal, queue: &str) -> IdleOk {
     let (left, delayed) = journal.queues.busy(queue);
-    IdleOk { left, delayed, died: journal.queues.died(queue) }
+    let (died, dead) = journal.queues.deaths(queue);
+    IdleOk { left, delayed, died, dead }
 }
 
 impl Master {

@@ -49,6 +49,8 @@ message! {
         delayed: u64;
         /// How many jobs have died since the log began.
         died: u64;
+        /// How many are dead now.
+        dead: u64;
     }
 }
 

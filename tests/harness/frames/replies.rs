@@ -134,6 +134,7 @@ pub enum Reply {
         left: u64,
         delayed: u64,
         died: u64,
+        dead: u64,
     },
     /// `PauseOk`, `ResumeOk`, `SetQueueOk`, `DeleteQueueOk` or `DrainOk`, by its kind.
     Settled(u16),
@@ -223,7 +224,7 @@ impl Reader<'_> {
                 let end = (r.u64(), r.u8());
                 r.then_extras(end)
             })),
-            0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64() },
+            0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64(), dead: self.u64() },
             0x8016..=0x8019 | 0x801B => Reply::Settled(kind),
             0x801A => self.queue_facts(),
             other => panic!("a reply of unknown kind {other:#06x}"),
