@@ -1,6 +1,7 @@
 //! Workers at hand: who is there, what they are told to do by a command or a signal, and how far their jobs are.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::harness::wire::{self, *};
 use crate::harness::*;
@@ -179,6 +180,25 @@ fn a_worker_that_is_told_to_stop_finishes_its_job_and_leaves() {
     other.finish().expect(0);
     wait_until("nobody to be left", SOON, || names(&master).is_empty());
     assert_eq!(master.cli(&["--output", "quiet", "worker", "stop", "all"]).expect(0).out, "0\n");
+}
+
+#[test]
+fn a_worker_that_waits_for_jobs_hears_of_an_order_at_once() {
+    // Its own sign of life is due after 18 s only.
+    let master = Master::fresh(&["--silence", "1m"]);
+    let mine = named(&master, "mine", &["sh"]);
+    wait_state(&master, "mine", "polling");
+    let asked_at = Instant::now();
+    master.cli(&["worker", "quiet", "mine"]).expect(0);
+    wait_state(&master, "mine", "quiet");
+    assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}", asked_at.elapsed());
+    mine.signal(Signal::CONT);
+    wait_state(&master, "mine", "polling");
+    let asked_at = Instant::now();
+    let told = master.cli(&["worker", "stop", "mine"]).expect(0);
+    assert_eq!(told.out, "1 worker is told to stop, with its next sign of life\n");
+    mine.finish().expect(0);
+    assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}", asked_at.elapsed());
 }
 
 #[test]
