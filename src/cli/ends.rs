@@ -1,5 +1,7 @@
 //! How jobs ended that were waited for: a row each, and the exit status of them all.
 
+use std::time::Instant;
+
 use serde_json::{Map, Value};
 
 use super::args::Output;
@@ -12,6 +14,23 @@ use crate::ids::JobId;
 use crate::job::{Standing, StoryText};
 use crate::protocol::Get;
 use crate::words::{counted, has};
+
+/// Waits for the ends of jobs, and says how far they are when that changes; quietly it says nothing.
+pub fn wait(
+    output: Output,
+    client: &Client,
+    jobs: &[JobId],
+    any: bool,
+    deadline: Option<Instant>,
+) -> Result<Vec<JobEnd>, ClientError> {
+    if output == Output::Quiet {
+        return client.wait(jobs, any, deadline);
+    }
+    client.wait_telling(jobs, any, deadline, |job, percent, text| {
+        let words = if text.is_empty() { String::new() } else { format!(": {}", shown(text.as_bytes())) };
+        exit::say(&format!("job {job} is {percent}% done{words}"));
+    })
+}
 
 /// Shows how each of these jobs ended, or where it stands. One job alone is quietly its result, if that is kept.
 pub fn show(renderer: &mut Renderer, client: &Client, ends: &[JobEnd]) -> Result<(), Stop> {

@@ -17,15 +17,16 @@ use crate::limits::ITEMS_MAX;
 use crate::words::{counted, has};
 
 /// The columns of a list, and their least widths.
-const COLUMNS: [(&str, usize); 8] = [
+const COLUMNS: [(&str, usize); 9] = [
     ("JOB", 8),
     ("QUEUE", 10),
     ("STATE", 9),
+    ("DONE", 4),
     ("PRIORITY", 8),
     ("ATTEMPTS", 8),
     ("SUBMITTED", 24),
     ("KEY", 12),
-    ("ERROR", 0),
+    ("ERROR OR PROGRESS", 0),
 ];
 
 /// The same of counts by errors.
@@ -90,11 +91,12 @@ fn row(renderer: &mut Renderer, job: &ListedJob) -> Result<(), Stop> {
         job.job.to_string(),
         job.queue.clone(),
         standing(job.standing),
+        job.percent.map(|percent| format!("{percent}%")).unwrap_or_default(),
         job.priority.to_string(),
         format!("{}/{}", job.attempts, job.max_attempts),
         job.submitted_at.rfc3339(),
         job.key.clone(),
-        shown(job.error.as_deref().unwrap_or_default().as_bytes()),
+        shown(job.progress.as_deref().or(job.error.as_deref()).unwrap_or_default().as_bytes()),
     ];
     let cells: Vec<_> = texts.into_iter().zip(COLUMNS).map(|(text, (_, width))| (text, width)).collect();
     Ok(renderer.row(&Row { cells: &cells, json: json(job), quiet: job.job.to_string() })?)
@@ -119,6 +121,7 @@ fn json(job: &ListedJob) -> Value {
     put("worker", job.worker.as_deref().map(Value::from));
     put("begun_at_ms", job.begun_at.map(|at| at.0.into()));
     put("percent", job.percent.map(Value::from));
+    put("progress", job.progress.as_deref().map(Value::from));
     Value::Object(json)
 }
 

@@ -296,7 +296,7 @@ impl Batches {
     }
 
     fn wait(&mut self, jobs: &[JobId]) -> Result<(), Stop> {
-        let ends = self.client.wait(jobs, false, None)?;
+        let ends = ends::wait(self.renderer.output(), &self.client, jobs, false, None)?;
         ends::show(&mut self.renderer, &self.client, &ends)?;
         Ok(ends::judge(&ends, false, "")?)
     }

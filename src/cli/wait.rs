@@ -55,7 +55,8 @@ fn for_jobs(common: &Common, client: &Client, wait: &Wait, deadline: Option<Inst
     prompt.set_timeout(left_until(deadline).min(CALL_TIMEOUT));
     reach(&prompt, deadline).map_err(|error| late(error, deadline, &waited))?;
     let jobs = lookup::jobs(&prompt, &wait.jobs, wait.queue.as_deref())?;
-    let ends = client.wait(&jobs, wait.any, deadline).map_err(|error| late(error, deadline, &waited))?;
+    let ends =
+        ends::wait(common.output, client, &jobs, wait.any, deadline).map_err(|error| late(error, deadline, &waited))?;
     ends::show(&mut Renderer::new(common.output), client, &ends)?;
     Ok(ends::judge(&ends, wait.any, &waited)?)
 }

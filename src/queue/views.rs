@@ -166,6 +166,12 @@ impl Queues {
         self.table.slot(job).map(|slot| self.table[slot].standing)
     }
 
+    /// How far a job is, if it is in flight and its worker has told.
+    pub fn progress(&self, job: JobId) -> Option<&HowFar> {
+        let lease = self.table[self.table.slot(job)?].lease()?;
+        self.leases.progress(lease)
+    }
+
     /// Of a queue, or of all with an empty name: how many jobs are to run now or after their backoff, and how many are
     /// delayed to a later time. Takes as long for a thousand queues as for one: it is asked in each turn of a wait.
     pub fn busy(&self, queue: &str) -> (u64, u64) {

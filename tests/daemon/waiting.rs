@@ -207,6 +207,40 @@ fn a_wait_ends_in_time_where_no_master_is() {
 }
 
 #[test]
+fn a_wait_says_how_far_a_job_is_when_that_changes() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let id = master.submit(&["q", "x", "--keep", "10m"])[0].to_string();
+    let got = wire.take("q");
+    wire.ask(&progress(got.job, got.lease, 40, "parsed\tall"));
+    let waits = begin(&master, &["wait", &id]);
+    let quiet = begin(&master, &["--output", "quiet", "wait", &id]);
+    let first = format!("job {id} is 40% done: parsed\\tall\n");
+    wait_until("what is known", SOON, || waits.stderr() == first);
+    wire.ask(&progress(got.job, got.lease, 40, "parsed\tall"));
+    wire.ask(&progress(got.job, got.lease, 80, ""));
+    let both = format!("{first}job {id} is 80% done\n");
+    wait_until("what has changed", SOON, || waits.stderr() == both);
+    wire.ack(&got);
+    let run = waits.finish().expect(0);
+    assert_eq!((run.err, run.out.lines().count()), (both, 1));
+    let run = quiet.finish().expect(0);
+    assert_eq!((run.err.as_str(), run.out.as_str()), ("", ""));
+}
+
+#[test]
+fn a_submit_that_waits_says_how_far_its_job_is() {
+    let master = Master::fresh(&[]);
+    let submit = begin(&master, &["submit", "q", "x", "--wait"]);
+    let mut wire = master.connect();
+    let got = wire.take("q");
+    wire.ask(&progress(got.job, got.lease, 7, "begun"));
+    wait_until("it to be said", SOON, || submit.stderr().contains("is 7% done: begun"));
+    wire.ack(&got);
+    submit.finish().expect(0);
+}
+
+#[test]
 fn submit_waits_and_gives_the_result() {
     let master = Master::fresh(&[]);
     let worker = master.worker(&["--queue", "q"], &["sh", "-c", "read x; test $x != bad && printf \"$x\\0done\""]);

@@ -24,6 +24,7 @@ mod meddling;
 mod model;
 mod prefetch;
 mod protocol_doc;
+mod protocol_tables;
 mod scans;
 mod snapshot;
 mod stories;
