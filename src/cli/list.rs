@@ -66,11 +66,14 @@ pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
 
 fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
     let (filter, newest_first) = (list.filters.as_filter(), !list.oldest);
-    renderer.heading(&COLUMNS)?;
     let mut left = list.limit;
     let mut from = list.from.map(JobId);
+    let mut is_first = true;
     loop {
         let page = client.list(filter, from, newest_first, left.min(ITEMS_MAX as u64) as u16)?;
+        if std::mem::take(&mut is_first) {
+            renderer.heading(&COLUMNS)?;
+        }
         left = left.saturating_sub(page.jobs.len() as u64);
         page.jobs.iter().try_for_each(|job| row(&mut renderer, job))?;
         // A page may take its time where few jobs are meant.

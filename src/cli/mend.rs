@@ -109,7 +109,8 @@ fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run
     }
     let status = if refused.contains(&ErrorCode::NotFound) { exit::NOT_FOUND } else { exit::REFUSED };
     let (not, of) = (refused.len() as u64, statuses.len() as u64);
-    let text = format!("{not} of {} {} not {}", counted(of, "job"), was(not), mend.done);
+    let jobs = if of == 1 { "the job".to_owned() } else { format!("{not} of {}", counted(of, "job")) };
+    let text = format!("{jobs} {} not {}", was(not), mend.done);
     Err(Failure::new(status, text).into())
 }
 
