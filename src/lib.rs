@@ -71,7 +71,7 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   job  rules  codec  ids  time  limits  block  exit  planted    stderr: log lines of the three programs
+//!   job  rules  codec  ids  time  limits  block  exit  planted  words   stderr: log lines of the three programs
 //! ```
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
@@ -136,3 +136,4 @@ pub mod planted;
 pub mod protocol;
 pub mod rules;
 pub mod time;
+pub mod words;

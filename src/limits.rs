@@ -159,6 +159,12 @@ pub const REASON_BYTES_MAX: usize = 200;
 /// Most jobs or keys that one Wait names.
 pub const WAITED_JOBS_MAX: usize = ITEMS_MAX;
 
+/// Jobs of which one answer to a wait tells how far they are: people read it.
+pub const WAITED_PROGRESS_MAX: usize = 64;
+
+/// How long it takes at least from one such answer to the next.
+pub const PROGRESS_TOLD_MS: u64 = 1000;
+
 /// Jobs that one page of a list, a count or a change by filter looks at.
 pub const SCANNED_ENTRIES_MAX: u32 = 100_000;
 

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("exit", &[], &[]),
     ("stderr", &["exit"], &["env_logger", "log", "rustix"]),
     ("planted", &[], &[]),
+    ("words", &[], &[]),
     ("protocol", &[], &["bytes"]),
     ("queue", &[], &["bytes", "slab"]),
     ("wal", &[], &["bytes", "crc32fast", "memmap2", "rustix", "log"]),
@@ -32,7 +33,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
-const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "rules", "block", "exit", "planted"];
+const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "rules", "block", "exit", "planted", "words"];
 const CRATES: &[&str] = &[
     "base64",
     "bytes",

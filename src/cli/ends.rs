@@ -1,5 +1,7 @@
 //! How jobs ended that were waited for: a row each, and the exit status of them all.
 
+use std::time::Instant;
+
 use serde_json::{Map, Value};
 
 use super::args::Output;
@@ -11,6 +13,24 @@ use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::{Standing, StoryText};
 use crate::protocol::Get;
+use crate::words::{counted, has};
+
+/// Waits for the ends of jobs, and says how far they are when that changes; quietly it says nothing.
+pub fn wait(
+    output: Output,
+    client: &Client,
+    jobs: &[JobId],
+    any: bool,
+    deadline: Option<Instant>,
+) -> Result<Vec<JobEnd>, ClientError> {
+    if output == Output::Quiet {
+        return client.wait(jobs, any, deadline);
+    }
+    client.wait_telling(jobs, any, deadline, |job, percent, text| {
+        let words = if text.is_empty() { String::new() } else { format!(": {}", shown(text.as_bytes())) };
+        exit::say(&format!("job {job} is {percent}% done{words}"));
+    })
+}
 
 /// Shows how each of these jobs ended, or where it stands. One job alone is quietly its result, if that is kept.
 pub fn show(renderer: &mut Renderer, client: &Client, ends: &[JobEnd]) -> Result<(), Stop> {
@@ -74,8 +94,9 @@ pub fn judge(ends: &[JobEnd], any: bool, waited: &str) -> Result<(), Failure> {
     let ended: Vec<JobEnd> = ends.iter().copied().filter(JobEnd::has_ended).collect();
     let is_met = if any { !ended.is_empty() } else { ended.len() == ends.len() };
     if !is_met {
-        let left = ends.len() - ended.len();
-        return Err(Failure::new(exit::TIMED_OUT, format!("after {waited} {left} jobs have not ended")));
+        let left = (ends.len() - ended.len()) as u64;
+        let text = format!("after {waited} {} {} not ended", counted(left, "job"), has(left));
+        return Err(Failure::new(exit::TIMED_OUT, text));
     }
     let count = |status| ended.iter().filter(|end| status_of(**end) == status).count();
     let worst = [exit::NOT_FOUND, exit::FAILED, exit::NOT_KEPT].into_iter().find(|status| count(*status) > 0);

@@ -14,17 +14,19 @@ use crate::exit;
 use crate::ids::JobId;
 use crate::job::Standing;
 use crate::limits::ITEMS_MAX;
+use crate::words::{counted, has};
 
 /// The columns of a list, and their least widths.
-const COLUMNS: [(&str, usize); 8] = [
+const COLUMNS: [(&str, usize); 9] = [
     ("JOB", 8),
     ("QUEUE", 10),
     ("STATE", 9),
+    ("DONE", 4),
     ("PRIORITY", 8),
     ("ATTEMPTS", 8),
     ("SUBMITTED", 24),
     ("KEY", 12),
-    ("ERROR", 0),
+    ("ERROR OR PROGRESS", 0),
 ];
 
 /// The same of counts by errors.
@@ -64,11 +66,14 @@ pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
 
 fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
     let (filter, newest_first) = (list.filters.as_filter(), !list.oldest);
-    renderer.heading(&COLUMNS)?;
     let mut left = list.limit;
     let mut from = list.from.map(JobId);
+    let mut is_first = true;
     loop {
         let page = client.list(filter, from, newest_first, left.min(ITEMS_MAX as u64) as u16)?;
+        if std::mem::take(&mut is_first) {
+            renderer.heading(&COLUMNS)?;
+        }
         left = left.saturating_sub(page.jobs.len() as u64);
         page.jobs.iter().try_for_each(|job| row(&mut renderer, job))?;
         // A page may take its time where few jobs are meant.
@@ -89,11 +94,12 @@ fn row(renderer: &mut Renderer, job: &ListedJob) -> Result<(), Stop> {
         job.job.to_string(),
         job.queue.clone(),
         standing(job.standing),
+        job.percent.map(|percent| format!("{percent}%")).unwrap_or_default(),
         job.priority.to_string(),
         format!("{}/{}", job.attempts, job.max_attempts),
         job.submitted_at.rfc3339(),
         job.key.clone(),
-        shown(job.error.as_deref().unwrap_or_default().as_bytes()),
+        shown(job.progress.as_deref().or(job.error.as_deref()).unwrap_or_default().as_bytes()),
     ];
     let cells: Vec<_> = texts.into_iter().zip(COLUMNS).map(|(text, (_, width))| (text, width)).collect();
     Ok(renderer.row(&Row { cells: &cells, json: json(job), quiet: job.job.to_string() })?)
@@ -118,6 +124,7 @@ fn json(job: &ListedJob) -> Value {
     put("worker", job.worker.as_deref().map(Value::from));
     put("begun_at_ms", job.begun_at.map(|at| at.0.into()));
     put("percent", job.percent.map(Value::from));
+    put("progress", job.progress.as_deref().map(Value::from));
     Value::Object(json)
 }
 
@@ -147,7 +154,8 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
     }
     renderer.flush()?;
     if others > 0 {
-        exit::say(&format!("{others} more jobs have other errors, of too many kinds to tell"));
+        let (more, have) = (counted(others, "more job"), has(others));
+        exit::say(&format!("{more} {have} other errors, of too many kinds to tell"));
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::Standing;
 use crate::protocol::ErrorCode;
+use crate::words::{by_number, counted, is, was};
 
 /// What is done to jobs.
 pub struct Mend {
@@ -107,7 +108,9 @@ fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run
         return Ok(());
     }
     let status = if refused.contains(&ErrorCode::NotFound) { exit::NOT_FOUND } else { exit::REFUSED };
-    let text = format!("{} of {} jobs were not {}", refused.len(), statuses.len(), mend.done);
+    let (not, of) = (refused.len() as u64, statuses.len() as u64);
+    let jobs = if of == 1 { "the job".to_owned() } else { format!("{not} of {}", counted(of, "job")) };
+    let text = format!("{jobs} {} not {}", was(not), mend.done);
     Err(Failure::new(status, text).into())
 }
 
@@ -148,21 +151,23 @@ pub fn by_filter(
     let filter = Filter { standings: filter.standings.or_else(|| bits(mend.states)), ..filter };
     let count = count(client, filter)?;
     if dry_run {
-        let text = format!("{count} jobs would be {}", mend.done);
+        let text = format!("{} would be {}", counted(count, "job"), mend.done);
         return Ok(tell(common.output, text, json!({"count": count}), count.to_string())?);
     }
     if count > 0 {
-        confirm(&format!("{count} jobs are meant. Really {} them?", mend.verb), yes, exit::USAGE)?;
+        let (jobs, them) = (counted(count, "job"), by_number(count, "it", "them"));
+        confirm(&format!("{jobs} {} meant. Really {} {them}?", is(count), mend.verb), yes, exit::USAGE)?;
     }
     let ((done, refused), outcome) = change_all(client, mend, filter, count);
     let could_not = if refused == 0 { String::new() } else { format!(", {refused} could not be") };
-    let text = format!("{done} jobs were {}{could_not}", mend.done);
+    let text = format!("{} {} {}{could_not}", counted(done, "job"), was(done), mend.done);
     tell(common.output, text, json!({"done": done, "refused": refused}), done.to_string())?;
     outcome?;
     if refused == 0 {
         return Ok(());
     }
-    Err(Failure::new(exit::REFUSED, format!("{refused} jobs were not {}", mend.done)).into())
+    let text = format!("{} {} not {}", counted(refused, "job"), was(refused), mend.done);
+    Err(Failure::new(exit::REFUSED, text).into())
 }
 
 /// Forgets the jobs of a queue that no worker has; returns how many.
@@ -218,7 +223,7 @@ impl Pages<'_> {
             self.done += page.done;
             self.refused += page.refused;
             let gone_through = self.done + self.refused;
-            let words = format!("{gone_through} of {} jobs", self.count.max(gone_through));
+            let words = format!("{gone_through} of {}", counted(self.count.max(gone_through), "job"));
             self.progress.show(gone_through, self.count.max(gone_through), &words);
             if page.next.is_none() {
                 return Ok(());

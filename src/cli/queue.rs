@@ -11,6 +11,7 @@ use super::{Stop, connect, explain, found, unless_gone};
 use crate::client::{Client, Filter, QueueSettings, Way};
 use crate::protocol::Stats;
 use crate::time::Millis;
+use crate::words::counted;
 
 pub fn run(common: &Common, command: &QueueCommand) -> Result<(), Stop> {
     let client = connect::client(common)?;
@@ -122,7 +123,7 @@ fn delete(common: &Common, client: &Client, args: &Delete) -> Result<(), Stop> {
     let Delete { name, purge } = args;
     let purged = if *purge { purge_queue(client, name)? } else { 0 };
     found(client.delete_queue(name))?;
-    let with = if *purge { format!(", with {purged} jobs") } else { String::new() };
+    let with = if *purge { format!(", with {}", counted(purged, "job")) } else { String::new() };
     let json = json!({"queue": name, "deleted": true, "purged": purged});
     Ok(tell(common.output, format!("queue {name} is forgotten{with}"), json, name.clone())?)
 }

@@ -6,6 +6,7 @@ use super::args::Common;
 use super::render::{table, tell};
 use super::{Stop, connect};
 use crate::protocol::{Figure, List, Stats, StatsOk};
+use crate::words::{by_number, counted};
 
 /// The counts of jobs, as the master names them, and as a table does.
 const COUNTS: [(&str, &str); 6] = [
@@ -71,15 +72,17 @@ fn text(stats: &StatsOk<'_>) -> String {
         std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string())).collect()
     });
     let mut lines = table(&columns, rows);
+    let polls = stats.figure("waiting_polls");
     lines.push(format!(
-        "log: {} records, durable up to {}, {} syncs, {} segments of {} MiB in all; {} connections, {} polls wait",
-        stats.figure("records"),
+        "log: {}, durable up to {}, {}, {} of {} MiB in all; {}, {} {}",
+        counted(stats.figure("records"), "record"),
         stats.figure("durable_lsn"),
-        stats.figure("syncs"),
-        stats.figure("segments"),
+        counted(stats.figure("syncs"), "sync"),
+        counted(stats.figure("segments"), "segment"),
         stats.figure("log_bytes") >> 20,
-        stats.figure("connections"),
-        stats.figure("waiting_polls"),
+        counted(stats.figure("connections"), "connection"),
+        counted(polls, "poll"),
+        by_number(polls, "waits", "wait"),
     ));
     lines.join("\n")
 }

@@ -17,6 +17,7 @@ use crate::ids::JobId;
 use crate::job::{HeadersText, Settings};
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::SubmitJob;
+use crate::words::{by_number, counted, was};
 
 /// The queue of a file's entries that name none, if the command line names none either.
 const QUEUE_DEFAULT: &str = "default";
@@ -56,7 +57,8 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     };
     match outcome {
         Err(Stop::Failed(failure)) if batches.accepted > 0 => {
-            let text = format!("{}; {} jobs were submitted before that", failure.text, batches.accepted);
+            let (jobs, were) = (counted(batches.accepted, "job"), was(batches.accepted));
+            let text = format!("{}; {jobs} {were} submitted before that", failure.text);
             Err(Failure::new(failure.status, text).into())
         }
         outcome => outcome.and_then(|()| batches.end()),
@@ -280,7 +282,8 @@ impl Batches {
     /// The end of all batches: an error if a key was held and that was to be one.
     fn end(mut self) -> Result<(), Stop> {
         if self.refused > 0 {
-            let text = format!("{} of {} jobs were not made, their keys are held", self.refused, self.accepted);
+            let (of, their) = (counted(self.accepted, "job"), by_number(self.refused, "its key is", "their keys are"));
+            let text = format!("{} of {of} {} not made, {their} held", self.refused, was(self.refused));
             return Err(Failure::new(exit::REFUSED, text).into());
         }
         let Some(jobs) = self.waited.take().filter(|jobs| !jobs.is_empty()) else { return Ok(()) };
@@ -293,7 +296,7 @@ impl Batches {
     }
 
     fn wait(&mut self, jobs: &[JobId]) -> Result<(), Stop> {
-        let ends = self.client.wait(jobs, false, None)?;
+        let ends = ends::wait(self.renderer.output(), &self.client, jobs, false, None)?;
         ends::show(&mut self.renderer, &self.client, &ends)?;
         Ok(ends::judge(&ends, false, "")?)
     }

@@ -16,6 +16,7 @@ use super::{Stop, connect, ends, lookup};
 use crate::client::{CALL_TIMEOUT, Client, ClientError, Idleness};
 use crate::exit::{self, Failure};
 use crate::time::Millis;
+use crate::words::{by_number, counted, is, was};
 
 /// Pause before a master that is away is asked again.
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
@@ -28,14 +29,22 @@ pub fn run(common: &Common, wait: &Wait) -> Result<(), Stop> {
     }
     let queue = wait.queue.as_deref().unwrap_or_default();
     let (first, last) = Watch::new(client, queue, wait.timeout, true).until_idle()?;
-    let died = last.died.saturating_sub(first.died);
-    let json = json!({"left": last.left, "delayed": last.delayed, "died": died});
+    let (died, dead) = (last.died.saturating_sub(first.died), last.dead);
+    let json = json!({"left": last.left, "delayed": last.delayed, "died": died, "dead": dead});
     say(common, &nothing_left(&last), json)?;
-    if died == 0 {
-        return Ok(());
+    deaths(died, dead, queue).map_or(Ok(()), |text| Err(Failure::new(exit::FAILED, text).into()))
+}
+
+/// What is wrong, if anything is: whoever is dead now counts, however short the wait was, and whoever died while it
+/// went on, also where nothing of that is left.
+fn deaths(died: u64, dead: u64, queue: &str) -> Option<String> {
+    if dead == 0 {
+        let since = format!("and {} requeued, purged or forgotten since", was(died));
+        return (died > 0).then(|| format!("{} died meanwhile, {since}", counted(died, "job")));
     }
-    let text = format!("{died} jobs died meanwhile; `falcon-cli job list --state dead` shows them");
-    Err(Failure::new(exit::FAILED, text).into())
+    let of = if queue.is_empty() { String::new() } else { format!("--queue {queue} ") };
+    let shows = format!("`falcon-cli job list {of}--state dead` shows {}", by_number(dead, "it", "them"));
+    Some(format!("{} {} dead, {died} of them since this wait began; {shows}", counted(dead, "job"), is(dead)))
 }
 
 /// Waits for the ends of the jobs that are named.
@@ -46,7 +55,8 @@ fn for_jobs(common: &Common, client: &Client, wait: &Wait, deadline: Option<Inst
     prompt.set_timeout(left_until(deadline).min(CALL_TIMEOUT));
     reach(&prompt, deadline).map_err(|error| late(error, deadline, &waited))?;
     let jobs = lookup::jobs(&prompt, &wait.jobs, wait.queue.as_deref())?;
-    let ends = client.wait(&jobs, wait.any, deadline).map_err(|error| late(error, deadline, &waited))?;
+    let ends =
+        ends::wait(common.output, client, &jobs, wait.any, deadline).map_err(|error| late(error, deadline, &waited))?;
     ends::show(&mut Renderer::new(common.output), client, &ends)?;
     Ok(ends::judge(&ends, wait.any, &waited)?)
 }
@@ -88,8 +98,10 @@ pub fn drain(common: &Common, drain: &Drain) -> Result<(), Stop> {
 }
 
 fn nothing_left(last: &Idleness) -> String {
-    let delayed = if last.delayed == 0 { String::new() } else { format!("; {} are delayed to later", last.delayed) };
-    format!("no job is left to run{delayed}")
+    match last.delayed {
+        0 => "no job is left to run".to_owned(),
+        delayed => format!("no job is left to run; {delayed} {} delayed to later", is(delayed)),
+    }
 }
 
 /// Words for people, and data for programs alone: what came of it is the exit status.
@@ -159,7 +171,8 @@ impl<'w> Watch<'w> {
             return Ok(None);
         }
         let left = self.seen.map_or(0, |(_, last)| last.left);
-        let text = format!("after {} {left} jobs are left to run", self.timeout.unwrap_or_default());
+        let (waited, jobs) = (self.timeout.unwrap_or_default(), counted(left, "job"));
+        let text = format!("after {waited} {jobs} {} left to run", is(left));
         Err(Failure::new(exit::TIMED_OUT, text).into())
     }
 
@@ -182,7 +195,7 @@ impl<'w> Watch<'w> {
     fn show(&mut self, now: &Idleness) {
         let Idleness { left, delayed, .. } = *now;
         self.most = self.most.max(left);
-        let words = format!("{left} jobs are left to run, {delayed} delayed to later");
+        let words = format!("{} {} left to run, {delayed} delayed to later", counted(left, "job"), is(left));
         self.progress.show(self.most - left, self.most, &words);
     }
 }

@@ -9,6 +9,7 @@ use crate::client::Demand;
 use crate::exit;
 use crate::protocol::{KnownWorker, WorkerJob, Workers};
 use crate::time::Millis;
+use crate::words::{by_number, counted, has, is};
 
 /// Stands for all workers where a name is asked for.
 const ALL: &str = "all";
@@ -47,7 +48,8 @@ fn list(common: &Common) -> Result<(), Stop> {
     }
     renderer.flush()?;
     if let Some(count) = told.left_out {
-        exit::say(&format!("{count} more workers have no room in one answer; `worker show NAME` shows each"));
+        let (more, have) = (counted(count.into(), "more worker"), has(count.into()));
+        exit::say(&format!("{more} {have} no room in one answer; `worker show NAME` shows each"));
     }
     Ok(())
 }
@@ -72,7 +74,9 @@ fn order(common: &Common, name: &str, what: Demand) -> Result<(), Stop> {
         Demand::Resume => "resume",
         Demand::Stop => "stop",
     };
-    let text = format!("{count} workers are told to {verb}, with their next signs of life");
+    let (workers, signs) =
+        (counted(count.into(), "worker"), by_number(count.into(), "its next sign", "their next signs"));
+    let text = format!("{workers} {} told to {verb}, with {signs} of life", is(count.into()));
     Ok(tell(common.output, text, json!({"workers": count}), count.to_string())?)
 }
 

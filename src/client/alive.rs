@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{Client, ClientError, frame_of, moment_after};
 use crate::protocol::{Heartbeat, List, Request};
 
-/// How often a link is looked at whose master did not say how long it may be silent.
+/// How often it is looked whether a link is open.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Says over the open link that this client is there, if nothing was said for a third of the time after which the
-    /// master takes it for dead; and ends the link, with the calls that are open on it, if the master did not answer
-    /// that for the rest of the time. Returns when to call it again. A client that waits for jobs needs a thread that
-    /// does so: a proxy may keep a connection open to a host that is gone.
+    /// Says over the open link that this client is there, if nothing was said for nearly a third of the time after
+    /// which the master takes it for dead; and ends the link, with the calls that are open on it, if the master did not
+    /// answer that for the rest of the time. Returns when to call it again. A client that waits for jobs needs a thread
+    /// that does so: a proxy may keep a connection open to a host that is gone.
     ///
     /// Where no link is open none is needed, but for a client that is quiet: one is opened then, so that the master
     /// knows of it and can tell it to take jobs again. That is what may fail.
@@ -26,7 +26,6 @@ impl Client {
         let Some(channel) = channel else { return Ok(LOOK_EVERY) };
         let beat = Heartbeat { leases: List::default(), quiet: quiet.then_some(true) };
         let frame = frame_of(&Request::from(beat)).expect("an empty Heartbeat is within all bounds");
-        channel.keep_alive(&frame, quiet);
-        Ok(channel.silence().map_or(LOOK_EVERY, |silence| silence / 12))
+        Ok(channel.keep_alive(&frame, quiet))
     }
 }

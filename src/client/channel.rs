@@ -10,6 +10,8 @@
 //!
 //! It does not open links, nor know what requests mean.
 
+mod alive;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Shutdown;
@@ -18,7 +20,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{Link, TakeOrder};
-use crate::limits::{FRAME_BODY_BYTES_MAX, SILENCE_MS_DEFAULT};
+use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::protocol::frame::set_correlation;
 use crate::protocol::{Call as _, Demand, FrameBuffer, Header, Heartbeat, REPLY_BIT, Refusal, Reply};
 
@@ -194,38 +196,6 @@ impl Channel {
             state = self.look(state);
         }
         state.takes_calls()
-    }
-
-    /// How long either side may be silent, if the master said so.
-    pub fn silence(&self) -> Option<Duration> {
-        self.link.silence()
-    }
-
-    /// Sends this sign of life if nothing was sent for a third of the time that either side may be silent, or it says
-    /// something else of taking jobs than the one before; and ends the link if one had no answer for the other two
-    /// thirds.
-    pub fn keep_alive(&self, frame: &[u8], quiet: bool) {
-        let silence = self.silence();
-        let third = silence.unwrap_or(Duration::from_millis(SILENCE_MS_DEFAULT)) / 3;
-        let mut state = self.look(self.locked());
-        if !state.takes_calls() {
-            return;
-        }
-        if silence.is_some() && state.unheard_since.is_some_and(|since| since.elapsed() >= 2 * third) {
-            let text = format!("the master was silent for {} s", (3 * third).as_secs_f32());
-            state.fail(Broken::Failed(io::ErrorKind::TimedOut, text));
-            self.link.end(Shutdown::Both);
-            self.changed.notify_all();
-            return;
-        }
-        let is_news = state.said_quiet != quiet;
-        let is_due = state.unheard_since.is_none() && state.sent_at.is_none_or(|at| at.elapsed() >= third);
-        if (is_news || is_due) && !state.is_sending {
-            state.unheard_since.get_or_insert_with(Instant::now);
-            state.said_quiet = quiet;
-            drop(state);
-            self.begin(frame, Awaited::No, Instant::now() + 2 * third);
-        }
     }
 
     /// Takes what has come, if nobody reads.

@@ -97,8 +97,8 @@ impl Client {
     }
 
     /// Tells the workers of this name, or all if it is empty, what to do; says how many. They hear it with their next
-    /// Heartbeats: within 1 s where a job runs, and within 7 s otherwise, unless the master was told another
-    /// `--silence`. `Refused` by `NotFound` where there is none of this name.
+    /// Heartbeats: at once where they wait for jobs, within 1 s where a job runs, and within 5 s otherwise, unless the
+    /// master was told another `--silence`. `Refused` by `NotFound` where there is none of this name.
     pub fn order(&self, name: &str, what: Demand) -> Result<u32, ClientError> {
         Ok(self.ask(Order { name, what })?.read::<Order<'_>>()?.workers)
     }

@@ -311,7 +311,7 @@ impl Master {
         let room = journal.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
         let served = self.has_read().then_some(self.turn_at);
         let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room).chain(served);
-        let queues = queues.chain(self.scans.next_deadline());
+        let queues = queues.chain(self.scans.next_deadline()).chain(self.parked.waits.next_tell());
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 

@@ -1,13 +1,15 @@
 //! Who waits for the end of which job, and who waits until nothing is to run.
 //!
 //! Promise: a wait is answered once, with how each of its jobs ended, also of those that are not kept. A job that runs
-//! again after its end has not ended.
+//! again after its end has not ended. One that asks how far its jobs are is answered, too, when that has changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::ids::JobId;
 use crate::job::Standing;
+use crate::limits::PROGRESS_TOLD_MS;
 use crate::planted::{Bug, is_planted};
+use crate::time::{Millis, Timestamp};
 
 /// How a job that is waited for ended, if it did, as a number of [`JobEnd`](crate::protocol::JobEnd); nothing also once
 /// it is requeued.
@@ -20,12 +22,17 @@ pub struct Waits {
     by_job: HashMap<JobId, Vec<u32>>,
     /// Those that wait for a queue, or all with an empty name, to have nothing to run.
     pub idle: Vec<(u32, Box<str>)>,
+    /// Those that are to be told how far their jobs are, by the moment.
+    tells: BTreeSet<(Timestamp, u32)>,
 }
 
 #[derive(Debug)]
 struct JobsWait {
     ends: Vec<End>,
     any: bool,
+    /// From when on it is to be told how far its jobs are, if at all; and when that will be.
+    progress_since: Option<Timestamp>,
+    tell_at: Option<Timestamp>,
 }
 
 impl JobsWait {
@@ -51,13 +58,49 @@ impl Waits {
         for (job, _) in &ends {
             self.by_job.entry(*job).or_default().push(number);
         }
-        self.of_jobs.insert(number, JobsWait { ends, any });
+        self.of_jobs.insert(number, JobsWait { ends, any, progress_since: None, tell_at: None });
+    }
+
+    /// A request that waits for jobs wants to be told how far they are, from this moment on.
+    pub fn wants_progress(&mut self, number: u32, since: Timestamp) {
+        if let Some(wait) = self.of_jobs.get_mut(&number) {
+            wait.progress_since = Some(since);
+        }
+    }
+
+    /// From when on it wants to be told that, if it does.
+    pub fn progress_since(&self, number: u32) -> Option<Timestamp> {
+        self.of_jobs.get(&number)?.progress_since
+    }
+
+    /// It was told how far a job is: who waits for it and wants to know hears of it, soon.
+    pub fn progressed(&mut self, job: JobId, now: Timestamp) {
+        for number in self.by_job.get(&job).into_iter().flatten() {
+            let Some(wait) = self.of_jobs.get_mut(number).filter(|wait| wait.tell_at.is_none()) else { continue };
+            let Some(since) = wait.progress_since else { continue };
+            let at = since.plus(Millis(PROGRESS_TOLD_MS)).max(now);
+            wait.tell_at = Some(at);
+            self.tells.insert((at, *number));
+        }
+    }
+
+    /// When the next of them is to hear of it.
+    pub fn next_tell(&self) -> Option<Timestamp> {
+        self.tells.first().map(|(at, _)| *at)
+    }
+
+    /// Those that are to hear of it by now.
+    pub fn tells_due(&self, now: Timestamp) -> impl Iterator<Item = u32> {
+        self.tells.iter().take_while(move |(at, _)| *at <= now).map(|(_, number)| *number)
     }
 
     /// It waits no more; its jobs, and how those ended that did.
     pub fn remove(&mut self, number: u32) -> Vec<End> {
         self.idle.retain(|(waits, _)| *waits != number);
-        let ends = self.of_jobs.remove(&number).map(|wait| wait.ends).unwrap_or_default();
+        let Some(JobsWait { ends, tell_at, .. }) = self.of_jobs.remove(&number) else { return Vec::new() };
+        if let Some(at) = tell_at {
+            self.tells.remove(&(at, number));
+        }
         for (job, _) in &ends {
             if let Some(waiting) = self.by_job.get_mut(job) {
                 waiting.retain(|waits| *waits != number);
@@ -122,6 +165,24 @@ mod tests {
         waits.add(1, vec![(JobId(6), Some(JobEnd::GONE)), (JobId(7), None)], false);
         assert_eq!(over(&mut waits, &[(JobId(7), DONE)]), [1]);
         assert_eq!(waits.remove(1), [(JobId(6), Some(JobEnd::GONE)), (JobId(7), DONE)]);
+    }
+
+    #[test]
+    fn who_wants_to_know_how_far_a_job_is_hears_of_it_once_a_second() {
+        let mut waits = Waits::default();
+        for number in [1, 2] {
+            waits.add(number, vec![(JobId(7), None)], false);
+        }
+        waits.wants_progress(2, Timestamp(5000));
+        waits.progressed(JobId(8), Timestamp(5100));
+        assert_eq!(waits.next_tell(), None);
+        waits.progressed(JobId(7), Timestamp(5200));
+        waits.progressed(JobId(7), Timestamp(5300));
+        assert_eq!(waits.next_tell(), Some(Timestamp(6000)));
+        assert_eq!(waits.tells_due(Timestamp(5999)).count(), 0);
+        assert_eq!(waits.tells_due(Timestamp(6000)).collect::<Vec<_>>(), [2]);
+        waits.remove(2);
+        assert!(waits.tells.is_empty());
     }
 
     #[test]

@@ -225,11 +225,6 @@ impl Registry {
         all
     }
 
-    /// How many jobs have died in all queues.
-    pub fn died(&self) -> u64 {
-        self.forgotten.died + self.queues.iter().map(|queue| queue.counters.died).sum::<u64>()
-    }
-
     pub fn forgotten(&self) -> Counters {
         self.forgotten
     }

@@ -166,6 +166,12 @@ impl Queues {
         self.table.slot(job).map(|slot| self.table[slot].standing)
     }
 
+    /// How far a job is, if it is in flight and its worker has told.
+    pub fn progress(&self, job: JobId) -> Option<&HowFar> {
+        let lease = self.table[self.table.slot(job)?].lease()?;
+        self.leases.progress(lease)
+    }
+
     /// Of a queue, or of all with an empty name: how many jobs are to run now or after their backoff, and how many are
     /// delayed to a later time. Takes as long for a thousand queues as for one: it is asked in each turn of a wait.
     pub fn busy(&self, queue: &str) -> (u64, u64) {
@@ -179,12 +185,11 @@ impl Queues {
         (counters.waiting() + in_flight - delayed, delayed)
     }
 
-    /// How many jobs of a queue, or of all with an empty name, have died.
-    pub fn died(&self, queue: &str) -> u64 {
-        if queue.is_empty() {
-            return self.registry.died();
-        }
-        self.counters_of(queue).unwrap_or_default().died
+    /// How many jobs of a queue, or of all with an empty name, have died, and how many are dead.
+    pub fn deaths(&self, queue: &str) -> (u64, u64) {
+        let all = || self.registry.totals();
+        let counters = if queue.is_empty() { all() } else { self.counters_of(queue).unwrap_or_default() };
+        (counters.died, counters.dead)
     }
 
     /// When this queue was last polled, if it was since the state was rebuilt.

@@ -18,6 +18,9 @@ use crate::protocol::{HeldLease, List, Poll, Stage};
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
 
+/// A poll that is answered so long before its time was not answered because that was over.
+const EARLY: Duration = Duration::from_secs(1);
+
 /// How long a worker may begin none of the jobs that it gets.
 const BARREN_MAX: Duration = Duration::from_secs(30);
 
@@ -95,12 +98,23 @@ impl Shared {
         match self.polls.poll(&request) {
             Ok(jobs) => {
                 self.reached();
+                if jobs.is_empty() && polled_at.elapsed() + EARLY < Duration::from_millis(request.wait_ms.into()) {
+                    self.ask_for_orders();
+                }
                 self.keep(jobs, polled_at)
             }
             Err(error) => {
                 self.not_reached(error);
                 Vec::new()
             }
+        }
+    }
+
+    /// A poll was answered before its time, without jobs: the master has something to say, and does so when it answers
+    /// a Heartbeat. Whoever polls next reads that; where it cannot be sent, the next sign of life is as good.
+    fn ask_for_orders(&self) {
+        if let Err(error) = self.polls.say(&[]) {
+            log::debug!("what the master wants is asked later: {error}");
         }
     }
 

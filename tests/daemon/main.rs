@@ -9,6 +9,7 @@ mod backup;
 mod cli;
 mod door;
 mod explain;
+mod faces;
 mod job_list;
 mod job_log;
 mod jobs;

@@ -42,7 +42,7 @@ fn jobs_are_changed_by_their_names_a_row_each() {
     let expected =
         [json!({"job": died[0], "done": false, "refused": "WrongState"}), json!({"job": died[1], "done": true})];
     assert_eq!(run.json(), expected);
-    assert!(run.err.contains("1 of 2 jobs were not requeued"), "{}", run.err);
+    assert!(run.err.contains("1 of 2 jobs was not requeued"), "{}", run.err);
     let run = mend(&master, &["cancel", "999", &names[0]], 3);
     assert_eq!(run.json()[0], json!({"job": 999, "done": false, "refused": "NotFound"}));
     let table = master.cli(&["job", "purge", "999", &names[1]]).expect(3).out;

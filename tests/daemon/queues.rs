@@ -112,7 +112,7 @@ fn queues_are_purged_and_deleted() {
     assert!(asked.err.contains("nothing was changed"), "{}", asked.err);
     assert_eq!(queue(&master, &["purge", "q", "--state", "dead", "--yes"]), json!({"done": 1, "refused": 0}));
     assert_eq!(queue(&master, &["purge", "q", "--yes"]), json!({"done": 2, "refused": 0}), "all that no worker has");
-    assert!(master.cli(&["queue", "delete", "q"]).expect(6).err.contains("has 1 jobs"));
+    assert!(master.cli(&["queue", "delete", "q"]).expect(6).err.contains("has 1 job;"));
     master.cli(&["queue", "delete", "q", "--purge"]).expect(6);
     assert_eq!(wire.ack(&held), 0);
     wire.put("q", "x");

@@ -411,7 +411,7 @@ fn it_asks_and_keeps_away_from_a_running_master() {
     let before = log_files(log.path());
     let run = cli(&["wal", "repair", path]).expect(1);
     assert!(run.err.contains("nothing was changed") && run.err.contains("--yes"), "{}", run.err);
-    assert!(run.out.contains("payload cannot be read: 1 jobs: 9\n"), "{}", run.out);
+    assert!(run.out.contains("payload cannot be read: 1 job: 9\n"), "{}", run.out);
     assert!(log_files(log.path()) == before && !log.path().join("repair-1").exists());
     let quiet = cli(&["--output", "quiet", "wal", "repair", path]).expect(1);
     assert_eq!(quiet.out, "9\n");

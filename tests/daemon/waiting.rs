@@ -118,12 +118,12 @@ fn nothing_left_is_told_although_jobs_are_delayed_to_later() {
     master.cli(&["wait"]).expect(0);
     master.submit(&["q", "x", "--delay", "1h"]);
     let run = master.cli(&["--output", "json", "wait"]).expect(0);
-    assert_eq!(run.json(), [json!({"left": 0, "delayed": 1, "died": 0})]);
-    assert!(run.err.contains("1 are delayed to later"), "{}", run.err);
+    assert_eq!(run.json(), [json!({"left": 0, "delayed": 1, "died": 0, "dead": 0})]);
+    assert!(run.err.contains("1 is delayed to later"), "{}", run.err);
     let mut wire = master.connect();
     wire.put("q", "x");
     let run = master.cli(&["wait", "--timeout", "200ms"]).expect(4);
-    assert!(run.err.contains("after 200ms 1 jobs are left to run"), "{}", run.err);
+    assert!(run.err.contains("after 200ms 1 job is left to run"), "{}", run.err);
     master.cli(&["wait", "--queue", "other", "--timeout", "5s"]).expect(0);
     let got = wire.take("q");
     wire.fail(&got, false, "again");
@@ -147,8 +147,46 @@ fn jobs_that_die_meanwhile_are_no_success_also_over_a_restart() {
     let master = Master::start_at(home.path(), &port.address, &[]);
     let _worker = master.worker(&["--queue", "q"], &["false"]);
     let run = waits.finish().expect(1);
-    assert!(run.err.contains("2 jobs died meanwhile"), "{}", run.err);
+    assert!(run.err.contains("2 jobs are dead, 2 of them since this wait began"), "{}", run.err);
+}
+
+/// Jobs were submitted, and have died, before anybody waits: no race decides what a script is told.
+#[test]
+fn jobs_that_are_dead_are_no_success_whenever_they_died() {
+    let (home, port) = (scratch(), Port::reserve());
+    let master = Master::start_at(home.path(), &port.address, &[]);
+    let lines: String = (0..200).map(|n| format!("{n}\n")).collect();
+    master.submit_input(&["q", "--lines", "-", "--max-attempts", "1"], lines.as_bytes());
+    let worker = master.worker(&["--queue", "q", "--concurrency", "4"], &["sh", "-c", "read n; test $n != 7"]);
+    master.wait_completed(199);
+    wait_until("the other one to be dead", SOON, || master.stats().totals.dead == 1);
+    drop(worker);
+    let run = master.cli(&["--output", "json", "wait"]).expect(1);
+    assert_eq!(run.json(), [json!({"left": 0, "delayed": 0, "died": 0, "dead": 1})]);
+    let shows = "1 job is dead, 0 of them since this wait began; `falcon-cli job list --state dead` shows it";
+    assert!(run.err.contains(shows), "{}", run.err);
+    let of_queue = master.cli(&["wait", "--queue", "q"]).expect(1);
+    assert!(of_queue.err.contains("job list --queue q --state dead"), "{}", of_queue.err);
+    master.cli(&["wait", "--queue", "other"]).expect(0);
+    master.kill();
+    let master = Master::start_at(home.path(), &port.address, &[]);
+    assert_eq!(master.cli(&["--output", "quiet", "wait"]).expect(1).out, "");
+    master.cli(&["job", "purge", "--state", "dead", "--yes"]).expect(0);
     master.cli(&["wait"]).expect(0);
+}
+
+#[test]
+fn a_job_that_died_while_it_was_waited_for_is_no_success_also_where_nothing_is_left_of_it() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let [first, second] = [wire.put_and_take("q"), wire.put_and_take("q")];
+    let waits = begin(&master, &["wait"]);
+    wait_until("the first answer", SOON, || waits.stderr().contains("2 jobs are left to run"));
+    wire.fail(&first, true, "no");
+    master.cli(&["job", "purge", &first.job.to_string()]).expect(0);
+    wire.ack(&second);
+    let run = waits.finish().expect(1);
+    assert!(run.err.contains("1 job died meanwhile, and was requeued, purged or forgotten since"), "{}", run.err);
 }
 
 #[test]
@@ -163,9 +201,43 @@ fn a_wait_ends_in_time_where_no_master_is() {
     let master = Master::start_at(home.path(), &port.address, &[]);
     master.submit(&["q", "x"]);
     let waits = begin(&master, &["wait", "--timeout", "1s"]);
-    wait_until("the first answer", SOON, || waits.stderr().contains("1 jobs are left"));
+    wait_until("the first answer", SOON, || waits.stderr().contains("1 job is left"));
     master.kill();
-    assert!(waits.finish().expect(4).err.contains("after 1s 1 jobs are left to run"));
+    assert!(waits.finish().expect(4).err.contains("after 1s 1 job is left to run"));
+}
+
+#[test]
+fn a_wait_says_how_far_a_job_is_when_that_changes() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    let id = master.submit(&["q", "x", "--keep", "10m"])[0].to_string();
+    let got = wire.take("q");
+    wire.ask(&progress(got.job, got.lease, 40, "parsed\tall"));
+    let waits = begin(&master, &["wait", &id]);
+    let quiet = begin(&master, &["--output", "quiet", "wait", &id]);
+    let first = format!("job {id} is 40% done: parsed\\tall\n");
+    wait_until("what is known", SOON, || waits.stderr() == first);
+    wire.ask(&progress(got.job, got.lease, 40, "parsed\tall"));
+    wire.ask(&progress(got.job, got.lease, 80, ""));
+    let both = format!("{first}job {id} is 80% done\n");
+    wait_until("what has changed", SOON, || waits.stderr() == both);
+    wire.ack(&got);
+    let run = waits.finish().expect(0);
+    assert_eq!((run.err, run.out.lines().count()), (both, 1));
+    let run = quiet.finish().expect(0);
+    assert_eq!((run.err.as_str(), run.out.as_str()), ("", ""));
+}
+
+#[test]
+fn a_submit_that_waits_says_how_far_its_job_is() {
+    let master = Master::fresh(&[]);
+    let submit = begin(&master, &["submit", "q", "x", "--wait"]);
+    let mut wire = master.connect();
+    let got = wire.take("q");
+    wire.ask(&progress(got.job, got.lease, 7, "begun"));
+    wait_until("it to be said", SOON, || submit.stderr().contains("is 7% done: begun"));
+    wire.ack(&got);
+    submit.finish().expect(0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Workers at hand: who is there, what they are told to do by a command or a signal, and how far their jobs are.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::harness::wire::{self, *};
 use crate::harness::*;
@@ -182,6 +183,25 @@ fn a_worker_that_is_told_to_stop_finishes_its_job_and_leaves() {
 }
 
 #[test]
+fn a_worker_that_waits_for_jobs_hears_of_an_order_at_once() {
+    // Its own sign of life is due after 18 s only.
+    let master = Master::fresh(&["--silence", "1m"]);
+    let mine = named(&master, "mine", &["sh"]);
+    wait_state(&master, "mine", "polling");
+    let asked_at = Instant::now();
+    master.cli(&["worker", "quiet", "mine"]).expect(0);
+    wait_state(&master, "mine", "quiet");
+    assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}", asked_at.elapsed());
+    mine.signal(Signal::CONT);
+    wait_state(&master, "mine", "polling");
+    let asked_at = Instant::now();
+    let told = master.cli(&["worker", "stop", "mine"]).expect(0);
+    assert_eq!(told.out, "1 worker is told to stop, with its next sign of life\n");
+    mine.finish().expect(0);
+    assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}", asked_at.elapsed());
+}
+
+#[test]
 fn a_quiet_worker_stays_quiet_over_a_restart_of_the_master_and_can_be_resumed_then() {
     let home = scratch();
     let port = Port::reserve();
@@ -239,6 +259,10 @@ fn a_command_tells_how_far_its_job_is_and_whether_it_still_has_it() {
     assert_eq!((&known["percent"], &known["progress"]), (&40.into(), &"parsed".into()));
     assert!(now_ms() - number(known, "told_at_ms") < 60_000, "{known}");
     assert!(with_token(&["job", "show", id]).expect(0).out.contains("parsed"));
+    let table = with_token(&["job", "list"]).expect(0).out;
+    assert!(table.lines().nth(1).is_some_and(|row| row.contains("40%") && row.ends_with("parsed")), "{table}");
+    let listed = &with_token(&["--output", "json", "job", "list"]).expect(0).json()[0];
+    assert_eq!((&listed["percent"], &listed["progress"]), (&40.into(), &"parsed".into()));
 
     let lease = number(known, "lease").to_string();
     let lease = ["--job", id, "--lease", &lease];

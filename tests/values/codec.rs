@@ -5,6 +5,7 @@ use falconqueue::ids::{JobId, LeaseId};
 use falconqueue::job::{Backoff, Header, HeadersText, Settings};
 use falconqueue::protocol::{self as wire, Change, TextKind};
 use falconqueue::rules::{self, Way};
+use falconqueue::time::Timestamp;
 
 use crate::frames::{self, *};
 
@@ -44,7 +45,9 @@ fn what_mends_jobs_and_waits_for_them() {
     let to = wire::Updated { priority: Some(1), max_attempts: Some(2), delay_ms: Some(3), ttl_ms: Some(4) };
     let of = Updated { priority: Some(1), max_attempts: Some(2), delay_ms: Some(3), ttl_ms: Some(4) };
     same(&update(all, &of), wire::Mend { change: Change::Update, jobs, update: Some(to) });
-    same(&frames::wait(all, true, 5), wire::Wait { jobs, any: true, wait_ms: 5 });
+    same(&frames::wait(all, true, 5), wire::Wait { jobs, any: true, wait_ms: 5, progress_since: None });
+    let progress_since = Some(Timestamp(8));
+    same(&frames::wait_telling(all, 8, 5), wire::Wait { jobs, any: false, wait_ms: 5, progress_since });
     same(&frames::idle("q", 5), wire::Idle { queue: "q", wait_ms: 5 });
     same(&find("k"), wire::Find { key: "k" });
     same(&payload_of(4), wire::Text { job: JobId(4), what: TextKind::Payload });

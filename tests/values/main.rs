@@ -27,6 +27,7 @@ mod mending;
 mod model;
 mod prefetch;
 mod protocol_doc;
+mod protocol_tables;
 mod scans;
 mod snapshot;
 mod stories;

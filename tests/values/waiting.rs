@@ -1,8 +1,9 @@
 //! Who waits for ends is told each as it was, once.
 
 use falconqueue::ids::SessionId;
+use falconqueue::master::Input;
 
-use crate::frames::{self, CANCEL, MEND_OK, PURGE, Reply, status};
+use crate::frames::{self, CANCEL, Delivery, MEND_OK, PURGE, Reply, progress, status, wait_telling};
 use crate::hand::*;
 
 /// A worker, a waiter, and two jobs of one attempt each.
@@ -51,4 +52,77 @@ fn what_never_ended_is_cancelled_when_it_is_purged() {
     mend(&mut hand, worker, PURGE, one);
     mend(&mut hand, worker, PURGE, other);
     assert_eq!(hand.heard(waiter), [Reply::WaitOk(vec![(one, 5), (other, 5)])]);
+}
+
+/// A waiter that asks how far two jobs are which a worker has.
+fn two_taken() -> (Hand, [SessionId; 2], [Delivery; 2]) {
+    let (mut hand, clients, _) = two_jobs();
+    let got = [(); 2].map(|()| hand.take(clients[0], "q"));
+    (hand, clients, got)
+}
+
+fn tell(hand: &mut Hand, worker: SessionId, got: &Delivery, percent: u8, text: &str) {
+    assert_eq!(hand.ask_frame(worker, &progress(got.job, got.lease, percent, text)), Reply::ProgressOk);
+}
+
+/// What the waiter hears after so long, which was said at `now`.
+fn heard(hand: &mut Hand, waiter: SessionId, span: u64) -> Vec<Reply> {
+    hand.pass(span);
+    hand.turn().expect("the log takes records");
+    hand.sync();
+    hand.heard(waiter)
+}
+
+#[test]
+fn a_wait_tells_how_far_its_jobs_are_once_a_second() {
+    let (mut hand, [worker, waiter], [one, other]) = two_taken();
+    let stands = vec![(one.job, 2), (other.job, 2)];
+    let ids = [one.job, other.job];
+    tell(&mut hand, worker, &one, 10, "begun");
+    hand.send_frame(waiter, &wait_telling(&ids, 0, 60_000));
+    let told = vec![(one.job, 10, "begun".to_owned())];
+    let at = hand.now.0;
+    assert_eq!(heard(&mut hand, waiter, 0), [Reply::Progressed(stands.clone(), at, told)], "what is known, at once");
+
+    hand.send_frame(waiter, &wait_telling(&ids, at + 1, 60_000));
+    assert_eq!(heard(&mut hand, waiter, 100), []);
+    tell(&mut hand, worker, &one, 40, "parsed");
+    assert_eq!(heard(&mut hand, waiter, 100), [], "not yet");
+    tell(&mut hand, worker, &other, 50, "");
+    assert_eq!(heard(&mut hand, waiter, 700), [], "not yet");
+    let told = vec![(other.job, 50, String::new()), (one.job, 40, "parsed".to_owned())];
+    let answer = heard(&mut hand, waiter, 101);
+    assert_eq!(answer, [Reply::Progressed(stands, hand.now.0, told)], "the newest first, once for all");
+
+    hand.send_frame(waiter, &wait_telling(&ids, hand.now.0, 60_000));
+    assert_eq!(heard(&mut hand, waiter, 2000), []);
+    tell(&mut hand, worker, &one, 90, "");
+    assert!(matches!(&heard(&mut hand, waiter, 0)[..], [Reply::Progressed(_, _, told)] if told.len() == 1));
+}
+
+#[test]
+fn a_wait_that_does_not_ask_how_far_jobs_are_is_told_their_ends_alone() {
+    let (mut hand, [worker, waiter], [one, other]) = two_taken();
+    hand.send_frame(waiter, &frames::wait(&[one.job], false, 60_000));
+    hand.send_frame(waiter, &wait_telling(&[other.job], 0, 60_000));
+    tell(&mut hand, worker, &one, 40, "parsed");
+    assert_eq!(heard(&mut hand, waiter, 5000), []);
+    assert!(hand.ack(worker, one.job, one.lease) && hand.ack(worker, other.job, other.lease));
+    let ends = [Reply::WaitOk(vec![(one.job, 4)]), Reply::Progressed(vec![(other.job, 4)], hand.now.0, Vec::new())];
+    assert_eq!(hand.heard(waiter), ends);
+}
+
+#[test]
+fn how_far_a_job_is_leaves_nothing_behind_when_its_waiter_is_gone_or_its_lease_ends() {
+    let (mut hand, [worker, waiter], [one, _]) = two_taken();
+    hand.send_frame(waiter, &wait_telling(&[one.job], hand.now.0, 60_000));
+    tell(&mut hand, worker, &one, 40, "parsed");
+    assert!(hand.release(worker, one.job, one.lease, 0));
+    let at = hand.now.0 + 1000;
+    assert_eq!(heard(&mut hand, waiter, 1000), [Reply::Progressed(vec![(one.job, 0)], at, Vec::new())]);
+    let again = hand.take(worker, "q");
+    hand.send_frame(waiter, &wait_telling(&[one.job], hand.now.0, 60_000));
+    tell(&mut hand, worker, &again, 1, "");
+    hand.master.take(waiter, Input::Gone, hand.now).unwrap();
+    assert_eq!(heard(&mut hand, worker, 5000), []);
 }

@@ -29,6 +29,7 @@ use crate::wal::{
     DirDevice, DirLock, LogDevice, NewRecord, SegmentIo, SnapshotOutcome, Verified, Wal, WalError, begin_behind, names,
     record_bytes, visit_whole,
 };
+use crate::words::counted;
 
 /// Slots visited for a block of the snapshot.
 const SLOTS_PER_SLICE: u32 = 4096;
@@ -92,7 +93,7 @@ fn tell(renderer: &mut Renderer, verified: &Verified, saved: &Saved) -> Result<(
     ];
     for (what, jobs) in lists {
         if jobs.count() > 0 {
-            lines.push(format!("{what}: {} jobs: {jobs}", jobs.count()));
+            lines.push(format!("{what}: {}: {jobs}", counted(jobs.count(), "job")));
         }
     }
     if let Some((first, at_most)) = saved.unnamed {
@@ -101,7 +102,7 @@ fn tell(renderer: &mut Renderer, verified: &Verified, saved: &Saved) -> Result<(
         lines.push("no job is known to be lost".to_owned());
     }
     let kept = saved.state.queues.count();
-    lines.push(format!("kept: {kept} jobs"));
+    lines.push(format!("kept: {}", counted(kept as u64, "job")));
     let json = json!({
         "faults": faults,
         "unread": unread,

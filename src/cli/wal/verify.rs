@@ -13,6 +13,7 @@ use crate::cli::render::Renderer;
 use crate::exit::{self, Failure};
 use crate::rebuilt::Rebuilt;
 use crate::wal::{DirDevice, Verified, WalError, verify};
+use crate::words::counted;
 
 pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let (device, _) = dir::open(dir)?;
@@ -31,11 +32,14 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let shown = dir.display();
     if !found.faults.is_empty() {
         renderer.flush()?;
-        return Err(Failure::new(exit::FAILED, format!("{} faults in {shown}", found.faults.len())).into());
+        let faults = counted(found.faults.len() as u64, "fault");
+        return Err(Failure::new(exit::FAILED, format!("{faults} in {shown}")).into());
     }
     let Verified { segments, records, snapshots, bytes, torn, .. } = &found;
+    let parts = [(*segments as u64, "segment"), (*records, "record"), (*snapshots as u64, "snapshot")];
+    let parts = parts.map(|(count, noun)| counted(count, noun)).join(", ");
     renderer.line(
-        format!("{shown} is whole: {segments} segments, {records} records, {snapshots} snapshots, {bytes} bytes"),
+        format!("{shown} is whole: {parts}, {bytes} bytes"),
         json!({"segments": segments, "records": records, "snapshots": snapshots, "bytes": bytes, "torn": torn}),
         format!("{segments} {records} {snapshots} {bytes}"),
     )?;

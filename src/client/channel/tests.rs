@@ -17,6 +17,8 @@ struct FakeState {
     /// With this many answers to be read it reads nothing; 0 for no bound.
     answers_max: usize,
     answers_at_once: bool,
+    /// How long the link may be silent, if it says so.
+    silence: Option<Duration>,
 }
 
 fn answer(correlation: u64) -> Vec<u8> {
@@ -54,6 +56,10 @@ impl Link for Fake {
             }
             Ok(frame_bytes)
         })
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        self.change(|state| state.silence)
     }
 
     fn receive(&self, into: &mut FrameBuffer, deadline: Instant) -> io::Result<()> {
@@ -231,4 +237,22 @@ fn that_a_client_takes_no_jobs_is_said_at_once_and_again_only_when_it_changes() 
         fake.change(|state| state.asked.len())
     };
     assert_eq!([false, true, true, false].map(said), [0, 1, 1, 2]);
+}
+
+#[test]
+fn a_sign_of_life_leaves_early_enough_for_its_answer_to_come_within_a_third_of_the_silence() {
+    let (fake, channel) = channel();
+    fake.change(|state| state.silence = Some(Duration::from_secs(15)));
+    let look = |sent_ago_ms| {
+        channel.locked().sent_at = Instant::now().checked_sub(Duration::from_millis(sent_ago_ms));
+        let next = channel.keep_alive(&beat(), false);
+        (next.as_millis(), fake.change(|state| state.asked.len()))
+    };
+    assert_eq!(look(0), (1250, 0));
+    let (next, asked) = look(4000);
+    assert!(next <= 500 && asked == 0, "{next} ms");
+    assert_eq!(look(4500), (100, 1));
+    assert_eq!(look(4500), (100, 1), "its answer is looked for, and no second one is sent");
+    fake.change(|state| state.answers.push_back(told(1, Demand::Quiet.code())));
+    assert_eq!(look(0), (1250, 1));
 }

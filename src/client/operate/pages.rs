@@ -45,6 +45,8 @@ pub struct ListedJob {
     pub begun_at: Option<Timestamp>,
     /// How far it is, in percent, as its worker has told.
     pub percent: Option<u8>,
+    /// And its words, if it has told any.
+    pub progress: Option<String>,
 }
 
 /// A page of jobs.
@@ -112,6 +114,7 @@ impl From<JobRow<'_>> for ListedJob {
             worker: row.worker.map(str::to_owned),
             begun_at: row.begun_at,
             percent: row.percent,
+            progress: row.progress.map(str::to_owned),
         }
     }
 }

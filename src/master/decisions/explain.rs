@@ -10,6 +10,7 @@ use crate::protocol::{Cause, Explain, ExplainOk, ExplainQueue, List, Reason};
 use crate::queue::counters::Counters;
 use crate::queue::{JobFacts, LeaseView, Paused};
 use crate::time::{Millis, Timestamp};
+use crate::words::{by_number, counted};
 
 /// Jobs in line that are counted at most: well below a millisecond.
 const COUNTED_MAX: usize = 10_000;
@@ -76,8 +77,9 @@ pub(super) fn job<'s>(master: &Master, explain: Explain, now: Timestamp, written
         }
         Standing::Dead => {
             let text = format!(
-                "it is dead after {} attempts; `falcon-cli job requeue {}` gives it all of them again",
-                facts.view.attempts, facts.view.id
+                "it is dead after {}; `falcon-cli job requeue {}` gives it all its attempts again",
+                counted(facts.view.attempts.into(), "attempt"),
+                facts.view.id
             );
             reasons.add(Cause::Dead, text);
         }
@@ -217,7 +219,8 @@ fn into_queue(master: &Master, name: &str, counters: &Counters, reasons: &mut Re
     }
     let settings = rules.settings;
     if let Some(max) = settings.depth_max.filter(|max| counters.waiting() >= *max) {
-        let text = format!("it is full: {} jobs wait, {max} may", counters.waiting());
+        let (jobs, wait) = (counted(counters.waiting(), "job"), by_number(counters.waiting(), "waits", "wait"));
+        let text = format!("it is full: {jobs} {wait}, {max} may");
         reasons.count(Cause::Full, counters.waiting(), text);
     }
     if let Some(max) = settings.bytes_max.filter(|max| counters.waiting_bytes >= *max) {

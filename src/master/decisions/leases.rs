@@ -3,6 +3,7 @@
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use super::super::sessions::Sessions;
+use super::super::waits::Waits;
 use super::super::workers::Workers;
 use super::Scratch;
 use crate::ids::{JobId, LeaseId, SessionId};
@@ -62,7 +63,7 @@ fn status(journal: &Journal, job: JobId, remaining: Option<Millis>) -> LeaseStat
 
 /// Notes how far a job is, as whoever has its live lease says.
 pub(super) fn progress<'s>(
-    journal: &mut Journal,
+    (journal, waits): (&mut Journal, &mut Waits),
     progress: &Progress<'_>,
     now: Timestamp,
     written: &'s mut Vec<u8>,
@@ -72,6 +73,7 @@ pub(super) fn progress<'s>(
         let text = format!("the lease {lease} is not the live lease of job {job}: another worker may have it by now");
         return Err(Refusal::new(ErrorCode::LeaseLost, text).into());
     }
+    waits.progressed(job, now);
     Ok(Answer::at_once::<Progress<'_>>(&ProgressOk {}, written))
 }
 

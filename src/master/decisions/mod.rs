@@ -143,7 +143,9 @@ impl Master {
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
             Request::Get(get) => self.get(id, header, get, now, &mut scratch.written),
             Request::Log(log) => self.log(id, header, log, now),
-            Request::Progress(progress) => leases::progress(journal, &progress, now, &mut scratch.written),
+            Request::Progress(progress) => {
+                leases::progress((journal, &mut self.parked.waits), &progress, now, &mut scratch.written)
+            }
             other => self.operate((id, header), &other, now, scratch),
         }
     }

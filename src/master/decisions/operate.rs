@@ -4,7 +4,7 @@ use super::super::Master;
 use super::super::answers::{Answer, Decided};
 use super::{Scratch, explain, looks, mend, rules, scans, stopping, waits, workers};
 use crate::ids::SessionId;
-use crate::protocol::{Drain, Header, Request};
+use crate::protocol::{Drain, Header, Order, Request};
 use crate::time::Timestamp;
 
 impl Master {
@@ -23,7 +23,7 @@ impl Master {
         let written = &mut scratch.written;
         match request {
             Request::Workers(asked) => workers::workers(self, asked, now, written),
-            Request::Order(order) => workers::order(&mut self.workers, order, written),
+            Request::Order(order) => self.order(order, written),
             Request::Find(find) => looks::find(&self.journal, find, written),
             Request::Text(text) => looks::text(&self.journal, *text),
             Request::ShowQueue(show) => rules::show((&self.journal, &self.parked), show, now, written),
@@ -85,6 +85,19 @@ impl Master {
         let parts = (&self.journal, &mut self.parked, &mut self.scans);
         let number = scans::begin(parts, (id, by), header, request, now)?;
         Ok(self.park(id, number))
+    }
+
+    /// Will tell workers what to do. Those that wait for jobs get none now: so they need not wait for their next sign
+    /// of life to hear of it.
+    fn order<'s>(&mut self, order: &Order<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let answer = workers::order(&mut self.workers, order, written)?;
+        let sessions = self.workers.named(order.name).into_iter().flat_map(|worker| &worker.sessions);
+        let parked = sessions.filter_map(|id| self.sessions.session(*id)).flat_map(|session| &session.parked);
+        let polls: Vec<u32> = parked.copied().filter(|number| self.parked.ends_with_input(*number)).collect();
+        for number in polls {
+            self.answer_empty(number);
+        }
+        Ok(answer)
     }
 
     fn drain<'s>(&mut self, drain: Drain, written: &'s mut Vec<u8>) -> Answer<'s> {

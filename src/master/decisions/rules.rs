@@ -11,6 +11,7 @@ use crate::protocol::{
 use crate::queue::{Event, Paused, Rules, events};
 use crate::rules::QueueSettings;
 use crate::time::{Millis, Timestamp};
+use crate::words::counted;
 
 /// Where it is asked: the log, who asks, and when.
 pub(super) struct Asked<'m> {
@@ -56,9 +57,9 @@ impl Asked<'_> {
         self.known(queue)?;
         let jobs = self.journal.queues.counters_of(queue).map_or(0, |counters| counters.jobs());
         if jobs > 0 {
-            let text = format!(
-                "queue {queue:?} has {jobs} jobs; `falcon-cli queue purge {queue}` takes those out that no worker has"
-            );
+            let jobs = counted(jobs, "job");
+            let text =
+                format!("queue {queue:?} has {jobs}; `falcon-cli queue purge {queue}` takes out what no worker has");
             return Err(Refusal::new(ErrorCode::WrongState, text).into());
         }
         let by = Some(self.by);

@@ -168,5 +168,6 @@ fn row<'j>(facts: &JobFacts<'j>, error: Option<&'j JobError>) -> JobRow<'j> {
         worker: facts.lease.map(|lease| lease.worker),
         begun_at: facts.lease.and_then(|lease| lease.begun_at),
         percent: facts.progress.map(|told| told.percent),
+        progress: facts.progress.map(|told| &*told.text).filter(|text| !text.is_empty()),
     }
 }

@@ -7,7 +7,8 @@ use super::super::waits::End;
 use super::super::{Master, Timestamp};
 use crate::ids::{JobId, SessionId};
 use crate::job::Standing;
-use crate::protocol::{Header, Idle, IdleOk, JobEnd, List, Reply, Wait, WaitOk};
+use crate::limits::WAITED_PROGRESS_MAX;
+use crate::protocol::{Header, Idle, IdleOk, JobEnd, List, Reply, Wait, WaitOk, WaitProgress, WaitedProgress};
 use crate::time::Millis;
 
 /// What a wait comes to when it is asked.
@@ -29,11 +30,22 @@ pub(super) fn wait<'s>(
     let has_ended = |end: &JobEnd| Standing::from_code(end.standing).is_none_or(Standing::is_ended);
     let is_over = if wait.any { stands.iter().any(has_ended) } else { stands.iter().all(has_ended) };
     if is_over || wait.wait_ms == 0 {
-        return Waited::Answered(Answer::told::<Wait<'_>>(&WaitOk { jobs: List::lent(&stands) }, written));
+        return Waited::Answered(Answer::told::<Wait<'_>>(
+            &WaitOk { jobs: List::lent(&stands), progress: None },
+            written,
+        ));
     }
     let number = parked.park(caller(id, header, wait.wait_ms, now), Wish::Ends, &[]);
     let ends = stands.iter().map(|end| (end.job, Some(end.standing).filter(|_| has_ended(end))));
     parked.waits.add(number, ends.collect(), wait.any);
+    if let Some(since) = wait.progress_since {
+        parked.waits.wants_progress(number, since);
+        // What was told before this came.
+        let is_new = |job: &JobId| journal.queues.progress(*job).is_some_and(|told| told.told_at >= since);
+        if let Some(job) = wait.jobs.iter().find(is_new) {
+            parked.waits.progressed(job, now);
+        }
+    }
     journal.is_watched = true;
     Waited::Parked(number)
 }
@@ -70,7 +82,8 @@ fn end_of(journal: &Journal, job: JobId) -> JobEnd {
 
 fn idle_of(journal: &Journal, queue: &str) -> IdleOk {
     let (left, delayed) = journal.queues.busy(queue);
-    IdleOk { left, delayed, died: journal.queues.died(queue) }
+    let (died, dead) = journal.queues.deaths(queue);
+    IdleOk { left, delayed, died, dead }
 }
 
 impl Master {
@@ -86,6 +99,9 @@ impl Master {
         let idle = self.parked.waits.idle.iter();
         let is_idle = |queue: &str| self.journal.queues.busy(queue).0 == 0;
         over.extend(idle.filter(|(_, queue)| is_idle(queue)).map(|(number, _)| *number));
+        let told = self.parked.waits.tells_due(self.turn_at).filter(|number| !over.contains(number));
+        let told: Vec<u32> = told.collect();
+        over.extend(told);
         for number in over {
             self.answer_wait(number);
         }
@@ -95,6 +111,7 @@ impl Master {
     /// Answers a wait with how it stands now.
     pub(in super::super) fn answer_wait(&mut self, number: u32) {
         let queue = self.parked.waits.idle.iter().find(|(waits, _)| *waits == number).map(|(_, queue)| queue.clone());
+        let since = self.parked.waits.progress_since(number);
         let ends = self.parked.waits.remove(number);
         let (caller, _) = self.unpark(number);
         let gate = self.journal.gate();
@@ -107,7 +124,18 @@ impl Master {
             None => end_of(&self.journal, *job),
         };
         let jobs: Vec<JobEnd> = ends.iter().map(told).collect();
-        let reply = Reply::WaitOk(WaitOk { jobs: List::lent(&jobs) });
+        let (at, told) = (self.turn_at, since.map(|since| progress(&self.journal, &ends, since)));
+        let progress = told.as_ref().map(|told| WaitProgress { at, jobs: List::lent(told) });
+        let reply = Reply::WaitOk(WaitOk { jobs: List::lent(&jobs), progress });
         self.sessions.write(caller.session, caller.correlation, gate, &reply);
     }
+}
+
+/// How far jobs are of which that was told from a moment on, the newest first.
+fn progress<'j>(journal: &'j Journal, jobs: &[End], since: Timestamp) -> Vec<WaitedProgress<'j>> {
+    let known = jobs.iter().filter_map(|(job, _)| Some((*job, journal.queues.progress(*job)?)));
+    let mut known: Vec<_> = known.filter(|(_, told)| told.told_at >= since).collect();
+    known.sort_by_key(|(_, told)| std::cmp::Reverse(told.told_at));
+    let told = known.into_iter().take(WAITED_PROGRESS_MAX);
+    told.map(|(job, told)| WaitedProgress { job, percent: told.percent, text: &told.text }).collect()
 }

@@ -11,6 +11,7 @@ use crate::limits::{WORKER_JOBS_TOLD_MAX, WORKERS_BYTES_MAX};
 use crate::protocol::{self, ErrorCode, KnownWorker, List, Order, OrderOk, Refusal, Stage, WorkerJob, WorkersOk};
 use crate::queue::Queues;
 use crate::time::Timestamp;
+use crate::words::{counted, is};
 
 /// Notes that a session polls these queues, and is a worker if it was none.
 pub(super) fn note_poll(
@@ -34,7 +35,8 @@ pub(super) fn order<'s>(workers: &mut Workers, order: &Order<'_>, written: &'s m
     if count == 0 && !name.is_empty() {
         return Err(unknown(name).into());
     }
-    log::info!("{count} workers are told to {}", what.word());
+    let workers = counted(count as u64, "worker");
+    log::info!("{workers} {} told to {}", is(count as u64), what.word());
     let count = u32::try_from(count).expect("fewer workers than connections");
     Ok(Answer::at_once::<Order<'_>>(&OrderOk { workers: count }, written))
 }

@@ -19,9 +19,32 @@ message! {
 }
 
 message! {
-    /// Where each job stands: when all of them have ended, or one where that is enough, or when the wait ran out.
+    /// Where each job stands: when all of them have ended, or one where that is enough, or when the wait ran out, or
+    /// when there is progress that was asked for.
     WaitOk<'a> {
         jobs: List<'a, JobEnd>;
+    } extras {
+        /// Where it was asked for and the request was parked.
+        1 progress: WaitProgress<'a>;
+    }
+}
+
+message! {
+    /// How far jobs are that are waited for.
+    WaitProgress<'a> {
+        /// From when on the next wait is to be told.
+        at: Timestamp;
+        /// Those of which something new was told, the newest first, at most 64.
+        jobs: List<'a, WaitedProgress<'a>>;
+    }
+}
+
+message! {
+    WaitedProgress<'a> {
+        job: JobId;
+        percent: u8;
+        /// For people; may be empty.
+        text: &'a str;
     }
 }
 
@@ -49,6 +72,8 @@ message! {
         delayed: u64;
         /// How many jobs have died since the log began.
         died: u64;
+        /// How many are dead now.
+        dead: u64;
     }
 }
 
@@ -122,8 +147,9 @@ message! {
         4 worker: &'a str;
         /// Since when it may have been started.
         5 begun_at: Timestamp;
-        /// How far it is, in percent, as its worker has told.
+        /// How far it is, in percent, as its worker has told; and its words.
         6 percent: u8;
+        7 progress: &'a str;
     }
 }
 

@@ -43,6 +43,10 @@ message! {
         /// Whether the first end is enough.
         any: bool;
         wait_ms: u32 => within(0, WAIT_MS_MAX.into());
+    } extras {
+        /// It is to be answered, too, when a worker tells how far one of the jobs is, or has told that from this moment
+        /// on: `at` of the answer before, or 0. That is a second after this moment at the soonest.
+        1 progress_since: Timestamp;
     }
 }
 

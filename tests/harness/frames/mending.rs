@@ -83,6 +83,12 @@ pub fn wait(jobs: &[u64], any: bool, wait_ms: u32) -> Request {
     Request::new(19, ids(jobs, Body::default()).u8(u8::from(any)).u32(wait_ms).plain())
 }
 
+/// The same, and asks how far the jobs are, from this moment on.
+pub fn wait_telling(jobs: &[u64], since: u64, wait_ms: u32) -> Request {
+    let body = ids(jobs, Body::default()).u8(0).u32(wait_ms);
+    Request::new(19, body.u8(1).u8(1).len16(8).u64(since))
+}
+
 /// Of one queue, or of all with an empty name.
 pub fn idle(queue: &str, wait_ms: u32) -> Request {
     Request::new(20, Body::default().text(queue).u32(wait_ms).plain())

@@ -132,10 +132,13 @@ pub enum Reply {
     TextOk(Vec<u8>),
     /// Job and standing of each.
     WaitOk(Vec<(u64, u8)>),
+    /// The same with how far jobs are: from when on the next wait asks, and job, percent and text of each.
+    Progressed(Vec<(u64, u8)>, u64, Vec<(u64, u8, String)>),
     IdleOk {
         left: u64,
         delayed: u64,
         died: u64,
+        dead: u64,
     },
     /// `PauseOk`, `ResumeOk`, `SetQueueOk`, `DeleteQueueOk` or `DrainOk`, by its kind.
     Settled(u16),
@@ -221,14 +224,32 @@ impl Reader<'_> {
                 self.extras();
                 Reply::TextOk(self.bytes32())
             }
-            0x8013 => Reply::WaitOk(self.list(|r| {
-                let end = (r.u64(), r.u8());
-                r.then_extras(end)
-            })),
-            0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64() },
+            0x8013 => self.wait_ok(),
+            0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64(), dead: self.u64() },
             0x8016..=0x8019 | 0x801B => Reply::Settled(kind),
             0x801A => self.queue_facts(),
             other => panic!("a reply of unknown kind {other:#06x}"),
+        }
+    }
+
+    fn wait_ok(&mut self) -> Reply {
+        let ends = self.list(|r| {
+            let end = (r.u64(), r.u8());
+            r.then_extras(end)
+        });
+        let mut told = None;
+        self.extras_by(|_, value| {
+            let at = value.u64();
+            let jobs = value.list(|r| {
+                let job = (r.u64(), r.u8(), r.text());
+                r.then_extras(job)
+            });
+            told = Some(value.then_extras((at, jobs)));
+            false
+        });
+        match told {
+            None => Reply::WaitOk(ends),
+            Some((at, jobs)) => Reply::Progressed(ends, at, jobs),
         }
     }
 
@@ -319,7 +340,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
     // A tail comes last; of what is known of a queue the extras were read.
-    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x801A) {
+    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x8013 | 0x801A) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

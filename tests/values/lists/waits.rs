@@ -71,6 +71,10 @@ impl Model {
         (self.count(|job| is_open(job) && !is_later(job)), self.count(|job| is_open(job) && is_later(job)))
     }
 
+    pub fn dead(&self, queue: Option<usize>) -> u64 {
+        self.count(|job| queue.is_none_or(|queue| job.queue == queue) && job.state == State::Dead)
+    }
+
     /// The same for the waits until nothing is to run: number, queue, and what is told.
     pub fn idle_ends(&mut self) -> Vec<(u64, Option<usize>, (u64, u64))> {
         let all = std::mem::take(&mut self.idle);

@@ -110,8 +110,9 @@ impl Run {
             assert_eq!(take(number), Reply::WaitOk(ends), "wait {number}");
         }
         for (number, queue, (left_now, delayed_now)) in self.model.idle_ends() {
-            let Reply::IdleOk { left, delayed, died } = take(number) else { panic!("no IdleOk for {number}") };
+            let Reply::IdleOk { left, delayed, died, dead } = take(number) else { panic!("no IdleOk for {number}") };
             assert_eq!((left, delayed), (left_now, delayed_now), "idle {number}");
+            assert_eq!(dead, self.model.dead(queue), "idle {number}");
             let counted = self.model.tally.died;
             match queue {
                 None => assert_eq!(died, counted[0] + counted[1]),

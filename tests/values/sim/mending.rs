@@ -80,7 +80,7 @@ impl Sim {
         let has_ended = |id: &&u64| self.history.truth.of(**id).is_some_and(|fate| fate.end.is_some());
         let ended_before = ids.iter().filter(has_ended).copied().collect();
         let asked = Asked { jobs: ids, any, until: self.now.plus(Millis(wait_ms.into())), ended_before };
-        let wait = Wait { jobs: List::lent(&jobs), any, wait_ms };
+        let wait = Wait { jobs: List::lent(&jobs), any, wait_ms, progress_since: None };
         self.send(self.watcher, &Request::Wait(wait), What::Wait(asked))?;
         Ok(())
     }
