@@ -4,7 +4,7 @@
 //! take their own time, so a seed gives the same load, not the same history: on failure the history is kept.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::dice::Dice;
 use crate::harness::*;
 use crate::history::mutate::{ALL, Scene};
 use crate::history::*;
-use crate::load::{Load, any_seed, keep, left, number_of};
+use crate::load::{Followed, Load, any_seed, keep, left, number_of};
 
 const KILLS: u64 = 100;
 
@@ -36,6 +36,7 @@ struct Run9 {
     place: PathBuf,
     /// Of the log, in the end.
     segments: u32,
+    followed: Followed,
     drained_after: Duration,
 }
 
@@ -45,7 +46,11 @@ fn every_promise_holds_across_kill_9() {
     let begun = Instant::now();
     let (run, history, left) = run(seed, kills.unwrap_or(KILLS));
     let found = check(&history, &left);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.followed.holds(&history))) {
+        run.fails(&history, panic);
+    }
     println!("{}, in {:.1?}", report(&run, &history, &left), begun.elapsed());
+    println!("answered OK, refused, unknown: {:?}", meddled(&history));
     if !found.is_empty() {
         run.keep(&history, &found);
         panic!("{} violations, the first of which is {:#?}", found.len(), found[0]);
@@ -83,7 +88,8 @@ fn a_recorded_history_is_flagged_once_it_is_spoiled() {
 /// Kills a master so many times under load, lets the last one drain, and gives what clients saw.
 fn run(seed: u64, kills: u64) -> (Run9, History, Left) {
     let place = scratch().keep();
-    let mut run = Run9 { seed, kills, place, segments: 0, drained_after: Duration::ZERO };
+    let mut run =
+        Run9 { seed, kills, place, segments: 0, followed: Followed::default(), drained_after: Duration::ZERO };
     let (dice, port) = (Dice::new(seed), Port::reserve());
     let mut load = Load::start(&port.address, dice.fork(0));
     let master = catch_unwind(AssertUnwindSafe(|| run.lives(&port, &mut load, dice)));
@@ -116,6 +122,7 @@ impl Run9 {
             let longest = if dice.percent(6) { SERVES_LONG_MS } else { 0 };
             thread::sleep(Duration::from_millis(longest + dice.within(0..SERVES_MS_MAX)));
             master.kill();
+            self.followed.follow(&self.data());
         }
         let master = self.master(port);
         load.settle();
@@ -132,6 +139,7 @@ impl Run9 {
     fn left(&mut self, master: Master) -> Left {
         let before = master.stats();
         master.stop();
+        self.followed.follow(&self.data());
         let master = Master::start(&self.data(), &[]);
         let stats = master.stats();
         assert_eq!(stats.queues, before.queues, "the state after a restart");
@@ -185,4 +193,33 @@ fn report(run: &Run9, history: &History, left: &Left) -> String {
         count(&refused),
         run.drained_after,
     )
+}
+
+/// What was done beside the work: how often it was answered OK, refused, and not answered.
+fn meddled(history: &History) -> BTreeMap<&'static str, [u64; 3]> {
+    let mut all = BTreeMap::<_, [u64; 3]>::new();
+    for op in &history.ops {
+        let (name, is_ok, is_refused) = match &op.what {
+            What::Mend(change, _, outcome) => {
+                let name = match change {
+                    Change::Cancel => "cancel",
+                    Change::CancelNow => "cancel now",
+                    Change::Requeue => "requeue",
+                    Change::Purge => "purge",
+                    Change::Update(_) => "update",
+                };
+                (name, outcome.ok().is_some(), !outcome.possible())
+            }
+            What::Gate(gate, outcome) => {
+                (if gate.closes() { "pause" } else { "resume" }, outcome.ok().is_some(), !outcome.possible())
+            }
+            What::Keep(_, outcome) => ("keep", outcome.ok().is_some(), !outcome.possible()),
+            What::Read(_, outcome) => ("read", outcome.ok().is_some(), !outcome.possible()),
+            What::Wait(_, outcome) => ("wait", outcome.ok().is_some(), !outcome.possible()),
+            _ => continue,
+        };
+        let which = if is_ok { 0 } else { 2 - usize::from(is_refused) };
+        all.entry(name).or_default()[which] += 1;
+    }
+    all
 }

@@ -9,6 +9,8 @@ mod harness;
 #[path = "../harness/history/mod.rs"]
 mod history;
 mod load;
+#[path = "../harness/truth.rs"]
+mod truth;
 
 mod barren;
 mod bytes_per_sync;

@@ -1,9 +1,13 @@
-//! Load for a master that comes and goes: producers and workers that reconnect, misbehave as clients do, and
-//! record all that they asked and heard.
+//! Load for a master that comes and goes: producers, workers, those who change jobs and queues and those who wait for
+//! ends reconnect, misbehave as clients do, and record all that they asked and heard.
 
+mod followed;
 mod judge;
+mod known;
 mod link;
+mod meddle;
 mod produce;
+mod watch;
 mod work;
 
 use std::sync::Arc;
@@ -13,13 +17,18 @@ use std::time::Instant;
 
 use crate::dice::Dice;
 use crate::history::{History, Ns, Op};
+pub use followed::Followed;
 pub use judge::{any_seed, keep, left, number_of};
+use known::Known;
 use link::Client;
 
 pub const QUEUES: [&str; 4] = ["bulk", "images", "mail", "reports"];
 const PRODUCERS: usize = 4;
 const WORKERS: usize = 8;
-pub const CLIENTS: usize = PRODUCERS + WORKERS;
+const MEDDLERS: usize = 2;
+const WATCHERS: usize = 2;
+const OTHERS: usize = PRODUCERS + WORKERS;
+pub const CLIENTS: usize = OTHERS + MEDDLERS + WATCHERS;
 
 /// More jobs than this are not kept waiting, so that workers keep up.
 const WAITING_MAX: i64 = 500;
@@ -37,6 +46,7 @@ pub struct Shared {
     waiting: AtomicI64,
     /// So many jobs may still be submitted.
     allowed: AtomicI64,
+    known: Known,
 }
 
 impl Shared {
@@ -52,7 +62,9 @@ impl Shared {
 
 pub struct Load {
     shared: Arc<Shared>,
+    /// Those who end when it settles: they submit, or change jobs and queues.
     producers: Vec<JoinHandle<Vec<Op>>>,
+    /// Those who go on until nothing is left: they work, or wait for ends.
     workers: Vec<JoinHandle<Vec<Op>>>,
     ops: Vec<Op>,
 }
@@ -69,11 +81,15 @@ impl Load {
             moody: on(),
             waiting: AtomicI64::new(0),
             allowed: AtomicI64::new(0),
+            known: Known::default(),
         });
         let client = |number| Client::new(number, shared.clone());
         let producers = (0..PRODUCERS).map(client).map(|c| thread::spawn(|| produce::run(c)));
-        let workers = (PRODUCERS..CLIENTS).map(client).map(|c| thread::spawn(|| work::run(c)));
-        let (producers, workers) = (producers.collect(), workers.collect());
+        let meddlers = (OTHERS..OTHERS + MEDDLERS).map(client).map(|c| thread::spawn(|| meddle::run(c)));
+        let producers = producers.chain(meddlers).collect();
+        let workers = (PRODUCERS..OTHERS).map(client).map(|c| thread::spawn(|| work::run(c)));
+        let watchers = (OTHERS + MEDDLERS..CLIENTS).map(client).map(|c| thread::spawn(|| watch::run(c)));
+        let workers = workers.chain(watchers).collect();
         Load { shared, producers, workers, ops: Vec::new() }
     }
 
@@ -88,7 +104,7 @@ impl Load {
         self.shared.clone()
     }
 
-    /// No more submits, and workers that just work.
+    /// No more submits and changes, every queue is open, and workers just work.
     pub fn settle(&mut self) {
         self.shared.producing.store(false, Ordering::Relaxed);
         self.shared.moody.store(false, Ordering::Relaxed);

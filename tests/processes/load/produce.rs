@@ -69,7 +69,9 @@ impl Producer {
         match &outcome {
             Outcome::Ok(answer) => {
                 shared.waiting.fetch_add(i64::from(!answer.duplicate), Ordering::Relaxed);
-                if !job.key.is_empty() {
+                if job.key.is_empty() {
+                    shared.known.submitted(answer.job);
+                } else {
                     self.known.push(job);
                 }
             }
@@ -115,6 +117,7 @@ impl Producer {
             priority: *dice.pick(&[0, 64, 128, 128, 128, 200]).expect("one"),
             max_attempts: *dice.pick(&[1, 2, 3, 3, 3, 3, 4, 4]).expect("one"),
             delay_ms: if delayed { dice.within(20..400) } else { 0 },
+            keep_ms: dice.percent(30).then(|| dice.within(1..5) * 1_000),
             ..frames::job(dice.pick(&QUEUES).expect("one"), payload)
         }
     }

@@ -75,6 +75,7 @@ impl Worker {
         });
         let queues = queues.into_iter().map(String::from).collect();
         let given = outcome.ok().cloned().unwrap_or_default();
+        self.client.shared.known.given(given.iter().map(|given| given.job));
         self.client.record(&answer, What::Poll(Poll { queues, jobs_max, wait_ms, lease_ms }, outcome));
         given
     }
@@ -82,7 +83,7 @@ impl Worker {
     fn treat(&mut self, lease: Lease) {
         let dice = &mut self.client.dice;
         let delay_ms = if dice.percent(50) { 0 } else { dice.within(20..200) };
-        let for_good = dice.percent(15);
+        let for_good = dice.percent(40);
         match dice.within(0..100) {
             0..15 => self.end(&[lease], Ending::Fail { for_good }),
             15..35 => self.end(&[lease], Ending::Release { delay_ms }),
@@ -132,6 +133,12 @@ impl Worker {
             match outcome {
                 Outcome::Ok(()) if ending == Ending::Ack => {
                     self.client.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.client.shared.known.acked(lease.job);
+                }
+                Outcome::Ok(()) => {
+                    if let Ending::Fail { for_good } = ending {
+                        self.client.shared.known.failed(lease.job, for_good);
+                    }
                 }
                 Outcome::Unknown => self.unheard.push((*lease, ending)),
                 _ => {}
