@@ -3,6 +3,8 @@
 //!
 //! Each test has a small file system of its own, which it fills from outside by a file.
 
+mod mending;
+
 use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
