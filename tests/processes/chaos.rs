@@ -8,6 +8,7 @@
 //! the lease is refused, and one ack counts once.
 
 mod client;
+mod mending;
 mod rough;
 mod ways;
 

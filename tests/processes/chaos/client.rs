@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::rough::Rough;
-use super::ways::WAYS;
+use super::{mending, ways};
 use crate::dice::Dice;
 use crate::history::{Ns, Op, Outcome, Poll, What};
 use crate::load::Shared;
@@ -49,7 +49,8 @@ impl Wrong {
     pub fn run(number: usize, scene: Arc<Scene>, dice: Dice) -> Done {
         let mut wrong = Wrong { number, scene, dice, done: Done::default(), held: Vec::new() };
         while wrong.scene.going.load(Ordering::Relaxed) {
-            let (name, way) = *wrong.dice.pick(WAYS).expect("there are ways");
+            let all = if wrong.dice.percent(35) { mending::WAYS } else { ways::WAYS };
+            let (name, way) = *wrong.dice.pick(all).expect("there are ways");
             *wrong.done.turns.entry(name).or_default() += 1;
             way(&mut wrong);
             // Honest clients share two cores with this.
@@ -61,6 +62,16 @@ impl Wrong {
     /// A queue of its own kind: never one of the load's.
     pub fn queue(&self) -> String {
         format!("wrong-{}", self.number)
+    }
+
+    /// Another one, which may be closed, and whose jobs may be changed at any time.
+    pub fn meddled(&self) -> String {
+        format!("meddled-{}", self.number)
+    }
+
+    /// The newest job that is known, or one that may be there.
+    pub fn newest(&self) -> u64 {
+        self.scene.newest_job.load(Ordering::Relaxed).max(2)
     }
 
     pub fn connect(&self) -> Option<Rough> {

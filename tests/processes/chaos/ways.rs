@@ -38,7 +38,7 @@ const FLOOD_MAX: u64 = 4000;
 fn half_a_frame(wrong: &mut Wrong) {
     let rough = if wrong.dice.percent(30) { wrong.connect() } else { wrong.greeted() };
     let Some(mut rough) = rough else { return };
-    let kind = wrong.dice.within(0..14) as u16;
+    let kind = wrong.dice.within(0..34) as u16;
     let most = if wrong.dice.one_in(30) { HALF_BYTES_MAX * LARGE } else { HALF_BYTES_MAX };
     let sent = wrong.dice.below(most) as usize;
     let announced = sent + 1 + wrong.dice.below(frames::BODY_BYTES_MAX as u64 - sent as u64) as usize;
@@ -69,7 +69,7 @@ fn early_close(wrong: &mut Wrong) {
 }
 
 /// A job of its own, in hand.
-fn take_own(wrong: &mut Wrong, rough: &mut Rough) -> Option<Delivery> {
+pub fn take_own(wrong: &mut Wrong, rough: &mut Rough) -> Option<Delivery> {
     let queue = wrong.queue();
     let Reply::SubmitOk(jobs) = rough.ask(&frames::submit(&[job(&queue, "mine")]))? else { return None };
     wrong.scene.newest_job.fetch_max(jobs[0].job, Ordering::Relaxed);
@@ -78,7 +78,7 @@ fn take_own(wrong: &mut Wrong, rough: &mut Rough) -> Option<Delivery> {
 }
 
 /// The statuses of a report.
-fn statuses(reply: Option<Reply>) -> Vec<u16> {
+pub fn statuses(reply: Option<Reply>) -> Vec<u16> {
     match reply {
         Some(Reply::Done(_, items)) => items.into_iter().map(|(_, status)| status).collect(),
         _ => Vec::new(),
@@ -128,9 +128,12 @@ fn wrong_order(wrong: &mut Wrong) {
 fn flood(wrong: &mut Wrong) {
     let Some(mut rough) = wrong.greeted() else { return };
     let queue = wrong.queue();
-    let request = match wrong.dice.below(6) {
+    let request = match wrong.dice.below(9) {
         0 => frames::stats(),
         1 => frames::heartbeat(&[]),
+        5 => frames::wait(&[1, wrong.newest(), 1 << 40], false, 60_000),
+        6 => frames::list_jobs(&frames::Filter::default(), 0, true, 20),
+        7 => frames::explain_queue(QUEUES[0]),
         2 => frames::poll(&[&queue], 1, 60_000, 500),
         3 => frames::get(1),
         4 => Request::new(0x77, Body::default().bytes(&[0; 300])),
@@ -189,16 +192,20 @@ fn noise(wrong: &mut Wrong) {
 fn flipped_bits(wrong: &mut Wrong) {
     let Some(mut rough) = wrong.greeted() else { return };
     let own = take_own(wrong, &mut rough);
-    let queue = wrong.queue();
+    let (queue, meddled) = (wrong.queue(), wrong.meddled());
     let (job_id, lease) = own.map_or((0, 0), |own| (own.job, own.lease));
     for _ in 0..wrong.dice.within(1..6) {
-        let (request, kept) = match wrong.dice.below(7) {
+        let (request, kept) = match wrong.dice.below(10) {
             0 => (frames::submit(&[job(&queue, "flipped")]), 18..22 + queue.len()),
             1 => (frames::poll(&[&queue], 1, 20, 500), 18..20 + queue.len()),
             2 => (frames::fail(&[(job_id, lease, false, "an error")]), 0..0),
             3 => (frames::release(job_id, lease, 0), 0..0),
             4 => (frames::heartbeat(&[(job_id, lease)]), 0..0),
             5 => (frames::stats(), 0..0),
+            // The job that it names stays the same.
+            6 => (frames::mend(wrong.dice.within(1..5) as u8, &[job_id]), 19..27),
+            7 => (frames::wait(&[job_id], false, 100), 0..0),
+            8 => (frames::pause(&meddled, frames::WAY_OUT, 1, ""), 16..18 + meddled.len()),
             _ => (frames::get(job_id), 0..0),
         };
         let mut bytes = request.frame(wrong.dice.draw());
@@ -220,7 +227,7 @@ fn flipped_bits(wrong: &mut Wrong) {
 fn thief(wrong: &mut Wrong) {
     let Some(mut rough) = wrong.greeted() else { return };
     let Some(own) = take_own(wrong, &mut rough) else { return };
-    let newest = wrong.scene.newest_job.load(Ordering::Relaxed).max(2);
+    let newest = wrong.newest();
     for _ in 0..wrong.dice.within(1..8) {
         let other = 1 + wrong.dice.below(newest + 50);
         // A lease to come is a billion records away.
