@@ -41,6 +41,10 @@ pause-leaks             --test values  model::the_master_does_what_the_lists_say
 bounds-ignored          --test values  model::the_master_does_what_the_lists_say
 backoff-drawn           --lib          one_that_does_not_grow_is_as_long_as_was_asked_for
 idle-early              --test values  model::the_master_does_what_the_lists_say
+kept-briefly            --test processes kill9::every_promise_holds_across_kill_9
+cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_9
+wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
+pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
 "
 
 run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }

@@ -8,6 +8,9 @@ use crate::dice::Dice;
 /// So many of each kind are remembered.
 const REMEMBERED: usize = 120;
 
+/// Acked jobs of some seconds: that they are kept shows only late in their time.
+const ACKED: usize = 2_000;
+
 #[derive(Default)]
 pub struct Known(Mutex<Lists>);
 
@@ -26,7 +29,11 @@ struct Lists {
 }
 
 fn remember(list: &mut VecDeque<u64>, job: u64) {
-    if list.len() == REMEMBERED {
+    remember_of(list, job, REMEMBERED);
+}
+
+fn remember_of(list: &mut VecDeque<u64>, job: u64, most: usize) {
+    if list.len() == most {
         list.pop_front();
     }
     list.push_back(job);
@@ -58,7 +65,7 @@ impl Known {
 
     pub fn acked(&self, job: u64) {
         self.forget(job);
-        remember(&mut self.0.lock().expect("no client panics here").acked, job);
+        remember_of(&mut self.0.lock().expect("no client panics here").acked, job, ACKED);
     }
 
     /// It has ended: what is there to be changed is another one.
@@ -85,7 +92,8 @@ impl Known {
     }
 
     pub fn some_acked(&self, dice: &mut Dice) -> Option<u64> {
-        some_of(&self.0.lock().expect("no client panics here").acked, dice)
+        let acked = &self.0.lock().expect("no client panics here").acked;
+        acked.get(dice.index(acked.len().max(1))).copied()
     }
 }
 
