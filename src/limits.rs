@@ -159,6 +159,9 @@ pub const REASON_BYTES_MAX: usize = 200;
 /// Most jobs or keys that one Wait names.
 pub const WAITED_JOBS_MAX: usize = ITEMS_MAX;
 
+/// Jobs that all waits together may name: some 30 MB.
+pub const WAITED_JOBS_ALL_MAX: usize = 1 << 18;
+
 /// Jobs of which one answer to a wait tells how far they are: people read it.
 pub const WAITED_PROGRESS_MAX: usize = 64;
 

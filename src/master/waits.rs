@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::ids::JobId;
+use crate::ids::{JobId, Lsn};
 use crate::job::Standing;
 use crate::limits::PROGRESS_TOLD_MS;
 use crate::planted::{Bug, is_planted};
@@ -22,6 +22,10 @@ pub struct Waits {
     by_job: HashMap<JobId, Vec<u32>>,
     /// Those that wait for a queue, or all with an empty name, to have nothing to run.
     pub idle: Vec<(u32, Box<str>)>,
+    /// How many jobs are waited for, each as often as it is.
+    waited: usize,
+    /// The newest record when it was looked whether queues are idle: without another one none has become so.
+    looked: Lsn,
     /// Those that are to be told how far their jobs are, by the moment.
     tells: BTreeSet<(Timestamp, u32)>,
 }
@@ -53,8 +57,19 @@ impl Waits {
         !self.of_jobs.is_empty()
     }
 
+    /// How many jobs are waited for, each as often as it is.
+    pub fn waited(&self) -> usize {
+        self.waited
+    }
+
+    /// Those that wait for something to be idle, if any may have become so since this was asked last.
+    pub fn idle_since(&mut self, newest: Lsn) -> &[(u32, Box<str>)] {
+        if std::mem::replace(&mut self.looked, newest) == newest { &[] } else { &self.idle }
+    }
+
     /// A request waits for the ends of these jobs; some may have ended.
     pub fn add(&mut self, number: u32, ends: Vec<End>, any: bool) {
+        self.waited += ends.len();
         for (job, _) in &ends {
             self.by_job.entry(*job).or_default().push(number);
         }
@@ -101,6 +116,7 @@ impl Waits {
         if let Some(at) = tell_at {
             self.tells.remove(&(at, number));
         }
+        self.waited -= ends.len();
         for (job, _) in &ends {
             if let Some(waiting) = self.by_job.get_mut(job) {
                 waiting.retain(|waits| *waits != number);
@@ -156,7 +172,7 @@ mod tests {
         assert_eq!(waits.remove(2), [(JobId(7), DONE), (JobId(9), None)]);
         assert_eq!(over(&mut waits, &[(JobId(8), DEAD)]), [1]);
         assert_eq!(waits.remove(1), [(JobId(7), DONE), (JobId(8), DEAD)]);
-        assert!(waits.by_job.is_empty() && waits.len() == 0);
+        assert!(waits.by_job.is_empty() && (waits.len(), waits.waited()) == (0, 0));
     }
 
     #[test]

@@ -126,3 +126,20 @@ fn how_far_a_job_is_leaves_nothing_behind_when_its_waiter_is_gone_or_its_lease_e
     hand.master.take(waiter, Input::Gone, hand.now).unwrap();
     assert_eq!(heard(&mut hand, worker, 5000), []);
 }
+
+#[test]
+fn what_all_waits_together_name_is_bounded_and_free_again_once_they_are_answered() {
+    let mut hand = Hand::new();
+    let (client, waiter) = (hand.connect(), hand.connect());
+    let batch = [job("q"); 64];
+    let jobs: Vec<u64> = (0..16).flat_map(|_| hand.submit(client, &batch)).map(|submitted| submitted.job).collect();
+    (0..256).for_each(|_| ask(&mut hand, waiter, &jobs));
+    hand.send_frame(waiter, &frames::wait(&jobs[..1], false, 10_000));
+    hand.pass(0);
+    let heard = hand.heard(waiter);
+    assert!(matches!(heard[..], [Reply::Error { code: frames::UNAVAILABLE, .. }]), "{heard:?}");
+    hand.pass(10_000);
+    hand.sync();
+    assert_eq!(hand.heard(waiter).len(), 256);
+    ask(&mut hand, waiter, &jobs);
+}

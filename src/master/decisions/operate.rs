@@ -36,7 +36,7 @@ impl Master {
                 self.scan_asked((id, header), scan, now, written)
             }
             Request::Wait(wait) => {
-                let waited = waits::wait((&mut self.journal, &mut self.parked), id, header, wait, now, written);
+                let waited = waits::wait((&mut self.journal, &mut self.parked), id, header, wait, now, written)?;
                 Ok(self.waited(id, waited))
             }
             Request::Idle(idle) => {

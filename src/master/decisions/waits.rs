@@ -7,8 +7,10 @@ use super::super::waits::End;
 use super::super::{Master, Timestamp};
 use crate::ids::{JobId, SessionId};
 use crate::job::Standing;
-use crate::limits::WAITED_PROGRESS_MAX;
-use crate::protocol::{Header, Idle, IdleOk, JobEnd, List, Reply, Wait, WaitOk, WaitProgress, WaitedProgress};
+use crate::limits::{WAITED_JOBS_ALL_MAX, WAITED_PROGRESS_MAX};
+use crate::protocol::{
+    ErrorCode, Header, Idle, IdleOk, JobEnd, List, Refusal, Reply, Wait, WaitOk, WaitProgress, WaitedProgress,
+};
 use crate::time::Millis;
 
 /// What a wait comes to when it is asked.
@@ -25,15 +27,17 @@ pub(super) fn wait<'s>(
     wait: &Wait<'_>,
     now: Timestamp,
     written: &'s mut Vec<u8>,
-) -> Waited<'s> {
+) -> Result<Waited<'s>, Refusal> {
     let stands: Vec<JobEnd> = wait.jobs.iter().map(|job| end_of(journal, job)).collect();
     let has_ended = |end: &JobEnd| Standing::from_code(end.standing).is_none_or(Standing::is_ended);
     let is_over = if wait.any { stands.iter().any(has_ended) } else { stands.iter().all(has_ended) };
     if is_over || wait.wait_ms == 0 {
-        return Waited::Answered(Answer::told::<Wait<'_>>(
-            &WaitOk { jobs: List::lent(&stands), progress: None },
-            written,
-        ));
+        let reply = WaitOk { jobs: List::lent(&stands), progress: None };
+        return Ok(Waited::Answered(Answer::told::<Wait<'_>>(&reply, written)));
+    }
+    if parked.waits.waited() + stands.len() > WAITED_JOBS_ALL_MAX {
+        let text = format!("{WAITED_JOBS_ALL_MAX} jobs are waited for already; try again later, or wait for fewer");
+        return Err(Refusal::new(ErrorCode::Unavailable, text));
     }
     let number = parked.park(caller(id, header, wait.wait_ms, now), Wish::Ends, &[]);
     let ends = stands.iter().map(|end| (end.job, Some(end.standing).filter(|_| has_ended(end))));
@@ -47,7 +51,7 @@ pub(super) fn wait<'s>(
         }
     }
     journal.is_watched = true;
-    Waited::Parked(number)
+    Ok(Waited::Parked(number))
 }
 
 pub(super) fn idle<'s>(
@@ -96,7 +100,7 @@ impl Master {
         }
         let mut over = Vec::new();
         self.parked.waits.note(self.journal.ended.drain(..), &mut over);
-        let idle = self.parked.waits.idle.iter();
+        let idle = self.parked.waits.idle_since(self.journal.wal.last_lsn()).iter();
         let is_idle = |queue: &str| self.journal.queues.busy(queue).0 == 0;
         over.extend(idle.filter(|(_, queue)| is_idle(queue)).map(|(number, _)| *number));
         let told = self.parked.waits.tells_due(self.turn_at).filter(|number| !over.contains(number));

@@ -35,6 +35,7 @@ pub const SHUTTING_DOWN: u16 = 15;
 pub const STARTING: u16 = 16;
 pub const NOT_UNDERSTOOD: u16 = 18;
 pub const TOO_SLOW: u16 = 19;
+pub const UNAVAILABLE: u16 = 17;
 pub const MEMORY_FULL: u16 = 20;
 pub const CANCELLED: u16 = 21;
 pub const QUEUE_PAUSED: u16 = 22;
