@@ -64,6 +64,8 @@ coded! {
         BackoffDrawn = 26 "backoff-drawn";
         /// Jobs in flight are not counted by who waits until nothing is to run.
         IdleEarly = 27 "idle-early";
+        /// A queue hands out one job more than may be in flight.
+        LimitPassed = 28 "limit-passed";
     }
 }
 

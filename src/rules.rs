@@ -45,5 +45,7 @@ message! {
         7 timeout_ms: u32;
         /// How long a job may wait to be begun that says nothing else. Read at the submit.
         8 ttl_ms: u64;
+        /// How many jobs may be in flight, over all workers. Read whenever a job may be handed out.
+        9 running_max: u32;
     }
 }

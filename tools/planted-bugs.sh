@@ -44,6 +44,7 @@ idle-early              --test values  model::the_master_does_what_the_lists_say
 kept-briefly            --test processes kill9::every_promise_holds_across_kill_9
 cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_9
 wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
+limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
 "
 

@@ -101,6 +101,7 @@ fn changed(settings: QueueSettings, args: &Set) -> QueueSettings {
         bytes_max: one(settings.bytes_max, args.bytes_max, |bytes| bytes),
         timeout_ms: one(settings.timeout_ms, args.timeout, |timeout| timeout.0 as u32),
         ttl_ms: one(settings.ttl_ms, args.ttl, |ttl| ttl.0),
+        running_max: one(settings.running_max, args.running_max, |max| max),
     }
 }
 
@@ -145,12 +146,14 @@ mod tests {
             ttl: Some(Setting::Default),
             depth_max: None,
             bytes_max: Some(Setting::Value(10)),
+            running_max: Some(Setting::Value(4)),
         };
         let expected = QueueSettings {
             keep_s: Some(60),
             dead_keep_s: Some(2),
             max_attempts: Some(3),
             bytes_max: Some(10),
+            running_max: Some(4),
             ..QueueSettings::default()
         };
         assert_eq!(changed(known, &named), expected);

@@ -2,7 +2,7 @@
 //!
 //! Promises: polls of one queue are served in the order in which they came; a poll gets jobs of the first of its queues
 //! that has any, then of the next; no poll is served for which there is no job; what a poll would only hold it gets
-//! while no other poll waits that can begin it.
+//! while no other poll waits that can begin it, and never of a queue that bounds how many are in flight.
 //! It does not: hand anything out. The one door is [`super::door`].
 
 use super::parked::Parked;
@@ -31,7 +31,9 @@ impl Dispatch {
                 self.to_serve.push(queues.take_woken()?);
                 continue;
             };
-            let poll = parked.first(queue).filter(|_| queues.has_pending(queue));
+            let is_limited = queues.running_max(queue).is_some();
+            let first = if is_limited { parked.first_free(queue) } else { parked.first(queue) };
+            let poll = first.filter(|_| queues.has_pending(queue));
             if poll.is_some() {
                 return poll;
             }
@@ -42,7 +44,8 @@ impl Dispatch {
     /// The next job for a poll that named these queues, the preferred one first, and that can begin it or would only
     /// hold it.
     pub fn pick<'q>(queues: &'q Queues, parked: &Parked, named: &[QueueId], begins: bool) -> Option<JobView<'q>> {
-        let may_have = |queue: &&QueueId| begins || !parked.has_free(**queue) || is_planted(Bug::Hoarded);
+        let may_hold = |queue| !parked.has_free(queue) && queues.running_max(queue).is_none();
+        let may_have = |queue: &&QueueId| begins || may_hold(**queue) || is_planted(Bug::Hoarded);
         named.iter().filter(may_have).find_map(|queue| queues.front(*queue))
     }
 }

@@ -222,9 +222,14 @@ impl Parked {
         }
     }
 
+    /// The first of those that can begin a job of this queue.
+    pub fn first_free(&self, queue: QueueId) -> Option<u32> {
+        self.first_in(line_of(queue, Rank::Free))
+    }
+
     /// Whether a poll waits that can begin a job of this queue.
     pub fn has_free(&self, queue: QueueId) -> bool {
-        self.first_in(line_of(queue, Rank::Free)).is_some()
+        self.first_free(queue).is_some()
     }
 
     fn first_in(&self, line: u32) -> Option<u32> {

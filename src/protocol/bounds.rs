@@ -78,6 +78,7 @@ pub(super) fn sane_rules(name: &'static str, settings: &QueueSettings) -> Checke
     within("dead_keep_s", settings.dead_keep_s.map(u64::from), 1, keep_s_max)?;
     within("max_attempts", settings.max_attempts.map(u64::from), 1, u64::from(ATTEMPTS_MAX))?;
     within("timeout_ms", settings.timeout_ms.map(u64::from), TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
+    within("running_max", settings.running_max.map(u64::from), 1, u64::from(u32::MAX))?;
     within("ttl_ms", settings.ttl_ms, 1, KEEP_MS_MAX)?;
     settings.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))
 }

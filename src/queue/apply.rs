@@ -296,6 +296,8 @@ impl Queues {
         match entry.standing {
             Standing::Pending => queue.lines.remove(&mut self.table, slot),
             Standing::Delayed => self.delayed.remove(&mut self.table, slot),
+            // Its place may be what another waits for.
+            Standing::InFlight if queue.rules.is_some() => self.registry.wake(entry.queue),
             Standing::InFlight => {}
             Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {
                 self.dead -= usize::from(entry.standing == Standing::Dead);

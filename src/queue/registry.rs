@@ -50,12 +50,14 @@ pub struct Registry {
 impl Queue {
     /// The first job that may leave it.
     pub fn front(&self) -> Option<u32> {
-        self.lines.front().filter(|_| !self.is_closed())
+        self.lines.front().filter(|_| self.rules.as_ref().is_none_or(|rules| self.lets_out(rules)))
     }
 
-    /// Whether no job may leave it.
-    fn is_closed(&self) -> bool {
-        self.rules.as_ref().is_some_and(|rules| rules.pause_out.is_some()) && !is_planted(Bug::PauseLeaks)
+    /// Whether a job may leave it, if one is there.
+    fn lets_out(&self, rules: &Rules) -> bool {
+        let is_closed = rules.pause_out.is_some() && !is_planted(Bug::PauseLeaks);
+        let is_taken = |max| self.counters.in_flight >= u64::from(max) + u64::from(is_planted(Bug::LimitPassed));
+        !is_closed && !rules.settings.running_max.is_some_and(is_taken)
     }
 }
 

@@ -102,10 +102,8 @@ impl Queues {
         for paused in rules.pauses() {
             self.pause_ends.0.remove(&(paused.until, id));
         }
-        let was_closed = rules.pause_out.is_some();
         change(&mut rules);
         self.pause_ends.0.extend(rules.pauses().filter(|paused| paused.until != NEVER).map(|it| (it.until, id)));
-        let is_open = rules.pause_out.is_none();
         let queue = self.registry.queue_mut(id);
         queue.rules = Some(rules).filter(|rules| !rules.is_plain());
         if queue.rules.is_some() {
@@ -113,9 +111,8 @@ impl Queues {
         } else {
             self.ruled.remove(&id);
         }
-        if was_closed && is_open {
-            self.registry.wake(id);
-        }
+        // It may hand out now what it did not before.
+        self.registry.wake(id);
     }
 
     /// Pauses whose time is over end, without an event.
@@ -147,6 +144,11 @@ impl Queues {
         }
         let id = self.registry.find(queue)?;
         self.registry.queue(id).rules.as_deref()
+    }
+
+    /// How many jobs of this queue may be in flight, if that is bounded.
+    pub fn running_max(&self, queue: QueueId) -> Option<u32> {
+        self.registry.queue(queue).rules.as_ref()?.settings.running_max
     }
 
     /// How many jobs wait in this queue, delayed or not, and how many bytes their payloads have.

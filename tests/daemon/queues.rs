@@ -78,6 +78,25 @@ fn settings_hold_for_jobs_that_say_nothing_else() {
 }
 
 #[test]
+fn as_many_jobs_of_a_queue_are_in_flight_as_may_be() {
+    let master = Master::fresh(&[]);
+    let known = queue(&master, &["set", "q", "--running-max", "1"]);
+    assert_eq!(known["settings"], json!({"running_max": 1}));
+    let mut wire = master.connect();
+    let got = wire.put_and_take("q");
+    wire.put("q", "x");
+    wire.expect_none("q");
+    let why = master.cli(&["job", "explain", "2"]).expect(0).out;
+    assert!(why.contains("1 job of queue \"q\" is in flight and 1 may"), "{why}");
+    assert!(master.cli(&["queue", "explain", "q"]).expect(0).out.contains("--running-max default"));
+    wire.ack(&got);
+    assert_eq!(wire.poll(&["q"], 1, 10_000, 30_000).len(), 1);
+    master.cli(&["queue", "set", "q", "--running-max", "0"]).expect(2);
+    let text = master.cli(&["queue", "set", "q", "--running-max", "default"]).expect(0).out;
+    assert_eq!(text, "queue q: all as everywhere\n");
+}
+
+#[test]
 fn queues_are_listed() {
     let master = Master::fresh(&[]);
     let mut wire = master.connect();

@@ -71,6 +71,7 @@ fn what_settles_a_queue() {
         bytes_max: Some(7),
         timeout_ms: Some(8),
         ttl_ms: Some(9),
+        running_max: Some(10),
     };
     let of = QueueSettings {
         keep_s: Some(1),
@@ -81,6 +82,7 @@ fn what_settles_a_queue() {
         bytes_max: Some(7),
         timeout_ms: Some(8),
         ttl_ms: Some(9),
+        running_max: Some(10),
     };
     same(&set_queue(queue, &of), wire::SetQueue { queue, settings });
     same(&delete_queue(queue), wire::DeleteQueue { queue });

@@ -254,16 +254,23 @@ impl Model {
         self.wait(id, Some(at), Place::Last);
     }
 
-    /// What a poll of these queues must be given.
-    pub fn next(&self, queues: &[usize], jobs_max: u16) -> Vec<u64> {
-        let mut all = Vec::new();
+    /// What a poll of these queues must be given: so many to begin, and so many more only to be held.
+    pub fn next(&self, queues: &[usize], (free, extra): (u16, u16)) -> Vec<u64> {
+        let (mut begins, mut holds) = (Vec::new(), Vec::new());
         for queue in queues.iter().filter(|queue| self.rules[**queue].pause_out.is_none()) {
             let mut line = self.lines[*queue].clone();
             line.sort_by_key(|id| self.jobs[id].priority);
-            all.extend(line);
+            line.truncate(self.places(*queue));
+            let left = usize::from(free) - begins.len();
+            let rest = line.split_off(left.min(line.len()));
+            begins.extend(line);
+            // Where that is bounded, nothing is handed out only to be held.
+            if self.rules[*queue].settings.running_max.is_none() {
+                holds.extend(rest);
+            }
         }
-        all.truncate(usize::from(jobs_max));
-        all
+        holds.truncate(usize::from(extra));
+        [begins, holds].concat()
     }
 
     pub fn remembered(&self, key: usize) -> Option<u64> {

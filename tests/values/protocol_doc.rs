@@ -58,6 +58,7 @@ const RULES: QueueSettings = QueueSettings {
     bytes_max: None,
     timeout_ms: None,
     ttl_ms: None,
+    running_max: Some(8),
 };
 
 const ROW: JobRow<'_> = JobRow {

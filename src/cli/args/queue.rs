@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::values::{Setting, backoff, dead_keep, keep, number, or_default, timeout, ttl};
+use super::values::{Setting, at_least_one, backoff, dead_keep, keep, number, or_default, timeout, ttl};
 use crate::ids::parse_queue_name;
 use crate::job::{Backoff, Standing};
 use crate::rules::Way;
@@ -111,10 +111,13 @@ pub struct Set {
     /// How many bytes the payloads of those that wait may have together.
     #[arg(long, value_name = "N", value_parser = or_default(number::<u64>))]
     pub bytes_max: Option<Setting<u64>>,
+    /// How many jobs may be in flight at once, over all workers.
+    #[arg(long, value_name = "N", value_parser = or_default(at_least_one))]
+    pub running_max: Option<Setting<u32>>,
 }
 
-const SETTINGS: [&str; 8] =
-    ["keep", "dead_keep", "backoff", "max_attempts", "timeout", "ttl", "depth_max", "bytes_max"];
+const SETTINGS: [&str; 9] =
+    ["keep", "dead_keep", "backoff", "max_attempts", "timeout", "ttl", "depth_max", "bytes_max", "running_max"];
 
 #[derive(Debug, clap::Args)]
 pub struct Purge {

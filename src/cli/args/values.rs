@@ -52,6 +52,10 @@ pub fn number<N: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Resul
     text.parse().map_err(|error: N::Err| error.to_string())
 }
 
+pub fn at_least_one(text: &str) -> Result<u32, String> {
+    number(text).and_then(|number| if number == 0 { Err("it takes 1 or more".to_owned()) } else { Ok(number) })
+}
+
 fn span_within(text: &str, min: u64, max: u64) -> Result<Millis, String> {
     let span: Millis = text.parse().map_err(|error: SpanError| error.to_string())?;
     if (min..=max).contains(&span.0) {

@@ -8,9 +8,9 @@ use crate::ids::QueueId;
 use crate::job::Standing;
 use crate::protocol::{Cause, Explain, ExplainOk, ExplainQueue, List, Reason};
 use crate::queue::counters::Counters;
-use crate::queue::{JobFacts, LeaseView, Paused};
+use crate::queue::{JobFacts, LeaseView, Paused, Queues};
 use crate::time::{Millis, Timestamp};
-use crate::words::{by_number, counted};
+use crate::words::{by_number, counted, is};
 
 /// Jobs in line that are counted at most: well below a millisecond.
 const COUNTED_MAX: usize = 10_000;
@@ -173,6 +173,7 @@ fn out_of_queue(master: &Master, queue: QueueId, reasons: &mut Reasons) {
     if let Some(paused) = queues.rules(name).and_then(|rules| rules.pause_out.as_ref()) {
         paused_way(paused, Cause::Paused, "hands out nothing", name, reasons);
     }
+    limited(queues, queue, reasons);
     if master.parked.first(queue).is_some() {
         return;
     }
@@ -196,6 +197,20 @@ fn out_of_queue(master: &Master, queue: QueueId, reasons: &mut Reasons) {
     let and_quiet = if quiet > 0 { format!(", {quiet} of them quiet") } else { String::new() };
     let text = format!("no worker of queue {name:?} has a free slot ({count} there{and_quiet})");
     reasons.count(Cause::Busy, count, text);
+}
+
+/// Whether as many jobs of a queue are in flight as may be.
+fn limited(queues: &Queues, queue: QueueId, reasons: &mut Reasons) {
+    let name = queues.queue_name(queue);
+    let in_flight = queues.counters_of(name).unwrap_or_default().in_flight;
+    if let Some(max) = queues.running_max(queue).filter(|max| in_flight >= u64::from(*max)) {
+        let (jobs, are) = (counted(in_flight, "job"), is(in_flight));
+        let text = format!(
+            "{jobs} of queue {name:?} {are} in flight and {max} may; the next goes when one ends; \
+             `falcon-cli queue set {name} --running-max default` lifts that"
+        );
+        reasons.count(Cause::Limited, in_flight, text);
+    }
 }
 
 fn paused_way(paused: &Paused, cause: Cause, what: &str, name: &str, reasons: &mut Reasons) {

@@ -253,5 +253,7 @@ coded! {
         Full = 19 "full";
         Drained = 20 "drained";
         Stopping = 21 "stopping";
+        /// As many jobs of its queue are in flight as may be.
+        Limited = 22 "limited";
     }
 }

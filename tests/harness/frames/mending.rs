@@ -24,6 +24,7 @@ pub struct QueueSettings {
     pub bytes_max: Option<u64>,
     pub timeout_ms: Option<u32>,
     pub ttl_ms: Option<u64>,
+    pub running_max: Option<u32>,
 }
 
 /// What an update changes.
@@ -126,6 +127,7 @@ pub fn set_queue(queue: &str, settings: &QueueSettings) -> Request {
         (6, number(settings.bytes_max)),
         (7, number32(settings.timeout_ms)),
         (8, number(settings.ttl_ms)),
+        (9, number32(settings.running_max)),
     ];
     Request::new(24, Body::default().text(queue).extras(&extras).plain())
 }

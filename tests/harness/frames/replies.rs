@@ -281,6 +281,7 @@ impl Reader<'_> {
                 6 => settings.bytes_max = Some(value.u64()),
                 7 => settings.timeout_ms = Some(value.u32()),
                 8 => settings.ttl_ms = Some(value.u64()),
+                9 => settings.running_max = Some(value.u32()),
                 other => panic!("an extra {other} of the settings of a queue"),
             }
             false

@@ -102,6 +102,7 @@ fn settings(dice: &mut Dice) -> QueueSettings {
         bytes_max: some_extreme(dice),
         timeout_ms: some_extreme(dice).map(|n| n as u32),
         ttl_ms: some_extreme(dice),
+        running_max: some_extreme(dice).map(|n| n as u32),
     }
 }
 

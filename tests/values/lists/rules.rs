@@ -1,6 +1,6 @@
 //! What holds in a queue.
 
-use super::{Job, Model, NEVER};
+use super::{Job, Model, NEVER, State};
 use crate::frames::{QUEUE_FULL, QUEUE_PAUSED, QueueSettings, WAY_IN, WAY_OUT};
 use falconqueue::time::{Millis, Timestamp};
 
@@ -37,6 +37,14 @@ impl Model {
     /// When a pause for so long from now is over.
     pub fn pause_end(&self, for_ms: u64) -> Timestamp {
         if for_ms == 0 { NEVER } else { self.now.plus(Millis(for_ms)) }
+    }
+
+    /// How many more jobs of a queue may be handed out.
+    pub fn places(&self, queue: usize) -> usize {
+        let in_flight = |job: &&Job| job.queue == queue && matches!(job.state, State::InFlight { .. });
+        let in_flight = self.jobs.values().filter(in_flight).count();
+        let max = self.rules[queue].settings.running_max.map_or(usize::MAX, |max| max as usize);
+        max.saturating_sub(in_flight)
     }
 
     /// Why a queue does not take so many jobs of so many bytes each, if it does not.

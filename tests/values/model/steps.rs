@@ -110,12 +110,22 @@ fn update() -> impl Strategy<Value = Step> {
 fn set() -> impl Strategy<Value = Step> {
     let kept = (weighted(0.4, 0u32..2000), weighted(0.4, 1u32..2000));
     let of_jobs = (weighted(0.3, backoff()), weighted(0.3, 1u16..6), weighted(0.3, 3_000_000u32..4_000_000));
-    let bounds = (weighted(0.3, 0u64..6), weighted(0.3, 0u64..120), weighted(0.2, while_ms()));
-    (QUEUE, kept, of_jobs, bounds).prop_map(|(queue, kept, of_jobs, (depth_max, bytes_max, ttl_ms))| {
+    let bounds = (weighted(0.3, 0u64..6), weighted(0.3, 0u64..120), weighted(0.2, while_ms()), weighted(0.4, 1u32..4));
+    (QUEUE, kept, of_jobs, bounds).prop_map(|(queue, kept, of_jobs, bounds)| {
+        let (depth_max, bytes_max, ttl_ms, running_max) = bounds;
         let (backoff, max_attempts, timeout_ms) = of_jobs;
         let (keep_s, dead_keep_s) = kept;
-        let settings =
-            QueueSettings { keep_s, dead_keep_s, backoff, max_attempts, depth_max, bytes_max, timeout_ms, ttl_ms };
+        let settings = QueueSettings {
+            keep_s,
+            dead_keep_s,
+            backoff,
+            max_attempts,
+            depth_max,
+            bytes_max,
+            timeout_ms,
+            ttl_ms,
+            running_max,
+        };
         Step::Set { queue, settings }
     })
 }
