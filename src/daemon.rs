@@ -18,14 +18,14 @@ use crate::block::give_large_allocations_back;
 use crate::client::{Client, read_token};
 use crate::embedded::Local;
 use crate::exit::{self, Failure};
-use crate::ids::{parse_queue_name, random_number};
+use crate::ids::random_number;
 use crate::limits::{CONCURRENCY_MAX, POLL_QUEUES_MAX, SEGMENT_BYTES_DEFAULT};
 use crate::master::{Config, Master, Opened, Progress, SOFTWARE, SyncMode, WalError};
 use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::time::Millis;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::args::lease;
-use crate::worker::{CommandHandler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, Reaper};
+use crate::worker::{CommandHandler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, QueueShare, Reaper};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,9 +88,9 @@ pub struct Args {
         value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX)
     )]
     workers: Option<u64>,
-    /// A queue for --workers; may be given several times, the preferred one first.
-    #[arg(long = "queue", value_name = "QUEUE", requires = "workers", value_parser = parse_queue_name)]
-    queues: Vec<String>,
+    /// A queue for --workers; may be given several times, the preferred one first, or with weights, as in mail=3.
+    #[arg(long = "queue", value_name = "QUEUE[=WEIGHT]", requires = "workers")]
+    queues: Vec<QueueShare>,
     /// Length of the leases of --workers.
     #[arg(long, value_name = "DURATION", default_value = "10s", requires = "workers", value_parser = lease)]
     lease: Millis,
@@ -236,7 +236,7 @@ fn open_while_greeting(config: Config, device: DirDevice, listener: &mut Listene
 }
 
 fn start_pool(args: &Args, handler: CommandHandler, make: impl Fn() -> Client) -> Result<Pool, Failure> {
-    let mut config = PoolConfig::new(&args.queues);
+    let mut config = PoolConfig::sharing(args.queues.clone());
     config.concurrency = usize::try_from(args.workers.unwrap_or(1)).map_err(usage)?;
     config.lease = args.lease.into();
     config.shutdown_limit = args.shutdown_limit.into();

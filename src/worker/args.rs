@@ -7,11 +7,12 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 use super::{
-    CommandHandler, Handler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, Reaper, ReuseHandler, remote,
+    CommandHandler, Handler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, QueueShare, Reaper, ReuseHandler,
+    remote,
 };
 use crate::client::{check_address, read_token};
 use crate::exit::{self, Failure};
-use crate::ids::{check_client_name, parse_queue_name};
+use crate::ids::check_client_name;
 use crate::limits::{CONCURRENCY_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
 use crate::time::Millis;
 
@@ -47,9 +48,10 @@ pub struct Args {
         value_parser = check_address
     )]
     master: String,
-    /// A queue to take jobs from; may be given several times, the preferred one first.
-    #[arg(long = "queue", value_name = "QUEUE", required = true, value_parser = parse_queue_name)]
-    queues: Vec<String>,
+    /// A queue to take jobs from; may be given several times, the preferred one first. With weights, as in mail=3 and
+    /// bulk=1, each gets its share of the jobs while it has some.
+    #[arg(long = "queue", value_name = "QUEUE[=WEIGHT]", required = true)]
+    queues: Vec<QueueShare>,
     /// How many jobs run at once; with --reuse how many processes there are.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     concurrency: u64,
@@ -132,7 +134,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let token = args.token_file.as_deref().map(read_token).transpose();
     let token = token.map_err(|text| Failure::new(exit::CONFIG, text))?.unwrap_or_default();
     let (handler, concurrency) = handler(&args)?;
-    let mut config = PoolConfig::new(args.queues);
+    let mut config = PoolConfig::sharing(args.queues);
     config.concurrency = concurrency;
     config.lease = args.lease.into();
     config.shutdown_limit = args.shutdown_limit.into();

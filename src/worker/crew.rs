@@ -5,9 +5,13 @@
 //! more threads than that, so that none of these waits for another. A thread that has polled runs the first of the jobs
 //! that came itself, so that a lone job changes hands once.
 
+pub mod turns;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use turns::Turns;
 
 use super::cancel::Cancel;
 use super::error::PoolError;
@@ -85,6 +89,7 @@ pub enum Task {
 #[derive(Default)]
 pub struct Crew {
     concurrency: usize,
+    pub turns: Turns,
     pub pace: Pace,
     /// Handed out and not begun.
     held: VecDeque<HeldJob>,
@@ -127,8 +132,8 @@ pub struct Crew {
 }
 
 impl Crew {
-    pub fn new(concurrency: usize, prefetch: Option<u16>) -> Crew {
-        Crew { concurrency, pace: Pace::new(prefetch), ..Crew::default() }
+    pub fn new(concurrency: usize, prefetch: Option<u16>, weights: &[u32]) -> Crew {
+        Crew { concurrency, pace: Pace::new(prefetch), turns: Turns::new(weights), ..Crew::default() }
     }
 
     /// What a thread that has nothing to do is to do next.

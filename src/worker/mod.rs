@@ -29,6 +29,7 @@ mod slot;
 mod source;
 
 pub use cancel::{Cancel, StopReason};
+pub use crew::turns::QueueShare;
 pub use error::PoolError;
 pub use exec::CommandHandler;
 pub use handler::{Handler, Outcome};

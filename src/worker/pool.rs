@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::cancel::StopReason;
 use super::crew::Crew;
+use super::crew::turns::{QueueShare, WEIGHT_MAX};
 use super::error::PoolError;
 use super::handler::Handler;
 use super::keeper::{HEARTBEAT_TIMEOUT, Held, keep_leases};
@@ -43,6 +44,9 @@ const LAST_REPORTS: Duration = Duration::from_millis(1600);
 pub struct PoolConfig {
     /// Queues, the preferred one first.
     pub queues: Vec<String>,
+    /// A weight of each queue, 1 to 1,000: over many jobs each gets its share while it has some. With none, the order
+    /// of the queues is strict.
+    pub weights: Vec<u32>,
     /// How many jobs run at once.
     pub concurrency: usize,
     /// Length of each lease.
@@ -65,6 +69,7 @@ impl PoolConfig {
     pub fn new<Q: Into<String>>(queues: impl IntoIterator<Item = Q>) -> PoolConfig {
         PoolConfig {
             queues: queues.into_iter().map(Into::into).collect(),
+            weights: Vec::new(),
             concurrency: 1,
             lease: Duration::from_secs(10),
             shutdown_limit: Duration::from_secs(25),
@@ -74,10 +79,22 @@ impl PoolConfig {
         }
     }
 
+    /// The same for queues as they are named on a command line: by weights if any has one; the others have 1 then.
+    pub fn sharing(shares: Vec<QueueShare>) -> PoolConfig {
+        let has_weights = shares.iter().any(|share| share.weight.is_some());
+        let weights = shares.iter().map(|share| share.weight.unwrap_or(1)).filter(|_| has_weights).collect();
+        PoolConfig { weights, ..PoolConfig::new(shares.into_iter().map(|share| share.queue)) }
+    }
+
     /// Holds every setting against its bounds; what is wrong otherwise.
     fn check(&self) -> Result<(), String> {
         if !(1..=CONCURRENCY_MAX).contains(&(self.concurrency as u64)) {
             return Err(format!("a concurrency of {}; it takes 1 to {CONCURRENCY_MAX}", self.concurrency));
+        }
+        let is_weight = |weight: &u32| (1..=WEIGHT_MAX).contains(weight);
+        let of_each = self.weights.is_empty() || self.weights.len() == self.queues.len();
+        if !of_each || !self.weights.iter().all(is_weight) {
+            return Err(format!("weights {:?}; it takes one of 1 to {WEIGHT_MAX} for each queue", self.weights));
         }
         let queues: Vec<&str> = self.queues.iter().map(String::as_str).collect();
         let lease = self.lease;
@@ -138,7 +155,7 @@ impl Pool {
         // One polls, one reports, and the others run jobs.
         let count = config.concurrency + 2;
         let shared = Arc::new(Shared {
-            crew: Mutex::new(Crew::new(config.concurrency, config.prefetch)),
+            crew: Mutex::new(Crew::new(config.concurrency, config.prefetch, &config.weights)),
             config,
             handler: Box::new(handler),
             held: Held::default(),

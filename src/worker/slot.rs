@@ -83,7 +83,9 @@ impl Shared {
 
     /// Asks for jobs once; after an error it pauses, so that the next try is not too soon.
     fn poll(&self, wanted: Wanted) -> Vec<HeldJob> {
-        let queues: Vec<&str> = self.config.queues.iter().map(String::as_str).collect();
+        let names = &self.config.queues;
+        let order = self.locked().turns.order(names.len());
+        let queues: Vec<&str> = order.iter().map(|queue| names[*queue].as_str()).collect();
         let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
         let request = Poll {
             queues: List::lent(&queues),
@@ -101,6 +103,8 @@ impl Shared {
                 if jobs.is_empty() && polled_at.elapsed() + EARLY < Duration::from_millis(request.wait_ms.into()) {
                     self.ask_for_orders();
                 }
+                let of = |queue: usize| jobs.iter().filter(|job| job.queue == names[queue]).count();
+                self.locked().turns.got(&order, of);
                 self.keep(jobs, polled_at)
             }
             Err(error) => {

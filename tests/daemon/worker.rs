@@ -328,11 +328,12 @@ fn sigterm_releases_what_does_not_finish_within_the_limit() {
 #[test]
 fn bad_values_on_the_command_line_are_refused() {
     let port = Port::reserve();
-    let bad: [(&[&str], &[&str]); 11] = [
+    let bad: [(&[&str], &[&str]); 12] = [
         (&[], &["cat"]),
         (&["--queue", "q"], &[]),
         (&["--queue", "no spaces"], &["cat"]),
         (&["--queue", ""], &["cat"]),
+        (&["--queue", "q=0"], &["cat"]),
         (&["--queue", "q", "--concurrency", "0"], &["cat"]),
         (&["--queue", "q", "--concurrency", "many"], &["cat"]),
         (&["--queue", "q", "--lease", "10"], &["cat"]),
@@ -391,4 +392,19 @@ fn the_others_of_a_group_have_their_grace_when_its_leader_has_ended() {
     let _worker = master.worker(&["--queue", "q"], &["sh"]);
     wait_until("the job's end", SOON, || wire.stats().totals.dead == 1);
     assert!(place.has("started") && place.has("cleaned"));
+}
+
+#[test]
+fn queues_with_weights_get_their_shares_and_the_others_what_is_left() {
+    let master = Master::fresh(&[]);
+    let mut wire = master.connect();
+    for queue in ["mail", "bulk"] {
+        wire.put_all(&[(); 40].map(|()| job(queue, "x")));
+    }
+    let options = ["--queue", "mail=3", "--queue", "bulk=1", "--prefetch", "0"];
+    let _worker = master.worker(&options, &["true"]);
+    wait_until("the end of all jobs", SOON, || wire.stats().totals.completed == 80);
+    let dump = master.dump();
+    let first: Vec<bool> = dump.of("DISPATCH")[..40].iter().map(|record| number(record, "job") <= 40).collect();
+    assert_eq!(first.iter().filter(|is_mail| **is_mail).count(), 30, "{first:?}");
 }

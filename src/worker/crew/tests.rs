@@ -12,7 +12,7 @@ fn held(number: u64, now: Instant) -> HeldJob {
 
 fn crew(concurrency: usize, prefetch: u16, jobs: u64) -> (Crew, Instant) {
     let now = Instant::now();
-    let mut crew = Crew::new(concurrency, Some(prefetch));
+    let mut crew = Crew::new(concurrency, Some(prefetch), &[]);
     crew.take_in((0..jobs).map(|number| held(number, now)).collect(), Wanted { free: 1, extra: 0 });
     (crew, now)
 }

@@ -194,6 +194,8 @@ fn settings_out_of_bounds_are_refused_before_anything_is_started() {
         PoolConfig { concurrency: 1025, ..config() },
         PoolConfig { lease: Duration::from_millis(1), ..config() },
         PoolConfig { prefetch: Some(1025), ..config() },
+        PoolConfig { weights: vec![1, 1], ..config() },
+        PoolConfig { weights: vec![0], ..config() },
         PoolConfig::new(["no such name!"]),
         PoolConfig::new(Vec::<String>::new()),
     ];
