@@ -52,7 +52,7 @@ impl Sim {
         self.sent.insert(self.correlation, Sent { session, what });
         self.is_turned = false;
         let outcome = tell(&mut self.master, session, self.correlation, request, self.now);
-        self.follow();
+        self.follow_closely();
         outcome.map(|()| self.correlation)
     }
 

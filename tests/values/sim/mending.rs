@@ -75,6 +75,7 @@ impl Sim {
         if jobs.is_empty() || !self.history.follows {
             return Ok(());
         }
+        self.follow();
         let (any, wait_ms) = (self.random.one_in(2), self.random.below(4) as u32 * 3000);
         let ids: Vec<u64> = jobs.iter().map(|job| job.0).collect();
         let has_ended = |id: &&u64| self.history.truth.of(**id).is_some_and(|fate| fate.end.is_some());

@@ -174,7 +174,12 @@ impl Sim {
 
     /// A run on a fresh device that may fail.
     pub fn begin(seed: u64, device: MemoryDevice) -> Result<Sim, WalError> {
-        let config = config(seed);
+        Sim::with(config(seed), device)
+    }
+
+    /// The same with other settings.
+    pub fn with(config: Config, device: MemoryDevice) -> Result<Sim, WalError> {
+        let seed = config.seed;
         let opened = Master::open(config.clone(), Arc::new(device.clone()), &Progress::default())?;
         let mut master = opened.master;
         master.start(START);
@@ -276,6 +281,13 @@ impl Sim {
         self.history.follow(&self.device, self.now);
     }
 
+    /// The same, where every state on the way is kept.
+    pub fn follow_closely(&mut self) {
+        if self.history.has_states {
+            self.follow();
+        }
+    }
+
     /// A turn without input, at a moment this much later.
     pub fn turn(&mut self, span: u64) -> Result<(), WalError> {
         self.now = self.now.plus(Millis(span));
@@ -285,7 +297,7 @@ impl Sim {
 
     pub fn begin_turn(&mut self) -> Result<(), WalError> {
         let outcome = self.master.begin_turn(self.now);
-        self.follow();
+        self.follow_closely();
         outcome
     }
 
@@ -297,7 +309,7 @@ impl Sim {
             self.master.read_done(request.run());
         }
         self.is_turned = true;
-        self.history.holds(self.now, self.master.queues());
+        self.history.turned(self.now, self.master.queues());
         Ok(())
     }
 
