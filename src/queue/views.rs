@@ -318,6 +318,11 @@ impl Queues {
         self.usage.of(epoch)
     }
 
+    /// Whether nothing lives in the segment of this epoch, now and after a replay of all records.
+    pub fn is_dead(&self, epoch: u32) -> bool {
+        self.live_in(epoch).texts == 0 && !self.faded.contains(&epoch)
+    }
+
     /// Bytes that live in all segments.
     pub fn live_bytes(&self) -> u64 {
         self.usage.total()
