@@ -37,6 +37,10 @@ impl Copied {
         let Copied { head, body_at, ref body, crc } = *self;
         Record { head, body_at, body, crc, unknown_flags: 0 }
     }
+
+    fn event(&self) -> Event<'_> {
+        Event::decode(self.head.kind, &self.body).expect("an event")
+    }
 }
 
 /// The state at every LSN, and what became of each job.
@@ -125,7 +129,7 @@ impl History {
     fn take(&mut self, record: &Record<'_>) -> Result<(), WalError> {
         let event = Event::decode(record.head.kind, record.body).expect("an event");
         *self.events.entry(event.name()).or_default() += 1;
-        self.truth.take(&event, record.head.at);
+        self.truth.take(&event, &record.head);
         self.pass(record.head.at);
         self.shadow.record(record)?;
         self.last += 1;
@@ -214,6 +218,19 @@ impl History {
             again.record(&record.lent()).expect("it could be replayed before");
         }
         again
+    }
+
+    /// A crash has taken all records behind this one.
+    pub fn cut(&mut self, last: u64, at: Timestamp) {
+        assert!(!self.has_states && last <= self.last);
+        self.records.truncate(last as usize);
+        self.shadow = self.replayed(last);
+        self.truth = Truth::default();
+        for record in &self.records {
+            self.truth.take(&record.event(), &record.head);
+        }
+        (self.last, self.at, self.operations) = (last, 0, u64::MAX);
+        self.pass(at);
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Standing;
-use falconqueue::master::{Config, Master, Progress, Urgency, WalError};
-use falconqueue::protocol::{Ack, Hello, List, Request, Resume, Stats, Submit, Text, TextKind};
+use falconqueue::master::{Config, Input, Master, Progress, Urgency, WalError};
+use falconqueue::protocol::{Ack, Hello, List, Request, Resume, SetQueue, Stats, Submit, Text, TextKind};
 use falconqueue::queue::Queues;
-use falconqueue::rules::Way;
+use falconqueue::rules::{QueueSettings, Way};
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::MemoryDevice;
 
@@ -200,7 +200,7 @@ impl Recovered {
     pub fn goes_on(mut self, told: &Told, config: &Config) {
         self.holds_kept(told);
         for queue in QUEUES {
-            // One that is not known needs no opening.
+            self.ask(&Request::SetQueue(SetQueue { queue, settings: QueueSettings::default() }));
             self.ask(&Request::Resume(Resume { queue, way: Way::Both }));
         }
         let job = Submission {
@@ -248,11 +248,31 @@ impl Sim {
         })
         .unwrap_or_else(|error| panic!("a crash image is refused: {error}"));
         recovered.holds(&self.told);
+        self.settled.holds(recovered.master.queues());
         if deep {
             recovered.goes_on(&self.told, &config);
         } else {
             recovered.holds_deliveries(&self.told);
         }
+    }
+
+    /// The power is cut, or a sync has failed and the process stopped: another one opens what is left, and the run goes
+    /// on with that.
+    pub fn reopen(&mut self, device: MemoryDevice) {
+        self.follow();
+        self.forget_process();
+        let mut newest = (0, Timestamp(0));
+        let mut recovered = Recovered::open(&device, self.config.clone(), self.now, |last, at, queues| {
+            self.history.holds_recovered((last, at), self.now, queues);
+            newest = (last, at);
+        })
+        .unwrap_or_else(|error| panic!("what is left is refused: {error}"));
+        recovered.holds(&self.told);
+        self.settled.holds(recovered.master.queues());
+        recovered.master.take(recovered.session, Input::Gone, self.now).expect("it writes nothing");
+        (self.master, self.device) = (recovered.master, device);
+        self.history.cut(newest.0, newest.1);
+        self.connect();
     }
 
     /// The crash images that were taken and not looked at.
