@@ -64,6 +64,8 @@ coded! {
         BackoffDrawn = 26 "backoff-drawn";
         /// Jobs in flight are not counted by who waits until nothing is to run.
         IdleEarly = 27 "idle-early";
+        /// A segment is given up at once when the time of what was kept in it is over.
+        FadedGivenUp = 28 "faded-given-up";
     }
 }
 
