@@ -22,6 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use crate::dice::Dice;
 use crate::sim::{Sim, config, each_seed, size};
 use falconqueue::master::{Config, WalError};
 use falconqueue::wal::MemoryDevice;
@@ -30,15 +31,19 @@ use falconqueue::wal::MemoryDevice;
 const EVENTS: [&str; 11] =
     ["CANCEL", "REQUEUE", "PURGE", "UPDATE", "EXPIRE", "PAUSE", "RESUME", "DEAD", "SET", "FORGET", "TIMEOUT"];
 
-/// Runs are short, so that there can be many: what lies far apart in a long one meets in small segments.
-const SEGMENT_BYTES: u32 = 32 << 10;
+/// Bytes of a segment, the longest payload, and the most jobs; one poll for all jobs has to fit into a segment. Runs
+/// are short, so that there can be many: what lies far apart in a long one meets in small segments.
+const SIZES: [(u32, u64, usize); 5] =
+    [(16 << 10, 1024, 40), (16 << 10, 300, 10), (32 << 10, 3072, 10), (32 << 10, 3072, 60), (64 << 10, 3072, 25)];
 
-/// A run of the seed, on which nothing was done yet.
+/// A run of the seed, on which nothing was done yet. A log that few jobs live in empties by itself, one of many has to
+/// be cleaned.
 fn begun(seed: u64) -> Sim {
-    let config = Config { segment_bytes: SEGMENT_BYTES, ..config(seed) };
+    let (segment_bytes, payload_max, jobs_max) = SIZES[Dice::new(seed).fork(1).index(5)];
+    let config = Config { segment_bytes, ..config(seed) };
     let mut sim = Sim::with(config, MemoryDevice::default()).expect("the log opens");
     (sim.load.meddles, sim.load.is_rough) = (true, true);
-    sim.load.jobs_max = 60;
+    (sim.load.jobs_max, sim.load.payload_max) = (jobs_max, payload_max);
     sim.history.has_states = false;
     sim.history.looks_every = if seed.is_multiple_of(32) { 1 } else { 20 };
     sim
@@ -65,15 +70,28 @@ fn disaster(sim: &mut Sim) -> Result<(), WalError> {
             sim.device.fail_sync(number, number);
         }
         3 if sim.random.one_in(2) => {
-            let bytes = sim.random.below(40_000);
-            sim.device.limit_space(Some(bytes));
+            let bytes = [0, sim.random.below(4096), sim.random.below(40_000)];
+            sim.device.limit_space(Some(bytes[sim.random.index(3)]));
         }
-        4..=5 => sim.device.limit_space(None),
+        4 => sim.device.limit_space(None),
+        5 => be_silent(sim)?,
         6 if sim.random.one_in(3) => sim.stand_still()?,
         7..=9 => sim.sync()?,
-        10..=12 => look_at_a_crash(sim),
+        10..=11 => look_at_a_crash(sim),
         _ => {}
     }
+    Ok(())
+}
+
+/// Nobody says anything for a while, so that what happens by time alone is the newest that there is at a crash.
+fn be_silent(sim: &mut Sim) -> Result<(), WalError> {
+    sim.sync()?;
+    for _ in 0..=sim.random.below(8) {
+        let span = sim.random.below(3000);
+        sim.turn(span)?;
+        sim.sync()?;
+    }
+    look_at_a_crash(sim);
     Ok(())
 }
 
