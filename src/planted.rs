@@ -66,6 +66,8 @@ coded! {
         IdleEarly = 27 "idle-early";
         /// A queue hands out one job more than may be in flight.
         LimitPassed = 28 "limit-passed";
+        /// A segment is given up at once when the time of what was kept in it is over.
+        FadedGivenUp = 29 "faded-given-up";
     }
 }
 

@@ -11,6 +11,7 @@ ack-before-sync         --test values  master::an_ok_leaves_only_when_it_is_dura
 names-not-synced        --test values  wal_crash::no_crash_before_any_operation_takes_back_what_was_told
 epoch-ignored           --lib          records_of_an_older_epoch_are_the_end_and_are_written_over
 sync-retried            --test values  master::a_failed_sync_is_the_end
+sync-retried            --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 no-fence                --test values  model::the_master_does_what_the_lists_say
 replay-past-hole        --lib          unsynced_records_behind_a_hole_do_not_come_back
 group-torn              --lib          a_group_is_recovered_whole_or_not_at_all
@@ -38,6 +39,7 @@ begun-expires           --test values  meddling::whoever_meddles_waits_and_reads
 begun-expires           --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 pause-leaks             --test values  model::the_master_does_what_the_lists_say
+bounds-ignored          --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 bounds-ignored          --test values  model::the_master_does_what_the_lists_say
 backoff-drawn           --lib          one_that_does_not_grow_is_as_long_as_was_asked_for
 idle-early              --test values  model::the_master_does_what_the_lists_say
@@ -46,6 +48,7 @@ cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_
 wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
 limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
+faded-given-up          --test values  corners::a_segment_is_kept_until_a_record_is_behind_the_time_of_what_was_kept_in_it
 "
 
 run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }

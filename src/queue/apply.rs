@@ -45,6 +45,7 @@ impl Queues {
     /// When the event does not fit the state; but for the time, the state is then unchanged.
     pub fn apply(&mut self, lsn: Lsn, at: Timestamp, event: &Event<'_>, tail_at: Location) -> Result<(), Broken> {
         self.advance(at);
+        self.faded.clear();
         let outcome = match event {
             Event::Enqueue(job) => self.apply_enqueue(lsn, at, job, tail_at),
             Event::Dispatch(dispatch) => self.apply_dispatch(lsn, at, dispatch),

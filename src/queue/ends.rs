@@ -3,7 +3,7 @@
 use super::Queues;
 use super::apply::{Applied, text};
 use super::deadlines::NIL;
-use super::events::{Ack, Cancel, Expire, Purge, Requeue, Update};
+use super::events::{Ack, Cancel, Expire, Part, Purge, Requeue, Update};
 use super::sides::NEVER;
 use crate::ids::{JobId, Location, QueueId};
 use crate::job::Standing;
@@ -200,6 +200,9 @@ impl Queues {
         self.kept.advance(&mut self.table, now, due);
         due.sort_unstable_by_key(|slot| self.table[*slot].id);
         for slot in due.drain(..) {
+            for part in Part::ALL {
+                self.faded.extend(self.part(slot, *part).map(|text| text.at.epoch));
+            }
             self.leave_state(slot);
             let id = self.table[slot].id;
             let queue = self.remove_job(slot);

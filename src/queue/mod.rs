@@ -91,6 +91,9 @@ pub struct Queues {
     retrying: usize,
     /// What lives where in the log.
     usage: Usage,
+    /// Segments in which something was kept until its time was over, since the newest record: to a replay, which comes
+    /// to the moment of that record, it lives there still.
+    faded: BTreeSet<u32>,
     /// The snapshot that is being taken.
     taking: Option<Box<Taking>>,
     /// Reused by `advance`.
@@ -117,6 +120,7 @@ impl Default for Queues {
             dead: 0,
             retrying: 0,
             usage: Usage::default(),
+            faded: BTreeSet::new(),
             taking: None,
             due: Vec::new(),
         }

@@ -323,6 +323,12 @@ impl Queues {
         self.usage.of(epoch)
     }
 
+    /// Whether nothing lives in the segment of this epoch, now and after a replay of all records.
+    pub fn is_dead(&self, epoch: u32) -> bool {
+        let has_faded = self.faded.contains(&epoch) && !is_planted(Bug::FadedGivenUp);
+        self.live_in(epoch).texts == 0 && !has_faded
+    }
+
     /// Bytes that live in all segments.
     pub fn live_bytes(&self) -> u64 {
         self.usage.total()

@@ -203,3 +203,25 @@ fn a_segment_is_kept_as_long_as_the_snapshot_before_the_last_needs_it() {
     }
     assert!(without_the_last >= 50, "{without_the_last}");
 }
+
+/// Time alone ends what is kept, and no record says so: a replay comes to the moment of the last record, where it is
+/// kept still.
+#[test]
+fn a_segment_is_kept_until_a_record_is_behind_the_time_of_what_was_kept_in_it() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    for _ in 0..20 {
+        for _ in 0..40 {
+            hand.put(client, SubmitJob { payload: &[b'x'; 2000], keep_ms: Some(5000), ..job("q") });
+            let got = hand.take(client, "q");
+            assert!(hand.ack(client, got.job, got.lease));
+            hand.pass(10);
+            hand.sync();
+        }
+        hand.pass(10_000);
+        hand.pass(1000);
+        Hand::open(config(), hand.device.kill(), hand.now);
+        Hand::open(config(), hand.device.crash(), hand.now);
+    }
+    assert!(hand.device.segments().len() <= 4, "what is behind that time is given up");
+}

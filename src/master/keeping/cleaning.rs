@@ -78,7 +78,7 @@ impl Cleaning {
             journal.wal.want_room(reserved);
             backups.end_idle(now);
             let queues = &journal.queues;
-            let given_up = journal.wal.give_up_segments(queues.live_bytes(), |epoch| queues.live_in(epoch).texts == 0);
+            let given_up = journal.wal.give_up_segments(queues.live_bytes(), |epoch| queues.is_dead(epoch));
             if given_up > 0 {
                 log::debug!("{given_up} segments hold nothing that is needed and were given up");
             }

@@ -5,15 +5,21 @@ use std::path::Path;
 use crate::history::{Change, Ending, History, Outcome, What};
 use crate::truth::{CANCELLED, COMPLETED, Fate, Truth};
 use falconqueue::ids::Lsn;
+use falconqueue::limits::KEY_WINDOW_MS_DEFAULT;
 use falconqueue::queue::Event;
-use falconqueue::time::Timestamp;
-use falconqueue::wal::{DirDevice, SegmentIo, WalError, visit_all};
+use falconqueue::time::Millis;
+use falconqueue::wal::{DirDevice, RecordHead, SegmentIo, WalError, visit_all};
 
-#[derive(Default)]
 pub struct Followed {
     truth: Truth,
     /// The newest record that was taken in.
     last: u64,
+}
+
+impl Default for Followed {
+    fn default() -> Followed {
+        Followed { truth: Truth::new(Millis(KEY_WINDOW_MS_DEFAULT)), last: 0 }
+    }
 }
 
 impl Followed {
@@ -21,14 +27,14 @@ impl Followed {
     pub fn follow(&mut self, data: &Path) {
         // A master that was killed early has not made it yet.
         let Ok(device) = DirDevice::open(data, SegmentIo::Auto) else { return };
-        let mut group: Vec<(u64, Timestamp, u8, Vec<u8>)> = Vec::new();
+        let mut group: Vec<(RecordHead, Vec<u8>)> = Vec::new();
         visit_all(&device, Lsn(self.last + 1), |record| {
             let head = record.head;
-            group.push((head.lsn.0, head.at, head.kind, record.body.to_vec()));
+            group.push((head, record.body.to_vec()));
             // A group that is not whole is cut at the next start.
             if !head.more {
-                for (lsn, at, kind, body) in group.drain(..) {
-                    self.take(lsn, at, &Event::decode(kind, &body).expect("an event"));
+                for (head, body) in group.drain(..) {
+                    self.take(&head, &Event::decode(head.kind, &body).expect("an event"));
                 }
             }
             Ok::<(), WalError>(())
@@ -36,10 +42,10 @@ impl Followed {
         .expect("the log of a master that was killed");
     }
 
-    fn take(&mut self, lsn: u64, at: Timestamp, event: &Event<'_>) {
-        assert_eq!(lsn, self.last + 1, "nothing of one life is given up in it");
-        self.truth.take(event, at);
-        self.last = lsn;
+    fn take(&mut self, head: &RecordHead, event: &Event<'_>) {
+        assert_eq!(head.lsn.0, self.last + 1, "nothing of one life is given up in it");
+        self.truth.take(event, head);
+        self.last = head.lsn.0;
     }
 
     fn fate(&self, job: u64) -> &Fate {

@@ -3,12 +3,15 @@
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::WalError;
 use falconqueue::protocol::{Change, List, Request, Submit, SubmitJob};
+use falconqueue::rules::QueueSettings;
 use falconqueue::time::Timestamp;
 
-use crate::frames::{Reply, STORAGE_FULL};
+use crate::frames::{Delivery, LEASE_LOST, Reply, STORAGE_FULL, Submitted};
 use crate::session::{heard, tell};
 
 use super::mending::Asked;
+use super::orders::order_told;
+use super::rules::Setting;
 use super::told::Submission;
 use super::{Held, Sim};
 
@@ -33,7 +36,14 @@ pub enum What {
     Wait(Asked),
     /// Of a queue.
     Order,
-    Other,
+    Set(Setting),
+    /// With what must be shown.
+    Show(QueueSettings),
+    Drain,
+    /// To workers, with how many there are.
+    Tell(u32),
+    /// With what must be told to the worker, and the leases that it named.
+    Beat(Option<u8>, Vec<Held>),
 }
 
 /// What was sent with an ack.
@@ -51,14 +61,24 @@ impl Sim {
         self.correlation += 1;
         self.sent.insert(self.correlation, Sent { session, what });
         self.is_turned = false;
+        if self.net.is_broken(session) {
+            return Ok(self.correlation);
+        }
+        self.net.heard(session, self.now);
+        if let (What::Poll, Some(worker)) = (&self.sent[&self.correlation].what, self.crew.workers.get_mut(&session)) {
+            worker.has_polled = true;
+        }
         let outcome = tell(&mut self.master, session, self.correlation, request, self.now);
-        self.follow();
+        self.follow_closely();
         outcome.map(|()| self.correlation)
     }
 
     pub fn send_submit(&mut self, jobs: Vec<Submission>) -> Result<u64, WalError> {
         let copies = jobs.clone();
         let lent: Vec<SubmitJob<'_>> = copies.iter().map(Submission::lent).collect();
+        if self.settled.is_draining && !self.net.is_broken(self.producer) {
+            self.settled.drained.insert(self.correlation + 1);
+        }
         self.send(self.producer, &Request::Submit(Submit { jobs: List::lent(&lent) }), What::Submit(jobs))
     }
 
@@ -69,31 +89,34 @@ impl Sim {
         }
         // What was given before a cancel is heard before the answer to that.
         for session in [self.workers[0], self.workers[1], self.producer, self.watcher] {
+            if !self.net.is_there(session) {
+                continue;
+            }
+            let is_late = self.net.late.remove(&session);
             for (correlation, reply) in heard(&mut self.master, session) {
                 let sent = self.sent.remove(&correlation);
                 assert!(sent.is_some() || session != self.watcher, "a second answer: {reply:?}");
                 let Some(sent) = sent else { continue };
-                self.take_in(sent.what, reply);
+                let is_taken = matches!(reply, Reply::SubmitOk(_));
+                assert!(!(self.settled.drained.remove(&correlation) && is_taken), "jobs were taken in a drain");
+                self.take_in(session, sent.what, reply, is_late);
             }
         }
     }
 
-    fn take_in(&mut self, what: What, reply: Reply) {
+    fn take_in(&mut self, session: SessionId, what: What, reply: Reply, is_late: bool) {
         match (what, reply) {
-            (What::Submit(jobs), Reply::SubmitOk(items)) => {
-                assert_eq!(jobs.len(), items.len());
-                for (job, item) in jobs.into_iter().zip(items) {
-                    self.told.submitted(job, JobId(item.job), item.duplicate == 1);
-                }
-            }
+            (What::Submit(jobs), Reply::SubmitOk(items)) => self.are_submitted(jobs, items),
             (What::Poll, Reply::PollOk(jobs)) => {
                 for got in jobs {
-                    self.told.delivered(&got);
+                    self.told.delivered(&got, is_late);
+                    self.is_given(&got);
                     self.held.push(Held { job: JobId(got.job), lease: LeaseId(got.lease) });
                 }
             }
             (What::Ack(held, said), Reply::Done(_, items)) => {
                 assert_eq!(held.len(), items.len());
+                self.is_reported(&held, &items);
                 for (job, status) in items {
                     self.told.ended(JobId(job), (status == 0).then_some(&said));
                 }
@@ -108,12 +131,37 @@ impl Sim {
             (What::Fail(held) | What::Release(held), Reply::Error { code, .. }) => {
                 self.still_held(held, code);
             }
-            (What::Other, Reply::HeartbeatOk(leases)) => {
-                let is_lost = |held: &Held| leases.iter().any(|(job, want, _)| *job == held.job.0 && *want == 1);
-                self.held.retain(|held| !is_lost(held));
-            }
-            (What::Fail(_) | What::Release(_), Reply::Done(..)) | (What::Other, _) => {}
+            (What::Beat(order, held), reply) => self.take_in_beat(session, &held, order, reply),
+            (What::Fail(held) | What::Release(held), Reply::Done(_, items)) => self.is_reported(&held, &items),
+            (what @ (What::Set(_) | What::Show(_) | What::Drain), reply) => self.take_in_rule(what, reply),
+            (What::Tell(count), reply) => order_told(count, &reply),
             (what, reply) => self.take_in_mending(what, reply),
+        }
+    }
+
+    fn are_submitted(&mut self, jobs: Vec<Submission>, items: Vec<Submitted>) {
+        assert_eq!(jobs.len(), items.len());
+        for (job, item) in jobs.into_iter().zip(items) {
+            let (id, duplicate) = (JobId(item.job), item.duplicate == 1);
+            self.told.submitted(job.clone(), id, duplicate);
+            self.accepted_as_asked(&job, id, duplicate);
+        }
+    }
+
+    /// A job is only given as the log says.
+    fn is_given(&self, got: &Delivery) {
+        let Some(fate) = self.history.truth.of(got.job) else { return };
+        assert!(fate.leases.contains(&LeaseId(got.lease)), "job {} was given without a DISPATCH", got.job);
+        assert_eq!((&*got.queue, got.attempt > 0), (&*fate.queue, true));
+    }
+
+    /// A lease is told to be lost only when it is, and an end to be done only under its lease.
+    fn is_reported(&self, held: &[Held], items: &[(u64, u16)]) {
+        for (held, (job, status)) in held.iter().zip(items) {
+            assert_eq!(held.job.0, *job);
+            let Some(fate) = self.history.truth.of(*job) else { continue };
+            assert!(*status != LEASE_LOST || fate.lease != Some(held.lease), "job {job} is told to be lost: {fate:?}");
+            assert!(*status != 0 || fate.lease != Some(held.lease), "job {job} was reported, and goes on: {fate:?}");
         }
     }
 

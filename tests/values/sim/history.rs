@@ -1,4 +1,5 @@
-//! A replay that follows the running master record by record, so that the state at every LSN is known.
+//! A replay that follows the running master record by record, so that the state at every LSN is known: kept for each,
+//! or, which is cheaper in a short run, replayed again when somebody asks.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -9,15 +10,40 @@ use falconqueue::master::WalError;
 use falconqueue::queue::{Event, Queues};
 use falconqueue::rebuilt::Rebuilt;
 use falconqueue::time::Timestamp;
-use falconqueue::wal::{MemoryDevice, Restore, visit_all};
+use falconqueue::wal::{MemoryDevice, Record, RecordHead, Restore, visit_all};
 
 use crate::truth::Truth;
+
+use super::KEY_WINDOW;
 
 /// States that are kept in full, to show what differs.
 const KEPT: usize = 500;
 
 /// The newest LSN of a state, and the moment up to which delays and keys were carried out in it.
 type At = (u64, u64);
+
+/// A record of the log, as it stood there.
+struct Copied {
+    head: RecordHead,
+    body_at: u32,
+    body: Vec<u8>,
+    crc: u32,
+}
+
+impl Copied {
+    fn of(record: &Record<'_>) -> Copied {
+        Copied { head: record.head, body_at: record.body_at, body: record.body.to_vec(), crc: record.crc }
+    }
+
+    fn lent(&self) -> Record<'_> {
+        let Copied { head, body_at, ref body, crc } = *self;
+        Record { head, body_at, body, crc, unknown_flags: 0 }
+    }
+
+    fn event(&self) -> Event<'_> {
+        Event::decode(self.head.kind, &self.body).expect("an event")
+    }
+}
 
 /// The state at every LSN, and what became of each job.
 pub struct History {
@@ -30,8 +56,12 @@ pub struct History {
     kept: VecDeque<(At, Vec<String>)>,
     /// Whether it follows at all.
     pub follows: bool,
-    /// Whether the state at every LSN is kept, too: it costs most of a run.
+    /// Whether the state at every LSN is kept: it costs most of a run. Otherwise the records are.
     pub has_states: bool,
+    /// After how many turns the running state is held against the replay, and its invariants are looked at.
+    pub looks_every: u64,
+    turns: u64,
+    records: Vec<Copied>,
     /// What became of each job.
     pub truth: Truth,
     /// How often each event was seen.
@@ -69,7 +99,10 @@ impl Default for History {
             kept: VecDeque::new(),
             follows: true,
             has_states: true,
-            truth: Truth::default(),
+            looks_every: 1,
+            turns: 0,
+            records: Vec::new(),
+            truth: Truth::new(KEY_WINDOW),
             events: BTreeMap::new(),
         };
         history.keep();
@@ -90,24 +123,24 @@ impl History {
         }
         if device.operations() != self.operations {
             self.operations = device.operations();
-            visit_all(device, Lsn(self.last + 1), |record| {
-                let event = Event::decode(record.head.kind, record.body).expect("an event");
-                *self.events.entry(event.name()).or_default() += 1;
-                self.truth.take(&event, record.head.at);
-                if self.has_states {
-                    self.pass(record.head.at);
-                    self.shadow.record(record)?;
-                }
-                self.last += 1;
-                assert_eq!(record.head.lsn.0, self.last, "LSNs are dense");
-                self.keep();
-                Ok::<(), WalError>(())
-            })
-            .expect("the log can be read");
+            visit_all(device, Lsn(self.last + 1), |record| self.take(record)).expect("the log can be read");
         }
-        if self.has_states {
-            self.pass(now);
+        self.pass(now);
+    }
+
+    fn take(&mut self, record: &Record<'_>) -> Result<(), WalError> {
+        let event = Event::decode(record.head.kind, record.body).expect("an event");
+        *self.events.entry(event.name()).or_default() += 1;
+        self.truth.take(&event, &record.head);
+        self.pass(record.head.at);
+        self.shadow.record(record)?;
+        self.last += 1;
+        assert_eq!(record.head.lsn.0, self.last, "LSNs are dense");
+        if !self.has_states {
+            self.records.push(Copied::of(record));
         }
+        self.keep();
+        Ok(())
     }
 
     fn pass(&mut self, now: Timestamp) {
@@ -130,37 +163,76 @@ impl History {
         self.kept.push_back(((self.last, self.at), lines));
     }
 
+    /// A turn is over: now and then the running master is held against the replay.
+    pub fn turned(&mut self, now: Timestamp, live: &Queues) {
+        self.turns += 1;
+        if self.turns.is_multiple_of(self.looks_every) {
+            self.holds(now, live);
+        }
+    }
+
     /// Holds the running master against the replay.
     pub fn holds(&self, now: Timestamp, live: &Queues) {
-        if !self.follows || !self.has_states {
+        if !self.follows {
             return;
         }
         assert_eq!(self.at, now.0);
-        let (_, lines) = self.kept.back().expect("something was kept");
-        assert!(described(live) == *lines, "the running state is not what a replay gives");
+        let is_same = match self.kept.back().filter(|_| self.has_states) {
+            Some((_, lines)) => described(live) == *lines,
+            None => described(live) == described(&self.shadow.queues),
+        };
+        assert!(is_same, "the running state is not what a replay gives");
+        live.check();
     }
 
     /// Holds a recovered state against what was at that LSN and moment. A key whose window was over while a snapshot
     /// was being written may not be in it: the clock has passed that moment for good.
     pub fn holds_recovered(&self, (last, at): (u64, Timestamp), now: Timestamp, queues: &Queues) {
-        if !self.follows || !self.has_states {
+        if !self.follows {
             return;
         }
         let mut lines = described(queues);
-        let expected = self.states.get(&(last, at.0));
-        let expected = expected.unwrap_or_else(|| panic!("there was no state at LSN {last} and moment {at}"));
-        if hash(&lines) == *expected {
-            return;
-        }
-        let kept = self.kept.iter().find(|(key, _)| *key == (last, at.0));
-        let (_, before) = kept.unwrap_or_else(|| panic!("the state at LSN {last}, {at} is another one"));
-        let mut before = before.clone();
+        let mut before = if self.has_states {
+            let expected = self.states.get(&(last, at.0));
+            let expected = expected.unwrap_or_else(|| panic!("there was no state at LSN {last} and moment {at}"));
+            if hash(&lines) == *expected {
+                return;
+            }
+            let kept = self.kept.iter().find(|(key, _)| *key == (last, at.0));
+            kept.unwrap_or_else(|| panic!("the state at LSN {last}, {at} is another one")).1.clone()
+        } else {
+            assert!(last <= self.last, "there was no LSN {last}");
+            let mut again = self.replayed(last);
+            again.queues.advance(at);
+            described(&again.queues)
+        };
         for lines in [&mut before, &mut lines] {
             lines.retain(|line| key_until(line).is_none_or(|until| until > now.0));
         }
         let gone: Vec<_> = before.iter().filter(|line| !lines.contains(line)).collect();
         let come: Vec<_> = lines.iter().filter(|line| !before.contains(line)).collect();
         assert!(before == lines, "the state at LSN {last}, {at} is another one: {gone:#?} became {come:#?}");
+    }
+
+    fn replayed(&self, last: u64) -> Rebuilt {
+        let mut again = Rebuilt::default();
+        for record in &self.records[..last as usize] {
+            again.record(&record.lent()).expect("it could be replayed before");
+        }
+        again
+    }
+
+    /// A crash has taken all records behind this one.
+    pub fn cut(&mut self, last: u64, at: Timestamp) {
+        assert!(!self.has_states && last <= self.last);
+        self.records.truncate(last as usize);
+        self.shadow = self.replayed(last);
+        self.truth = Truth::new(KEY_WINDOW);
+        for record in &self.records {
+            self.truth.take(&record.event(), &record.head);
+        }
+        (self.last, self.at, self.operations) = (last, 0, u64::MAX);
+        self.pass(at);
     }
 }
 

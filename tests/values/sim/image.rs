@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Standing;
-use falconqueue::master::{Config, Master, Progress, Urgency, WalError};
-use falconqueue::protocol::{Ack, Hello, List, Request, Resume, Stats, Submit, Text, TextKind};
+use falconqueue::master::{Config, Input, Master, Progress, Urgency, WalError};
+use falconqueue::protocol::{Ack, Hello, List, Request, Resume, SetQueue, Stats, Submit, Text, TextKind};
 use falconqueue::queue::Queues;
-use falconqueue::rules::Way;
+use falconqueue::queue::counters::Counters;
+use falconqueue::rules::{QueueSettings, Way};
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::MemoryDevice;
 
@@ -17,7 +18,7 @@ use crate::session::{ack_of, heard, poll, tell};
 
 use super::load::QUEUES;
 use super::told::{Submission, Told};
-use super::{Image, KEY_WINDOW, Place, Sim, config};
+use super::{Image, KEY_WINDOW, Place, Sim};
 
 /// Which of the crash images are worked on to the end.
 const DEEP_EVERY: u64 = 20;
@@ -146,9 +147,13 @@ impl Recovered {
         let queues = self.master.queues();
         let is_open = |name: &str| queues.rules(name).is_none_or(|rules| rules.pause_out.is_none());
         let counters = queues.counters().into_iter().filter(|(name, _)| is_open(name));
-        let pending: u64 = counters.map(|(_, counters)| counters.pending).sum();
+        let running_max = |name: &str| queues.rules(name).and_then(|rules| rules.settings.running_max);
+        let places = |name: &str| running_max(name).map_or(u64::MAX, u64::from);
+        let may_go =
+            |(name, counters): (&str, Counters)| counters.pending.min(places(name).saturating_sub(counters.in_flight));
+        let pending: u64 = counters.map(may_go).sum();
         let jobs = self.poll_all();
-        assert_eq!(jobs.len() as u64, pending, "a poll gets all that is pending");
+        assert_eq!(jobs.len() as u64, pending, "a poll gets all that may go");
         for got in &jobs {
             told.may_run(JobId(got.job));
             assert!(got.lease > told.last_lease, "lease {} was given before", got.lease);
@@ -200,7 +205,7 @@ impl Recovered {
     pub fn goes_on(mut self, told: &Told, config: &Config) {
         self.holds_kept(told);
         for queue in QUEUES {
-            // One that is not known needs no opening.
+            self.ask(&Request::SetQueue(SetQueue { queue, settings: QueueSettings::default() }));
             self.ask(&Request::Resume(Resume { queue, way: Way::Both }));
         }
         let job = Submission {
@@ -239,17 +244,40 @@ impl Image {
 impl Sim {
     /// Opens a crash image and holds it against everything that is known; `deep` is to go on with it, too.
     pub fn holds_image(&self, image: &MemoryDevice, deep: bool) {
-        let config = config(self.config.seed);
+        let config = self.config.clone();
         let mut recovered = Recovered::open(image, config.clone(), self.now, |last, at, queues| {
-            self.history.holds_recovered((last, at), self.now, queues);
+            // A replay takes as long as all else; of a short run each other state is enough.
+            if self.history.has_states || last.is_multiple_of(2) {
+                self.history.holds_recovered((last, at), self.now, queues);
+            }
         })
         .unwrap_or_else(|error| panic!("a crash image is refused: {error}"));
         recovered.holds(&self.told);
+        self.settled.holds(recovered.master.queues());
         if deep {
             recovered.goes_on(&self.told, &config);
         } else {
             recovered.holds_deliveries(&self.told);
         }
+    }
+
+    /// The power is cut, or a sync has failed and the process stopped: another one opens what is left, and the run goes
+    /// on with that.
+    pub fn reopen(&mut self, device: MemoryDevice) {
+        self.follow();
+        self.forget_process();
+        let mut newest = (0, Timestamp(0));
+        let mut recovered = Recovered::open(&device, self.config.clone(), self.now, |last, at, queues| {
+            self.history.holds_recovered((last, at), self.now, queues);
+            newest = (last, at);
+        })
+        .unwrap_or_else(|error| panic!("what is left is refused: {error}"));
+        recovered.holds(&self.told);
+        self.settled.holds(recovered.master.queues());
+        recovered.master.take(recovered.session, Input::Gone, self.now).expect("it writes nothing");
+        (self.master, self.device) = (recovered.master, device);
+        self.history.cut(newest.0, newest.1);
+        self.connect();
     }
 
     /// The crash images that were taken and not looked at.

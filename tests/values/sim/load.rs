@@ -3,9 +3,7 @@
 use falconqueue::ids::SessionId;
 use falconqueue::job::Settings;
 use falconqueue::master::WalError;
-use falconqueue::protocol::{
-    Ack, AckItem, Fail, FailItem, Heartbeat, HeldLease, List, Release, ReleaseItem, Request, Stage, SubmitJob,
-};
+use falconqueue::protocol::{Ack, AckItem, Fail, FailItem, List, Release, ReleaseItem, Request, SubmitJob};
 
 use crate::session::{ahead, poll};
 
@@ -26,11 +24,13 @@ pub struct Load {
     pub text_max: u64,
     /// Whether jobs are kept and expire, and people meddle.
     pub meddles: bool,
+    /// Whether connections break, queues have settings, workers get orders, and the clock jumps.
+    pub is_rough: bool,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Load { jobs_max: 100, payload_max: 3072, text_max: 300, meddles: false }
+        Load { jobs_max: 100, payload_max: 3072, text_max: 300, meddles: false, is_rough: false }
     }
 }
 
@@ -75,7 +75,7 @@ impl Sim {
             queue: QUEUES[random.index(3)],
             key,
             priority: [0, 128, 128, 200][random.index(4)],
-            max_attempts: [1, 2, 3, 5][random.index(4)],
+            max_attempts: [1, 2, 3, if self.load.is_rough { 0 } else { 5 }][random.index(4)],
             delay_ms,
             payload: payload(random.draw(), bytes as usize),
         }
@@ -88,10 +88,14 @@ impl Sim {
             700..=929 => 100 + self.random.below(900),
             930..=989 => 1000 + self.random.below(4000),
             990..=997 => 10_000 + self.random.below(10_000),
+            998 if self.load.is_rough && self.random.one_in(3) => 7_200_000,
             _ => 70_000,
         };
         self.now = self.now.plus(falconqueue::time::Millis(span));
         self.begin_turn()?;
+        if self.load.is_rough {
+            self.go_on_connecting()?;
+        }
         for _ in 0..self.random.below(5) {
             self.act()?;
         }
@@ -108,12 +112,20 @@ impl Sim {
             return self.meddle();
         }
         let (waiting, in_flight) = self.master.queues().unfinished();
-        let worker = self.workers[self.random.index(2)];
+        let place = self.random.index(2);
+        let worker = self.workers[place];
+        if self.net.is_silent(worker) {
+            return Ok(());
+        }
         match self.random.below(100) {
             0..=34 if waiting + in_flight < self.load.jobs_max => {
                 let count = 1 + self.random.below(5);
                 let jobs: Vec<Submission> = (0..count).map(|_| self.drawn_job()).collect();
                 self.send_submit(jobs)?;
+            }
+            0..=54 if self.crew.is_quiet[place] && !self.random.one_in(4) => {
+                self.crew.is_quiet[place] = !self.random.one_in(10);
+                self.send_heartbeat(worker)?;
             }
             0..=54 => {
                 let wait_ms = if self.random.one_in(3) { 1500 } else { 0 };
@@ -124,7 +136,9 @@ impl Sim {
             55..=84 => self.send_ack(worker)?,
             85..=91 => self.send_fail(worker)?,
             92..=96 => self.send_release(worker)?,
-            97..=98 => self.send_heartbeat(worker)?,
+            97..=98 if self.load.is_rough || !self.held.is_empty() => self.send_heartbeat(worker)?,
+            99 if self.load.is_rough && self.random.one_in(2) => self.break_one(),
+            99 if self.load.is_rough && self.random.one_in(4) => self.silence_one(),
             _ if self.random.one_in(4) => self.disconnect(),
             _ => {}
         }
@@ -193,19 +207,6 @@ impl Sim {
         let items: Vec<ReleaseItem> =
             held.iter().map(|held| ReleaseItem { job: held.job, lease: held.lease, delay_ms }).collect();
         self.send(worker, &Request::Release(Release { items: List::lent(&items) }), What::Release(held.clone()))?;
-        Ok(())
-    }
-
-    pub fn send_heartbeat(&mut self, worker: SessionId) -> Result<(), WalError> {
-        let leases: Vec<HeldLease> =
-            self.held.iter().map(|held| HeldLease { job: held.job, lease: held.lease, stage: Stage::Begun }).collect();
-        if !leases.is_empty() {
-            self.send(
-                worker,
-                &Request::Heartbeat(Heartbeat { leases: List::lent(&leases), ..Heartbeat::default() }),
-                What::Other,
-            )?;
-        }
         Ok(())
     }
 }

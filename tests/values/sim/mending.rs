@@ -9,7 +9,7 @@ use falconqueue::protocol::{Change, List, Mend, Pause, Request, Resume, Text, Te
 use falconqueue::rules::Way;
 use falconqueue::time::{Millis, Timestamp};
 
-use crate::frames::{NOT_FOUND, QUEUE_PAUSED, Reply, STORAGE_FULL};
+use crate::frames::{NOT_FOUND, QUEUE_FULL, QUEUE_PAUSED, Reply, STORAGE_FULL};
 
 use super::Sim;
 use super::client::What;
@@ -28,7 +28,9 @@ pub struct Asked {
 impl Sim {
     /// One thing of all that a person does.
     pub fn meddle(&mut self) -> Result<(), WalError> {
-        match self.random.below(20) {
+        match self.random.below(if self.load.is_rough { 26 } else { 20 }) {
+            20..=23 => self.send_rule(),
+            24..=25 => self.send_order(),
             0..=8 => self.send_mend(),
             9..=12 => self.send_wait(),
             13..=15 => self.send_read(),
@@ -76,11 +78,22 @@ impl Sim {
             return Ok(());
         }
         let (any, wait_ms) = (self.random.one_in(2), self.random.below(4) as u32 * 3000);
+        self.wait_for(&jobs, any, wait_ms)
+    }
+
+    /// The same wait, whose answer was lost.
+    pub fn wait_again(&mut self, asked: &Asked) -> Result<(), WalError> {
+        let jobs: Vec<JobId> = asked.jobs.iter().map(|job| JobId(*job)).collect();
+        self.wait_for(&jobs, asked.any, asked.until.since(self.now).0 as u32)
+    }
+
+    fn wait_for(&mut self, jobs: &[JobId], any: bool, wait_ms: u32) -> Result<(), WalError> {
+        self.follow();
         let ids: Vec<u64> = jobs.iter().map(|job| job.0).collect();
         let has_ended = |id: &&u64| self.history.truth.of(**id).is_some_and(|fate| fate.end.is_some());
         let ended_before = ids.iter().filter(has_ended).copied().collect();
         let asked = Asked { jobs: ids, any, until: self.now.plus(Millis(wait_ms.into())), ended_before };
-        let wait = Wait { jobs: List::lent(&jobs), any, wait_ms, progress_since: None };
+        let wait = Wait { jobs: List::lent(jobs), any, wait_ms, progress_since: None };
         self.send(self.watcher, &Request::Wait(wait), What::Wait(asked))?;
         Ok(())
     }
@@ -152,6 +165,9 @@ impl Sim {
     pub fn hold_waits(&self) {
         for sent in self.sent.values() {
             let What::Wait(asked) = &sent.what else { continue };
+            if !self.net.is_there(sent.session) {
+                continue;
+            }
             let has_ended = |job: &u64| self.history.truth.of(*job).is_some_and(|fate| fate.end.is_some());
             let is_over = if asked.any { asked.jobs.iter().any(has_ended) } else { asked.jobs.iter().all(has_ended) };
             assert!(!is_over && asked.until > self.now, "{asked:?} is over and was not answered");
@@ -160,6 +176,10 @@ impl Sim {
 
     /// A submit was refused.
     pub fn submit_refused(&mut self, code: u16) {
-        if code == QUEUE_PAUSED { self.paused += 1 } else { self.refused(code) }
+        match code {
+            QUEUE_PAUSED => self.paused += 1,
+            QUEUE_FULL if self.load.is_rough => self.over_full += 1,
+            code => self.refused(code),
+        }
     }
 }

@@ -10,6 +10,9 @@ pub mod history;
 pub mod image;
 pub mod load;
 pub mod mending;
+pub mod net;
+pub mod orders;
+pub mod rules;
 pub mod told;
 
 use std::collections::BTreeMap;
@@ -142,7 +145,14 @@ pub struct Sim {
     pub full: u64,
     /// Submits that were refused since their queue was paused.
     pub paused: u64,
+    /// Submits that were refused since their queue was full.
+    pub over_full: u64,
     pub waits_answered: u64,
+    /// Syncs that failed, each the end of a process.
+    pub failed_syncs: u64,
+    pub net: net::Net,
+    pub settled: rules::Settled,
+    crew: orders::Crew,
     /// Whether a turn has ended since something was sent.
     is_turned: bool,
     /// Moments before operations that wait to be looked at: before anything more is told.
@@ -173,7 +183,12 @@ impl Sim {
 
     /// A run on a fresh device that may fail.
     pub fn begin(seed: u64, device: MemoryDevice) -> Result<Sim, WalError> {
-        let config = config(seed);
+        Sim::with(config(seed), device)
+    }
+
+    /// The same with other settings.
+    pub fn with(config: Config, device: MemoryDevice) -> Result<Sim, WalError> {
+        let seed = config.seed;
         let opened = Master::open(config.clone(), Arc::new(device.clone()), &Progress::default())?;
         let mut master = opened.master;
         master.start(START);
@@ -196,7 +211,12 @@ impl Sim {
             correlation: 0,
             full: 0,
             paused: 0,
+            over_full: 0,
             waits_answered: 0,
+            failed_syncs: 0,
+            net: net::Net::default(),
+            settled: rules::Settled::default(),
+            crew: orders::Crew::default(),
             is_turned: false,
             images: Arc::default(),
             looks: true,
@@ -211,10 +231,12 @@ impl Sim {
     fn connect(&mut self) {
         self.producer = self.master.connected_within(&Hello::new("producer", b""));
         self.watcher = self.master.connected_within(&Hello::new("watcher", b""));
-        self.workers = ["worker-1", "worker-2"].map(|name| {
-            let says_begun = Some(name == "worker-2");
-            self.master.connected_within(&Hello { says_begun, ..Hello::new(name, b"") })
-        });
+        self.crew = orders::Crew::default();
+        for (place, name) in ["worker-1", "worker-2"].into_iter().enumerate() {
+            let hello = Hello { says_begun: Some(place == 1), ..Hello::new(name, b"") };
+            self.workers[place] = self.master.connected_within(&hello);
+            self.is_worker(self.workers[place], name);
+        }
     }
 
     /// A run in which, before each operation, moments are kept to be looked at: crash images that the seed draws,
@@ -248,9 +270,7 @@ impl Sim {
 
     /// The process is killed, and another one opens what it has left to the system, which has not synced it.
     pub fn restart_killed(&mut self) -> Result<(), WalError> {
-        self.sent.clear();
-        self.held.clear();
-        (self.syncing, self.synced) = (None, None);
+        self.forget_process();
         let opened = Master::open(self.config.clone(), Arc::new(self.device.clone()), &Progress::default())?;
         self.master = opened.master;
         self.master.start(self.now);
@@ -261,18 +281,50 @@ impl Sim {
         Ok(())
     }
 
+    /// The process is gone with all that was not answered. Where clients are rough they ask again.
+    fn forget_process(&mut self) {
+        let unanswered = std::mem::take(&mut self.sent);
+        self.net.restarted(unanswered.into_values().map(|sent| sent.what).filter(|_| self.load.is_rough));
+        if !self.load.is_rough {
+            self.held.clear();
+        }
+        self.settled.is_draining = false;
+        (self.syncing, self.synced) = (None, None);
+    }
+
     /// A worker's connection breaks.
     pub fn disconnect(&mut self) {
-        let index = self.random.index(2);
+        let place = self.random.index(2);
+        if self.net.is_there(self.workers[place]) {
+            self.replace_worker(place);
+        }
+    }
+
+    /// A worker leaves, and another one comes.
+    fn replace_worker(&mut self, place: usize) {
         let hello = Hello { says_begun: Some(true), ..Hello::new("worker-9", b"") };
-        let gone = std::mem::replace(&mut self.workers[index], self.master.connected_within(&hello));
+        let gone = std::mem::replace(&mut self.workers[place], self.master.connected_within(&hello));
+        self.is_worker(self.workers[place], "worker-9");
+        self.crew.is_quiet[place] = false;
         self.master.take(gone, Input::Gone, self.now).unwrap();
+        self.crew.workers.remove(&gone);
+        self.net.closed(gone);
         self.sent.retain(|_, sent| sent.session != gone);
     }
 
     /// Brings the history up to the log.
     pub fn follow(&mut self) {
         self.history.follow(&self.device, self.now);
+        for job in self.history.truth.take_vanishing() {
+            self.told.vanishes(job);
+        }
+    }
+
+    /// The same, where every state on the way is kept.
+    pub fn follow_closely(&mut self) {
+        if self.history.has_states {
+            self.follow();
+        }
     }
 
     /// A turn without input, at a moment this much later.
@@ -284,7 +336,7 @@ impl Sim {
 
     pub fn begin_turn(&mut self) -> Result<(), WalError> {
         let outcome = self.master.begin_turn(self.now);
-        self.follow();
+        self.follow_closely();
         outcome
     }
 
@@ -296,8 +348,21 @@ impl Sim {
             self.master.read_done(request.run());
         }
         self.is_turned = true;
-        self.history.holds(self.now, self.master.queues());
+        self.history.turned(self.now, self.master.queues());
         Ok(())
+    }
+
+    /// The master stands still for a time, in which nobody can be heard: no lease runs out for it.
+    pub fn stand_still(&mut self) -> Result<(), WalError> {
+        self.turn(0)?;
+        let in_flight = self.master.queues().unfinished().1;
+        let gap = Millis(1000 + self.random.below(100_000));
+        self.now = self.now.plus(gap);
+        self.master.stood_still(gap);
+        self.net.forgive(gap);
+        self.begin_turn()?;
+        assert_eq!(self.master.queues().unfinished().1, in_flight, "leases ran out while nobody could be heard");
+        self.finish_turn()
     }
 
     /// Goes on with a sync: asks for one, runs it, or tells of its outcome, so that turns pass between these.

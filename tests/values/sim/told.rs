@@ -110,8 +110,11 @@ impl Told {
         self.jobs.insert(id, Fact { payload: job.payload, key: job.key, endings: 0, keep_s, expires });
     }
 
-    pub fn delivered(&mut self, got: &Delivery) {
-        self.may_run(JobId(got.job));
+    /// A job came; `is_late` if it may have lain unread while others went on with it.
+    pub fn delivered(&mut self, got: &Delivery, is_late: bool) {
+        if !is_late {
+            self.may_run(JobId(got.job));
+        }
         assert!(got.lease > self.last_lease || got.lease > 0);
         self.last_lease = self.last_lease.max(got.lease);
         self.holds_payload(got);
@@ -163,6 +166,14 @@ impl Told {
     fn stays(&mut self, job: JobId) {
         if let Some(fact) = self.jobs.get_mut(&job) {
             fact.endings -= 1;
+        }
+    }
+
+    /// A job may go, and its key be free, without any client hearing so.
+    pub fn vanishes(&mut self, job: JobId) {
+        self.freed.insert(job);
+        if let Some(fact) = self.jobs.get_mut(&job) {
+            fact.expires = true;
         }
     }
 
