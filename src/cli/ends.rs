@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use super::args::Output;
+use super::connect::again_if_away;
 use super::job::standing;
 use super::render::{Renderer, Row, put_bytes, shown};
 use super::{Stop, unless_gone};
@@ -68,7 +69,8 @@ fn result(client: &Client, end: JobEnd) -> Result<Option<Vec<u8>>, ClientError> 
     if end.standing != Standing::Completed.code() {
         return Ok(None);
     }
-    unless_gone(client.result(end.job))
+    // A wait goes on over restarts of the master, and so does what it was for.
+    unless_gone(again_if_away(|| client.result(end.job)))
 }
 
 /// Why a job died, as long as it is there.
@@ -76,7 +78,7 @@ fn error(client: &Client, end: JobEnd) -> Result<Option<Vec<u8>>, ClientError> {
     if end.standing != Standing::Dead.code() {
         return Ok(None);
     }
-    let answer = client.ask(Get { job: end.job })?;
+    let answer = again_if_away(|| client.ask(Get { job: end.job }))?;
     let Some(known) = unless_gone(answer.read::<Get>())? else { return Ok(None) };
     Ok(StoryText(known.story).read().ok().map(|story| story.error.as_bytes().to_owned()))
 }

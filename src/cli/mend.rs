@@ -20,6 +20,7 @@ use crate::client::{Change, Client, Filter, ItemStatus, MendPage, Updated};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::Standing;
+use crate::limits::ITEMS_MAX;
 use crate::protocol::ErrorCode;
 use crate::words::{by_number, counted, is, was};
 
@@ -100,9 +101,14 @@ fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run
         }
         return Ok(renderer.flush()?);
     }
-    let statuses = client.mend(mend.change, mend.update, jobs)?;
-    statuses.iter().try_for_each(|status| row(&mut renderer, mend, status))?;
-    renderer.flush()?;
+    let mut statuses = Vec::with_capacity(jobs.len());
+    for some in jobs.chunks(ITEMS_MAX) {
+        let changed = client.mend(mend.change, mend.update, some)?;
+        changed.iter().try_for_each(|status| row(&mut renderer, mend, status))?;
+        // What was done is told, also where the next ones fail.
+        renderer.flush()?;
+        statuses.extend(changed);
+    }
     let refused: Vec<ErrorCode> = statuses.iter().filter_map(ItemStatus::refused).collect();
     if refused.is_empty() {
         return Ok(());
