@@ -3,7 +3,8 @@
 //! Promise: a wait is answered once, with how each of its jobs ended, also of those that are not kept. A job that runs
 //! again after its end has not ended. One that asks how far its jobs are is answered, too, when that has changed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::ids::{JobId, Lsn};
 use crate::job::Standing;
@@ -20,8 +21,9 @@ pub type End = (JobId, Option<u8>);
 pub struct Waits {
     of_jobs: HashMap<u32, JobsWait>,
     by_job: HashMap<JobId, Vec<u32>>,
-    /// Those that wait for a queue, or all with an empty name, to have nothing to run.
-    pub idle: Vec<(u32, Box<str>)>,
+    /// Those that wait for a queue, or all with an empty name, to have nothing to run; and the queue of each.
+    by_queue: BTreeMap<Box<str>, Vec<u32>>,
+    of_queue: HashMap<u32, Box<str>>,
     /// How many jobs are waited for, each as often as it is.
     waited: usize,
     /// The newest record when it was looked whether queues are idle: without another one none has become so.
@@ -49,7 +51,7 @@ impl JobsWait {
 impl Waits {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.of_jobs.len() + self.idle.len()
+        self.of_jobs.len() + self.of_queue.len()
     }
 
     /// Whether any job's end is waited for.
@@ -62,9 +64,24 @@ impl Waits {
         self.waited
     }
 
-    /// Those that wait for something to be idle, if any may have become so since this was asked last.
-    pub fn idle_since(&mut self, newest: Lsn) -> &[(u32, Box<str>)] {
-        if std::mem::replace(&mut self.looked, newest) == newest { &[] } else { &self.idle }
+    /// A request waits for a queue, or for all with an empty name, to have nothing to run.
+    pub fn add_idle(&mut self, number: u32, queue: &str) {
+        self.by_queue.entry(queue.into()).or_default().push(number);
+        self.of_queue.insert(number, queue.into());
+    }
+
+    /// The queue that it waits for, if it waits for one.
+    pub fn queue_of(&self, number: u32) -> Option<&str> {
+        self.of_queue.get(&number).map(|queue| &**queue)
+    }
+
+    /// Those whose queue has nothing to run come into `over`. Each queue is looked at once, whoever waits for it, and
+    /// none where no record came since this was asked last.
+    pub fn note_idle(&mut self, newest: Lsn, is_idle: impl Fn(&str) -> bool, over: &mut Vec<u32>) {
+        if std::mem::replace(&mut self.looked, newest) != newest {
+            let idle = self.by_queue.iter().filter(|(queue, _)| is_idle(queue));
+            over.extend(idle.flat_map(|(_, numbers)| numbers));
+        }
     }
 
     /// A request waits for the ends of these jobs; some may have ended.
@@ -111,7 +128,14 @@ impl Waits {
 
     /// It waits no more; its jobs, and how those ended that did.
     pub fn remove(&mut self, number: u32) -> Vec<End> {
-        self.idle.retain(|(waits, _)| *waits != number);
+        if let Some(queue) = self.of_queue.remove(&number)
+            && let Entry::Occupied(mut waiting) = self.by_queue.entry(queue)
+        {
+            waiting.get_mut().retain(|waits| *waits != number);
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
+        }
         let Some(JobsWait { ends, tell_at, .. }) = self.of_jobs.remove(&number) else { return Vec::new() };
         if let Some(at) = tell_at {
             self.tells.remove(&(at, number));
@@ -199,6 +223,27 @@ mod tests {
         assert_eq!(waits.tells_due(Timestamp(6000)).collect::<Vec<_>>(), [2]);
         waits.remove(2);
         assert!(waits.tells.is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_a_queue_is_told_once_it_is_idle_and_looked_at_only_where_a_record_came() {
+        let mut waits = Waits::default();
+        for (number, queue) in [(1, "a"), (2, "b"), (3, "a"), (4, "")] {
+            waits.add_idle(number, queue);
+        }
+        let told = |waits: &mut Waits, newest, idle: &[&str]| {
+            let mut over = Vec::new();
+            waits.note_idle(Lsn(newest), |queue| idle.contains(&queue), &mut over);
+            over
+        };
+        assert_eq!(told(&mut waits, 1, &["b"]), [2]);
+        assert_eq!(told(&mut waits, 1, &["a"]), [0; 0], "nothing was written since");
+        assert_eq!(told(&mut waits, 2, &["a", ""]), [4, 1, 3]);
+        assert_eq!((waits.queue_of(3), waits.queue_of(9)), (Some("a"), None));
+        for number in [1, 3, 4, 2] {
+            waits.remove(number);
+        }
+        assert!(waits.by_queue.is_empty() && waits.len() == 0);
     }
 
     #[test]

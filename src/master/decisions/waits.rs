@@ -67,7 +67,7 @@ pub(super) fn idle<'s>(
         return Waited::Answered(Answer::told::<Idle<'_>>(&stands, written));
     }
     let number = parked.park(caller(id, header, idle.wait_ms, now), Wish::Idle, &[]);
-    parked.waits.idle.push((number, idle.queue.into()));
+    parked.waits.add_idle(number, idle.queue);
     Waited::Parked(number)
 }
 
@@ -100,9 +100,8 @@ impl Master {
         }
         let mut over = Vec::new();
         self.parked.waits.note(self.journal.ended.drain(..), &mut over);
-        let idle = self.parked.waits.idle_since(self.journal.wal.last_lsn()).iter();
         let is_idle = |queue: &str| self.journal.queues.busy(queue).0 == 0;
-        over.extend(idle.filter(|(_, queue)| is_idle(queue)).map(|(number, _)| *number));
+        self.parked.waits.note_idle(self.journal.wal.last_lsn(), is_idle, &mut over);
         let told = self.parked.waits.tells_due(self.turn_at).filter(|number| !over.contains(number));
         let told: Vec<u32> = told.collect();
         over.extend(told);
@@ -114,7 +113,7 @@ impl Master {
 
     /// Answers a wait with how it stands now.
     pub(in super::super) fn answer_wait(&mut self, number: u32) {
-        let queue = self.parked.waits.idle.iter().find(|(waits, _)| *waits == number).map(|(_, queue)| queue.clone());
+        let queue = self.parked.waits.queue_of(number).map(str::to_owned);
         let since = self.parked.waits.progress_since(number);
         let ends = self.parked.waits.remove(number);
         let (caller, _) = self.unpark(number);
