@@ -68,6 +68,8 @@ coded! {
         LimitPassed = 28 "limit-passed";
         /// A segment is given up at once when the time of what was kept in it is over.
         FadedGivenUp = 29 "faded-given-up";
+        /// A segment whose name a power cut took back is used again with all that stands in it.
+        SpareRevived = 30 "spare-revived";
     }
 }
 

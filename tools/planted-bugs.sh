@@ -48,6 +48,7 @@ cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_
 wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
 limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
+spare-revived           --lib          a_spare_that_was_to_be_the_next_segment_is_emptied
 faded-given-up          --test values  corners::a_segment_is_kept_until_a_record_is_behind_the_time_of_what_was_kept_in_it
 "
 

@@ -61,7 +61,8 @@ impl Wal {
             .map_err(WalError::io("looking for spare segments"))?;
         // A spare may have been the next segment for a while, until a power cut took that name back. Nothing else
         // tells of the epoch that it had then.
-        let last_epoch = spares.last_epoch(found.last_epoch).map_err(WalError::io("looking at a spare segment"))?;
+        let last_epoch =
+            spares.last_epoch(found.last_epoch, found.next_lsn).map_err(WalError::io("looking at a spare segment"))?;
         let mut wal = Wal {
             log_id: last.header.log_id,
             last_epoch,
@@ -106,7 +107,7 @@ impl Wal {
     ) -> Result<Wal, WalError> {
         let making = || WalError::io("making the first log segment");
         let mut spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside).map_err(making())?;
-        let epoch = spares.last_epoch(last_epoch).map_err(making())? + 1;
+        let epoch = spares.last_epoch(last_epoch, first).map_err(making())? + 1;
         let spare = spares.take().map_err(making())?;
         let durable = Lsn(first.0 - 1);
         let header = SegmentHeader {

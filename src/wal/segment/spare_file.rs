@@ -5,7 +5,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::ids::Lsn;
 use crate::limits::{BESIDE_BYTES_PER_SYNC, SEGMENT_PAGE_BYTES};
+use crate::planted::{Bug, is_planted};
 use crate::wal::device::{LogDevice, SharedFile};
 use crate::wal::names;
 
@@ -97,6 +100,19 @@ fn make(device: &dyn LogDevice, being_made: &str, number: u64, bytes: u32) -> io
     Ok(SpareFile { name, is_written, used_before: false })
 }
 
+/// The epoch that a spare had as a segment, or 0. One that was to begin at `next` or later was a segment for a moment,
+/// until a power cut took its name back. It is emptied: with that name again, its old header and records would be
+/// taken for the new ones if a crash came before these.
+pub fn epoch_before(device: &dyn LogDevice, spare: &str, bytes: u32, next: Lsn) -> io::Result<u32> {
+    let mut head = [0; SEGMENT_HEADER_BYTES];
+    device.open(spare, bytes)?.shared().read_at(0, &mut head)?;
+    let Ok(SegmentHeader { epoch, first_lsn, .. }) = SegmentHeader::decode(&head) else { return Ok(0) };
+    if first_lsn >= next && !is_planted(Bug::SpareRevived) {
+        device.zero(spare, 0, bytes)?;
+    }
+    Ok(epoch)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -132,5 +148,32 @@ mod tests {
             let made = Task::Make(7).run(&device, bytes).unwrap().unwrap();
             assert_eq!(device.crash().bytes(&made.name).unwrap(), u64::from(bytes));
         }
+    }
+
+    const SPARE_BYTES: u32 = 8192;
+
+    #[test]
+    fn a_spare_that_was_to_be_the_next_segment_is_emptied() {
+        let (device, name) = (MemoryDevice::default(), names::spare(1));
+        let header = SegmentHeader {
+            log_id: 1,
+            epoch: 7,
+            segment_bytes: SPARE_BYTES,
+            first_lsn: Lsn(5),
+            durable: Lsn(4),
+            before_end: 0,
+            before_crc: 0,
+            used_before: false,
+        };
+        let mut content = header.encode();
+        content.resize(SPARE_BYTES as usize, 1);
+        let mut file = device.create(&name).unwrap();
+        file.append(&content).unwrap();
+        file.sync().unwrap();
+        device.sync_names().unwrap();
+        assert_eq!(epoch_before(&device, &name, SPARE_BYTES, Lsn(6)).unwrap(), 7, "it was a segment long ago");
+        assert_eq!(device.crash().read(&name).unwrap(), content);
+        assert_eq!(epoch_before(&device, &name, SPARE_BYTES, Lsn(5)).unwrap(), 7);
+        assert_eq!(device.crash().read(&name).unwrap(), [0; SPARE_BYTES as usize]);
     }
 }

@@ -14,8 +14,8 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::spare_file::{SpareFile, SpareOutcome, Task};
+use super::spare_file::{SpareFile, SpareOutcome, Task, epoch_before};
+use crate::ids::Lsn;
 use crate::wal::device::{LogDevice, SharedFile};
 use crate::wal::error::is_lack_of_space;
 use crate::wal::{beside, names};
@@ -77,13 +77,12 @@ impl Spares {
         Ok(Spares { device, bytes, wanted, is_over, ready, next_number, given, under_way, beside })
     }
 
-    /// No epoch above this was in use: neither above `last`, nor in a spare that was a segment for a moment.
-    pub fn last_epoch(&self, last: u32) -> io::Result<u32> {
+    /// No epoch above this was in use: neither above `last`, nor in a spare that was a segment for a moment. `next` is
+    /// where the log goes on.
+    pub fn last_epoch(&self, last: u32, next: Lsn) -> io::Result<u32> {
         let mut highest = last;
         for spare in &self.ready {
-            let mut head = [0; SEGMENT_HEADER_BYTES];
-            self.device.open(&spare.name, self.bytes)?.shared().read_at(0, &mut head)?;
-            highest = highest.max(SegmentHeader::decode(&head).map_or(0, |header| header.epoch));
+            highest = highest.max(epoch_before(&*self.device, &spare.name, self.bytes, next)?);
         }
         Ok(highest + u32::try_from(self.ready.len()).expect("spares are few"))
     }
