@@ -101,9 +101,10 @@ impl Recovered {
         delivered(self.ask(&poll(&QUEUES, 1000, 0)))
     }
 
+    /// So many at once as have a place in the smallest segment, each with its whole overhead.
     pub fn ack(&mut self, jobs: &[Delivery]) {
-        let items: Vec<_> = jobs.iter().map(|got| ack_of(got, b"")).collect();
-        if !items.is_empty() {
+        for jobs in jobs.chunks(16) {
+            let items: Vec<_> = jobs.iter().map(|got| ack_of(got, b"")).collect();
             match self.ask(&Request::Ack(Ack { items: List::lent(&items) })) {
                 Reply::Done(_, items) => assert!(items.iter().all(|(_, status)| *status == 0)),
                 other => panic!("{other:?}"),
