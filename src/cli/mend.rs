@@ -16,7 +16,7 @@ use super::list::bits;
 use super::progress::Progress;
 use super::render::{Renderer, Row, tell};
 use super::{Stop, connect, lookup};
-use crate::client::{Change, Client, Filter, ItemStatus, MendPage, Updated};
+use crate::client::{Change, Client, ClientError, Filter, ItemStatus, MendPage, Updated};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::Standing;
@@ -102,13 +102,14 @@ fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run
         return Ok(renderer.flush()?);
     }
     let mut statuses = Vec::with_capacity(jobs.len());
-    for some in jobs.chunks(ITEMS_MAX) {
-        let changed = client.mend(mend.change, mend.update, some)?;
-        changed.iter().try_for_each(|status| row(&mut renderer, mend, status))?;
-        // What was done is told, also where the next ones fail.
-        renderer.flush()?;
-        statuses.extend(changed);
-    }
+    let outcome = jobs.chunks(ITEMS_MAX).try_for_each(|some| {
+        statuses.extend(client.mend(mend.change, mend.update, some)?);
+        Ok::<(), ClientError>(())
+    });
+    // What was done is told, also where the next ones failed; and all is done, whoever has seen enough of it.
+    statuses.iter().try_for_each(|status| row(&mut renderer, mend, status))?;
+    renderer.flush()?;
+    outcome?;
     let refused: Vec<ErrorCode> = statuses.iter().filter_map(ItemStatus::refused).collect();
     if refused.is_empty() {
         return Ok(());
