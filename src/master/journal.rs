@@ -239,5 +239,7 @@ mod tests {
         let key_until = Some(Timestamp(1));
         let dead = bytes(Dead { job, lease, text_lost, key_until, kept_until, ..Dead::default() }.into());
         assert_eq!(ack.max(dead), END_RESERVE);
+        let of_one = HAND_OUT_RESERVE + END_RESERVE + CANCEL_RESERVE;
+        assert_eq!(of_one, 288, "as docs/guarantees.md has it");
     }
 }
