@@ -1,5 +1,5 @@
-//! Mending: jobs are cancelled, requeued, purged and updated, each by itself. Cancelling and purging have their room
-//! kept, but for the name of who did it, so that a full disk does not stop them.
+//! Mending: jobs are cancelled, requeued, purged and updated, each by itself. Cancelling, and purging what waits or
+//! is dead, have their room kept, but for the name of who did it, so that a full disk does not stop them.
 
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
