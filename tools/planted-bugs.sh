@@ -46,6 +46,14 @@ idle-early              --test values  model::the_master_does_what_the_lists_say
 kept-briefly            --test processes kill9::every_promise_holds_across_kill_9
 cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_9
 wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
+turn-kept               --test values  model::the_master_does_what_the_lists_say
+turn-kept               --test values  groups::a_group_with_many_jobs_delays_each_other_by_one_turn_at_most
+tokens-free             --test values  model::the_master_does_what_the_lists_say
+tokens-free             --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+group-limit-passed      --test values  model::the_master_does_what_the_lists_say
+group-limit-passed      --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+strict-passed           --test values  model::the_master_does_what_the_lists_say
+strict-passed           --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
 spare-revived           --lib          a_spare_that_was_to_be_the_next_segment_is_emptied

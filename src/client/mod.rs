@@ -44,7 +44,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use crate::protocol::{Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, Stage, SubmitJob, Updated};
-pub use crate::rules::{QueueSettings, Way};
+pub use crate::rules::{GroupSettings, QueueSettings, Rate, Way};
 pub use backup::LogFile;
 pub use batcher::Batcher;
 pub use boot::BootTime;
@@ -52,7 +52,10 @@ pub use error::ClientError;
 pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
-pub use operate::{CountPage, ErrorKind, Idleness, JobsPage, ListedJob, MendPage, QueueState, QueueStop, Why, headers};
+pub use operate::{
+    CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedJob, MendPage, QueueState, QueueStop, Why,
+    headers,
+};
 pub use token::read_token;
 pub use worker::{TakeOrder, WorkerFacts};
 

@@ -4,13 +4,13 @@
 use std::fmt;
 
 use crate::codec::{Bound, DecodeError, Field, List};
-use crate::ids::{NameError, check_client_name, check_key, check_queue_name};
+use crate::ids::{NameError, check_client_name, check_group_name, check_key, check_queue_name};
 use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
 use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX,
-    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, GROUP_WEIGHT_MAX, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX,
+    KEEP_MS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
-use crate::rules::QueueSettings;
+use crate::rules::{GroupSettings, QueueSettings, Rate};
 
 type Checked = Result<(), DecodeError>;
 
@@ -79,8 +79,31 @@ pub(super) fn sane_rules(name: &'static str, settings: &QueueSettings) -> Checke
     within("max_attempts", settings.max_attempts.map(u64::from), 1, u64::from(ATTEMPTS_MAX))?;
     within("timeout_ms", settings.timeout_ms.map(u64::from), TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
     within("running_max", settings.running_max.map(u64::from), 1, u64::from(u32::MAX))?;
+    within("group_running_max", settings.group_running_max.map(u64::from), 1, u64::from(u32::MAX))?;
     within("ttl_ms", settings.ttl_ms, 1, KEEP_MS_MAX)?;
+    [settings.rate, settings.group_rate].iter().flatten().try_for_each(|rate| sane_rate(name, *rate))?;
     settings.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))
+}
+
+pub(super) fn sane_group_rules(name: &'static str, settings: &GroupSettings) -> Checked {
+    let within = |shown: &str, value: Option<u64>, max| value.map_or(Ok(()), |value| range(name, shown, value, 1, max));
+    within("weight", settings.weight.map(u64::from), GROUP_WEIGHT_MAX.into())?;
+    within("running_max", settings.running_max.map(u64::from), u64::from(u32::MAX))?;
+    settings.rate.map_or(Ok(()), |rate| sane_rate(name, rate))
+}
+
+fn sane_rate(name: &'static str, rate: Rate) -> Checked {
+    range(name, "number of tokens of a rate", rate.tokens.into(), 1, RATE_TOKENS_MAX.into())?;
+    range(name, "span of a rate in ms", rate.per_ms.into(), 1, RATE_SPAN_MS_MAX.into())?;
+    range(name, "burst of a rate", rate.burst.into(), 1, RATE_TOKENS_MAX.into())
+}
+
+pub(super) fn group_name(name: &'static str, group: &&str) -> Checked {
+    named(name, check_group_name(group))
+}
+
+pub(super) fn group_or_none(name: &'static str, group: &&str) -> Checked {
+    if group.is_empty() { Ok(()) } else { group_name(name, group) }
 }
 
 pub(super) fn client_name(name: &'static str, client: &&str) -> Checked {

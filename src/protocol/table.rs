@@ -1,14 +1,14 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, ListJobsOk, LogOk,
-    MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, QueueFacts, ReadOk, Reported, SnapshotOk, StatsOk, SubmitOk,
-    TextOk, WaitOk, WorkersOk,
+    BackupOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk, HeartbeatOk, HelloOk, IdleOk,
+    ListJobsOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, QueueFacts, ReadOk, Reported, SnapshotOk,
+    StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
 };
 use super::requests::{
-    Ack, Backup, CountJobs, DeleteQueue, Drain, Explain, ExplainQueue, Fail, Find, Get, Heartbeat, Hello, Idle,
-    ListJobs, Log, Mend, MendAll, Order, Pause, Poll, Progress, Read, Release, Resume, SetQueue, ShowQueue, Snapshot,
-    Stats, Submit, Text, Wait, Workers,
+    Ack, Backup, CountJobs, DeleteQueue, Drain, Explain, ExplainQueue, Fail, Find, Get, Groups, Heartbeat, Hello, Idle,
+    ListJobs, Log, Mend, MendAll, Order, Pause, Poll, Progress, Read, Release, Resume, SetGroup, SetQueue, ShowQueue,
+    Snapshot, Stats, Submit, Text, Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -156,6 +156,8 @@ requests! {
     30 MendAll<'a> -> MendAllOk(MendAllOk);
     31 Explain -> ExplainOk(ExplainOk<'a>);
     32 ExplainQueue<'a> -> ExplainQueueOk(ExplainOk<'a>);
+    33 SetGroup<'a> -> SetGroupOk(Done);
+    34 Groups<'a> -> GroupsOk(GroupsOk<'a>);
 }
 
 impl<'a> Request<'a> {

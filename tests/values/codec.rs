@@ -72,6 +72,10 @@ fn what_settles_a_queue() {
         timeout_ms: Some(8),
         ttl_ms: Some(9),
         running_max: Some(10),
+        group_running_max: Some(11),
+        strict: Some(true),
+        rate: Some(rules::Rate { tokens: 12, per_ms: 13, burst: 14 }),
+        group_rate: Some(rules::Rate { tokens: 15, per_ms: 16, burst: 17 }),
     };
     let of = QueueSettings {
         keep_s: Some(1),
@@ -83,9 +87,26 @@ fn what_settles_a_queue() {
         timeout_ms: Some(8),
         ttl_ms: Some(9),
         running_max: Some(10),
+        group_running_max: Some(11),
+        strict: Some(true),
+        rate: Some((12, 13, 14)),
+        group_rate: Some((15, 16, 17)),
     };
     same(&set_queue(queue, &of), wire::SetQueue { queue, settings });
     same(&delete_queue(queue), wire::DeleteQueue { queue });
     same(&show_queue(queue), wire::ShowQueue { queue });
     same(&drain(true), wire::Drain { on: true });
+}
+
+#[test]
+fn what_settles_a_group() {
+    let queue = "q";
+    let settings = rules::GroupSettings {
+        weight: Some(3),
+        running_max: Some(4),
+        rate: Some(rules::Rate { tokens: 5, per_ms: 6, burst: 7 }),
+    };
+    let of = GroupSettings { weight: Some(3), running_max: Some(4), rate: Some((5, 6, 7)) };
+    same(&set_group(queue, "acme", &of), wire::SetGroup { queue, group: "acme", settings });
+    same(&groups(queue, 8, Some("acme")), wire::Groups { queue, from: 8, group: Some("acme") });
 }

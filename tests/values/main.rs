@@ -19,6 +19,7 @@ mod bounds;
 mod checker;
 mod codec;
 mod corners;
+mod groups;
 mod lists;
 mod log;
 mod master;

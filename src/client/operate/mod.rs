@@ -9,6 +9,6 @@ mod waits;
 
 pub use jobs::headers;
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
-pub use queues::{QueueState, QueueStop};
+pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;
 pub use waits::Idleness;

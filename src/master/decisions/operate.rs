@@ -26,6 +26,7 @@ impl Master {
             Request::Order(order) => self.order(order, written),
             Request::Find(find) => looks::find(&self.journal, find, written),
             Request::Text(text) => looks::text(&self.journal, *text),
+            Request::Groups(groups) => rules::groups(&self.journal, groups, now, written),
             Request::ShowQueue(show) => rules::show((&self.journal, &self.parked), show, now, written),
             Request::Explain(asked) => explain::job(self, *asked, now, written),
             Request::ExplainQueue(asked) => explain::queue(self, asked, now, written),
@@ -61,6 +62,7 @@ impl Master {
             Request::Pause(pause) => asked.pause(pause, written),
             Request::Resume(resume) => asked.resume(resume, written),
             Request::SetQueue(set) => asked.set(set, written),
+            Request::SetGroup(set) => asked.set_group(set, written),
             Request::DeleteQueue(delete) => asked.delete(delete, written),
             other => unreachable!("{} is decided before", other.kind()),
         }
