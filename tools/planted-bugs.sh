@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tries the tests: builds with the bugs of src/planted.rs, wakes one at a time, and runs the test that has to catch it.
-# A bug that no test catches is a failure. Takes some minutes; the build goes to a directory of its own.
+# A bug that no test catches is a failure. Takes some minutes; the build goes to a directory of its own. With names of
+# bugs as arguments it tries these alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/planted" RUST_BACKTRACE=0
@@ -64,9 +65,17 @@ run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+for bug; do
+    if ! grep -q "^$bug " <<<"$cases"; then
+        echo "no test is named for a bug called $bug" >&2
+        exit 2
+    fi
+done
+
 missed=0
 while read -r bug where target test; do
     [ -n "$bug" ] || continue
+    if [ $# -gt 0 ] && [[ " $* " != *" $bug "* ]]; then continue; fi
     if [ "$where" = --lib ]; then test=$target; target=; fi
     # shellcheck disable=SC2086  # a target of no words is none
     if ! FALCON_BUG='' run $where $target -- "$test" && ! grep -q 'test result' "$log"; then

@@ -157,7 +157,7 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
     renderer.flush()?;
     if others > 0 {
         let (more, have) = (counted(others, "more job"), has(others));
-        exit::say(&format!("{more} {have} other errors, of too many kinds to tell"));
+        exit::say(&format!("{more} {have} other errors: of too many kinds to tell, or not to be read from the log"));
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod protocol_tables;
 mod scans;
 mod snapshot;
 mod stories;
+mod unread;
 mod waiting;
 mod wal_crash;
 mod wal_damage;
