@@ -82,6 +82,30 @@ impl Standing {
     }
 }
 
+coded! {
+    /// How long a key is held.
+    Unique {
+        /// To the end of its job, and for the key window after that.
+        ToEnd = 0 "to-end";
+        /// Until its job is handed out for the first time.
+        UntilStart = 1 "until-start";
+        /// Until a moment, whatever becomes of its job.
+        Until = 2 "until";
+    }
+}
+
+coded! {
+    /// What a submit with a key does that a job holds.
+    OnDuplicate {
+        /// That job is the answer.
+        Return = 0 "return";
+        /// The whole submit is refused.
+        Refuse = 1 "refuse";
+        /// The payload and the times take the place of those of that job, if it was not begun yet.
+        Replace = 2 "replace";
+    }
+}
+
 message! {
     /// How long a job waits after a failed attempt: `first_ms` after the first one, doubled with each further one up to
     /// `most_ms`; half of it is drawn at random.

@@ -78,6 +78,10 @@ coded! {
         GroupLimitPassed = 33 "group-limit-passed";
         /// In strict order others of a group pass the job that waits for another attempt.
         StrictPassed = 34 "strict-passed";
+        /// A key is held although its job was handed out.
+        KeyOutlivesStart = 35 "key-outlives-start";
+        /// What replaces a job's payload leaves its times as they were.
+        ReplacedInPart = 36 "replaced-in-part";
     }
 }
 

@@ -47,6 +47,8 @@ idle-early              --test values  model::the_master_does_what_the_lists_say
 kept-briefly            --test processes kill9::every_promise_holds_across_kill_9
 cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_9
 wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
+key-outlives-start      --test values  model::the_master_does_what_the_lists_say
+replaced-in-part        --test values  model::the_master_does_what_the_lists_say
 turn-kept               --test values  model::the_master_does_what_the_lists_say
 turn-kept               --test values  groups::a_group_with_many_jobs_delays_each_other_by_one_turn_at_most
 tokens-free             --test values  model::the_master_does_what_the_lists_say

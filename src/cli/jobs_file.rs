@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::args::{backoff, check_header, check_headers};
 use crate::client::headers;
 use crate::ids::{check_group_name, check_key, check_queue_name};
-use crate::job::{Backoff, Settings};
+use crate::job::{Backoff, Settings, Unique};
 use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, HEADERS_BYTES_MAX, KEEP_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX,
-    TIMEOUT_MS_MIN,
+    ATTEMPTS_MAX, DELAY_MS_MAX, HEADERS_BYTES_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT,
+    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
 
 #[derive(Debug, serde::Deserialize)]
@@ -27,6 +27,12 @@ pub struct FileJob<'a> {
     /// If none is named, the command line's.
     #[serde(default, deserialize_with = "checked_queue")]
     pub queue: Option<String>,
+    /// Its key is held so long from the submit on; without it to its end, and for the key window.
+    #[serde(default, deserialize_with = "checked_unique_for")]
+    pub unique_for_ms: Option<u64>,
+    /// `"until-start"`: its key is held until it is handed out for the first time.
+    #[serde(default, deserialize_with = "checked_unique")]
+    pub unique: Option<Unique>,
     /// A name inside the queue; without it the job is in none.
     #[serde(default, deserialize_with = "checked_group")]
     pub group: Option<String>,
@@ -125,6 +131,22 @@ fn checked_queue<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
     Ok(Some(name))
 }
 
+fn checked_unique_for<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let span = u64::deserialize(deserializer)?;
+    if span == 0 || span > KEY_WINDOW_MS_MAX {
+        return Err(D::Error::custom(format!("unique_for_ms is {span}; it takes 1 to {KEY_WINDOW_MS_MAX}")));
+    }
+    Ok(Some(span))
+}
+
+fn checked_unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Unique>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "until-start" => Ok(Some(Unique::UntilStart)),
+        "until-end" => Ok(None),
+        other => Err(D::Error::custom(format!("unique is {other:?}; it takes \"until-start\" or \"until-end\""))),
+    }
+}
+
 fn checked_group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
     check_group_name(&name).map_err(D::Error::custom)?;
@@ -219,6 +241,8 @@ mod tests {
             ("backoff", r#"{"id": "b", "payload": 1, "backoff": "10s"}"#),
             ("header", r#"{"id": "b", "payload": 1, "headers": {"a b": "c"}}"#),
             ("twice", r#"{"id": "b", "payload": 1, "headers": {"a-b": "1", "A.b": "2"}}"#),
+            ("unique_for_ms", r#"{"id": "b", "payload": 1, "unique_for_ms": 0}"#),
+            ("until-start", r#"{"id": "b", "payload": 1, "unique": "never"}"#),
             ("group name", r#"{"id": "b", "payload": 1, "group": ""}"#),
             ("key", r#"{"id": "", "payload": 1}"#),
             ("expected", r#"{"id": "b", "payload": }"#),

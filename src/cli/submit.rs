@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Common, OnDuplicate, Submit, check_headers};
+use super::args::{Common, Submit, UniqueUntil, check_headers};
 use super::input::InputFile;
 use super::job::standing;
 use super::jobs_file;
@@ -14,10 +14,10 @@ use super::{Stop, connect, ends};
 use crate::client::{Client, Submitted, headers};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
-use crate::job::{HeadersText, Settings};
+use crate::job::{HeadersText, OnDuplicate, Settings, Unique};
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::SubmitJob;
-use crate::words::{by_number, counted, was};
+use crate::words::{counted, was};
 
 /// The queue of a file's entries that name none, if the command line names none either.
 const QUEUE_DEFAULT: &str = "default";
@@ -39,15 +39,13 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
         renderer: Renderer::new(common.output),
         accepted: 0,
         output_closed: false,
-        on_duplicate: submit.on_duplicate,
-        refused: 0,
         waited: submit.wait.then(Vec::new),
     };
     let pairs: Vec<(&str, &str)> = submit.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let headers = if pairs.is_empty() { Vec::new() } else { headers(&pairs) };
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
     let outcome = if let Some(path) = &submit.file {
-        from_file(&mut batches, queue, path)
+        from_file(&mut batches, (queue, on_duplicate(submit)), path)
     } else if let Some(path) = &submit.lines {
         from_lines(&mut batches, &job(submit, queue, &[], &headers), path)
     } else {
@@ -79,9 +77,17 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8], headers: &'a [
         ttl_ms: submit.ttl.map(|ttl| ttl.0),
         backoff: submit.backoff,
         group: submit.group.as_deref(),
+        unique_for_ms: submit.unique_for.map(|span| span.0),
+        unique_until_start: (submit.unique == Some(UniqueUntil::UntilStart)).then_some(true),
+        on_duplicate: on_duplicate(submit),
         headers: some_headers(headers),
         payload,
     }
+}
+
+/// What is said of duplicates, unless it is what is done anyway.
+fn on_duplicate(submit: &Submit) -> Option<OnDuplicate> {
+    Some(submit.on_duplicate.into()).filter(|what| *what != OnDuplicate::Return)
 }
 
 /// Headers as they go with a job; nothing for none.
@@ -107,7 +113,11 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop> {
+fn from_file(
+    batches: &mut Batches,
+    (queue, on_duplicate): (&str, Option<OnDuplicate>),
+    path: &Path,
+) -> Result<(), Stop> {
     let mut input = InputFile::open(path)?;
     let mut bytes = Vec::new();
     input.reader.read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
@@ -128,6 +138,9 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
             ttl_ms: job.ttl_ms,
             backoff: job.backoff,
             group: job.group.as_deref(),
+            unique_for_ms: job.unique_for_ms,
+            unique_until_start: (job.unique == Some(Unique::UntilStart)).then_some(true),
+            on_duplicate,
             headers: some_headers(headers),
             payload: job.payload.get().as_bytes(),
         })
@@ -206,9 +219,6 @@ struct Batches {
     accepted: u64,
     /// Nobody reads the ids any more; the jobs are submitted all the same.
     output_closed: bool,
-    on_duplicate: OnDuplicate,
-    /// Jobs that were not made, for their keys are held.
-    refused: u64,
     /// The jobs that are to be waited for, where they are; then how they end is written, and not their ids.
     waited: Option<Vec<JobId>>,
 }
@@ -227,7 +237,7 @@ impl Batches {
         let submitted = self.client.submit(jobs)?;
         self.accepted += jobs.len() as u64;
         for (job, outcome) in jobs.iter().zip(&submitted).filter(|(_, outcome)| outcome.duplicate) {
-            self.note_duplicate(job, outcome);
+            Batches::note_duplicate(job, outcome);
         }
         if let Some(waited) = &mut self.waited {
             waited.extend(submitted.iter().map(|outcome| outcome.job));
@@ -237,20 +247,9 @@ impl Batches {
             return Ok(());
         }
         let outcome = jobs.iter().zip(&submitted).try_for_each(|(job, outcome)| {
-            let key = if job.key.is_empty() { Value::Null } else { job.key.into() };
             let id = outcome.job.to_string();
-            let what = if outcome.duplicate { "has this key already" } else { "submitted" };
-            let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (what.to_owned(), 0)];
-            let mut json =
-                json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
-            if let Some(holder) = &outcome.holder {
-                json["holder"] = json!({
-                    "queue": holder.queue,
-                    "standing": standing(holder.standing),
-                    "payload_differs": holder.payload_differs,
-                    "queue_differs": holder.queue_differs,
-                });
-            }
+            let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (became(outcome).to_owned(), 0)];
+            let json = json_of(job, outcome);
             self.renderer.row(&Row { cells: &cells, json, quiet: id })
         });
         match outcome.and_then(|()| self.renderer.flush()) {
@@ -261,7 +260,7 @@ impl Batches {
     }
 
     /// Says how a job differs from the one that holds its key; that it is a repeat is in the output.
-    fn note_duplicate(&mut self, job: &SubmitJob<'_>, outcome: &Submitted) {
+    fn note_duplicate(job: &SubmitJob<'_>, outcome: &Submitted) {
         let Some(holder) = &outcome.holder else { return };
         let differs = match (holder.queue_differs, holder.payload_differs) {
             (true, true) => ", with another queue and payload",
@@ -269,9 +268,7 @@ impl Batches {
             (false, true) => ", with another payload",
             (false, false) => "",
         };
-        let refuses = self.on_duplicate == OnDuplicate::Refuse;
-        self.refused += u64::from(refuses);
-        if refuses || !differs.is_empty() {
+        if !differs.is_empty() {
             exit::say(&format!(
                 "falcon-cli: key {:?} is held by job {} of queue {}, which is {}{differs}; no job was made",
                 job.key,
@@ -282,13 +279,8 @@ impl Batches {
         }
     }
 
-    /// The end of all batches: an error if a key was held and that was to be one.
+    /// The end of all batches.
     fn end(mut self) -> Result<(), Stop> {
-        if self.refused > 0 {
-            let (of, their) = (counted(self.accepted, "job"), by_number(self.refused, "its key is", "their keys are"));
-            let text = format!("{} of {of} {} not made, {their} held", self.refused, was(self.refused));
-            return Err(Failure::new(exit::REFUSED, text).into());
-        }
         let Some(jobs) = self.waited.take().filter(|jobs| !jobs.is_empty()) else { return Ok(()) };
         self.wait(&jobs).map_err(|stop| match stop {
             // Whoever goes on by hand has to know them.
@@ -303,6 +295,31 @@ impl Batches {
         ends::show(&mut self.renderer, &self.client, &ends)?;
         Ok(ends::judge(&ends, false, "")?)
     }
+}
+
+fn became(outcome: &Submitted) -> &'static str {
+    match outcome {
+        Submitted { replaced: true, .. } => "replaced",
+        Submitted { duplicate: true, .. } => "has this key already",
+        _ => "submitted",
+    }
+}
+
+fn json_of(job: &SubmitJob<'_>, outcome: &Submitted) -> Value {
+    let key = if job.key.is_empty() { Value::Null } else { job.key.into() };
+    let mut json = json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
+    if outcome.replaced {
+        json["replaced"] = true.into();
+    }
+    if let Some(holder) = &outcome.holder {
+        json["holder"] = json!({
+            "queue": holder.queue,
+            "standing": standing(holder.standing),
+            "payload_differs": holder.payload_differs,
+            "queue_differs": holder.queue_differs,
+        });
+    }
+    json
 }
 
 /// Which jobs were submitted.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BootTime, Client, ClientError};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Backoff, HeadersText};
+use crate::job::{Backoff, HeadersText, OnDuplicate};
 use crate::protocol::{self, AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
 
 /// One attempt at a job, as it was handed out.
@@ -61,6 +61,8 @@ pub struct Submitted {
     pub job: JobId,
     /// Whether its key is held by another job: then no further one was made.
     pub duplicate: bool,
+    /// Whether that one has the payload and the times of this submit now.
+    pub replaced: bool,
     /// What is known of that one.
     pub holder: Option<KeyHolder>,
 }
@@ -86,7 +88,7 @@ impl From<protocol::Submitted<'_>> for Submitted {
             payload_differs: told.payload_differs.unwrap_or(false),
             queue_differs: told.queue_differs.unwrap_or(false),
         });
-        Submitted { job: told.job, duplicate: told.duplicate, holder }
+        Submitted { job: told.job, duplicate: told.duplicate, replaced: told.replaced.unwrap_or(false), holder }
     }
 }
 
@@ -208,6 +210,25 @@ impl<'a> SubmitJob<'a> {
     #[must_use]
     pub fn with_key(self, key: &'a str) -> SubmitJob<'a> {
         SubmitJob { key, ..self }
+    }
+
+    /// The same, whose key is held so long from now on, whatever becomes of the job: up to 30 days. Without it, it is
+    /// held to the end of the job, and for the master's key window after that.
+    #[must_use]
+    pub fn with_unique_for(self, span: Duration) -> SubmitJob<'a> {
+        SubmitJob { unique_for_ms: Some(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The same, whose key is held until the job is handed out for the first time.
+    #[must_use]
+    pub fn with_unique_until_start(self) -> SubmitJob<'a> {
+        SubmitJob { unique_until_start: Some(true), ..self }
+    }
+
+    /// The same, and says what is to be done if another job holds its key.
+    #[must_use]
+    pub fn with_on_duplicate(self, on_duplicate: OnDuplicate) -> SubmitJob<'a> {
+        SubmitJob { on_duplicate: Some(on_duplicate), ..self }
     }
 
     /// The same in a group of its queue, a name of up to 64 bytes: groups have their turns one after the other.

@@ -92,6 +92,8 @@ error_codes! {
     WrongState = 24, retry false, closes false;
     /// The master has as many groups as it takes.
     TooManyGroups = 25, retry true, closes false;
+    /// A job holds the key, and the submit says that this is an error.
+    KeyHeld = 26, retry false, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

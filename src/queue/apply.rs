@@ -8,7 +8,7 @@ use super::leases::Granted;
 use super::sides::NEVER;
 use super::{Event, Queues};
 use crate::ids::{JobId, LeaseId, Location, Lsn};
-use crate::job::{Ending, Standing, StoryText};
+use crate::job::{Ending, Standing, StoryText, Unique};
 use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
@@ -69,6 +69,7 @@ impl Queues {
             Event::Purge(purge) => self.apply_purge(purge),
             Event::Expire(expire) => self.apply_expire(at, expire),
             Event::Update(update) => self.apply_update(update),
+            Event::Replace(replace) => self.apply_replace(replace, tail_at),
             Event::Pause(pause) => self.apply_pause(pause),
             Event::Resume(resume) => self.apply_resume(resume),
             Event::Set(set) => self.apply_set(set),
@@ -89,6 +90,7 @@ impl Queues {
             return Err("its key is still remembered for another job");
         }
         is_sane(job)?;
+        self.later(job.key_until)?;
         let payload = text(payload_at, job.payload)?;
         let headers = headers_of(job, payload_at)?;
         if self.lacks_group(job.queue, job.group.unwrap_or_default()) {
@@ -98,7 +100,7 @@ impl Queues {
         let home = self.home(queue, job.group.unwrap_or_default());
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {
-            self.keys.hold(job.key, job.job, job.digest.unwrap_or(0));
+            self.keys.hold(job.key, job.job, job.digest.unwrap_or(0), unique(job));
         }
         let slot = self.table.insert(Entry {
             id: job.job,
@@ -175,6 +177,7 @@ impl Queues {
         let worker = self.names.take(worker);
         let granted = Granted { id: LeaseId(lsn.0), job, lease_ms, worker, given_at: at, order };
         let lease = self.leases.grant(granted, timeout_ms);
+        self.keys.started(job);
         let entry = &mut self.table[slot];
         entry.attempts = attempt;
         entry.set_lease(lease);
@@ -358,6 +361,15 @@ fn is_sane(job: &Enqueue<'_>) -> Applied<()> {
         return Err("its backoff is none");
     }
     Ok(())
+}
+
+/// How long its key is held.
+fn unique(job: &Enqueue<'_>) -> (Unique, Option<Timestamp>) {
+    match (job.key_until, job.key_until_start) {
+        (Some(until), _) => (Unique::Until, Some(until)),
+        (None, Some(true)) => (Unique::UntilStart, None),
+        _ => (Unique::ToEnd, None),
+    }
 }
 
 /// Whether it waits for its time and was tried before.

@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::keys::HeldKey;
 use super::sides::NEVER;
 use super::{MoreFacts, Part, Queues, SegmentUse, live_bytes};
-use crate::job::Standing;
+use crate::job::{Standing, Unique};
 
 impl Queues {
     /// Holds every invariant between the indexes; tests call it after each step.
@@ -137,8 +137,9 @@ impl Queues {
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
         lines.extend(slots.into_iter().map(|slot| self.describe_job(&self.table[slot])));
         lines.extend(self.keys.sorted().into_iter().map(|(key, held)| {
-            let HeldKey { job, digest, queue, until } = held;
-            format!("key {key:?} job {job} digest {digest} queue {queue:?} until {until:?}")
+            let HeldKey { job, digest, unique, queue, until } = held;
+            let unique = if *unique == Unique::ToEnd || queue.is_some() { "" } else { unique.word() };
+            format!("key {key:?} job {job} digest {digest} queue {queue:?} until {until:?}{unique}")
         }));
         lines
     }

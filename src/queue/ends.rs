@@ -3,7 +3,7 @@
 use super::Queues;
 use super::apply::{Applied, text};
 use super::deadlines::NIL;
-use super::events::{Ack, Cancel, Expire, Part, Purge, Requeue, Update};
+use super::events::{Ack, Cancel, Expire, Part, Purge, Replace, Requeue, Update};
 use super::sides::NEVER;
 use crate::ids::{JobId, Location, QueueId};
 use crate::job::Standing;
@@ -71,7 +71,7 @@ impl Queues {
         }
         self.leave_state(slot);
         let queue = self.remove_job(slot);
-        self.free_key(purge.job);
+        self.leave_key(purge.job, queue);
         self.registry.queue_mut(queue).counters.purged += 1;
         Ok(())
     }
@@ -135,6 +135,27 @@ impl Queues {
         Ok(())
     }
 
+    pub(super) fn apply_replace(&mut self, replace: &Replace<'_>, payload_at: Location) -> Applied<()> {
+        let slot = self.table.slot(replace.job).ok_or("there is no such job")?;
+        let payload = text(payload_at, replace.payload)?;
+        let entry = &self.table[slot];
+        if !entry.standing.is_waiting() || entry.attempts > 0 {
+            return Err("the job was begun, or does not wait");
+        }
+        let order = (entry.standing == Standing::Pending).then(|| entry.order());
+        self.leave_state(slot);
+        let entry = &mut self.table[slot];
+        self.usage.remove(std::mem::replace(&mut entry.payload, payload));
+        self.usage.add(payload);
+        if replace.expires_at.is_some() || self.sides.rare(entry).is_some() {
+            self.sides.rare_made(entry).expires_at = replace.expires_at.unwrap_or(NEVER);
+        }
+        self.keys.set_digest(replace.job, replace.digest);
+        let due_at = if is_planted(Bug::ReplacedInPart) { Timestamp(0) } else { replace.due_at };
+        self.enter_waiting(slot, due_at, order);
+        Ok(())
+    }
+
     /// A moment until which something lasts, if one is said: it is not over yet, and comes.
     pub(super) fn later(&self, until: Option<Timestamp>) -> Applied<Option<Timestamp>> {
         match until {
@@ -156,11 +177,14 @@ impl Queues {
     /// is free.
     fn end(&mut self, slot: u32, standing: Standing, at: Timestamp, kept_until: Option<Timestamp>) {
         let id = self.table[slot].id;
-        self.free_key(id);
         if let Some(until) = kept_until {
+            if !self.keys.is_settled(id) {
+                self.free_key(id);
+            }
             self.keep(slot, standing, at, until);
         } else {
             let queue = self.remove_job(slot);
+            self.leave_key(id, queue);
             *self.ended(queue, standing) += 1;
         }
     }
@@ -207,6 +231,15 @@ impl Queues {
             let id = self.table[slot].id;
             let queue = self.remove_job(slot);
             self.keys.leaves(id, &self.registry.queue(queue).name);
+        }
+    }
+
+    /// A job is gone that did not end by its worker's word: its key is free, unless it is held until a moment.
+    fn leave_key(&mut self, job: JobId, queue: QueueId) {
+        if self.keys.is_settled(job) {
+            self.keys.leaves(job, &self.registry.queue(queue).name);
+        } else {
+            self.free_key(job);
         }
     }
 

@@ -163,6 +163,10 @@ events! {
         4 expires_at: Timestamp;
         /// Without it the job is in none.
         5 group: &'a str;
+        /// Its key is held until then, whatever becomes of it.
+        6 key_until: Timestamp;
+        /// Its key is held until it is handed out.
+        7 key_until_start: bool;
         /// The last of all extras, so that they lie right before the payload.
         255 headers: HeadersText<'a>;
     } tail payload: &'a [u8];
@@ -315,6 +319,18 @@ events! {
         2 by: &'a str;
     };
 
+    /// A job that was not begun has another payload and other times.
+    19 "REPLACE" Replace<'a> {
+        job: JobId;
+        /// Not delivered before this; 0 for at once.
+        due_at: Timestamp;
+        /// Of the payload.
+        digest: u64;
+    } extras {
+        /// If it was not begun by then, it ends; without it never.
+        4 expires_at: Timestamp;
+    } tail payload: &'a [u8];
+
     /// What holds for one group of a queue from now on; what is not said is as for each of its groups.
     18 "SET_GROUP" SetGroup<'a> {
         queue: &'a str;
@@ -350,6 +366,7 @@ impl<'a> Event<'a> {
         let tail = self.tail();
         let (tail_part, headers) = match self {
             Event::Enqueue(job) => (Some(Part::Payload), job.headers.unwrap_or_default().0),
+            Event::Replace(_) => (Some(Part::Payload), &[][..]),
             Event::Ack(_) => (Some(Part::Result), &[][..]),
             Event::Retry(_) | Event::Timeout(_) | Event::Dead(_) => (Some(Part::Story), &[][..]),
             Event::Move(moved) => (Some(moved.part), &[][..]),

@@ -13,7 +13,7 @@ use super::snapshot::{
 };
 use crate::codec::{DecodeError, Fault, Field, Reader};
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
-use crate::job::{Backoff, Ending, Settings, Standing};
+use crate::job::{Backoff, Ending, Settings, Standing, Unique};
 use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::time::Timestamp;
 
@@ -349,12 +349,19 @@ fn take_place(reader: &mut Reader<'_>, epoch: &mut u64, offset: &mut u64) -> Res
 fn take_key(queues: &mut Queues, slot: u32, standing: Standing, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     let id = queues.table[slot].id;
     let (key, digest) = (reader.text("key")?, reader.u64("digest")?);
+    let code = reader.u8("unique")?;
+    let unique = Unique::from_code(code).ok_or(DecodeError::new("unique", Fault::Unknown(u64::from(code))))?;
     if key.is_empty() || queues.keys.held(key).is_some() {
         return Err(undefined("key"));
     }
-    queues.keys.hold(key, id, digest);
     let until = Timestamp(reader.varint("until")?);
+    if unique == Unique::Until && until <= queues.now {
+        return Err(undefined("until"));
+    }
+    queues.keys.hold(key, id, digest, (unique, (unique == Unique::Until).then_some(until)));
     match standing {
+        _ if unique == Unique::Until => {}
+        Standing::InFlight if unique == Unique::UntilStart => return Err(undefined("unique")),
         standing if standing.is_ended() => queues.keys.stays(id, until),
         _ if until != Timestamp(0) => return Err(undefined("until")),
         _ => {}
@@ -367,7 +374,7 @@ fn take_keys(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeE
         let EndedKey { until, job, key, queue, digest } = EndedKey::read(reader, "key")?;
         // A job that has ended while the snapshot was taken is in it as it was before; the replay ends it again.
         if queues.table.slot(job).is_none() && queues.keys.held(key).is_none() {
-            queues.keys.hold(key, job, digest);
+            queues.keys.hold(key, job, digest, (Unique::ToEnd, None));
             queues.keys.gone(job, until, queue);
         }
     }
@@ -400,6 +407,7 @@ mod tests {
             if let Some(key) = key {
                 body.put_text(key);
                 body.put_u64_le(7);
+                body.put_u8(0);
                 body.put_varint(u64::from(*key == "ends"));
             }
         }

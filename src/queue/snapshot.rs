@@ -27,7 +27,7 @@
 //! | it waits | order d |
 //! | it is delayed | `due_at` d |
 //! | it is leased | lease d, `lease_ms` v, given at d, order d, worker text |
-//! | `KEY` | key text, digest u64, held until v (0 before its job has ended) |
+//! | `KEY` | key text, digest u64, how long it is held u8, until when v (0 before that is known) |
 //! | `PAST` | ended at d, ending u8 or 0, epoch d, offset d, bytes v of the story or the result |
 //! | it has ended | kept until v, 0 for until somebody acts |
 //! | `KEEP` | how long it wants to be kept, in seconds v |
@@ -344,6 +344,7 @@ impl Queues {
         if let Some((key, held)) = self.keys.of(entry.id) {
             out.put_text(key);
             out.put_u64_le(held.digest);
+            out.put_u8(held.unique.code());
             out.put_varint(held.until.unwrap_or_default().0);
         }
         if let Some(past) = self.sides.side(entry).filter(|side| side.ended_at() != Timestamp(0)) {

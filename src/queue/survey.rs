@@ -47,9 +47,8 @@ impl Queues {
 
     /// Takes out a job that is lost, and its key: a submit with that makes a job again.
     pub fn forget(&mut self, job: JobId) {
-        if let Some(queue) = self.take_out(job) {
-            self.keys.gone(job, Timestamp(0), &self.registry.queue(queue).name);
-            self.keys.advance(self.now);
+        if self.take_out(job).is_some() {
+            self.keys.free(job);
         }
     }
 

@@ -70,6 +70,64 @@ fn a_difference_from_the_job_that_holds_the_key_is_said() {
 }
 
 #[test]
+fn a_key_is_held_as_long_as_was_asked_for() {
+    let master = Master::fresh(&[]);
+    let first = submit(&master, &["q", "x", "--key", "a", "--unique", "until-start"]).expect(0).json();
+    let again = submit(&master, &["q", "x", "--key", "a", "--unique", "until-start"]).expect(0).json();
+    assert_eq!((&again[0]["job"], &again[0]["duplicate"]), (&first[0]["job"], &json!(true)));
+    let mut wire = master.connect();
+    let got = wire.take("q");
+    let other = submit(&master, &["q", "x", "--key", "a", "--unique", "until-start"]).expect(0).json();
+    assert_eq!((number(&other[0], "job"), &other[0]["duplicate"]), (2, &json!(false)), "it was handed out");
+    wire.fail(&got, false, "no");
+    submit(&master, &["p", "x", "--key", "b", "--unique-for", "2s"]).expect(0);
+    let got = wire.take("p");
+    wire.ack(&got);
+    let held = submit(&master, &["p", "x", "--key", "b"]).expect(0).json();
+    assert_eq!((number(&held[0], "job"), &held[0]["duplicate"]), (got.job, &json!(true)), "it has ended");
+    wait_for("the key to be free", SOON, || {
+        let told = submit(&master, &["p", "x", "--key", "b"]).expect(0).json().remove(0);
+        (told["duplicate"] == json!(false)).then_some(())
+    });
+    submit(&master, &["q", "x", "--unique", "until-start"]).expect(2);
+    submit(&master, &["q", "x", "--key", "c", "--unique", "until-start", "--unique-for", "1h"]).expect(2);
+}
+
+#[test]
+fn a_job_that_was_not_begun_is_replaced() {
+    let master = Master::fresh(&[]);
+    let replace = |payload: &str, more: &[&str]| {
+        let args = [&["q", payload, "--key", "k", "--on-duplicate", "replace"], more].concat();
+        submit(&master, &args).expect(0).json().remove(0)
+    };
+    assert_eq!(replace("one", &["--delay", "1h"])["duplicate"], json!(false));
+    let told = replace("two", &["--delay", "2h", "--ttl", "5h"]);
+    assert_eq!((number(&told, "job"), &told["replaced"]), (1, &json!(true)));
+    assert_eq!(told["holder"]["payload_differs"], json!(false));
+    assert_eq!(master.cli(&["job", "payload", "1"]).expect(0).out, "two");
+    let shown = master.cli(&["--output", "json", "job", "show", "1"]).expect(0).json().remove(0);
+    let delay = number(&shown, "due_at_ms") - number(&shown, "submitted_at_ms");
+    assert!((7_200_000..7_300_000).contains(&delay), "{shown}");
+    assert!(shown.get("expires_at_ms").is_some(), "{shown}");
+    let table = master.cli(&["submit", "q", "three", "--key", "k", "--on-duplicate", "replace"]).expect(0).out;
+    assert!(table.trim_end().ends_with("replaced"), "{table}");
+    let events = master.cli(&["job", "log", "1"]).expect(0).out;
+    assert!(events.contains("REPLACE"), "{events}");
+    let mut wire = master.connect();
+    assert_eq!(wire.take("q").payload, b"three");
+    let told = replace("four", &[]);
+    assert_eq!((number(&told, "job"), told.get("replaced")), (1, None), "it was begun");
+    // Nothing of the whole request is taken where one is refused.
+    let jobs = r#"[{"id": "new", "payload": 1, "queue": "q"}, {"id": "k", "payload": 2, "queue": "q"}]"#;
+    let file = scratch();
+    let path = file.path().join("jobs.json");
+    std::fs::write(&path, jobs).unwrap();
+    let refused = submit(&master, &["--file", path.to_str().unwrap(), "--on-duplicate", "refuse"]).expect(6);
+    assert!(refused.err.contains("key \"k\" is held by job 1") && refused.err.contains("KeyHeld"), "{}", refused.err);
+    assert_eq!(master.stats().totals.pending, 0);
+}
+
+#[test]
 fn a_completed_job_is_told_by_its_key() {
     let master = Master::fresh(&[]);
     submit(&master, &["q", "first", "--key", "k"]).expect(0);

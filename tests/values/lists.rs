@@ -11,6 +11,7 @@ pub use waits::{JobsWait, standing};
 
 use std::collections::BTreeMap;
 
+use falconqueue::job::Unique;
 use falconqueue::time::{Millis, Timestamp};
 
 use crate::frames::Updated;
@@ -62,7 +63,8 @@ pub struct Job {
     /// Its place in line, which it keeps while an attempt does not count.
     pub order: i64,
     pub state: State,
-    /// When its key is free, once it has ended.
+    pub unique: Unique,
+    /// When its key is free, once that is known.
     pub key_until: Option<Timestamp>,
     /// Attempts that have ended and count: begun, ended, how.
     pub past: Vec<(u64, u64, u8)>,
@@ -95,6 +97,7 @@ impl Job {
             bytes: 0,
             order: 0,
             state: State::Pending,
+            unique: Unique::ToEnd,
             key_until: None,
             past: Vec::new(),
             keep_s: None,
@@ -179,6 +182,19 @@ impl Model {
         for id in self.ids_of(|job| job.state.has_ended() && job.kept_until <= now) {
             self.job(id).is_gone = true;
         }
+        self.come_due(now);
+        for id in self.run_out() {
+            match self.jobs[&id].state {
+                _ if self.jobs[&id].is_marked => self.end(id, State::Cancelled),
+                State::InFlight { begun_at: None, .. } => self.give_back(id, None),
+                _ => self.end_badly(id, LEASE_RAN_OUT, None, retry_at),
+            }
+        }
+        self.expire();
+    }
+
+    /// Delayed jobs wait in line from their moments on, and tokens come in between, by theirs.
+    fn come_due(&mut self, now: Timestamp) {
         let mut due: Vec<(Timestamp, u64)> = Vec::new();
         for (id, job) in &self.jobs {
             if let State::Delayed(at) = job.state
@@ -188,7 +204,6 @@ impl Model {
             }
         }
         due.sort();
-        // Tokens come in between, by their moments.
         let mut tokens = self.tokens_up_to(now);
         for (at, id) in due {
             while let Some(first) = tokens.first_entry().filter(|first| *first.key() <= at) {
@@ -205,14 +220,20 @@ impl Model {
         }
         self.now = now;
         self.settle();
-        for id in self.ids_of(|job| matches!(job.state, State::InFlight { until, .. } if until <= now)) {
-            match self.jobs[&id].state {
-                _ if self.jobs[&id].is_marked => self.end(id, State::Cancelled),
-                State::InFlight { begun_at: None, .. } => self.give_back(id, None),
-                _ => self.end_badly(id, LEASE_RAN_OUT, None, retry_at),
+    }
+
+    /// The jobs whose leases have run out, in the order in which they did, and were given.
+    fn run_out(&self) -> Vec<u64> {
+        let mut over: Vec<(Timestamp, u64, u64)> = Vec::new();
+        for (id, job) in &self.jobs {
+            if let State::InFlight { until, lease, .. } = job.state
+                && until <= self.now
+            {
+                over.push((until, lease, *id));
             }
         }
-        self.expire();
+        over.sort();
+        over.into_iter().map(|(_, _, id)| id).collect()
     }
 
     /// What waits, was never begun and is past its time ends; at every turn.

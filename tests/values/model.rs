@@ -6,12 +6,13 @@ mod mending;
 mod steps;
 
 use crate::frames::{
-    self, ACK_OK, CANCELLED, FAIL_OK, LEASE_LOST, RELEASE_OK, Reply, Request, fail_for, heartbeat_at, is_error, keyed,
-    status, submitted,
+    self, ACK_OK, CANCELLED, FAIL_OK, KEY_HELD, LEASE_LOST, RELEASE_OK, Reply, Request, fail_for, heartbeat_at,
+    is_error, keyed, status, submitted,
 };
 use crate::hand::{Hand, START};
 use crate::lists::{FAILED, FOR_GOOD, GROUPS, Job, Model, NOBODY, Place, State};
 use falconqueue::ids::SessionId;
+use falconqueue::job::{OnDuplicate, Unique};
 use falconqueue::master::Input;
 use falconqueue::protocol::Stage;
 use falconqueue::queue::Event;
@@ -94,7 +95,11 @@ impl Run {
         let key = if is_first { KEYS[new.key] } else { "" };
         let headers = if new.has_headers { vec![("trace".to_owned(), key.to_owned())] } else { Vec::new() };
         let NewJobs { priority, max_attempts, delay_ms, keep_ms, backoff, ttl_ms, .. } = *new;
+        let (unique_for_ms, until_start) = new.unique;
         let own = frames::Job {
+            unique_for_ms,
+            unique_until_start: until_start.then_some(true),
+            on_duplicate: new.on_duplicate,
             group: GROUPS[new.group].to_owned(),
             priority,
             max_attempts,
@@ -112,7 +117,9 @@ impl Run {
         let first = self.model.remembered(new.key);
         let jobs: Vec<frames::Job> = (0..new.count).map(|at| Run::asked(new, at == 0)).collect();
         let count = jobs.len() - usize::from(first.is_some());
+        let is_held = first.is_some() && new.on_duplicate == Some(OnDuplicate::Refuse.code());
         let refused = self.model.refuses(new.queue, count as u64, new.bytes as u64);
+        let refused = if is_held { Some(KEY_HELD) } else { refused };
         let reply = self.hand.ask_frame(self.clients[0], &frames::submit(&jobs));
         if let Some(code) = refused {
             return assert!(is_error(&reply, code), "{reply:?} instead of {code}");
@@ -123,6 +130,10 @@ impl Run {
             let known = first.filter(|_| at == 0);
             assert_eq!(answer.duplicate == 1, known.is_some());
             match known {
+                Some(first) if new.on_duplicate == Some(OnDuplicate::Replace.code()) => {
+                    assert_eq!(answer.job, first);
+                    self.model.replace(first, new.queue, new.bytes as u64, new.delay_ms, new.ttl_ms);
+                }
                 Some(first) => assert_eq!(answer.job, first),
                 None => self.accepted(answer.job, new, job, if at == 0 { new.key } else { 0 }),
             }
@@ -135,7 +146,15 @@ impl Run {
         let settings = &self.model.rules[new.queue].settings;
         let of_queue = settings.max_attempts.unwrap_or(ATTEMPTS);
         let ttl_ms = new.ttl_ms.or(settings.ttl_ms);
+        let unique = match new.unique {
+            _ if key == 0 => Unique::ToEnd,
+            (Some(_), _) => Unique::Until,
+            (None, true) => Unique::UntilStart,
+            (None, false) => Unique::ToEnd,
+        };
         let job = Job {
+            unique,
+            key_until: new.unique.0.filter(|_| key > 0).map(|span| now.plus(Millis(span))),
             group: new.group,
             priority: new.priority,
             max_attempts: if new.max_attempts == 0 { of_queue } else { new.max_attempts },
@@ -164,8 +183,9 @@ impl Run {
             // The second client says when it begins.
             let begun_at = (client == 0).then_some(given_at);
             let lease = State::InFlight { lease: got.lease, until, holder: client, given_at, begun_at };
-            self.model.dispatch(got.job, lease);
+            // That it frees its key does not keep it from its worker.
             let key = self.key_of(got.job);
+            self.model.dispatch(got.job, lease);
             let job = self.model.job(got.job);
             let told = (got.attempt, got.max_attempts, got.timeout_ms, got.priority);
             assert_eq!(told, (job.attempts, job.max_attempts, job.timeout_ms, job.priority));

@@ -140,6 +140,9 @@ const MAIL: SubmitJob<'_> = SubmitJob {
     ttl_ms: None,
     headers: None,
     group: None,
+    unique_for_ms: None,
+    unique_until_start: None,
+    on_duplicate: None,
     payload: b"hello",
 };
 
@@ -228,6 +231,7 @@ const AGAIN: Submitted<'_> = Submitted {
     standing: Some(1),
     payload_differs: Some(true),
     queue_differs: Some(false),
+    replaced: None,
 };
 
 const DELIVERY: Delivery<'_> = Delivery {

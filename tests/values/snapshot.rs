@@ -8,7 +8,7 @@ use falconqueue::codec::{DecodeError, Field, List};
 use falconqueue::job::{Attempt, Backoff, Header, HeadersText, Settings, Standing, Story, StoryText};
 use falconqueue::queue::events::{
     Ack, Cancel, Dead, DeathReason, Dispatch, Enqueue, Expire, Forget, Move, Part, Pause, Purge, Release,
-    ReleaseReason, Requeue, Resume, Retry, Set, SetGroup, Timeout, Update,
+    ReleaseReason, Replace, Requeue, Resume, Retry, Set, SetGroup, Timeout, Update,
 };
 use falconqueue::queue::{Event, JobFacts, Queues, Restoring, Slice, TextAt};
 use falconqueue::rules::{GroupSettings, QueueSettings, Rate, Way};
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         4 => (0usize..100).prop_map(|pick| Step::Dispatch { pick }),
         4 => (0usize..100, 0u8..5, moment.clone()).prop_map(|(pick, how, at)| Step::End { pick, how, at }),
-        4 => (0usize..100, 0u8..5, moment.clone()).prop_map(|(pick, how, at)| Step::Mend { pick, how, at }),
+        4 => (0usize..100, 0u8..6, moment.clone()).prop_map(|(pick, how, at)| Step::Mend { pick, how, at }),
         2 => (0usize..100, 0u8..12, moment).prop_map(|(pick, how, at)| Step::Rule { pick, how, at }),
         1 => (0usize..100).prop_map(|pick| Step::Move { pick }),
         1 => (0usize..100).prop_map(|pick| Step::Forget { pick }),
@@ -175,6 +175,8 @@ impl Run {
             keep_s: id.0.is_multiple_of(4).then_some(u32::try_from(id.0 % 3).unwrap()),
             backoff: (!is_plain && due > 9).then_some(Backoff { first_ms: 7, most_ms: 9 }),
             expires_at: (!is_plain && id.0.is_multiple_of(2)).then_some(Timestamp(self.now + due + 20)),
+            key_until: (!key.is_empty() && id.0 % 5 == 1).then(|| Timestamp(self.now + due + 5)),
+            key_until_start: (!key.is_empty() && id.0 % 5 == 2).then_some(true),
             group: (!id.0.is_multiple_of(3)).then(|| GROUPS[usize::try_from(id.0 / 3 % 3).unwrap()]),
             headers: (!is_plain).then_some(HeadersText(&headers)),
             payload,
@@ -222,6 +224,11 @@ impl Run {
                 let expires_at = (facts.view.attempts == 0).then(|| self.after(at));
                 let due_at = (at % 5 < 3).then(|| self.after(at));
                 Some(encoded(Update { job, priority, by, max_attempts, due_at, expires_at }))
+            }
+            5 if waits && facts.view.attempts == 0 => {
+                let (due_at, payload) = (self.after(at), PAYLOADS[usize::try_from(at % 3).unwrap()]);
+                let expires_at = at.is_multiple_of(2).then(|| Timestamp(self.now + at + 9));
+                Some(encoded(Replace { job, due_at, digest: at, expires_at, payload }))
             }
             4 if waits && facts.view.attempts == 0 => {
                 let is_over = facts.more.expires_at.is_some_and(|at| at <= Timestamp(self.now));

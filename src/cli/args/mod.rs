@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
-pub use submit::{OnDuplicate, Submit};
+pub use submit::{Submit, UniqueUntil};
 pub use values::{Setting, backoff, check_header, check_headers, written};
 pub use wait::{Drain, Wait};
 pub use wal::{Dump, Repair, WalCommand};

@@ -2,15 +2,27 @@
 
 use std::path::PathBuf;
 
-use super::values::{backoff, delay, group, header, keep, key, timeout, ttl};
+use super::values::{backoff, delay, group, header, keep, key, timeout, ttl, unique_for};
 use crate::ids::parse_queue_name;
-use crate::job::Backoff;
+use crate::job::{Backoff, OnDuplicate};
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
 use crate::time::Millis;
 
 /// What a file says of each of its jobs.
-const OF_ONE: [&str; 10] =
-    ["key", "group", "priority", "delay", "timeout", "max_attempts", "keep", "ttl", "backoff", "headers"];
+const OF_ONE: [&str; 12] = [
+    "key",
+    "unique",
+    "unique_for",
+    "group",
+    "priority",
+    "delay",
+    "timeout",
+    "max_attempts",
+    "keep",
+    "ttl",
+    "backoff",
+    "headers",
+];
 
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "falcon-cli submit QUEUE PAYLOAD [OPTIONS]
@@ -37,9 +49,16 @@ pub struct Submit {
     /// falcond's --key-window after it was completed or died.
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub key: Option<String>,
-    /// What to do about a job whose key is held by another one: take that for it, or end with exit status 6.
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnDuplicate::First)]
-    pub on_duplicate: OnDuplicate,
+    /// How long the key is held: `until-start` frees it when the job is handed out for the first time.
+    #[arg(long, value_enum, value_name = "WHAT", requires = "key", conflicts_with = "unique_for")]
+    pub unique: Option<UniqueUntil>,
+    /// Hold the key so long from now on, whatever becomes of the job.
+    #[arg(long, value_name = "DURATION", requires = "key", value_parser = unique_for)]
+    pub unique_for: Option<Millis>,
+    /// What to do about a job whose key is held by another one: take that for it, submit nothing and end with exit
+    /// status 6, or let payload, delay and time to live take the place of those of that one, if it was not begun yet.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Duplicates::Return)]
+    pub on_duplicate: Duplicates,
     /// A name inside the queue, as of a tenant: groups have their turns one after the other, and limits of their own.
     #[arg(long, value_name = "GROUP", value_parser = group)]
     pub group: Option<String>,
@@ -74,11 +93,32 @@ pub struct Submit {
     pub wait: bool,
 }
 
+/// Until when a key is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UniqueUntil {
+    /// Until the job is handed out for the first time.
+    UntilStart,
+    /// To its end, and for falcond's --key-window after it was completed or died.
+    UntilEnd,
+}
+
 /// What a key does that another job holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum OnDuplicate {
+pub enum Duplicates {
     /// That job is the answer; where it differs that is said.
-    First,
-    /// It is an error.
+    Return,
+    /// It is an error, and nothing is submitted.
     Refuse,
+    /// What is submitted takes its place, if it was not begun yet.
+    Replace,
+}
+
+impl From<Duplicates> for OnDuplicate {
+    fn from(duplicates: Duplicates) -> OnDuplicate {
+        match duplicates {
+            Duplicates::Return => OnDuplicate::Return,
+            Duplicates::Refuse => OnDuplicate::Refuse,
+            Duplicates::Replace => OnDuplicate::Replace,
+        }
+    }
 }

@@ -5,7 +5,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::ids::{check_group_name, check_key};
 use crate::job::{Backoff, Standing, header_variable};
 use crate::limits::{
-    BACKOFF_MS_LONGEST, DELAY_MS_MAX, HEADER_NAME_BYTES_MAX, KEEP_MS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    BACKOFF_MS_LONGEST, DELAY_MS_MAX, HEADER_NAME_BYTES_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
 };
 use crate::time::{Millis, SpanError};
 
@@ -46,6 +47,11 @@ pub fn keep(text: &str) -> Result<Millis, String> {
 /// How long dead jobs are kept: not at all would be that none is ever dead.
 pub fn dead_keep(text: &str) -> Result<Millis, String> {
     span_within(text, 1000, KEEP_MS_MAX)
+}
+
+/// How long a key is held from its submit on.
+pub fn unique_for(text: &str) -> Result<Millis, String> {
+    span_within(text, 1, KEY_WINDOW_MS_MAX)
 }
 
 pub fn ttl(text: &str) -> Result<Millis, String> {

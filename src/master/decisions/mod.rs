@@ -165,6 +165,7 @@ impl Master {
             let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
             return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
         }
+        submit::hold_against_keys(&self.journal, submit)?;
         submit::hold_against_rules(&self.journal, submit)?;
         submit::hold_against_groups(&self.journal, submit)?;
         submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)?;

@@ -8,18 +8,31 @@ use super::super::journal::Journal;
 use super::super::parked::Parked;
 use super::Scratch;
 use crate::ids::JobId;
-use crate::job::{Settings, Standing};
+use crate::job::{OnDuplicate, Settings, Standing};
 use crate::limits::{ATTEMPTS_DEFAULT, GROUPS_MAX, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
-use crate::queue::events::{Enqueue, Forget};
-use crate::queue::{Event, Paused};
+use crate::queue::events::{Enqueue, Forget, Replace};
+use crate::queue::{Event, KeyView, Paused};
 use crate::rules::QueueSettings;
 use crate::time::{Millis, Timestamp};
 use crate::wal::WalError;
 
 /// Queues that are forgotten at once when names run out, so that a crowd of new names costs little each.
 const FORGOTTEN_AT_ONCE: usize = 256;
+
+/// Jobs that are taken in: each event is written when the next one is known, so that the last is marked as the group's
+/// end.
+struct Taking<'j, 'a> {
+    journal: &'j mut Journal,
+    submit: &'j Submit<'a>,
+    now: Timestamp,
+    next_job: JobId,
+    has_begun: bool,
+    waiting: Option<Event<'a>>,
+    /// Keys of this request, with their jobs and queues.
+    keys: HashMap<&'a str, (JobId, &'a str)>,
+}
 
 /// Takes jobs in, all or none.
 pub(super) fn submit<'s>(
@@ -31,34 +44,76 @@ pub(super) fn submit<'s>(
 ) -> Decided<'s> {
     let Scratch { submitted, written, .. } = scratch;
     submitted.clear();
-    let mut keys_here: HashMap<&str, JobId> = HashMap::new();
-    let mut next_job = journal.queues.next_job();
-    // Each event is written when the next one is known, so that the last is marked as the group's end.
-    let mut waiting: Option<Event<'_>> = None;
+    let next_job = journal.queues.next_job();
+    let keys = HashMap::new();
+    let mut taking = Taking { journal, submit, now, next_job, has_begun: false, waiting: None, keys };
     for job in submit.jobs.iter() {
-        if let Some(job) = first_of_key(journal, &keys_here, job.key) {
-            submitted.push(Submitted { job, duplicate: true, ..Submitted::default() });
-            continue;
-        }
-        if !job.key.is_empty() && submit.jobs.len() > 1 {
-            keys_here.insert(job.key, next_job);
-        }
-        submitted.push(Submitted { job: next_job, ..Submitted::default() });
-        let of_queue = journal.queues.settings(job.queue);
-        match waiting.replace(enqueue(&job, (config, &of_queue), next_job, now)) {
-            Some(before) => drop(journal.record(now, &before, true)?),
-            None => begin(journal, submit, now)?,
-        }
-        next_job = JobId(next_job.0 + 1);
+        submitted.push(taking.take(&job, config)?);
     }
-    if let Some(last) = waiting {
-        journal.record(now, &last, false)?;
-    }
+    taking.finish()?;
     if submitted.iter().any(|outcome| outcome.duplicate) {
         let told: Vec<Submitted<'_>> = told_of_duplicates(journal, submit, submitted);
         return Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(&told) }, written));
     }
     Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(submitted) }, written))
+}
+
+impl<'a> Taking<'_, 'a> {
+    fn take(&mut self, job: &SubmitJob<'a>, config: &Config) -> Result<Submitted<'static>, Unanswered> {
+        let of_queue = self.journal.queues.settings(job.queue);
+        if let Some(first) = self.first_of_key(job.key) {
+            let is_new = job.on_duplicate == Some(OnDuplicate::Replace) && self.may_replace(first, job);
+            if is_new {
+                self.add(replace(job, &of_queue, first, self.now))?;
+            }
+            let replaced = is_new.then_some(true);
+            return Ok(Submitted { job: first, duplicate: true, replaced, ..Submitted::default() });
+        }
+        let id = self.next_job;
+        if !job.key.is_empty() && self.submit.jobs.len() > 1 {
+            self.keys.insert(job.key, (id, job.queue));
+        }
+        self.add(enqueue(job, (config, &of_queue), id, self.now))?;
+        self.next_job = JobId(id.0 + 1);
+        Ok(Submitted { job: id, ..Submitted::default() })
+    }
+
+    /// The first job of a key that is remembered, or that stands before in this request.
+    fn first_of_key(&self, key: &str) -> Option<JobId> {
+        if key.is_empty() {
+            return None;
+        }
+        self.journal.queues.job_of_key(key).or_else(|| self.keys.get(key).map(|(job, _)| *job))
+    }
+
+    /// Whether a job of the same queue waits that was never begun.
+    fn may_replace(&self, first: JobId, job: &SubmitJob<'_>) -> bool {
+        // One that stands before in this request may not be written yet.
+        if let Some((_, queue)) = self.keys.get(job.key).filter(|(known, _)| *known == first) {
+            return *queue == job.queue;
+        }
+        let facts = self.journal.queues.facts(first);
+        facts.is_some_and(|facts| {
+            facts.standing.is_waiting() && facts.view.attempts == 0 && facts.view.queue == job.queue
+        })
+    }
+
+    fn add(&mut self, event: Event<'a>) -> Result<(), Unanswered> {
+        if let Some(before) = self.waiting.replace(event) {
+            self.journal.record(self.now, &before, true)?;
+        } else if !self.has_begun {
+            begin(self.journal, self.submit, self.now)?;
+        }
+        self.has_begun = true;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Unanswered> {
+        if let Some(last) = self.waiting {
+            self.journal.record(self.now, &last, false)?;
+        }
+        Ok(())
+    }
 }
 
 /// The same outcomes; of duplicates with what holds their key, and how it differs.
@@ -84,14 +139,6 @@ fn told_of_duplicates<'j>(
 /// What tells one payload from another: its CRC-32 and its length.
 fn digest(payload: &[u8]) -> u64 {
     u64::from(crc32fast::hash(payload)) << 32 | payload.len() as u64
-}
-
-/// The first job of a key that is remembered, or that stands before in this request.
-fn first_of_key(journal: &Journal, keys_here: &HashMap<&str, JobId>, key: &str) -> Option<JobId> {
-    if key.is_empty() {
-        return None;
-    }
-    journal.queues.job_of_key(key).or_else(|| keys_here.get(key).copied())
 }
 
 /// Begins the group of a request that has a new job, if there is room for all that may be.
@@ -130,12 +177,59 @@ fn enqueue<'a>(
         settings: Settings { timeout_ms, max_attempts, ..job.settings },
         due_at: due_at(job.delay_ms, now),
         group: job.group,
+        key_until: job.unique_for_ms.filter(|_| !job.key.is_empty()).map(|span| now.plus(Millis(span))),
+        key_until_start: job.unique_until_start.filter(|_| !job.key.is_empty()),
         keep_s: job.keep_ms.map(|keep_ms| keep_ms.div_ceil(1000) as u32),
         backoff: job.backoff,
         expires_at: job.ttl_ms.or(queue.ttl_ms).map(|ttl_ms| now.plus(Millis(ttl_ms))),
         headers: job.headers,
         payload: job.payload,
     })
+}
+
+/// What takes the place of a job's payload and times.
+fn replace<'a>(job: &SubmitJob<'a>, queue: &QueueSettings, id: JobId, now: Timestamp) -> Event<'a> {
+    Event::Replace(Replace {
+        job: id,
+        due_at: due_at(job.delay_ms, now),
+        digest: digest(job.payload),
+        expires_at: job.ttl_ms.or(queue.ttl_ms).map(|ttl_ms| now.plus(Millis(ttl_ms))),
+        payload: job.payload,
+    })
+}
+
+/// Refuses jobs whose keys are held, where that is to be an error.
+pub(super) fn hold_against_keys(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+    let mut keys_here = HashSet::new();
+    for job in submit.jobs.iter().filter(|job| !job.key.is_empty()) {
+        let is_first = keys_here.insert(job.key);
+        if job.on_duplicate != Some(OnDuplicate::Refuse) {
+            continue;
+        }
+        if let Some(held) = journal.queues.key(job.key) {
+            return Err(key_held(&job, &held));
+        }
+        if !is_first {
+            let text = format!("key {:?} stands twice in this request; nothing was submitted", job.key);
+            return Err(Refusal::new(ErrorCode::KeyHeld, text));
+        }
+    }
+    Ok(())
+}
+
+fn key_held(job: &SubmitJob<'_>, held: &KeyView<'_>) -> Refusal {
+    let differs = match (held.queue != job.queue, held.digest != digest(job.payload)) {
+        (true, true) => ", with another queue and payload",
+        (true, false) => ", with another queue",
+        (false, true) => ", with another payload",
+        (false, false) => "",
+    };
+    let stands = held.standing.unwrap_or(Standing::Completed).word();
+    let text = format!(
+        "key {:?} is held by job {} of queue {}, which is {stands}{differs}; nothing was submitted",
+        job.key, held.job, held.queue
+    );
+    Refusal::new(ErrorCode::KeyHeld, text)
 }
 
 /// The moment after a delay; 0 for at once.

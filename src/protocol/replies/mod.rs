@@ -54,6 +54,8 @@ message! {
         3 payload_differs: bool;
         /// Whether it was submitted to another queue.
         4 queue_differs: bool;
+        /// Whether its payload and its times are those of this submit now.
+        5 replaced: bool;
     }
 }
 

@@ -12,9 +12,9 @@ use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId, Lsn};
-use crate::job::{Backoff, HeadersText, Settings};
+use crate::job::{Backoff, HeadersText, OnDuplicate, Settings};
 use crate::limits::{
-    DELAY_MS_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX,
+    DELAY_MS_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX,
     PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 
@@ -80,6 +80,12 @@ message! {
         4 headers: HeadersText<'a> => sane_headers;
         /// Inside its queue; without it the job is in none.
         5 group: &'a str => group_name;
+        /// Its key is held so long from now on, whatever becomes of it; otherwise to its end, and for the key window.
+        6 unique_for_ms: u64 => within(1, KEY_WINDOW_MS_MAX);
+        /// Its key is held until it is handed out.
+        7 unique_until_start: bool;
+        /// What is done if another job holds its key; otherwise that is the answer.
+        8 on_duplicate: OnDuplicate;
     } tail payload: &'a [u8] => short_payload
 }
 

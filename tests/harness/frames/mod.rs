@@ -44,6 +44,7 @@ pub const QUEUE_PAUSED: u16 = 22;
 pub const QUEUE_FULL: u16 = 23;
 pub const WRONG_STATE: u16 = 24;
 pub const TOO_MANY_GROUPS: u16 = 25;
+pub const KEY_HELD: u16 = 26;
 
 pub const ACK_OK: u16 = 0x8004;
 pub const FAIL_OK: u16 = 0x8005;
@@ -143,6 +144,9 @@ pub struct Job {
     pub key: String,
     /// Empty for none.
     pub group: String,
+    pub unique_for_ms: Option<u64>,
+    pub unique_until_start: Option<bool>,
+    pub on_duplicate: Option<u8>,
     pub priority: u8,
     pub max_attempts: u16,
     pub delay_ms: u64,
@@ -161,6 +165,9 @@ pub fn job(queue: &str, payload: impl AsRef<[u8]>) -> Job {
         queue: queue.to_string(),
         key: String::new(),
         group: String::new(),
+        unique_for_ms: None,
+        unique_until_start: None,
+        on_duplicate: None,
         priority: 128,
         max_attempts: 0,
         delay_ms: 0,
@@ -184,7 +191,11 @@ pub fn submit(jobs: &[Job]) -> Request {
         let headers = (!job.headers.is_empty()).then(|| headers(&job.headers));
         let group = (!job.group.is_empty()).then(|| Body::default().text(&job.group));
         let (keep_ms, ttl_ms) = (number(job.keep_ms), number(job.ttl_ms));
+        let until_start = job.unique_until_start.map(|is_so| Body::default().u8(u8::from(is_so)));
+        let on_duplicate = job.on_duplicate.map(|what| Body::default().u8(what));
+        let keys = [(6, number(job.unique_for_ms)), (7, until_start), (8, on_duplicate)];
         let extras = [(1, keep_ms), (2, job.backoff.map(backoff)), (3, ttl_ms), (4, headers), (5, group)];
+        let extras = [&extras[..], &keys].concat();
         body.u32(job.timeout_ms).u64(job.delay_ms).extras(&extras).bytes32(&job.payload)
     });
     Request::new(2, body.plain())

@@ -2,6 +2,7 @@
 
 use super::{Job, KEY_WINDOW_MS, Model, NEVER, Place, State};
 use crate::frames::{NOT_FOUND, WRONG_STATE};
+use falconqueue::job::Unique;
 use falconqueue::time::{Millis, Timestamp};
 
 impl Model {
@@ -29,7 +30,10 @@ impl Model {
         *count += 1;
         // A key that was freed stays so.
         let is_free = job.key_until.is_some_and(|until| until <= now);
-        (job.state, job.key_until) = (state, Some(if is_free { Timestamp(0) } else { key_until }));
+        job.state = state;
+        if job.unique != Unique::Until {
+            job.key_until = Some(if is_free { Timestamp(0) } else { key_until });
+        }
         self.settle();
         self.became(id, Some(standing));
     }
@@ -57,7 +61,9 @@ impl Model {
         let job = self.job(id);
         (job.attempts, job.expires_at) = (0, None);
         // What was freed stays free.
-        job.key_until = job.key_until.filter(|until| *until <= now).map(|_| Timestamp(0));
+        if job.unique != Unique::Until {
+            job.key_until = job.key_until.filter(|until| *until <= now).map(|_| Timestamp(0));
+        }
         self.wait(id, None, Place::Last);
         self.became(id, None);
         0
@@ -73,7 +79,10 @@ impl Model {
         self.leave_line(id);
         let job = self.job(id);
         let had_ended = job.state.has_ended();
-        (job.is_gone, job.key_until) = (true, Some(now));
+        job.is_gone = true;
+        if job.unique != Unique::Until {
+            job.key_until = Some(now);
+        }
         if !had_ended {
             (job.state, job.kept_until) = (State::Cancelled, now);
             self.became(id, Some(5));
@@ -81,6 +90,19 @@ impl Model {
         self.tally.purged += 1;
         self.settle();
         0
+    }
+
+    /// Another payload of so many bytes and other times for a job, if it was not begun.
+    pub fn replace(&mut self, id: u64, queue: usize, bytes: u64, delay_ms: u64, ttl_ms: Option<u64>) {
+        let (now, of_queue) = (self.now, self.rules[queue].settings.ttl_ms);
+        let Some(job) = self.there(id) else { return };
+        if !job.state.is_waiting() || job.attempts > 0 || job.queue != queue {
+            return;
+        }
+        let place = if job.state == State::Pending { Place::Kept } else { Place::Last };
+        let job = self.job(id);
+        (job.bytes, job.expires_at) = (bytes, ttl_ms.or(of_queue).map(|ttl_ms| now.plus(Millis(ttl_ms))));
+        self.wait(id, Some(now.plus(Millis(delay_ms))), place);
     }
 
     pub fn count(&self, wanted: impl Fn(&Job) -> bool) -> u64 {

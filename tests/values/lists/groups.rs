@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Job, Model, State};
 use crate::frames::{GroupSettings, Rate};
+use falconqueue::job::Unique;
 use falconqueue::time::Timestamp;
 
 /// The groups that jobs of a test are in; the first is none.
@@ -135,6 +136,9 @@ impl Model {
         self.leave_line(id);
         let job = self.job(id);
         (job.state, job.attempts) = (state, job.attempts + 1);
+        if job.unique == Unique::UntilStart {
+            job.key_until = Some(Timestamp(0));
+        }
         self.settle();
         let weight = self.group_settings(queue, group).weight.unwrap_or(1);
         let turns = &mut self.turns[queue];

@@ -11,6 +11,9 @@ use proptest::prelude::*;
 pub struct NewJobs {
     pub queue: usize,
     pub group: usize,
+    /// For so long, or until it is handed out.
+    pub unique: (Option<u64>, bool),
+    pub on_duplicate: Option<u8>,
     /// Of the first one.
     pub key: usize,
     pub count: usize,
@@ -84,11 +87,14 @@ fn new_jobs() -> impl Strategy<Value = Step> {
     let keep_ms = weighted(0.5, prop_oneof![Just(0u64), while_ms()]);
     let more = (attempts, keep_ms, weighted(0.2, while_ms()), weighted(0.2, backoff()), any::<bool>(), 0usize..40);
     let group = prop_oneof![1 => Just(0usize), 2 => 0usize..3];
-    (what, more, group).prop_map(|((queue, key, count, priority, delay_ms), more, group)| {
+    let unique = (weighted(0.2, while_ms()), prop::bool::weighted(0.3), weighted(0.5, 0u8..3));
+    (what, more, group, unique).prop_map(|((queue, key, count, priority, delay_ms), more, group, unique)| {
         let (max_attempts, keep_ms, ttl_ms, backoff, has_headers, bytes) = more;
         let what = NewJobs {
             queue,
             group,
+            unique: (unique.0, unique.1),
+            on_duplicate: unique.2,
             key,
             count,
             priority,
