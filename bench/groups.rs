@@ -4,13 +4,17 @@
 //! Run by `cargo bench --bench groups [-- JOBS…]`: 1,000, 1,000,000 and 10,000,000 waiting jobs unless told
 //! otherwise, in no group, 1, 1,000 and 1,000,000, without and with limits that hold nobody up. Time goes on by 1 ms a
 //! turn.
+//!
+//! With `-- fair` it tells how fair turns are: a thousand groups of which one has a million jobs and the others ten
+//! each, for eight workers that take one job at a time; and two groups with weights of 1 and 3. With `-- memory`: what
+//! a million groups of one job each take, while that waits, and once each has a bucket since it was handed out.
 
 mod driver;
 
 use driver::{Driver, cpu_us, reply};
 use falconqueue::ids::{JobId, LeaseId};
-use falconqueue::protocol::{Ack, AckItem, List, Poll, Reply, SetQueue, Submit, SubmitJob};
-use falconqueue::rules::{QueueSettings, Rate};
+use falconqueue::protocol::{Ack, AckItem, List, Poll, Reply, SetGroup, SetQueue, Submit, SubmitJob};
+use falconqueue::rules::{GroupSettings, QueueSettings, Rate};
 
 /// Jobs of a request.
 const BATCH: usize = 50;
@@ -76,7 +80,81 @@ impl Run {
     }
 }
 
+/// How many jobs were handed out when the last of all small groups was done, over what fair turns would need.
+fn one_large_group() {
+    let mut run = Run::new(1000, false);
+    let submit = |run: &mut Run, group: usize, jobs: usize| {
+        let job = SubmitJob { queue: "q", group: Some(&run.names[group]), ..SubmitJob::default() };
+        let batch = vec![job; jobs];
+        run.driver.ask(Submit { jobs: List::lent(&batch) }, 1);
+    };
+    (0..1000).for_each(|_| submit(&mut run, 0, 1000));
+    (1..1000).for_each(|group| submit(&mut run, group, 10));
+    let (mut left, mut given) = (9990, 0);
+    while left > 0 {
+        for _ in 0..8 {
+            let sent = run.driver.ask(Poll::of(&["q"]), 1);
+            let Reply::PollOk(got) = reply(&sent) else { panic!("a job") };
+            let got = got.jobs.iter().next().expect("a job");
+            left -= u64::from(got.group != Some(&run.names[0]));
+            given += 1;
+            let item = AckItem { job: got.job, lease: got.lease, ..AckItem::default() };
+            run.driver.ask(Ack { items: List::lent(&[item]) }, 1);
+        }
+    }
+    println!("the last of 999 groups of 10 jobs was done after {given} jobs; 10 rounds of 1,000 groups are 10000");
+}
+
+fn two_weights() {
+    let mut run = Run::new(2, false);
+    let (queue, group) = ("q", run.names[1].clone());
+    let settings = GroupSettings { weight: Some(3), ..GroupSettings::default() };
+    run.driver.ask(SetGroup { queue, group: &group, settings }, 1);
+    (0..30).for_each(|_| run.submit(1000));
+    let mut of_group = 0;
+    for _ in 0..10_000 / BATCH {
+        let sent = run.driver.ask(Poll::of(&["q"]).with_free(BATCH as u16), 1);
+        let Reply::PollOk(got) = reply(&sent) else { panic!("jobs") };
+        of_group += got.jobs.iter().filter(|job| job.group == Some(&group)).count();
+    }
+    println!("of 10000 jobs of two groups with weights 1 and 3, {of_group} are of the second: 7500 are its share");
+}
+
+/// Anonymous memory of this process, in bytes.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("what the system says of this process");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("its anonymous memory");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<usize>().ok()).expect("a number") * 1024
+}
+
+/// Of a million jobs in so many groups, waiting or handed out; each group then has a bucket.
+fn memory_of(groups: usize, handed_out: bool) -> usize {
+    let mut run = Run::new(groups, false);
+    let group_rate = (groups > 0).then_some(Rate { tokens: 1, per_ms: 86_400_000, burst: 1 });
+    run.driver.ask(SetQueue { queue: "q", settings: QueueSettings { group_rate, ..QueueSettings::default() } }, 1);
+    let before = memory();
+    (0..1000).for_each(|_| run.submit(1000));
+    if handed_out {
+        for _ in 0..1000 {
+            run.driver.ask(Poll::of(&["q"]).with_free(1000), 1);
+        }
+    }
+    memory() - before
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "memory") {
+        for handed_out in [false, true] {
+            let [plain, grouped] = [0, 1_000_000].map(|groups| memory_of(groups, handed_out));
+            let what = if handed_out { "handed out" } else { "waiting" };
+            println!("{what}: {} bytes a job, and {} a group", plain / 1_000_000, (grouped - plain) / 1_000_000);
+        }
+        return;
+    }
+    if std::env::args().any(|argument| argument == "fair") {
+        one_large_group();
+        return two_weights();
+    }
     let mut jobs: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     if jobs.is_empty() {
         jobs = vec![1000, 1_000_000, 10_000_000];
