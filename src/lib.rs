@@ -123,6 +123,8 @@ pub mod reactor;
 pub mod rebuilt;
 #[cfg(any(feature = "cli", feature = "daemon"))]
 pub mod stderr;
+#[cfg(feature = "embedded")]
+pub mod timing;
 #[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod wal;
 #[cfg(feature = "worker")]
@@ -135,5 +137,6 @@ pub mod limits;
 pub mod planted;
 pub mod protocol;
 pub mod rules;
+pub mod schedule;
 pub mod time;
 pub mod words;

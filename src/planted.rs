@@ -70,6 +70,12 @@ coded! {
         FadedGivenUp = 29 "faded-given-up";
         /// A segment whose name a power cut took back is used again with all that stands in it.
         SpareRevived = 30 "spare-revived";
+        /// The job of a tick stands in a group of its own.
+        TickApart = 40 "tick-apart";
+        /// A schedule's next tick is the one that it has just had.
+        TickTwice = 41 "tick-twice";
+        /// Ticks that were missed are forgotten, whatever was to become of them.
+        MissedForgotten = 42 "missed-forgotten";
     }
 }
 

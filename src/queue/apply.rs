@@ -72,6 +72,11 @@ impl Queues {
             Event::Pause(pause) => self.apply_pause(pause),
             Event::Resume(resume) => self.apply_resume(resume),
             Event::Set(set) => self.apply_set(set),
+            Event::Schedule(schedule) => self.apply_schedule(schedule),
+            Event::Unschedule(unschedule) => self.apply_unschedule(unschedule),
+            Event::Tick(tick) => self.apply_tick(at, tick),
+            Event::Suspend(suspend) => self.apply_suspend(suspend),
+            Event::Continue(goes_on) => self.apply_continue(goes_on),
         };
         outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
     }

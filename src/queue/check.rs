@@ -51,6 +51,7 @@ impl Queues {
         }
         self.check_sides();
         self.check_pauses();
+        self.check_schedules();
         self.names.check(self.leases.len());
         self.leases.check();
         self.keys.check();
@@ -120,6 +121,7 @@ impl Queues {
             lines.push(format!("queue {} order {order:?}", queue.name));
             lines.extend(queue.rules.as_ref().map(|rules| format!("queue {} rules {rules:?}", queue.name)));
         }
+        lines.extend(self.describe_schedules());
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
         lines.extend(slots.into_iter().map(|slot| self.describe_job(&self.table[slot])));

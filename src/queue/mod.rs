@@ -27,6 +27,7 @@ mod registry;
 mod restore;
 mod ruling;
 mod scan;
+mod schedules;
 mod sides;
 mod snapshot;
 mod survey;
@@ -43,6 +44,7 @@ use leases::Leases;
 use names::Names;
 use registry::Registry;
 use ruling::PauseEnds;
+use schedules::Schedules;
 use sides::Sides;
 use snapshot::Taking;
 use table::Table;
@@ -59,6 +61,7 @@ pub use leases::HowFar;
 pub use restore::Restoring;
 pub use ruling::{Paused, Rules};
 pub use scan::{Sought, Walk};
+pub use schedules::{ByClock, Recurring, Run};
 pub use snapshot::Slice;
 pub use survey::TextAt;
 pub use usage::{SegmentUse, live_bytes};
@@ -79,6 +82,7 @@ pub struct Queues {
     pause_ends: PauseEnds,
     /// Queues that have rules.
     ruled: BTreeSet<QueueId>,
+    schedules: Schedules,
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
@@ -113,6 +117,7 @@ impl Default for Queues {
             kept: Wheel::default(),
             pause_ends: PauseEnds::default(),
             ruled: BTreeSet::new(),
+            schedules: Schedules::default(),
             now: Timestamp(0),
             next_job: JobId(1),
             back: 0,

@@ -5,6 +5,7 @@ use super::counters::Counters;
 use super::entry::{Entry, Text};
 use super::leases::Granted;
 use super::ruling::Paused;
+use super::schedules::{KIND_SCHEDULES, take_schedules};
 use super::sides::NEVER;
 use super::snapshot::{
     Before, CANCELLED, EndedKey, FLAGS_KNOWN, Head, KEEP, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD,
@@ -57,6 +58,7 @@ impl Restoring {
                 Ok(())
             }
             KIND_KEYS => take_keys(queues, &mut reader),
+            KIND_SCHEDULES => take_schedules(queues, &mut reader),
             _ => Err(DecodeError::new("block", Fault::Unknown(u64::from(kind)))),
         }
     }

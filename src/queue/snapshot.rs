@@ -14,6 +14,7 @@
 //! | 2 | queues | [`Head`], then a [`QueueState`] for each id of a queue |
 //! | 3 | jobs | for each the parts below, those without a flag always |
 //! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
+//! | 9 | schedules | see `schedules`; before those of jobs |
 //!
 //! | part of a job | fields |
 //! | --- | --- |
@@ -42,6 +43,7 @@ use super::entry::{Entry, Text};
 use super::keys::HeldKey;
 use super::registry::Queue;
 use super::ruling::Paused;
+use super::schedules::SchedulesLeft;
 use super::sides::NEVER;
 use crate::codec::message;
 use crate::codec::{Field, PutExt};
@@ -136,6 +138,7 @@ pub struct Taking {
     written: Vec<u64>,
     /// Where the visit to the keys of jobs that are gone goes on.
     keys_from: (Timestamp, JobId),
+    schedules: SchedulesLeft,
     block: Vec<u8>,
     before: Before,
 }
@@ -191,6 +194,7 @@ impl Queues {
             slots_end,
             written: vec![0; slots_end.div_ceil(64) as usize],
             keys_from: (Timestamp(0), JobId(0)),
+            schedules: self.hold_schedules(),
             block: Vec::new(),
             before: Before::default(),
         }));
@@ -227,6 +231,9 @@ impl Queues {
     }
 
     fn next_slice(&self, taking: &mut Taking, slots_max: u32) -> Slice {
+        if let Some(block) = taking.schedules.next_block() {
+            return block;
+        }
         if taking.slot < taking.slots_end {
             let end = taking.slots_end.min(taking.slot + slots_max);
             while taking.slot < end && taking.block.len() < BLOCK_BYTES {

@@ -43,7 +43,10 @@ impl Master {
                 let waited = waits::idle((&mut self.journal, &mut self.parked), id, header, idle, now, written);
                 Ok(self.waited(id, waited))
             }
-            ruling => self.rule(id, ruling, now, written),
+            ruling @ (Request::Pause(_) | Request::Resume(_) | Request::SetQueue(_) | Request::DeleteQueue(_)) => {
+                self.rule(id, ruling, now, written)
+            }
+            of_schedules => self.schedules(id, of_schedules, now, written),
         }
     }
 
