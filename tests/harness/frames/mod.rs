@@ -9,12 +9,14 @@ mod mending;
 mod reader;
 mod replies;
 mod scans;
+mod schedules;
 mod workers;
 
 pub use known::*;
 pub use mending::*;
 pub use replies::*;
 pub use scans::*;
+pub use schedules::*;
 pub use workers::*;
 
 pub const MALFORMED: u16 = 1;
