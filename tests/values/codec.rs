@@ -114,7 +114,7 @@ fn what_is_asked_of_schedules() {
     let own = frames::Plan {
         every_ms: 1,
         jitter_ms: 2,
-        missed: ALL,
+        missed: MISSED_ALL,
         missed_max: 3,
         skip_overlap: true,
         timeout_ms: 4,

@@ -139,15 +139,15 @@ fn ticks_that_were_missed_while_the_master_was_down_are_made_up_for_as_was_asked
     hand.pass(500);
     assert_eq!(ticks(&hand).len(), 3, "it goes on as ever");
 
-    let (mut hand, client) = after_downtime(&Plan { missed: SKIP, ..every.clone() }, 20);
+    let (mut hand, client) = after_downtime(&Plan { missed: MISSED_SKIP, ..every.clone() }, 20);
     assert_eq!(ticks(&hand), [at(1000)], "none");
     assert_eq!(outcomes(&mut hand, client, "beat"), [MADE, MISSED]);
     hand.pass(500);
     assert_eq!(ticks(&hand), [at(1000), at(22_000)]);
 
-    let (hand, _) = after_downtime(&Plan { missed: ALL, missed_max: 3, ..every.clone() }, 20);
+    let (hand, _) = after_downtime(&Plan { missed: MISSED_ALL, missed_max: 3, ..every.clone() }, 20);
     assert_eq!(ticks(&hand), [at(1000), at(19_000), at(20_000), at(21_000)], "the latest three");
-    let (hand, _) = after_downtime(&Plan { missed: ALL, missed_max: 1000, ..every }, 500);
+    let (hand, _) = after_downtime(&Plan { missed: MISSED_ALL, missed_max: 1000, ..every }, 500);
     assert_eq!(ticks(&hand).len(), 501, "all, although that is more than one turn takes");
 }
 
@@ -164,7 +164,7 @@ fn a_master_that_stands_still_makes_up_for_what_is_little_and_takes_the_rest_for
 
 #[test]
 fn ticks_that_the_queue_refuses_follow_the_same_rule() {
-    for (missed, missed_max, expected) in [(ONCE, 0, 1), (SKIP, 0, 0), (ALL, 2, 2)] {
+    for (missed, missed_max, expected) in [(MISSED_ONCE, 0, 1), (MISSED_SKIP, 0, 0), (MISSED_ALL, 2, 2)] {
         let mut hand = Hand::new();
         let client = hand.connect();
         put(&mut hand, client, "beat", &Plan { missed, missed_max, ..every("q", 1000) });
@@ -174,7 +174,7 @@ fn ticks_that_the_queue_refuses_follow_the_same_rule() {
         }
         assert_eq!(ticks(&hand).len(), 0);
         let facts = facts(&mut hand, client, "beat");
-        if missed == SKIP {
+        if missed == MISSED_SKIP {
             assert_eq!(facts.runs.iter().map(|run| run.outcome).collect::<Vec<_>>(), [REFUSED; 5]);
         } else {
             assert!(facts.put_off.expect("a reason").contains("full up"));
@@ -370,7 +370,7 @@ fn what_cannot_be_a_schedule_is_refused() {
         (Plan { every_ms: 0, ..good.clone() }, "neither"),
         (Plan { cron: "* * * * *".to_owned(), ..good.clone() }, "both"),
         (Plan { zone: "UTC".to_owned(), ..good.clone() }, "no time zone"),
-        (Plan { missed: ALL, ..good.clone() }, "missed_max"),
+        (Plan { missed: MISSED_ALL, ..good.clone() }, "missed_max"),
         (Plan { missed_max: 3, ..good.clone() }, "missed_max"),
         (Plan { jitter_ms: 86_400_001, ..good.clone() }, "jitter_ms"),
         (Plan { payload: vec![0; (16 << 10) + 1], ..good.clone() }, "payload bytes"),

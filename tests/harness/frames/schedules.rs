@@ -4,9 +4,9 @@ use super::mending::{backoff, headers, number};
 use super::reader::Reader;
 use super::{Body, Reply, Request};
 
-pub const ONCE: u8 = 1;
-pub const SKIP: u8 = 2;
-pub const ALL: u8 = 3;
+pub const MISSED_ONCE: u8 = 1;
+pub const MISSED_SKIP: u8 = 2;
+pub const MISSED_ALL: u8 = 3;
 
 pub const MADE: u8 = 1;
 pub const MISSED: u8 = 2;
@@ -47,7 +47,7 @@ pub fn cron(queue: &str, expression: &str, zone: &str) -> Plan {
         every_ms: 0,
         zone: zone.to_owned(),
         jitter_ms: 0,
-        missed: ONCE,
+        missed: MISSED_ONCE,
         missed_max: 0,
         skip_overlap: false,
         priority: 128,
@@ -125,12 +125,12 @@ pub struct ScheduleFacts {
     pub paused: bool,
     /// Moment, and what the clock of the zone shows.
     pub ticks: Vec<(u64, String)>,
-    pub runs: Vec<Run>,
+    pub runs: Vec<TickRun>,
     pub put_off: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub struct TickRun {
     pub tick_at: u64,
     pub at: u64,
     pub outcome: u8,
@@ -163,9 +163,9 @@ impl Reader<'_> {
         (name, next_at)
     }
 
-    fn run(&mut self) -> Run {
+    fn run(&mut self) -> TickRun {
         let (tick_at, at, outcome, job) = (self.u64(), self.u64(), self.u8(), self.u64());
-        let run = Run { tick_at, at, outcome, job, asked: self.u8() == 1 };
+        let run = TickRun { tick_at, at, outcome, job, asked: self.u8() == 1 };
         self.then_extras(run)
     }
 

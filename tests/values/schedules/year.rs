@@ -13,7 +13,7 @@ use falconqueue::wal::{MemoryDevice, visit_all};
 
 use super::{of_tick, put};
 use crate::dice::Dice;
-use crate::frames::{ALL, Plan, cron, every};
+use crate::frames::{MISSED_ALL, Plan, cron, every};
 use crate::hand::{Hand, config};
 
 const MINUTE: u64 = 60_000;
@@ -137,7 +137,8 @@ fn each_tick_of_a_year_in_three_zones_makes_one_job() {
         let mut year = Year::begin(seed);
         let client = year.hand.connect();
         // Jobs that nobody takes are gone soon, and the state stays small.
-        let plan = |plan: Plan| Plan { missed: ALL, missed_max: 1000, ttl_ms: Some(1000), keep_ms: Some(0), ..plan };
+        let plan =
+            |plan: Plan| Plan { missed: MISSED_ALL, missed_max: 1000, ttl_ms: Some(1000), keep_ms: Some(0), ..plan };
         for zone in ZONES {
             put(&mut year.hand, client, &format!("daily-{}", &zone[..4]), &plan(cron("q", "30 2 * * *", zone)));
             put(&mut year.hand, client, &format!("hourly-{}", &zone[..4]), &plan(cron("q", "0 * * * *", zone)));
