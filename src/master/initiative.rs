@@ -1,5 +1,5 @@
-//! What the master decides by itself, asked by no client: the ends of leases, marks, ticks of schedules, which poll is served, the ends of
-//! waits, snapshots, cleaning, queues that are forgotten.
+//! What the master decides by itself, asked by no client: the ends of leases, marks, ticks of schedules, which poll is
+//! served, the ends of waits, snapshots, cleaning, queues that are forgotten.
 //!
 //! Everything of that kind is here, behind two functions that a turn calls. A master that only follows another one is a
 //! master that does not call them.

@@ -47,9 +47,16 @@ pub struct Ticks {
     /// When this run began to carry them out, by each clock.
     since: Option<[Timestamp; 2]>,
     /// Expressions that were read, with the plans that they are in.
-    timings: BTreeMap<Arc<str>, (Arc<[u8]>, Arc<Timing>)>,
+    timings: BTreeMap<Arc<str>, Known>,
     /// Why a tick could not be carried out that is put off.
     reasons: BTreeMap<Arc<str>, String>,
+}
+
+/// When a plan is due, and which plan that is.
+#[derive(Debug)]
+struct Known {
+    plan: Arc<[u8]>,
+    timing: Arc<Timing>,
 }
 
 impl Ticks {
@@ -90,13 +97,11 @@ impl Ticks {
     /// # Errors
     /// A sentence where its expression or its zone is not known.
     pub fn timing(&mut self, name: &str, plan: &Arc<[u8]>, anchor: Timestamp) -> Result<Arc<Timing>, String> {
-        if let Some((of, timing)) = self.timings.get(name)
-            && Arc::ptr_eq(of, plan)
-        {
-            return Ok(Arc::clone(timing));
+        if let Some(known) = self.timings.get(name).filter(|known| Arc::ptr_eq(&known.plan, plan)) {
+            return Ok(Arc::clone(&known.timing));
         }
         let timing = Arc::new(timing(&read(plan), anchor)?);
-        self.timings.insert(name.into(), (Arc::clone(plan), Arc::clone(&timing)));
+        self.timings.insert(name.into(), Known { plan: Arc::clone(plan), timing: Arc::clone(&timing) });
         Ok(timing)
     }
 
@@ -161,11 +166,6 @@ impl Master {
         self.ticks.lead = i64::try_from(lead).unwrap_or_default();
     }
 
-    /// Whether there are schedules that go by it.
-    pub fn wants_wall(&self) -> bool {
-        self.journal.queues.schedules_held().0 > 0
-    }
-
     /// Carries out the ticks that are due, as many as one turn takes.
     pub(super) fn carry_out_ticks(&mut self, now: Timestamp) -> Result<(), WalError> {
         self.ticks.note_turn(now);
@@ -224,9 +224,13 @@ impl Master {
         most: usize,
     ) -> Result<usize, WalError> {
         let wanted = if due.plan.missed == Missed::All { usize::from(due.plan.missed_max) } else { 1 };
-        let ticks = due.timing.latest(first, until, wanted);
+        let mut ticks = due.timing.latest(first, until, wanted);
+        if ticks.is_empty() {
+            // It was decided by rules of a zone that are others now.
+            ticks.push(first);
+        }
         if due.plan.missed == Missed::Skip || is_planted(Bug::MissedForgotten) {
-            let last = ticks.last().copied().unwrap_or(first);
+            let last = ticks[ticks.len() - 1];
             self.tick_without_job(due, last, TickOutcome::Missed)?;
             return Ok(1);
         }
@@ -236,7 +240,7 @@ impl Master {
                 return Ok(count + 1);
             }
         }
-        Ok(ticks.len().max(1))
+        Ok(ticks.len())
     }
 
     /// Carries out one tick; says whether it is over.

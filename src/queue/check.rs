@@ -49,6 +49,10 @@ impl Queues {
         for (epoch, used) in &usage {
             assert_eq!(self.usage.of(*epoch), *used, "what lives in epoch {epoch}");
         }
+        self.check_parts();
+    }
+
+    fn check_parts(&self) {
         self.check_sides();
         self.check_pauses();
         self.check_schedules();

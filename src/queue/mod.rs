@@ -161,12 +161,13 @@ impl Queues {
         delayed.chain(self.sides.next_deadline()).chain(self.kept.next_deadline()).chain(pauses).min()
     }
 
-    /// Whether something is to happen by log time alone: a job is delayed, expires or is kept, a key is remembered, or
-    /// a pause ends.
+    /// Whether something is to happen by log time alone: a job is delayed, expires or is kept, a key is remembered,
+    /// a pause ends, or a schedule goes by spans.
     pub fn waits_for_time(&self) -> bool {
         let wheels = [&self.delayed, &self.kept].iter().any(|wheel| wheel.next_deadline().is_some());
         let others = self.sides.next_deadline().is_some() || self.pause_ends.next_deadline().is_some();
-        wheels || others || self.keys.waits_for_time()
+        let spans = self.next_schedule(ByClock::Log).is_some();
+        wheels || others || spans || self.keys.waits_for_time()
     }
 
     /// The jobs that expire by `now`, in the order of their ids. The caller ends each by an event.

@@ -63,14 +63,19 @@ fn a_schedule_is_added_shown_and_taken_away() {
     }
     let shown = plainly(&master, &["show", "report"]);
     assert!(shown.contains("\nnext             2") && shown.lines().count() == 21, "{shown}");
-    assert_eq!(quietly(&master, &["show", "report"]), "report\n");
+}
 
+#[test]
+fn schedules_are_listed_and_taken_away() {
+    let master = Master::fresh(&[]);
+    quietly(&master, &["add", "report", "--cron", "30 2 * * *", "--tz", "Europe/Berlin", "mail", "daily"]);
     quietly(&master, &["add", "beat", "--every", "1h", "mail", "-"]);
     let list = plainly(&master, &["list"]);
     let lines: Vec<&str> = list.lines().collect();
     assert_eq!(lines.len(), 3, "{list}");
     assert!(lines[0].starts_with("SCHEDULE") && lines[1].contains("every 1h") && lines[2].contains("30 2 * * * Eu"));
     assert_eq!(quietly(&master, &["list"]), "beat\nreport\n");
+    assert_eq!(quietly(&master, &["show", "report"]), "report\n");
     let rows = master.cli(&["--output", "json", "schedule", "list"]).expect(0).json();
     assert_eq!((&rows[0]["every_ms"], &rows[1]["tz"]), (&json!(3_600_000), &json!("Europe/Berlin")));
 

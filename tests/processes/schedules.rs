@@ -20,7 +20,8 @@ fn file(schedules: u64) -> String {
     let when = |number: u64| if number.is_multiple_of(2) { ("cron", "* * * * * *") } else { ("every", "1s") };
     let one = |number| {
         let (how, what) = when(number);
-        serde_json::json!({"name": format!("s{number:04}"), how: what, "queue": "q", "payload": "x", "missed": "all:1000"})
+        let name = format!("s{number:04}");
+        serde_json::json!({"name": name, how: what, "queue": "q", "payload": "x", "missed": "all:1000"})
     };
     serde_json::json!({"schedule": (0..schedules).map(one).collect::<Vec<_>>()}).to_string()
 }
@@ -82,6 +83,8 @@ fn made(data: &std::path::Path) -> BTreeMap<String, Vec<u64>> {
     by_header.sort_unstable();
     by_header.dedup();
     assert_eq!(by_header.len(), jobs.len(), "no tick has two jobs");
-    made.values_mut().for_each(|ticks| ticks.sort_unstable());
+    for ticks in made.values_mut() {
+        ticks.sort_unstable();
+    }
     made
 }

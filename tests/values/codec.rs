@@ -91,11 +91,8 @@ fn what_settles_a_queue() {
     same(&drain(true), wire::Drain { on: true });
 }
 
-#[test]
-fn what_is_asked_of_schedules() {
-    let mut headers = Vec::new();
-    List::lent(&[Header { name: "trace", value: "7" }]).write(&mut headers);
-    let plan = Plan {
+fn a_plan(headers: &[u8]) -> Plan<'_> {
+    Plan {
         queue: "q",
         cron: "* * * * *",
         every_ms: 1,
@@ -108,9 +105,16 @@ fn what_is_asked_of_schedules() {
         keep_ms: Some(7),
         backoff: Some(Backoff { first_ms: 8, most_ms: 9 }),
         ttl_ms: Some(10),
-        headers: Some(HeadersText(&headers)),
+        headers: Some(HeadersText(headers)),
         payload: b"x",
-    };
+    }
+}
+
+#[test]
+fn what_is_asked_of_schedules() {
+    let mut headers = Vec::new();
+    List::lent(&[Header { name: "trace", value: "7" }]).write(&mut headers);
+    let plan = a_plan(&headers);
     let own = frames::Plan {
         every_ms: 1,
         jitter_ms: 2,

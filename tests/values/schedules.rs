@@ -24,7 +24,7 @@ fn put(hand: &mut Hand, client: SessionId, name: &str, plan: &Plan) -> u64 {
 
 fn facts(hand: &mut Hand, client: SessionId, name: &str) -> frames::ScheduleFacts {
     match hand.ask_frame(client, &show_schedule(name)) {
-        Reply::OfSchedules(OfSchedules::Show(facts)) => facts,
+        Reply::OfSchedules(OfSchedules::Show(facts)) => *facts,
         other => panic!("{other:?}"),
     }
 }

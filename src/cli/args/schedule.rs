@@ -89,7 +89,8 @@ pub struct Add {
     /// How long a job waits after a failed attempt: fixed:10s, or exponential:1s..1h.
     #[arg(long, value_name = "HOW", value_parser = backoff)]
     pub backoff: Option<Backoff>,
-    /// A name and a value that go with each job to its worker, beside `schedule` and `tick`; may be given several times.
+    /// A name and a value that go with each job to its worker, beside `schedule` and `tick`; may be given several
+    /// times.
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     pub headers: Vec<(String, String)>,
 }

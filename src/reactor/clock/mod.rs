@@ -54,7 +54,7 @@ impl Clock {
     }
 
     /// What the clock on the wall shows: for what people name by it alone, since it may go either way.
-    pub fn wall(&self) -> Timestamp {
+    pub fn wall() -> Timestamp {
         wall_now()
     }
 

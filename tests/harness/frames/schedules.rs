@@ -114,7 +114,7 @@ pub enum OfSchedules {
     Done,
     /// Names of a page with when each is due next, and whether there are more.
     List(Vec<(String, u64)>, bool),
-    Show(ScheduleFacts),
+    Show(Box<ScheduleFacts>),
     /// The job.
     Run(u64),
 }
@@ -147,7 +147,7 @@ impl Reader<'_> {
                 let rows = self.list(Reader::schedule_row);
                 OfSchedules::List(rows, self.u8() == 1)
             }
-            0x8024 => OfSchedules::Show(self.schedule_facts()),
+            0x8024 => OfSchedules::Show(Box::new(self.schedule_facts())),
             0x8027 => OfSchedules::Run(self.u64()),
             other => panic!("a reply of unknown kind {other:#06x}"),
         })

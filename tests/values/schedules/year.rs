@@ -34,7 +34,7 @@ fn expected(zone: &str) -> [Vec<String>; 2] {
         let at = BEGIN.plus(Millis(half_hour * 30 * MINUTE));
         let clock = shown(at, zone);
         let (date, time) = (&clock[..10], &clock[11..16]);
-        if date != day && time >= "02:30" && time < "12:00" {
+        if date != day && ("02:30".."12:00").contains(&time) {
             date.clone_into(&mut day);
             daily.push(at.rfc3339());
         }
