@@ -78,8 +78,8 @@
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
 //! `protocol` do not know each other. [`timing`], which knows cron and time zones, is the master's alone. What the
-//! parts of the master may know is told in [`master`]. `tests/tidy.rs` holds both against the code, and the outside crates of
-//! each module with it.
+//! parts of the master may know is told in [`master`]. `tests/tidy.rs` holds both against the code, and the outside
+//! crates of each module with it.
 //!
 //! # Features
 //!
