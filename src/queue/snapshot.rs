@@ -14,7 +14,7 @@
 //! | 2 | queues | [`Head`], then a [`QueueState`] for each id of a queue |
 //! | 3 | jobs | for each the parts below, those without a flag always |
 //! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
-//! | 9 | schedules | see `schedules`; before those of jobs |
+//! | 10 | schedules | see `schedules`; before those of jobs |
 //!
 //! | part of a job | fields |
 //! | --- | --- |

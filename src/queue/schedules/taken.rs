@@ -15,7 +15,7 @@ use crate::schedule::{Plan, TickOutcome};
 use crate::time::Timestamp;
 
 /// The kind of their blocks.
-pub(in super::super) const KIND_SCHEDULES: u32 = 9;
+pub(in super::super) const KIND_SCHEDULES: u32 = 10;
 
 /// Bytes after which a block is handed out; one schedule may have some more than a half of it.
 const BLOCK_BYTES: usize = 64 << 10;
