@@ -179,6 +179,8 @@ fn ticks_that_the_queue_refuses_follow_the_same_rule() {
         } else {
             assert!(facts.put_off.expect("a reason").contains("full up"));
         }
+        // What is due is not forgotten by a change of something else.
+        put(&mut hand, client, "beat", &Plan { priority: 9, missed, missed_max, ..every("q", 1000) });
         hand.ask_frame(client, &resume("q", WAY_IN));
         hand.pass(500);
         assert_eq!(ticks(&hand).len(), expected, "missed {missed}");
@@ -252,7 +254,9 @@ fn a_schedule_is_paused_changed_run_and_taken_away() {
     let mut hand = hand.restart(false);
     let client = hand.connect();
     hand.pass(1000);
-    assert_eq!(ticks(&hand), [at(1000)], "it is paused over a restart");
+    put(&mut hand, client, "beat", &Plan { priority: 9, ..every("q", 1000) });
+    hand.pass(0);
+    assert_eq!(ticks(&hand), [at(1000)], "it is paused over a restart, and over a change");
     hand.ask_frame(client, &resume_schedule("beat"));
     hand.pass(1000);
     assert_eq!(ticks(&hand), [at(1000), at(8000)], "what was due meanwhile is over");
@@ -295,6 +299,11 @@ fn a_clock_that_is_set_back_makes_no_tick_twice_and_holds_no_span_up() {
     let count = |hand: &Hand, of: &str| made(hand).keys().filter(|(name, _)| name == of).count();
     hour(&mut hand, 0);
     assert_eq!([count(&hand, "minutes"), count(&hand, "spans")], [60, 60]);
+    // Neither a pause nor another expression lets it come to a tick again.
+    hand.master.note_wall(Timestamp(hand.now.0 - 3_600_000), hand.now);
+    hand.ask_frame(client, &pause_schedule("minutes"));
+    hand.ask_frame(client, &resume_schedule("minutes"));
+    put(&mut hand, client, "minutes", &cron("q", "*/1 * * * *", ""));
     hour(&mut hand, -3_600_000);
     assert_eq!([count(&hand, "minutes"), count(&hand, "spans")], [60, 120], "the same hour again on the wall");
     hour(&mut hand, -3_600_000);
