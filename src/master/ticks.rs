@@ -4,8 +4,8 @@
 //! made. So it makes one job whatever happens, or none where that is what was asked for. The next tick is always later
 //! than the one before, whatever the clock on the wall is set to: a clock that goes back makes none twice.
 //!
-//! A tick is *missed* when no job could be made for it: the master was down when it was due, or stood still, or the
-//! clock was set forward over it, each by more than [`TICK_LATE_MS_MAX`]; or its queue took no job. The plan says what
+//! A tick is *missed* when no job could be made for it: the master was down when it was due; or it stood still, or the
+//! clock was set forward over it, by more than [`TICK_LATE_MS_MAX`]; or its queue took no job. The plan says what
 //! becomes of those. A tick whose queue takes no job now is looked at again every [`LOOK_AGAIN`].
 //!
 //! Schedules that go by a cron expression go by the clock on the wall; those that go by a span, by log time, which goes
