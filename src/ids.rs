@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::codec::newtype_field;
 use crate::limits::{
-    CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX,
+    CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, GROUP_NAME_BYTES_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX,
+    SCHEDULE_NAME_BYTES_MAX,
 };
 
 macro_rules! define_ids {
@@ -143,6 +144,18 @@ pub fn check_key(key: &str) -> Result<(), NameError> {
         return Ok(());
     }
     Err(NameError(format!("key {}: it takes 1 to {KEY_BYTES_MAX} bytes without control characters", shown(key))))
+}
+
+/// Checks the name of a group: 1 to 64 bytes of text without control characters.
+///
+/// # Errors
+/// A sentence that shows the name and says what is allowed.
+pub fn check_group_name(name: &str) -> Result<(), NameError> {
+    if !name.is_empty() && name.len() <= GROUP_NAME_BYTES_MAX && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let text = format!("it takes 1 to {GROUP_NAME_BYTES_MAX} bytes without control characters");
+    Err(NameError(format!("group name {}: {text}", shown(name))))
 }
 
 /// Checks the name that a client gives itself: up to 64 bytes without control characters.

@@ -18,7 +18,7 @@
 //!    changes nothing (`tests/daemon/leases.rs`, `tests/values/model.rs`).
 //! 4. Delivery is at least once: an attempt whose worker went silent is repeated after its lease ran out
 //!    (`tests/processes/failover.rs`).
-//! 5. First in, first out inside one queue and priority, for jobs that were never delayed, retried or released
+//! 5. First in, first out inside one queue, group and priority, for jobs that were never delayed, retried or released
 //!    (`tests/daemon/jobs.rs`, `tests/values/model.rs`).
 //! 6. No job runs more than `max_attempts` times; then it is dead, with its last error kept (`tests/daemon/leases.rs`).
 //! 7. A job is never delivered before its time (`tests/values/master.rs`, `tests/values/model.rs`).

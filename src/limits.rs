@@ -29,6 +29,24 @@ pub const POLL_QUEUES_MAX: usize = 32;
 
 pub const QUEUE_NAME_BYTES_MAX: usize = 64;
 
+pub const GROUP_NAME_BYTES_MAX: usize = 64;
+
+/// Groups with jobs or with a bucket that is not full, over all queues: 200 bytes each.
+pub const GROUPS_MAX: usize = 1 << 20;
+
+/// Groups that have settings of their own, over all queues. A snapshot writes them when it is begun.
+pub const GROUP_RULES_MAX: usize = 10_000;
+
+/// How many jobs a group hands out in each of its turns, and at most by its weight: so long each other waits.
+pub const GROUP_WEIGHT_DEFAULT: u16 = 1;
+pub const GROUP_WEIGHT_MAX: u16 = 1000;
+
+/// Tokens of a rate, and of its burst.
+pub const RATE_TOKENS_MAX: u32 = 1_000_000;
+
+/// The span in which so many tokens come: a day.
+pub const RATE_SPAN_MS_MAX: u32 = 24 * 3600 * 1000;
+
 pub const KEY_BYTES_MAX: usize = 128;
 
 /// Longest name that a client gives itself in Hello.
@@ -374,7 +392,7 @@ const _: () = {
     assert!(SEGMENT_BYTES_DEFAULT >= SEGMENT_BYTES_MIN && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
     assert!((SEGMENT_BYTES_DEFAULT as usize).is_multiple_of(SEGMENT_PAGE_BYTES));
     assert!((SEGMENT_BYTES_MIN as usize).is_multiple_of(SEGMENT_PAGE_BYTES));
-    assert!(QUEUE_NAME_BYTES_MAX <= u8::MAX as usize);
+    assert!(QUEUE_NAME_BYTES_MAX <= u8::MAX as usize && GROUP_NAME_BYTES_MAX <= u8::MAX as usize);
     assert!(KEY_BYTES_MAX <= u8::MAX as usize);
     assert!(CLIENT_NAME_BYTES_MAX <= u8::MAX as usize);
     assert!(POLL_QUEUES_MAX <= u8::MAX as usize);

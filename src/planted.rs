@@ -70,6 +70,14 @@ coded! {
         FadedGivenUp = 29 "faded-given-up";
         /// A segment whose name a power cut took back is used again with all that stands in it.
         SpareRevived = 30 "spare-revived";
+        /// A group is served until it has no jobs left.
+        TurnKept = 31 "turn-kept";
+        /// What is handed out takes no token.
+        TokensFree = 32 "tokens-free";
+        /// A group has one job more in flight than may be.
+        GroupLimitPassed = 33 "group-limit-passed";
+        /// In strict order others of a group pass the job that waits for another attempt.
+        StrictPassed = 34 "strict-passed";
         /// The job of a tick stands in a group of its own.
         TickApart = 40 "tick-apart";
         /// A schedule's next tick is the one that it has just had.

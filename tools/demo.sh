@@ -10,7 +10,7 @@ fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 say "building"
 cargo build --release --locked
-bin=$(pwd)/target/release
+bin=${CARGO_TARGET_DIR:-$(pwd)/target}/release
 dir=$(mktemp -d)
 pids=()
 stop() {

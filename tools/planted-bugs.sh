@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tries the tests: builds with the bugs of src/planted.rs, wakes one at a time, and runs the test that has to catch it.
-# A bug that no test catches is a failure. Takes some minutes; the build goes to a directory of its own.
+# A bug that no test catches is a failure. Takes some minutes; the build goes to a directory of its own. With names of
+# bugs as arguments it tries these alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/planted" RUST_BACKTRACE=0
@@ -46,6 +47,14 @@ idle-early              --test values  model::the_master_does_what_the_lists_say
 kept-briefly            --test processes kill9::every_promise_holds_across_kill_9
 cancel-forgotten        --test processes kill9::every_promise_holds_across_kill_9
 wait-flattered          --test processes kill9::every_promise_holds_across_kill_9
+turn-kept               --test values  model::the_master_does_what_the_lists_say
+turn-kept               --test values  groups::a_group_with_many_jobs_delays_each_other_by_one_turn_at_most
+tokens-free             --test values  model::the_master_does_what_the_lists_say
+tokens-free             --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+group-limit-passed      --test values  model::the_master_does_what_the_lists_say
+group-limit-passed      --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+strict-passed           --test values  model::the_master_does_what_the_lists_say
+strict-passed           --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
 spare-revived           --lib          a_spare_that_was_to_be_the_next_segment_is_emptied
@@ -59,9 +68,17 @@ run() { cargo test --quiet --locked --features planted-bugs "$@" >"$log" 2>&1; }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+for bug; do
+    if ! grep -q "^$bug " <<<"$cases"; then
+        echo "no test is named for a bug called $bug" >&2
+        exit 2
+    fi
+done
+
 missed=0
 while read -r bug where target test; do
     [ -n "$bug" ] || continue
+    if [ $# -gt 0 ] && [[ " $* " != *" $bug "* ]]; then continue; fi
     if [ "$where" = --lib ]; then test=$target; target=; fi
     # shellcheck disable=SC2086  # a target of no words is none
     if ! FALCON_BUG='' run $where $target -- "$test" && ! grep -q 'test result' "$log"; then

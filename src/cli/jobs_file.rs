@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::args::{backoff, check_header, check_headers};
 use crate::client::headers;
-use crate::ids::{check_key, check_queue_name};
+use crate::ids::{check_group_name, check_key, check_queue_name};
 use crate::job::{Backoff, Settings};
 use crate::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, HEADERS_BYTES_MAX, KEEP_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT, TIMEOUT_MS_MAX,
@@ -27,6 +27,9 @@ pub struct FileJob<'a> {
     /// If none is named, the command line's.
     #[serde(default, deserialize_with = "checked_queue")]
     pub queue: Option<String>,
+    /// A name inside the queue; without it the job is in none.
+    #[serde(default, deserialize_with = "checked_group")]
+    pub group: Option<String>,
     /// 0 is the most urgent, 255 the least.
     #[serde(default = "default_priority")]
     pub priority: u8,
@@ -122,6 +125,12 @@ fn checked_queue<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
     Ok(Some(name))
 }
 
+fn checked_group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    check_group_name(&name).map_err(D::Error::custom)?;
+    Ok(Some(name))
+}
+
 fn checked_payload<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<&'a RawValue, D::Error> {
     let payload = <&'a RawValue>::deserialize(deserializer)?;
     let bytes = payload.get().len();
@@ -210,6 +219,7 @@ mod tests {
             ("backoff", r#"{"id": "b", "payload": 1, "backoff": "10s"}"#),
             ("header", r#"{"id": "b", "payload": 1, "headers": {"a b": "c"}}"#),
             ("twice", r#"{"id": "b", "payload": 1, "headers": {"a-b": "1", "A.b": "2"}}"#),
+            ("group name", r#"{"id": "b", "payload": 1, "group": ""}"#),
             ("key", r#"{"id": "", "payload": 1}"#),
             ("expected", r#"{"id": "b", "payload": }"#),
         ] {

@@ -44,6 +44,7 @@ impl Filters {
             queue: self.queue.as_deref(),
             standings: bits(&self.states),
             key_prefix: self.key_prefix.as_deref(),
+            group: self.group.as_deref(),
             older_than_ms: self.older_than.map(|span| span.0),
             younger_than_ms: self.newer_than.map(|span| span.0),
             error: self.error.as_deref(),
@@ -112,6 +113,7 @@ fn json(job: &ListedJob) -> Value {
     put("job", Some(job.job.0.into()));
     put("queue", Some(job.queue.as_str().into()));
     put("key", Some(if job.key.is_empty() { Value::Null } else { job.key.as_str().into() }));
+    put("group", job.group.as_deref().map(Value::from));
     put("standing", Some(standing(job.standing).into()));
     put("priority", Some(job.priority.into()));
     put("attempts", Some(job.attempts.into()));
@@ -155,7 +157,7 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
     renderer.flush()?;
     if others > 0 {
         let (more, have) = (counted(others, "more job"), has(others));
-        exit::say(&format!("{more} {have} other errors, of too many kinds to tell"));
+        exit::say(&format!("{more} {have} other errors: of too many kinds to tell, or not to be read from the log"));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod connect;
 mod ends;
 mod events;
 mod explain;
+mod groups;
 mod input;
 mod job;
 mod job_events;

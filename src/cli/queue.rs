@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::args::{Common, Delete, Pause, Purge, QueueCommand, Resume, Set, Setting};
+use super::args::{Common, Delete, Pause, Purge, QueueCommand, Resume, Set};
+use super::groups::{self, Changes, one};
 use super::list::bits;
 use super::mend::{Mend, by_filter, purge_queue};
 use super::queue_state::{COLUMNS, cells, facts, json, settings_text};
-use super::render::{Renderer, Row, tell};
+use super::render::{Renderer, Row, shown, tell};
 use super::{Stop, connect, explain, found, unless_gone};
 use crate::client::{Client, Filter, QueueSettings, Way};
 use crate::protocol::Stats;
@@ -22,6 +23,7 @@ pub fn run(common: &Common, command: &QueueCommand) -> Result<(), Stop> {
         QueueCommand::Pause(args) => pause(common, &client, args),
         QueueCommand::Resume(args) => resume(common, &client, args),
         QueueCommand::Set(args) => set(common, &client, args),
+        QueueCommand::Groups { name } => groups::list(common, &client, name),
         QueueCommand::Purge(args) => purge(common, &client, args),
         QueueCommand::Delete(args) => delete(common, &client, args),
     }
@@ -79,11 +81,23 @@ fn resume(common: &Common, client: &Client, args: &Resume) -> Result<(), Stop> {
 
 /// Settles what is named; a queue that is not there yet is made.
 fn set(common: &Common, client: &Client, args: &Set) -> Result<(), Stop> {
+    let changes = Changes::of(&args.groups)?;
     let known = unless_gone(client.show_queue(&args.name))?.unwrap_or_default();
-    client.set_queue(&args.name, changed(known.settings, args))?;
+    let settings = changes.of_each.apply(changed(known.settings, args));
+    client.set_queue(&args.name, settings)?;
+    let settled = groups::settle(client, &args.name, &changes)?;
     let state = found(client.show_queue(&args.name))?;
-    let text = format!("queue {}: {}", args.name, settings_text(&state.settings, "all as everywhere"));
-    Ok(tell(common.output, text, json(&args.name, &state), args.name.clone())?)
+    let mut lines = vec![format!("queue {}: {}", args.name, settings_text(&state.settings, "all as everywhere"))];
+    let as_each = |text: String| if text.is_empty() { "as each".to_owned() } else { text };
+    lines.extend(settled.iter().map(|group| {
+        let name = if group.name.is_empty() { "\"\"".to_owned() } else { shown(group.name.as_bytes()) };
+        format!("group {name} of queue {}: {}", args.name, as_each(groups::settings_text(&group.settings)))
+    }));
+    let mut json = json(&args.name, &state);
+    if !settled.is_empty() {
+        json["groups"] = settled.iter().map(|group| groups::json(&args.name, group)).collect();
+    }
+    Ok(tell(common.output, lines.join("\n"), json, args.name.clone())?)
 }
 
 /// The settings that a queue has, with those that are named.
@@ -102,14 +116,7 @@ fn changed(settings: QueueSettings, args: &Set) -> QueueSettings {
         timeout_ms: one(settings.timeout_ms, args.timeout, |timeout| timeout.0 as u32),
         ttl_ms: one(settings.ttl_ms, args.ttl, |ttl| ttl.0),
         running_max: one(settings.running_max, args.running_max, |max| max),
-    }
-}
-
-fn one<T, V>(known: Option<V>, named: Option<Setting<T>>, value: impl Fn(T) -> V) -> Option<V> {
-    match named {
-        None => known,
-        Some(Setting::Default) => None,
-        Some(Setting::Value(named)) => Some(value(named)),
+        ..settings
     }
 }
 
@@ -131,6 +138,7 @@ fn delete(common: &Common, client: &Client, args: &Delete) -> Result<(), Stop> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::{GroupArgs, Setting};
     use super::*;
 
     #[test]
@@ -147,6 +155,7 @@ mod tests {
             depth_max: None,
             bytes_max: Some(Setting::Value(10)),
             running_max: Some(Setting::Value(4)),
+            groups: GroupArgs::default(),
         };
         let expected = QueueSettings {
             keep_s: Some(60),

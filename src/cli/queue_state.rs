@@ -68,7 +68,8 @@ pub fn settings_text(settings: &QueueSettings, nothing: &str) -> String {
 /// The settings that are set: name, text as on the command line, and value.
 fn settings(settings: &QueueSettings) -> Vec<(&'static str, String, Value)> {
     let QueueSettings { keep_s, dead_keep_s, backoff, max_attempts, timeout_ms, ttl_ms, .. } = *settings;
-    let QueueSettings { depth_max, bytes_max, running_max, .. } = *settings;
+    let QueueSettings { depth_max, bytes_max, running_max, group_running_max, strict, rate, group_rate, .. } =
+        *settings;
     let span = |ms: u64| (Millis(ms).to_string(), ms.into());
     let number = |number: u64| (number.to_string(), number.into());
     let backoff = backoff.map(|backoff| (written(backoff), written(backoff).into()));
@@ -82,6 +83,10 @@ fn settings(settings: &QueueSettings) -> Vec<(&'static str, String, Value)> {
         ("depth_max", depth_max.map(number)),
         ("bytes_max", bytes_max.map(number)),
         ("running_max", running_max.map(|max| number(max.into()))),
+        ("group_running_max", group_running_max.map(|max| number(max.into()))),
+        ("strict", strict.map(|strict| (if strict { "on" } else { "off" }.to_owned(), strict.into()))),
+        ("rate", rate.map(|rate| (rate.to_string(), rate.to_string().into()))),
+        ("group_rate", group_rate.map(|rate| (rate.to_string(), rate.to_string().into()))),
     ];
     all.into_iter().filter_map(|(name, set)| set.map(|(text, value)| (name, text, value))).collect()
 }

@@ -78,6 +78,7 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8], headers: &'a [
         keep_ms: submit.keep.map(|keep| keep.0).or(submit.wait.then_some(KEEP_MS_WAITED)),
         ttl_ms: submit.ttl.map(|ttl| ttl.0),
         backoff: submit.backoff,
+        group: submit.group.as_deref(),
         headers: some_headers(headers),
         payload,
     }
@@ -126,6 +127,7 @@ fn from_file(batches: &mut Batches, queue: &str, path: &Path) -> Result<(), Stop
             keep_ms: job.keep_ms.or(keep_ms),
             ttl_ms: job.ttl_ms,
             backoff: job.backoff,
+            group: job.group.as_deref(),
             headers: some_headers(headers),
             payload: job.payload.get().as_bytes(),
         })
@@ -150,7 +152,8 @@ fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
 
 fn job_bytes(job: &SubmitJob<'_>) -> usize {
     let headers = job.headers.map_or(0, |headers| headers.0.len());
-    JOB_OVERHEAD_BYTES + job.queue.len() + job.key.len() + headers + job.payload.len()
+    let names = job.queue.len() + job.key.len() + job.group.map_or(0, str::len);
+    JOB_OVERHEAD_BYTES + names + headers + job.payload.len()
 }
 
 /// Submits line by line as they come: many at once where many are there, and none is held back while the next is

@@ -19,6 +19,8 @@ pub struct Job {
     pub queue: String,
     /// Its key, or empty.
     pub key: String,
+    /// Its group, or empty.
+    pub group: String,
     /// Its priority.
     pub priority: u8,
     /// 1 for the first delivery.
@@ -98,6 +100,7 @@ impl Job {
             lease: delivery.lease,
             queue: delivery.queue.to_owned(),
             key: delivery.key.to_owned(),
+            group: delivery.group.unwrap_or_default().to_owned(),
             priority: delivery.settings.priority,
             attempt: delivery.attempt,
             max_attempts: delivery.settings.max_attempts,
@@ -205,6 +208,12 @@ impl<'a> SubmitJob<'a> {
     #[must_use]
     pub fn with_key(self, key: &'a str) -> SubmitJob<'a> {
         SubmitJob { key, ..self }
+    }
+
+    /// The same in a group of its queue, a name of up to 64 bytes: groups have their turns one after the other.
+    #[must_use]
+    pub fn with_group(self, group: &'a str) -> SubmitJob<'a> {
+        SubmitJob { group: Some(group), ..self }
     }
 
     /// The same with another priority: 0 is the most urgent, 255 the least, 128 what it has otherwise.

@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 pub use crate::protocol::{
     Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, PutChange, ScheduleRun, Stage, SubmitJob, Updated,
 };
-pub use crate::rules::{QueueSettings, Way};
+pub use crate::rules::{GroupSettings, QueueSettings, Rate, Way};
 pub use backup::LogFile;
 pub use batcher::Batcher;
 pub use boot::BootTime;
@@ -55,8 +55,8 @@ pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
 pub use operate::{
-    CountPage, ErrorKind, Idleness, JobsPage, ListedJob, ListedSchedule, MendPage, QueueState, QueueStop, ScheduleSpec,
-    ScheduleState, Why, headers,
+    CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedJob, ListedSchedule, MendPage, QueueState,
+    QueueStop, ScheduleSpec, ScheduleState, Why, headers,
 };
 pub use token::read_token;
 pub use worker::{TakeOrder, WorkerFacts};

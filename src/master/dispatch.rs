@@ -31,8 +31,7 @@ impl Dispatch {
                 self.to_serve.push(queues.take_woken()?);
                 continue;
             };
-            let is_limited = queues.running_max(queue).is_some();
-            let first = if is_limited { parked.first_free(queue) } else { parked.first(queue) };
+            let first = if queues.is_bounded(queue) { parked.first_free(queue) } else { parked.first(queue) };
             let poll = first.filter(|_| queues.has_pending(queue));
             if poll.is_some() {
                 return poll;
@@ -44,7 +43,7 @@ impl Dispatch {
     /// The next job for a poll that named these queues, the preferred one first, and that can begin it or would only
     /// hold it.
     pub fn pick<'q>(queues: &'q Queues, parked: &Parked, named: &[QueueId], begins: bool) -> Option<JobView<'q>> {
-        let may_hold = |queue| !parked.has_free(queue) && queues.running_max(queue).is_none();
+        let may_hold = |queue| !parked.has_free(queue) && !queues.is_bounded(queue);
         let may_have = |queue: &&QueueId| begins || may_hold(**queue) || is_planted(Bug::Hoarded);
         named.iter().filter(may_have).find_map(|queue| queues.front(*queue))
     }

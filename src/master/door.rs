@@ -271,6 +271,7 @@ fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited: Millis
         lease_ms,
         waited_ms: u32::try_from(waited.0).unwrap_or(u32::MAX),
         headers: None,
+        group: Some(job.group).filter(|group| !group.is_empty()),
         payload: &[],
     }
 }

@@ -4,14 +4,15 @@
 use std::fmt;
 
 use crate::codec::{Bound, DecodeError, Field, List};
-use crate::ids::{NameError, check_client_name, check_key, check_queue_name, check_schedule_name};
+use crate::ids::{NameError, check_client_name, check_group_name, check_key, check_queue_name, check_schedule_name};
 use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
 use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HEADER_NAME_BYTES_MAX,
-    HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, KEEP_MS_MAX, MISSED_TICKS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX,
-    SCHEDULE_PAYLOAD_BYTES_MAX, TICK_HEADERS_BYTES, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, ZONE_BYTES_MAX,
+    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, GROUP_WEIGHT_MAX,
+    HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, KEEP_MS_MAX, MISSED_TICKS_MAX,
+    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX, SCHEDULE_PAYLOAD_BYTES_MAX,
+    TICK_HEADERS_BYTES, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, ZONE_BYTES_MAX,
 };
-use crate::rules::QueueSettings;
+use crate::rules::{GroupSettings, QueueSettings, Rate};
 use crate::schedule::{Missed, Plan, SCHEDULE_HEADER, TICK_HEADER};
 
 type Checked = Result<(), DecodeError>;
@@ -81,7 +82,9 @@ pub(super) fn sane_rules(name: &'static str, settings: &QueueSettings) -> Checke
     within("max_attempts", settings.max_attempts.map(u64::from), 1, u64::from(ATTEMPTS_MAX))?;
     within("timeout_ms", settings.timeout_ms.map(u64::from), TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
     within("running_max", settings.running_max.map(u64::from), 1, u64::from(u32::MAX))?;
+    within("group_running_max", settings.group_running_max.map(u64::from), 1, u64::from(u32::MAX))?;
     within("ttl_ms", settings.ttl_ms, 1, KEEP_MS_MAX)?;
+    [settings.rate, settings.group_rate].iter().flatten().try_for_each(|rate| sane_rate(name, *rate))?;
     settings.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))
 }
 
@@ -127,6 +130,27 @@ fn sane_headers_of_plan(name: &'static str, headers: &HeadersText<'_>) -> Checke
     let Some(Header { name: header, .. }) = taken else { return Ok(()) };
     let text = format!("header {header:?} is set by the schedule itself: it says which tick a job was made for");
     Err(DecodeError::out_of_bounds(name, Bound::Value, text))
+}
+
+pub(super) fn sane_group_rules(name: &'static str, settings: &GroupSettings) -> Checked {
+    let within = |shown: &str, value: Option<u64>, max| value.map_or(Ok(()), |value| range(name, shown, value, 1, max));
+    within("weight", settings.weight.map(u64::from), GROUP_WEIGHT_MAX.into())?;
+    within("running_max", settings.running_max.map(u64::from), u64::from(u32::MAX))?;
+    settings.rate.map_or(Ok(()), |rate| sane_rate(name, rate))
+}
+
+fn sane_rate(name: &'static str, rate: Rate) -> Checked {
+    range(name, "number of tokens of a rate", rate.tokens.into(), 1, RATE_TOKENS_MAX.into())?;
+    range(name, "span of a rate in ms", rate.per_ms.into(), 1, RATE_SPAN_MS_MAX.into())?;
+    range(name, "burst of a rate", rate.burst.into(), 1, RATE_TOKENS_MAX.into())
+}
+
+pub(super) fn group_name(name: &'static str, group: &&str) -> Checked {
+    named(name, check_group_name(group))
+}
+
+pub(super) fn group_or_none(name: &'static str, group: &&str) -> Checked {
+    if group.is_empty() { Ok(()) } else { group_name(name, group) }
 }
 
 pub(super) fn client_name(name: &'static str, client: &&str) -> Checked {

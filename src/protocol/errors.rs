@@ -90,6 +90,8 @@ error_codes! {
     QueueFull = 23, retry true, closes false;
     /// The job, or the queue, stands where this cannot be done.
     WrongState = 24, retry false, closes false;
+    /// The master has as many groups as it takes.
+    TooManyGroups = 25, retry true, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

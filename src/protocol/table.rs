@@ -1,15 +1,15 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, HeartbeatOk, HelloOk, IdleOk, ListJobsOk,
-    ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts, ReadOk,
-    Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
+    BackupOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk, HeartbeatOk, HelloOk, IdleOk,
+    ListJobsOk, ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts,
+    ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
 };
 use super::requests::{
-    Ack, Backup, CountJobs, DeleteQueue, Drain, DropSchedule, Explain, ExplainQueue, Fail, Find, Get, Heartbeat, Hello,
-    Idle, ListJobs, ListSchedules, Log, Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress, PutSchedule, Read,
-    Release, Resume, ResumeSchedule, RunSchedule, SetQueue, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text,
-    Wait, Workers,
+    Ack, Backup, CountJobs, DeleteQueue, Drain, DropSchedule, Explain, ExplainQueue, Fail, Find, Get, Groups,
+    Heartbeat, Hello, Idle, ListJobs, ListSchedules, Log, Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress,
+    PutSchedule, Read, Release, Resume, ResumeSchedule, RunSchedule, SetGroup, SetQueue, ShowQueue, ShowSchedule,
+    Snapshot, Stats, Submit, Text, Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -157,13 +157,15 @@ requests! {
     30 MendAll<'a> -> MendAllOk(MendAllOk);
     31 Explain -> ExplainOk(ExplainOk<'a>);
     32 ExplainQueue<'a> -> ExplainQueueOk(ExplainOk<'a>);
-    33 PutSchedule<'a> -> PutScheduleOk(PutScheduleOk);
-    34 DropSchedule<'a> -> DropScheduleOk(Done);
-    35 ListSchedules<'a> -> ListSchedulesOk(ListSchedulesOk<'a>);
-    36 ShowSchedule<'a> -> ShowScheduleOk(ScheduleFacts<'a>);
-    37 PauseSchedule<'a> -> PauseScheduleOk(Done);
-    38 ResumeSchedule<'a> -> ResumeScheduleOk(Done);
-    39 RunSchedule<'a> -> RunScheduleOk(RunScheduleOk);
+    33 SetGroup<'a> -> SetGroupOk(Done);
+    34 Groups<'a> -> GroupsOk(GroupsOk<'a>);
+    35 PutSchedule<'a> -> PutScheduleOk(PutScheduleOk);
+    36 DropSchedule<'a> -> DropScheduleOk(Done);
+    37 ListSchedules<'a> -> ListSchedulesOk(ListSchedulesOk<'a>);
+    38 ShowSchedule<'a> -> ShowScheduleOk(ScheduleFacts<'a>);
+    39 PauseSchedule<'a> -> PauseScheduleOk(Done);
+    40 ResumeSchedule<'a> -> ResumeScheduleOk(Done);
+    41 RunSchedule<'a> -> RunScheduleOk(RunScheduleOk);
 }
 
 impl<'a> Request<'a> {

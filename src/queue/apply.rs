@@ -72,6 +72,7 @@ impl Queues {
             Event::Pause(pause) => self.apply_pause(pause),
             Event::Resume(resume) => self.apply_resume(resume),
             Event::Set(set) => self.apply_set(set),
+            Event::SetGroup(set) => self.apply_set_group(set),
             Event::Schedule(schedule) => self.apply_schedule(schedule),
             Event::Unschedule(unschedule) => self.apply_unschedule(unschedule),
             Event::Tick(tick) => self.apply_tick(at, tick),
@@ -95,7 +96,11 @@ impl Queues {
         is_sane(job)?;
         let payload = text(payload_at, job.payload)?;
         let headers = headers_of(job, payload_at)?;
+        if self.lacks_group(job.queue, job.group.unwrap_or_default()) {
+            return Err("there are too many groups");
+        }
         let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
+        let home = self.home(queue, job.group.unwrap_or_default());
         self.next_job = JobId(job.job.0 + 1);
         if !job.key.is_empty() {
             self.keys.hold(job.key, job.job, job.digest.unwrap_or(0));
@@ -103,11 +108,12 @@ impl Queues {
         let slot = self.table.insert(Entry {
             id: job.job,
             payload,
-            queue,
+            home,
             settings: job.settings,
             submitted_at: at.into(),
             ..Entry::vacant()
         });
+        self.enter_group(home);
         self.usage.add(payload);
         if headers.bytes > 0 || job.keep_s.is_some() || job.backoff.is_some() || job.expires_at.is_some() {
             self.settle(slot, job, headers);
@@ -134,7 +140,7 @@ impl Queues {
         let kept_until = self.later(dead.kept_until)?.unwrap_or(NEVER);
         let slot = self.fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, story_at)?;
         self.rest(slot, Standing::Dead, kept_until);
-        let queue = self.table[slot].queue;
+        let queue = self.groups.queue_of(self.table[slot].home);
         self.registry.queue_mut(queue).counters.died += 1;
         self.keys.stays(dead.job, dead.key_until.unwrap_or_default());
         Ok(())
@@ -169,7 +175,7 @@ impl Queues {
         if attempt > entry.settings.max_attempts || Some(attempt) != entry.attempts.checked_add(1) {
             return Err("it is not the job's next attempt");
         }
-        let (timeout_ms, order) = (entry.settings.timeout_ms, entry.order());
+        let (timeout_ms, order, home) = (entry.settings.timeout_ms, entry.order(), entry.home);
         self.leave_state(slot);
         let worker = self.names.take(worker);
         let granted = Granted { id: LeaseId(lsn.0), job, lease_ms, worker, given_at: at, order };
@@ -178,6 +184,7 @@ impl Queues {
         entry.attempts = attempt;
         entry.set_lease(lease);
         self.enter_state(slot, Standing::InFlight);
+        self.count_dispatch(home);
         Ok(())
     }
 
@@ -251,18 +258,32 @@ impl Queues {
     }
 
     pub(super) fn enter_pending(&mut self, slot: u32, order: Option<u64>) {
-        let order = order.unwrap_or_else(|| {
-            self.back += 1;
-            self.back
-        });
+        let order = order.unwrap_or_else(|| self.new_place(slot));
         self.table[slot].set_order(order);
         self.line_up(slot);
     }
 
+    /// A place at the end of a line. Where groups are in strict order a job that is tried again stands at the front:
+    /// all others of its group came after it.
+    fn new_place(&mut self, slot: u32) -> u64 {
+        let entry = &self.table[slot];
+        let rules = if self.ruled.is_empty() { None } else { self.rules_of(entry) };
+        if entry.attempts > 0 && rules.is_some_and(|rules| rules.settings.strict == Some(true)) {
+            self.front -= 1;
+            return self.front;
+        }
+        self.back += 1;
+        self.back
+    }
+
     /// Puts a job that has its place in line there.
     pub(super) fn line_up(&mut self, slot: u32) {
-        let id = self.table[slot].queue;
-        self.registry.queue_mut(id).lines.insert(&mut self.table, slot);
+        let home = self.table[slot].home;
+        let id = self.groups.queue_of(home);
+        match home.group() {
+            None => self.registry.queue_mut(id).lines.insert(&mut self.table, slot),
+            Some(group) => self.groups.line_up(group, &mut self.table, slot),
+        }
         self.registry.wake(id);
         self.enter_state(slot, Standing::Pending);
     }
@@ -270,13 +291,16 @@ impl Queues {
     pub(super) fn enter_state(&mut self, slot: u32, standing: Standing) {
         let entry = &mut self.table[slot];
         entry.standing = standing;
-        let queue = self.registry.queue_mut(entry.queue);
+        let home = entry.home;
+        let queue = self.registry.queue_mut(self.groups.queue_of(home));
         queue.used_at = self.now;
         *queue.counters.of(standing) += 1;
+        let has_turns = queue.turns.is_some();
+        let retries = is_retrying(entry);
         if standing.is_waiting() {
             queue.counters.waiting_bytes += u64::from(entry.payload.bytes);
-            self.retrying += usize::from(is_retrying(entry));
-            queue.counters.retrying += u64::from(is_retrying(entry));
+            self.retrying += usize::from(retries);
+            queue.counters.retrying += u64::from(retries);
             if entry.attempts == 0 || is_planted(Bug::BegunExpires) {
                 self.sides.enter_wheel(entry, slot);
             }
@@ -284,32 +308,44 @@ impl Queues {
             self.ended += 1;
             self.dead += usize::from(standing == Standing::Dead);
         }
+        if has_turns {
+            self.note_group(home, standing, retries, true);
+        }
     }
 
     /// Takes a job out of its state: out of its line or of its wheel, if `advance` has not done that.
     pub(super) fn leave_state(&mut self, slot: u32) {
         self.preserve(slot);
         let entry = &self.table[slot];
-        let queue = self.registry.queue_mut(entry.queue);
+        let (home, standing, retries) = (entry.home, entry.standing, is_retrying(entry));
+        let id = self.groups.queue_of(home);
+        let queue = self.registry.queue_mut(id);
+        let has_turns = queue.turns.is_some();
         queue.used_at = self.now;
-        *queue.counters.of(entry.standing) -= 1;
+        *queue.counters.of(standing) -= 1;
         if entry.standing.is_waiting() {
             queue.counters.waiting_bytes -= u64::from(entry.payload.bytes);
-            self.retrying -= usize::from(is_retrying(entry));
-            queue.counters.retrying -= u64::from(is_retrying(entry));
+            self.retrying -= usize::from(retries);
+            queue.counters.retrying -= u64::from(retries);
             self.sides.leave_wheel(entry);
         }
-        match entry.standing {
-            Standing::Pending => queue.lines.remove(&mut self.table, slot),
+        match standing {
+            Standing::Pending => match home.group() {
+                None => queue.lines.remove(&mut self.table, slot),
+                Some(group) => self.groups.leave_line(group, &mut self.table, slot),
+            },
             Standing::Delayed => self.delayed.remove(&mut self.table, slot),
             // Its place may be what another waits for.
-            Standing::InFlight if queue.rules.is_some() => self.registry.wake(entry.queue),
+            Standing::InFlight if queue.rules.is_some() => self.registry.wake(id),
             Standing::InFlight => {}
             Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {
-                self.dead -= usize::from(entry.standing == Standing::Dead);
+                self.dead -= usize::from(standing == Standing::Dead);
                 self.kept.remove(&mut self.table, slot);
                 self.ended -= 1;
             }
+        }
+        if has_turns {
+            self.note_group(home, standing, retries, false);
         }
     }
 }

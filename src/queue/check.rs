@@ -24,7 +24,7 @@ impl Queues {
             let entry = &self.table[slot];
             assert_eq!(self.table.slot(entry.id), Some(slot), "id {} leads to its entry", entry.id);
             self.check_entry(entry);
-            let counted = &mut counted[entry.queue.0 as usize];
+            let counted = &mut counted[self.groups.queue_of(entry.home).0 as usize];
             *counted.of(entry.standing) += 1;
             if entry.standing.is_waiting() {
                 counted.waiting_bytes += u64::from(entry.payload.bytes);
@@ -45,21 +45,26 @@ impl Queues {
         let kept = self.table.slots().filter(|slot| self.is_kept_until(*slot).is_some()).count();
         assert_eq!(kept, self.kept.len(), "every job that is kept until a moment is in the wheel");
         self.check_queues(&mut counted);
-        assert!(self.usage.epochs().eq(usage.keys().copied()), "segments with live texts");
-        for (epoch, used) in &usage {
-            assert_eq!(self.usage.of(*epoch), *used, "what lives in epoch {epoch}");
-        }
+        self.check_usage(&usage);
         self.check_parts();
     }
 
     fn check_parts(&self) {
         self.check_sides();
         self.check_pauses();
+        self.check_groups();
         self.check_schedules();
         self.names.check(self.leases.len());
         self.leases.check();
         self.keys.check();
         self.registry.check();
+    }
+
+    fn check_usage(&self, usage: &BTreeMap<u32, SegmentUse>) {
+        assert!(self.usage.epochs().eq(usage.keys().copied()), "segments with live texts");
+        for (epoch, used) in usage {
+            assert_eq!(self.usage.of(*epoch), *used, "what lives in epoch {epoch}");
+        }
     }
 
     fn check_entry(&self, entry: &Entry) {
@@ -105,7 +110,12 @@ impl Queues {
                 continue;
             };
             queue.lines.check(&self.table);
-            let lined_up = queue.lines.iter(&self.table).count() as u64;
+            let is_its =
+                |slot: &u32| self.registry.find(&queue.name) == Some(self.groups.queue_of(self.table[*slot].home));
+            let in_group = |slot: &u32| self.table[*slot].home.group().is_some();
+            let is_lined_up = |slot: &u32| self.table[*slot].standing == Standing::Pending && in_group(slot);
+            let in_groups = self.table.slots().filter(|slot| is_its(slot) && is_lined_up(slot)).count();
+            let lined_up = (queue.lines.iter(&self.table).count() + in_groups) as u64;
             assert_eq!(lined_up, counted.pending, "pending jobs of queue {} are in its lines", queue.name);
             let counted = counted.with_tally(queue.counters.tally());
             assert_eq!(queue.counters, counted, "counters of queue {}", queue.name);
@@ -123,6 +133,9 @@ impl Queues {
             lines.push(format!("queue {} {:?}", queue.name, queue.counters));
             let order: Vec<u64> = queue.lines.iter(&self.table).map(|slot| self.table[slot].id.0).collect();
             lines.push(format!("queue {} order {order:?}", queue.name));
+            if let Some(id) = self.registry.find(&queue.name) {
+                self.describe_groups(id, &mut lines);
+            }
             lines.extend(queue.rules.as_ref().map(|rules| format!("queue {} rules {rules:?}", queue.name)));
         }
         lines.extend(self.describe_schedules());
@@ -140,10 +153,11 @@ impl Queues {
         let facts = self.facts(entry.id).expect("the job is there");
         let view = facts.view;
         let mut line = format!(
-            "job {} {:?} queue {} {:?} attempts {} submitted {} due {:?} payload {:?}+{}",
+            "job {} {:?} queue {}{} {:?} attempts {} submitted {} due {:?} payload {:?}+{}",
             view.id,
             facts.standing,
             view.queue,
+            if view.group.is_empty() { String::new() } else { format!(" group {:?}", view.group) },
             view.settings,
             view.attempts,
             facts.submitted_at,

@@ -171,7 +171,7 @@ impl Queues {
         side.set_ended_at(at);
         side.is_cancelled = false;
         self.rest(slot, standing, until);
-        let queue = self.table[slot].queue;
+        let queue = self.groups.queue_of(self.table[slot].home);
         *self.ended(queue, standing) += 1;
     }
 
@@ -219,7 +219,8 @@ impl Queues {
     /// Takes a job that is in no state out of the table; gives its queue.
     pub(super) fn remove_job(&mut self, slot: u32) -> QueueId {
         let entry = &self.table[slot];
-        let (queue, payload) = (entry.queue, entry.payload);
+        let (home, payload) = (entry.home, entry.payload);
+        let queue = self.groups.queue_of(home);
         self.usage.remove(payload);
         if entry.side != NIL {
             for text in self.sides.remove(entry) {
@@ -227,6 +228,7 @@ impl Queues {
             }
         }
         self.table.remove(slot);
+        self.leave_group(home);
         queue
     }
 }

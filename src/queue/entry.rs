@@ -3,6 +3,7 @@
 //! them.
 
 use super::deadlines::{NIL, NO_CELL};
+use super::groups::Home;
 use crate::ids::{JobId, Location, QueueId};
 use crate::job::{Settings, Standing};
 use crate::time::{PackedTimestamp, Timestamp};
@@ -21,7 +22,8 @@ pub struct Entry {
     /// exclude each other.
     pub(super) place: u64,
     pub payload: Text,
-    pub queue: QueueId,
+    /// Where it lines up: in its queue, or in a group of it.
+    pub home: Home,
     /// The entry before it in its line or cell.
     pub prev: u32,
     /// The entry after it in its line or cell.
@@ -46,7 +48,7 @@ impl Entry {
             id: JobId(0),
             place: 0,
             payload: Text::default(),
-            queue: QueueId(0),
+            home: Home::of_queue(QueueId(0)),
             prev: NIL,
             next: NIL,
             side: NIL,

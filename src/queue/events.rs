@@ -11,7 +11,7 @@ use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
 use crate::job::{Backoff, Ending, HeadersText, Settings, Standing, StoryText};
 use crate::limits::CLIENT_NAME_BYTES_MAX;
-use crate::rules::{QueueSettings, Way};
+use crate::rules::{GroupSettings, QueueSettings, Way};
 use crate::schedule::{Plan, TickOutcome};
 use crate::time::Timestamp;
 
@@ -162,6 +162,8 @@ events! {
         3 backoff: Backoff;
         /// If it was not begun by then, it ends.
         4 expires_at: Timestamp;
+        /// Without it the job is in none.
+        5 group: &'a str;
         /// The last of all extras, so that they lie right before the payload.
         255 headers: HeadersText<'a>;
     } tail payload: &'a [u8];
@@ -310,6 +312,16 @@ events! {
     17 "SET" Set<'a> {
         queue: &'a str;
         settings: QueueSettings;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// What holds for one group of a queue from now on; what is not said is as for each of its groups.
+    18 "SET_GROUP" SetGroup<'a> {
+        queue: &'a str;
+        /// Empty for the jobs that are in none.
+        group: &'a str;
+        settings: GroupSettings;
     } extras {
         2 by: &'a str;
     };

@@ -1,13 +1,13 @@
-//! The pending jobs of one queue: a line for each of 256 priorities, linked through the entries, and a
-//! bitmap that tells which lines have anyone. Everything here is O(1), but for jobs that are given back: such a one
-//! passes those that were given back before it and stood before it, unless they come in order.
+//! The pending jobs of one queue that are in no group: a line for each of 256 priorities, linked through the entries,
+//! and a bitmap that tells which lines have anyone. Everything here is O(1), but for jobs that are given back: such a
+//! one passes those that were given back before it and stood before it, unless they come in order.
 
 use super::deadlines::NIL;
 use super::table::Table;
 
 /// A first and a last entry, or none.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+pub struct Line {
     head: u32,
     tail: u32,
 }
@@ -21,6 +21,85 @@ pub struct Lines {
     given_back: Option<u32>,
 }
 
+impl Line {
+    pub const EMPTY: Line = Line { head: NIL, tail: NIL };
+
+    pub fn front(self) -> Option<u32> {
+        (self.head != NIL).then_some(self.head)
+    }
+
+    /// Puts an entry where its order says: nearly always at the end. One that was given back stood before all that were
+    /// never handed out, so that it is looked for from the front, behind the one that was given back last.
+    pub fn insert(&mut self, table: &mut Table, slot: u32, given_back: &mut Option<u32>) {
+        let entry = &table[slot];
+        let (priority, order) = (entry.settings.priority, entry.order());
+        let Line { head, tail } = *self;
+        if tail != NIL && table[tail].order() < order {
+            self.tail = slot;
+            table[tail].next = slot;
+            let entry = &mut table[slot];
+            (entry.prev, entry.next) = (tail, NIL);
+            return;
+        }
+        let from = given_back.filter(|before| {
+            let before = &table[*before];
+            before.settings.priority == priority && before.order() < order
+        });
+        *given_back = (tail != NIL).then_some(slot);
+        let before = last_below(table, from.map_or((NIL, head), |from| (from, table[from].next)), order);
+        let next = if before == NIL { head } else { table[before].next };
+        (table[slot].prev, table[slot].next) = (before, next);
+        if before == NIL {
+            self.head = slot;
+        } else {
+            table[before].next = slot;
+        }
+        if next == NIL {
+            self.tail = slot;
+        } else {
+            table[next].prev = slot;
+        }
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, table: &mut Table, slot: u32, given_back: &mut Option<u32>) {
+        if *given_back == Some(slot) {
+            *given_back = None;
+        }
+        let entry = &mut table[slot];
+        let (prev, next) = (std::mem::replace(&mut entry.prev, NIL), std::mem::replace(&mut entry.next, NIL));
+        if prev == NIL {
+            self.head = next;
+        } else {
+            table[prev].next = next;
+        }
+        if next == NIL {
+            self.tail = prev;
+        } else {
+            table[next].prev = prev;
+        }
+    }
+
+    /// The entries from the first on.
+    pub fn iter(self, table: &Table) -> impl Iterator<Item = u32> + use<'_> {
+        std::iter::successors(self.front(), move |slot| Some(table[*slot].next).filter(|next| *next != NIL))
+    }
+
+    /// Whether links and orders agree, and all have this priority.
+    pub fn check(self, table: &Table, priority: u8) {
+        assert_eq!(self.head == NIL, self.tail == NIL, "both ends of priority {priority}");
+        let mut before = NIL;
+        for slot in self.iter(table) {
+            assert_eq!(table[slot].prev, before, "back link of job {}", table[slot].id);
+            assert_eq!(table[slot].settings.priority, priority, "line of job {}", table[slot].id);
+            let is_later = before == NIL || table[before].order() < table[slot].order();
+            assert!(is_later, "order of job {}", table[slot].id);
+            before = slot;
+        }
+        assert_eq!(self.tail, before, "tail of priority {priority}");
+    }
+}
+
 impl Lines {
     /// The first entry of the most urgent line.
     pub fn front(&self) -> Option<u32> {
@@ -29,106 +108,37 @@ impl Lines {
         Some(self.lines[priority].head)
     }
 
-    /// Puts an entry where its order says: nearly always at the end. One that was given back stood before all that were
-    /// never handed out, so that it is looked for from the front, behind the one that was given back last.
+    /// Puts an entry where its priority and its order say.
     pub fn insert(&mut self, table: &mut Table, slot: u32) {
-        let entry = &table[slot];
-        let (priority, order) = (entry.settings.priority, entry.order());
-        let line = self.line_made(priority);
-        let Line { head, tail } = *line;
-        if tail != NIL && table[tail].order() < order {
-            line.tail = slot;
-            table[tail].next = slot;
-            let entry = &mut table[slot];
-            (entry.prev, entry.next) = (tail, NIL);
-            return;
+        if self.lines.is_empty() {
+            self.lines = vec![Line::EMPTY; 256].into_boxed_slice();
         }
-        let from = self.given_back.filter(|before| {
-            let before = &table[*before];
-            before.settings.priority == priority && before.order() < order
-        });
-        self.given_back = (tail != NIL).then_some(slot);
-        let before = last_below(table, from.map_or((NIL, head), |from| (from, table[from].next)), order);
-        let next = if before == NIL { head } else { table[before].next };
-        (table[slot].prev, table[slot].next) = (before, next);
-        let line = self.line_made(priority);
-        if before == NIL {
-            line.head = slot;
-        } else {
-            table[before].next = slot;
-        }
-        if next == NIL {
-            line.tail = slot;
-        } else {
-            table[next].prev = slot;
-        }
-        self.mark(priority);
+        let priority = table[slot].settings.priority;
+        self.lines[usize::from(priority)].insert(table, slot, &mut self.given_back);
+        self.occupied[usize::from(priority / 64)] |= 1 << (priority % 64);
     }
 
     /// Takes an entry out of its line.
     pub fn remove(&mut self, table: &mut Table, slot: u32) {
-        if self.given_back == Some(slot) {
-            self.given_back = None;
-        }
-        let entry = &mut table[slot];
-        let priority = entry.settings.priority;
-        let (prev, next) = (std::mem::replace(&mut entry.prev, NIL), std::mem::replace(&mut entry.next, NIL));
+        let priority = table[slot].settings.priority;
         let line = &mut self.lines[usize::from(priority)];
-        if prev == NIL {
-            line.head = next;
-        } else {
-            table[prev].next = next;
+        line.remove(table, slot, &mut self.given_back);
+        if line.head == NIL {
+            self.occupied[usize::from(priority / 64)] &= !(1 << (priority % 64));
         }
-        if next == NIL {
-            line.tail = prev;
-        } else {
-            table[next].prev = prev;
-        }
-        self.mark(priority);
     }
 
     /// The entries in the order in which they would leave.
     pub fn iter<'t>(&'t self, table: &'t Table) -> impl Iterator<Item = u32> + 't {
-        self.lines.iter().flat_map(move |line| {
-            let first = (line.head != NIL).then_some(line.head);
-            std::iter::successors(first, move |slot| Some(table[*slot].next).filter(|next| *next != NIL))
-        })
-    }
-
-    fn line_made(&mut self, priority: u8) -> &mut Line {
-        if self.lines.is_empty() {
-            self.lines = vec![Line { head: NIL, tail: NIL }; 256].into_boxed_slice();
-        }
-        &mut self.lines[usize::from(priority)]
-    }
-
-    fn mark(&mut self, priority: u8) {
-        let bit = 1u64 << (priority % 64);
-        let word = &mut self.occupied[usize::from(priority / 64)];
-        if self.lines[usize::from(priority)].head == NIL {
-            *word &= !bit;
-        } else {
-            *word |= bit;
-        }
+        self.lines.iter().flat_map(move |line| line.iter(table))
     }
 
     /// Whether links and bitmap agree.
     pub fn check(&self, table: &Table) {
-        for (priority, line) in self.lines.iter().enumerate() {
-            let marked = self.occupied[priority / 64] >> (priority % 64) & 1 == 1;
+        for (priority, line) in (0..=u8::MAX).zip(&self.lines) {
+            let marked = self.occupied[usize::from(priority / 64)] >> (priority % 64) & 1 == 1;
             assert_eq!(marked, line.head != NIL, "bitmap of priority {priority}");
-            assert_eq!(line.head == NIL, line.tail == NIL, "both ends of priority {priority}");
-            let mut before = NIL;
-            let mut slot = line.head;
-            while slot != NIL {
-                assert_eq!(table[slot].prev, before, "back link of job {}", table[slot].id);
-                assert_eq!(usize::from(table[slot].settings.priority), priority, "line of job {}", table[slot].id);
-                let is_later = before == NIL || table[before].order() < table[slot].order();
-                assert!(is_later, "order of job {}", table[slot].id);
-                before = slot;
-                slot = table[slot].next;
-            }
-            assert_eq!(line.tail, before, "tail of priority {priority}");
+            line.check(table, priority);
         }
     }
 }

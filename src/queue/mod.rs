@@ -19,6 +19,7 @@ mod apply;
 mod check;
 mod ends;
 mod entry;
+mod groups;
 mod keys;
 mod leases;
 mod lines;
@@ -39,6 +40,7 @@ use std::collections::BTreeSet;
 
 use deadlines::Wheel;
 use entry::Text;
+use groups::Groups;
 use keys::Keys;
 use leases::Leases;
 use names::Names;
@@ -57,6 +59,7 @@ use crate::time::{Millis, Timestamp};
 
 pub use apply::Broken;
 pub use events::{Event, Part};
+pub use groups::GroupView;
 pub use leases::HowFar;
 pub use restore::Restoring;
 pub use ruling::{Paused, Rules};
@@ -71,6 +74,7 @@ pub use views::{JobFacts, JobView, KeyView, LeaseView, MoreFacts, PastView};
 pub struct Queues {
     table: Table,
     registry: Registry,
+    groups: Groups,
     delayed: Wheel,
     leases: Leases,
     /// Names of the workers that hold leases.
@@ -83,11 +87,15 @@ pub struct Queues {
     /// Queues that have rules.
     ruled: BTreeSet<QueueId>,
     schedules: Schedules,
+    /// How many groups have settings of their own.
+    group_rules: usize,
     /// The moment up to which delays and key windows were carried out.
     now: Timestamp,
     next_job: JobId,
     /// The newest place given at the end of a line.
     back: u64,
+    /// The newest place given at its front.
+    front: u64,
     /// How many jobs have ended and are there, dead ones among them.
     ended: usize,
     dead: usize,
@@ -104,11 +112,15 @@ pub struct Queues {
     due: Vec<u32>,
 }
 
+/// The first place at the end of a line; those at the front are below it.
+const FIRST_PLACE: u64 = 1 << 62;
+
 impl Default for Queues {
     fn default() -> Self {
         Queues {
             table: Table::default(),
             registry: Registry::default(),
+            groups: Groups::default(),
             delayed: Wheel::default(),
             leases: Leases::default(),
             names: Names::default(),
@@ -118,9 +130,11 @@ impl Default for Queues {
             pause_ends: PauseEnds::default(),
             ruled: BTreeSet::new(),
             schedules: Schedules::default(),
+            group_rules: 0,
             now: Timestamp(0),
             next_job: JobId(1),
-            back: 0,
+            back: FIRST_PLACE - 1,
+            front: FIRST_PLACE,
             ended: 0,
             dead: 0,
             retrying: 0,
@@ -133,9 +147,9 @@ impl Default for Queues {
 }
 
 impl Queues {
-    /// Lets time pass: delayed jobs whose time has come become pending, in the order of their times and then
-    /// of their ids; keys whose window is over are forgotten, and jobs that were kept long enough; pauses end. Time
-    /// never goes back.
+    /// Lets time pass: tokens come, and delayed jobs whose time has come become pending, in the order of their times
+    /// and then of names and ids; keys whose window is over are forgotten, and jobs that were kept long enough; pauses
+    /// end. Time never goes back.
     pub fn advance(&mut self, now: Timestamp) {
         if now <= self.now {
             return;
@@ -145,10 +159,15 @@ impl Queues {
         let mut due = std::mem::take(&mut self.due);
         self.delayed.advance(&mut self.table, now, &mut due);
         due.sort_unstable_by_key(|slot| (self.table[*slot].due_at(), self.table[*slot].id));
+        let mut refills = self.refills().into_iter().peekable();
         for slot in due.drain(..) {
+            while let Some((_, owner)) = refills.next_if(|(at, _)| *at <= self.table[slot].due_at()) {
+                self.refill(owner);
+            }
             self.leave_state(slot);
             self.enter_pending(slot, None);
         }
+        refills.for_each(|(_, owner)| self.refill(owner));
         self.drop_kept(&mut due);
         self.due = due;
         self.end_pauses();
@@ -157,6 +176,7 @@ impl Queues {
     /// A moment at or before the next one at which something is due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let delayed = self.delayed.next_deadline().into_iter().chain(self.leases.next_deadline());
+        let delayed = delayed.chain(self.groups.buckets.next_deadline());
         let pauses = self.pause_ends.next_deadline();
         delayed.chain(self.sides.next_deadline()).chain(self.kept.next_deadline()).chain(pauses).min()
     }
@@ -165,7 +185,8 @@ impl Queues {
     /// a pause ends, or a schedule goes by spans.
     pub fn waits_for_time(&self) -> bool {
         let wheels = [&self.delayed, &self.kept].iter().any(|wheel| wheel.next_deadline().is_some());
-        let others = self.sides.next_deadline().is_some() || self.pause_ends.next_deadline().is_some();
+        let others = [self.sides.next_deadline(), self.pause_ends.next_deadline(), self.groups.buckets.next_deadline()];
+        let others = others.iter().any(Option::is_some);
         let spans = self.next_schedule(ByClock::Log).is_some();
         wheels || others || spans || self.keys.waits_for_time()
     }

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 
 use super::counters::Counters;
+use super::deadlines::NIL;
+use super::groups::Turns;
 use super::lines::Lines;
 use super::ruling::Rules;
 use crate::ids::QueueId;
@@ -20,6 +22,12 @@ pub struct Queue {
     pub counters: Counters,
     /// What holds in it beside its jobs, if anything does.
     pub rules: Option<Box<Rules>>,
+    /// Whether each of its jobs has to be begun at once when it is handed out.
+    pub is_bounded: bool,
+    /// Its groups in turn, once it has any.
+    pub turns: Option<Box<Turns>>,
+    /// The number of its bucket of tokens, if that is not full.
+    pub bucket: u32,
     /// When a job in it changed last.
     pub used_at: Timestamp,
     /// When it was last polled, since the state was rebuilt.
@@ -48,13 +56,9 @@ pub struct Registry {
 }
 
 impl Queue {
-    /// The first job that may leave it.
-    pub fn front(&self) -> Option<u32> {
-        self.lines.front().filter(|_| self.rules.as_ref().is_none_or(|rules| self.lets_out(rules)))
-    }
-
-    /// Whether a job may leave it, if one is there.
-    fn lets_out(&self, rules: &Rules) -> bool {
+    /// Whether a job may leave it, if one is there and it has a token.
+    pub fn lets_out(&self) -> bool {
+        let Some(rules) = &self.rules else { return true };
         let is_closed = rules.pause_out.is_some() && !is_planted(Bug::PauseLeaks);
         let is_taken = |max| self.counters.in_flight >= u64::from(max) + u64::from(is_planted(Bug::LimitPassed));
         !is_closed && !rules.settings.running_max.is_some_and(is_taken)
@@ -132,6 +136,9 @@ impl Registry {
             lines: Lines::default(),
             counters: Counters::default(),
             rules: None,
+            is_bounded: false,
+            turns: None,
+            bucket: NIL,
             used_at: Timestamp(0),
             polled_at: None,
             is_polled: false,
@@ -159,13 +166,18 @@ impl Registry {
         }
     }
 
-    /// Forgets a durable queue that has no jobs. One that is polled becomes a volatile one.
-    pub fn forget(&mut self, name: &str) -> Result<(), &'static str> {
-        let id = self.find(name).ok_or("there is no such queue")?;
+    /// Whether a queue can be forgotten: one that is durable and has no jobs.
+    pub fn can_forget(&self, id: QueueId) -> Result<(), &'static str> {
         let queue = self.queue(id);
         if !queue.durable || queue.counters.jobs() > 0 {
             return Err("the queue has jobs");
         }
+        Ok(())
+    }
+
+    /// Forgets a queue that can be. One that is polled becomes a volatile one.
+    pub fn forget(&mut self, id: QueueId) {
+        let queue = self.queue(id);
         let (counters, is_polled) = (queue.counters, queue.is_polled);
         self.forgotten.add(&counters);
         self.durable -= 1;
@@ -174,14 +186,13 @@ impl Registry {
         } else {
             self.remove(id);
         }
-        Ok(())
     }
 
     /// Nothing is known of a queue any more but its name, and who polls it.
     fn clear(&mut self, id: QueueId) {
         let queue = self.queue_mut(id);
         (queue.durable, queue.counters, queue.lines) = (false, Counters::default(), Lines::default());
-        queue.rules = None;
+        (queue.rules, queue.is_bounded) = (None, false);
     }
 
     fn remove(&mut self, id: QueueId) {
@@ -193,9 +204,9 @@ impl Registry {
         self.free.push(id);
     }
 
-    /// Durable queues without jobs and without rules that were last used before `before`.
+    /// Durable queues without jobs, rules and groups that were last used before `before`.
     pub fn idle(&self, before: Timestamp) -> impl Iterator<Item = QueueId> {
-        let is_empty = |queue: &Queue| queue.counters.jobs() == 0 && queue.rules.is_none();
+        let is_empty = |queue: &Queue| queue.counters.jobs() == 0 && queue.rules.is_none() && queue.turns.is_none();
         let idle = move |queue: &Queue| queue.durable && is_empty(queue) && queue.used_at < before;
         (0..).map(QueueId).zip(&self.queues).filter(move |(_, queue)| idle(queue)).map(|(id, _)| id)
     }
@@ -278,10 +289,11 @@ mod tests {
         let id = registry.used("a").unwrap();
         registry.queue_mut(id).counters.completed = 7;
         registry.queue_mut(id).counters.pending = 1;
-        assert!(registry.forget("a").is_err() && registry.forget("b").is_err());
+        assert!(registry.can_forget(id).is_err());
         registry.queue_mut(id).counters.pending = 0;
         assert_eq!(registry.idle(Timestamp(1)).collect::<Vec<_>>(), [id]);
-        registry.forget("a").unwrap();
+        registry.can_forget(id).unwrap();
+        registry.forget(id);
         assert_eq!((registry.find("a"), registry.totals().completed, registry.durable()), (None, 7, 0));
         let again = registry.polled("a").unwrap();
         registry.unpolled(again);

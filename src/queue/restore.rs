@@ -3,13 +3,14 @@
 use super::Queues;
 use super::counters::Counters;
 use super::entry::{Entry, Text};
+use super::groups::{Owner, TakingGroups, take_group_rules};
 use super::leases::Granted;
 use super::ruling::Paused;
 use super::schedules::{KIND_SCHEDULES, take_schedules};
 use super::sides::NEVER;
 use super::snapshot::{
-    Before, CANCELLED, EndedKey, FLAGS_KNOWN, Head, KEEP, KEY, KIND_JOBS, KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD,
-    PauseState, QueueState, RARE, SET, STANDING, TRIED, sum,
+    Before, CANCELLED, EndedKey, FLAGS_KNOWN, GROUPED, Head, KEEP, KEY, KIND_GROUP_RULES, KIND_GROUPS, KIND_JOBS,
+    KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, PauseState, QueueState, RARE, SET, STANDING, TRIED, sum,
 };
 use crate::codec::{DecodeError, Fault, Field, Reader};
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
@@ -24,11 +25,12 @@ pub struct Restoring {
     lsn: Option<Lsn>,
     /// The snapshot's queues as they are called here; nothing for one that it does not use.
     queues: Vec<Option<QueueId>>,
-    /// Pending jobs: their queue and priority, their order, their slot.
+    /// Pending jobs: their home and priority, their order, their slot.
     lines: Vec<(u64, u64, u32)>,
+    groups: TakingGroups,
 }
 
-fn undefined(field: &'static str) -> DecodeError {
+pub(super) fn undefined(field: &'static str) -> DecodeError {
     DecodeError::new(field, Fault::Undefined)
 }
 
@@ -58,6 +60,8 @@ impl Restoring {
                 Ok(())
             }
             KIND_KEYS => take_keys(queues, &mut reader),
+            KIND_GROUPS => self.groups.take_groups(queues, &self.queues, &mut reader),
+            KIND_GROUP_RULES => take_group_rules(queues, &self.queues, &mut reader),
             KIND_SCHEDULES => take_schedules(queues, &mut reader),
             _ => Err(DecodeError::new("block", Fault::Unknown(u64::from(kind)))),
         }
@@ -75,11 +79,12 @@ impl Restoring {
         }
         for (_, order, slot) in self.lines {
             queues.table[slot].set_order(order);
-            let used_at = queues.registry.queue(queues.table[slot].queue).used_at;
+            let id = queues.groups.queue_of(queues.table[slot].home);
+            let used_at = queues.registry.queue(id).used_at;
             queues.line_up(slot);
-            queues.registry.queue_mut(queues.table[slot].queue).used_at = used_at;
+            queues.registry.queue_mut(id).used_at = used_at;
         }
-        Ok(())
+        self.groups.finish(queues)
     }
 
     fn take_queues(&mut self, queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -90,10 +95,11 @@ impl Restoring {
             return Err(undefined("next_job"));
         }
         queues.next_job = head.next_job;
-        if head.back == u64::MAX {
+        if head.back == u64::MAX || head.front > head.back.saturating_add(1) {
             return Err(undefined("back"));
         }
-        queues.back = head.back;
+        (queues.back, queues.front) = (head.back, head.front);
+        self.groups.newest_turn = head.newest_turn;
         queues.registry.set_forgotten(Counters::default().with_tally(head.forgotten));
         while !reader.rest().is_empty() {
             let state = QueueState::read(reader, "queue")?;
@@ -106,6 +112,10 @@ impl Restoring {
             queue.counters = queue.counters.with_tally(state.tally);
             self.queues.push(Some(id));
             take_rules(queues, &state)?;
+            if let Some(level) = state.level {
+                let rate = state.settings.and_then(|settings| settings.rate).ok_or_else(|| undefined("level"))?;
+                queues.set_level(Owner::Queue(id), level.into(), rate);
+            }
             queues.registry.queue_mut(id).used_at = state.used_at;
         }
         Ok(())
@@ -128,12 +138,15 @@ impl Restoring {
         let queue: usize = within(reader, "queue")?;
         let queue = self.queues.get(queue).copied().flatten().ok_or_else(|| undefined("queue"))?;
         let submitted_at = Timestamp(sum(&mut before.submitted_at, reader.varint("submitted_at")?)).into();
-        let mut entry = Entry { id, queue, submitted_at, ..Entry::vacant() };
+        let group = (flags & GROUPED != 0).then(|| within(reader, "group")).transpose()?;
+        let home = self.groups.home(queues, queue, group)?;
+        let mut entry = Entry { id, home, submitted_at, ..Entry::vacant() };
         take_settings(&mut entry, flags, reader)?;
         take_payload(&mut entry, flags, reader, before)?;
         let payload = entry.payload;
         let slot = queues.table.insert(entry);
         queues.usage.add(payload);
+        queues.enter_group(home);
         let used_at = queues.registry.queue(queue).used_at;
         let standing = self.take_standing(queues, slot, flags, reader, before)?;
         if flags & KEY != 0 {
@@ -171,7 +184,7 @@ impl Restoring {
             Standing::Pending => {
                 let order = take_order(queues, reader, before)?;
                 let entry = &queues.table[slot];
-                let line = u64::from(entry.queue.0) << 8 | u64::from(entry.settings.priority);
+                let line = u64::from(entry.home.number()) << 8 | u64::from(entry.settings.priority);
                 self.lines.push((line, order, slot));
             }
             Standing::Delayed => {
@@ -197,6 +210,9 @@ fn take_rules(queues: &mut Queues, state: &QueueState<'_>) -> Result<(), DecodeE
         }
     };
     let (pause_in, pause_out) = (taken(state.pause_in)?, taken(state.pause_out)?);
+    if [settings.rate, settings.group_rate].iter().flatten().any(|rate| !rate.is_sane()) {
+        return Err(undefined("rate"));
+    }
     let ruled = queues.rule(state.name, |rules| {
         (rules.settings, rules.pause_in, rules.pause_out) = (settings, pause_in, pause_out);
     });
@@ -285,7 +301,7 @@ fn take_payload(
 /// A place in line, which was given.
 fn take_order(queues: &Queues, reader: &mut Reader<'_>, before: &mut Before) -> Result<u64, DecodeError> {
     let order = sum(&mut before.order, reader.varint("order")?);
-    if order <= queues.back { Ok(order) } else { Err(undefined("order")) }
+    if order <= queues.back && order >= queues.front { Ok(order) } else { Err(undefined("order")) }
 }
 
 fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {

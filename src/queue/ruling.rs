@@ -1,13 +1,14 @@
 //! What holds in a queue beside its jobs: its settings, and pauses that end by themselves. A part of `apply`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Queues;
 use super::apply::Applied;
-use super::events::{Pause, Resume, Set};
+use super::events::{Pause, Resume, Set, SetGroup};
 use super::sides::NEVER;
 use crate::ids::QueueId;
-use crate::rules::QueueSettings;
+use crate::limits::GROUP_RULES_MAX;
+use crate::rules::{GroupSettings, QueueSettings};
 use crate::time::Timestamp;
 
 /// Rules of one queue.
@@ -18,6 +19,8 @@ pub struct Rules {
     pub pause_in: Option<Paused>,
     /// It hands none out.
     pub pause_out: Option<Paused>,
+    /// What holds for single groups.
+    pub groups: BTreeMap<Box<str>, GroupSettings>,
 }
 
 /// A pause of a queue.
@@ -41,6 +44,28 @@ impl PauseEnds {
 impl Rules {
     pub fn pauses(&self) -> impl Iterator<Item = &Paused> {
         self.pause_in.iter().chain(&self.pause_out)
+    }
+
+    /// What holds for a group, by its name or as for each.
+    pub fn group(&self, name: &str) -> GroupSettings {
+        let own = if self.groups.is_empty() { None } else { self.groups.get(name) };
+        let own = own.copied().unwrap_or_default();
+        GroupSettings {
+            weight: own.weight,
+            running_max: own.running_max.or(self.settings.group_running_max),
+            rate: own.rate.or(self.settings.group_rate),
+        }
+    }
+
+    /// Whether anything holds for its groups.
+    pub fn has_turns(&self) -> bool {
+        self.settings.has_turns() || !self.groups.is_empty()
+    }
+
+    /// Whether each job has to be begun at once when it is handed out.
+    pub fn is_bounded(&self) -> bool {
+        let is_bounded = |own: &GroupSettings| own.running_max.is_some() || own.rate.is_some();
+        self.settings.is_bounded() || self.groups.values().any(is_bounded)
     }
 
     fn is_plain(&self) -> bool {
@@ -74,12 +99,53 @@ impl Queues {
     }
 
     pub(super) fn apply_set(&mut self, set: &Set<'_>) -> Applied<()> {
+        let rates = [set.settings.rate, set.settings.group_rate];
+        if rates.iter().flatten().any(|rate| !rate.is_sane()) {
+            return Err("its rate is none");
+        }
         self.rule(set.queue, |rules| rules.settings = set.settings)
+    }
+
+    pub(super) fn apply_set_group(&mut self, set: &SetGroup<'_>) -> Applied<()> {
+        let SetGroup { queue, group, settings, .. } = *set;
+        if settings.rate.is_some_and(|rate| !rate.is_sane()) || settings.weight == Some(0) {
+            return Err("its rate or its weight is none");
+        }
+        let is_plain = settings == GroupSettings::default();
+        if !is_plain && self.group_rules >= GROUP_RULES_MAX && !self.has_group_rules(queue, group) {
+            return Err("there are too many groups with settings");
+        }
+        let mut ruled = self.group_rules;
+        self.rule(queue, |rules| {
+            ruled -= usize::from(rules.groups.remove(group).is_some());
+            if !is_plain {
+                rules.groups.insert(group.into(), settings);
+                ruled += 1;
+            }
+        })?;
+        self.group_rules = ruled;
+        let id = self.registry.find(queue).ok_or("there is no such queue")?;
+        self.regroup_one(id, group);
+        Ok(())
+    }
+
+    /// How many groups have settings of their own, over all queues.
+    pub fn group_rules(&self) -> usize {
+        self.group_rules
+    }
+
+    /// Whether this group has settings of its own.
+    pub fn has_group_rules(&self, queue: &str, group: &str) -> bool {
+        self.rules(queue).is_some_and(|rules| rules.groups.contains_key(group))
     }
 
     pub(super) fn apply_forget(&mut self, queue: &str) -> Applied<()> {
         let id = self.registry.find(queue).ok_or("there is no such queue")?;
-        self.registry.forget(queue)?;
+        let groups = self.registry.queue(id).rules.as_ref().map_or(0, |rules| rules.groups.len());
+        self.registry.can_forget(id)?;
+        self.forget_groups(id);
+        self.registry.forget(id);
+        self.group_rules -= groups;
         self.pause_ends.0.retain(|(_, of)| *of != id);
         self.ruled.remove(&id);
         Ok(())
@@ -102,14 +168,20 @@ impl Queues {
         for paused in rules.pauses() {
             self.pause_ends.0.remove(&(paused.until, id));
         }
+        let before = rules.settings.turning();
         change(&mut rules);
+        let is_turned = rules.settings.turning() != before;
         self.pause_ends.0.extend(rules.pauses().filter(|paused| paused.until != NEVER).map(|it| (it.until, id)));
         let queue = self.registry.queue_mut(id);
+        queue.is_bounded = rules.is_bounded();
         queue.rules = Some(rules).filter(|rules| !rules.is_plain());
         if queue.rules.is_some() {
             self.ruled.insert(id);
         } else {
             self.ruled.remove(&id);
+        }
+        if is_turned {
+            self.regroup(id);
         }
         // It may hand out now what it did not before.
         self.registry.wake(id);
@@ -146,6 +218,11 @@ impl Queues {
         self.registry.queue(id).rules.as_deref()
     }
 
+    /// Whether each job of this queue has to be begun at once when it is handed out.
+    pub fn is_bounded(&self, queue: QueueId) -> bool {
+        self.registry.queue(queue).is_bounded
+    }
+
     /// How many jobs of this queue may be in flight, if that is bounded.
     pub fn running_max(&self, queue: QueueId) -> Option<u32> {
         self.registry.queue(queue).rules.as_ref()?.settings.running_max
@@ -161,13 +238,15 @@ impl Queues {
     pub(super) fn check_pauses(&self) {
         let queues = (0..).map(QueueId).zip(self.registry.by_id());
         let rules = queues.filter_map(|(id, queue)| Some((id, queue?.rules.as_deref()?)));
-        let (mut ends, mut with_rules) = (BTreeSet::new(), BTreeSet::new());
+        let (mut ends, mut with_rules, mut of_groups) = (BTreeSet::new(), BTreeSet::new(), 0);
         for (id, rules) in rules {
             with_rules.insert(id);
+            of_groups += rules.groups.len();
             assert!(!rules.is_plain(), "rules that say nothing are none");
             ends.extend(rules.pauses().filter(|paused| paused.until != NEVER).map(|paused| (paused.until, id)));
         }
         assert_eq!((&ends, &with_rules), (&self.pause_ends.0, &self.ruled), "ends of pauses, queues with rules");
         assert!(ends.iter().all(|(at, _)| *at > self.now), "a pause ended");
+        assert_eq!(of_groups, self.group_rules, "groups with settings");
     }
 }

@@ -20,6 +20,8 @@ pub struct Sought {
     /// A bit for each number of a standing; none for any.
     pub standings: u8,
     pub key_prefix: Option<String>,
+    /// Of this group alone.
+    pub group: Option<String>,
     /// Submitted from then on.
     pub from: Option<Timestamp>,
     /// Submitted before then.
@@ -98,16 +100,17 @@ impl Queues {
     }
 
     fn is_sought(&self, entry: &Entry, queue: Option<QueueId>, sought: &Sought) -> bool {
-        let Sought { standings, key_prefix, from, before, ended_before, with_story, .. } = sought;
+        let Sought { standings, key_prefix, group, from, before, ended_before, with_story, .. } = sought;
         let submitted_at = Timestamp::from(entry.submitted_at);
         let side = self.sides.side(entry);
         let has_story = || side.is_some_and(|side| side.text.bytes > 0) && entry.standing != Standing::Completed;
-        queue.is_none_or(|queue| entry.queue == queue)
+        queue.is_none_or(|queue| self.groups.queue_of(entry.home) == queue)
             && (*standings == 0 || standings >> entry.standing.code() & 1 == 1)
             && from.is_none_or(|from| submitted_at >= from)
             && before.is_none_or(|before| submitted_at < before)
             && ended_before.is_none_or(|before| side.is_none_or(|side| side.ended_at() < before))
             && (!with_story || has_story())
+            && group.as_deref().is_none_or(|group| self.group_name(entry) == group)
             && key_prefix.as_deref().is_none_or(|prefix| self.has_key_with(entry.id, prefix))
     }
 

@@ -14,11 +14,14 @@
 //! | 2 | queues | [`Head`], then a [`QueueState`] for each id of a queue |
 //! | 3 | jobs | for each the parts below, those without a flag always |
 //! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
+//! | 5 | groups | a [`GroupState`] for each group |
+//! | 6 | settings | a [`GroupRule`] for each group that has settings of its own |
 //! | 10 | schedules | see `schedules`; before those of jobs |
 //!
 //! | part of a job | fields |
 //! | --- | --- |
 //! | always | flags v, id d, queue v (its place among the queues), submitted at d |
+//! | `GROUPED` | group v (the number of its [`GroupState`]) |
 //! | `TRIED` | attempts v |
 //! | `SET` | priority u8, `max_attempts` v, `timeout_ms` v |
 //! | `PAYLOAD` | epoch d, offset d, bytes v |
@@ -31,31 +34,34 @@
 //! | `KEEP` | how long it wants to be kept, in seconds v |
 //! | `RARE` | headers' epoch, offset, bytes v; first and longest backoff in ms v (0: none); expires at v (0: never) |
 //!
-//! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`, `KEEP`, `RARE`, and
-//! `CANCELLED` for a job in flight that somebody cancelled. A bit or a kind that is not here is of a later version, and
-//! refused.
+//! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`, `KEEP`, `RARE`,
+//! `CANCELLED` for a job in flight that somebody cancelled, and `GROUPED`. A bit or a kind that is not here is of a
+//! later version, and refused.
 
 use bytes::BufMut;
 
 use super::Queues;
 use super::counters::Tally;
+use super::deadlines::NIL;
 use super::entry::{Entry, Text};
+use super::groups::LevelState;
 use super::keys::HeldKey;
 use super::registry::Queue;
 use super::ruling::Paused;
-use super::schedules::SchedulesLeft;
 use super::sides::NEVER;
 use crate::codec::message;
 use crate::codec::{Field, PutExt};
 use crate::ids::JobId;
 use crate::job::{Ending, Settings, Standing};
 use crate::planted::{Bug, is_planted};
-use crate::rules::QueueSettings;
+use crate::rules::{GroupSettings, QueueSettings};
 use crate::time::Timestamp;
 
 pub(super) const KIND_QUEUES: u32 = 2;
 pub(super) const KIND_JOBS: u32 = 3;
 pub(super) const KIND_KEYS: u32 = 4;
+pub(super) const KIND_GROUPS: u32 = 5;
+pub(super) const KIND_GROUP_RULES: u32 = 6;
 
 pub(super) const STANDING: u64 = 7;
 pub(super) const TRIED: u64 = 8;
@@ -66,7 +72,8 @@ pub(super) const PAST: u64 = 128;
 pub(super) const KEEP: u64 = 256;
 pub(super) const RARE: u64 = 512;
 pub(super) const CANCELLED: u64 = 1024;
-pub(super) const FLAGS_KNOWN: u64 = STANDING | TRIED | SET | PAYLOAD | KEY | PAST | KEEP | RARE | CANCELLED;
+pub(super) const GROUPED: u64 = 2048;
+pub(super) const FLAGS_KNOWN: u64 = STANDING | TRIED | SET | PAYLOAD | KEY | PAST | KEEP | RARE | CANCELLED | GROUPED;
 
 message! {
     /// What belongs to no queue.
@@ -75,6 +82,10 @@ message! {
         next_job: JobId;
         /// The newest place given at the back of a line.
         back: u64;
+        /// The newest place given at the front of one.
+        front: u64;
+        /// The newest place given at the end of a ring of groups.
+        newest_turn: u64;
         /// Of queues that were forgotten.
         forgotten: Tally;
     }
@@ -90,6 +101,18 @@ message! {
         1 settings: QueueSettings;
         2 pause_in: PauseState<'a>;
         3 pause_out: PauseState<'a>;
+        /// Of a bucket that is not full.
+        4 level: LevelState;
+    }
+}
+
+message! {
+    /// A group that has settings of its own.
+    GroupRule<'a> {
+        /// The place of its queue among the queues.
+        queue: u32;
+        group: &'a str;
+        settings: GroupSettings;
     }
 }
 
@@ -136,9 +159,11 @@ pub struct Taking {
     slots_end: u32,
     /// Slots that were written before they were visited.
     written: Vec<u64>,
+    /// The block of the settings of groups, until it is handed out.
+    group_rules: Vec<u8>,
     /// Where the visit to the keys of jobs that are gone goes on.
     keys_from: (Timestamp, JobId),
-    schedules: SchedulesLeft,
+    schedules: super::schedules::SchedulesLeft,
     block: Vec<u8>,
     before: Before,
 }
@@ -193,21 +218,25 @@ impl Queues {
             slot: 0,
             slots_end,
             written: vec![0; slots_end.div_ceil(64) as usize],
+            group_rules: self.encode_group_rules(),
             keys_from: (Timestamp(0), JobId(0)),
             schedules: self.hold_schedules(),
             block: Vec::new(),
             before: Before::default(),
         }));
+        self.groups.begin_copy();
         let mut body = Vec::new();
         let head = Head {
             now: self.now,
             next_job: self.next_job,
             back: self.back,
+            front: self.front,
+            newest_turn: self.groups.newest_turn,
             forgotten: self.registry.forgotten().tally(),
         };
         head.write(&mut body);
         for queue in self.registry.by_id() {
-            queue.map_or(QueueState::default(), queue_state).write(&mut body);
+            queue.map_or(QueueState::default(), |queue| self.queue_state(queue)).write(&mut body);
         }
         Slice::Block(KIND_QUEUES, body)
     }
@@ -218,7 +247,26 @@ impl Queues {
     /// When no snapshot is under way.
     pub fn snapshot_slice(&mut self, slots_max: u32) -> Slice {
         let mut taking = self.taking.take().expect("a snapshot is under way");
-        let slice = self.next_slice(&mut taking, slots_max);
+        if !taking.group_rules.is_empty() {
+            let block = std::mem::take(&mut taking.group_rules);
+            self.taking = Some(taking);
+            return Slice::Block(KIND_GROUP_RULES, block);
+        }
+        let block = if taking.slot < taking.slots_end {
+            self.groups.copied_ahead(BLOCK_BYTES)
+        } else {
+            let (block, is_done) = self.groups.copy_slice(slots_max, BLOCK_BYTES);
+            if block.is_none() && !is_done {
+                self.taking = Some(taking);
+                return Slice::Nothing;
+            }
+            block
+        };
+        if let Some(block) = block {
+            self.taking = Some(taking);
+            return Slice::Block(KIND_GROUPS, block);
+        }
+        let slice = taking.schedules.next_block().unwrap_or_else(|| self.next_slice(&mut taking, slots_max));
         if slice != Slice::Done {
             self.taking = Some(taking);
         }
@@ -227,13 +275,11 @@ impl Queues {
 
     /// Gives up the snapshot that is under way, if one is.
     pub fn give_up_snapshot(&mut self) {
+        self.groups.give_up_copy();
         self.taking = None;
     }
 
     fn next_slice(&self, taking: &mut Taking, slots_max: u32) -> Slice {
-        if let Some(block) = taking.schedules.next_block() {
-            return block;
-        }
         if taking.slot < taking.slots_end {
             let end = taking.slots_end.min(taking.slot + slots_max);
             while taking.slot < end && taking.block.len() < BLOCK_BYTES {
@@ -281,8 +327,11 @@ impl Queues {
         let flags = self.flags(entry);
         out.put_varint(flags);
         out.put_varint(difference(&mut before.id, entry.id.0));
-        out.put_varint(u64::from(entry.queue.0));
+        out.put_varint(u64::from(self.groups.queue_of(entry.home).0));
         out.put_varint(difference(&mut before.submitted_at, Timestamp::from(entry.submitted_at).0));
+        if let Some(group) = entry.home.group() {
+            out.put_varint(u64::from(group));
+        }
         if entry.attempts > 0 {
             out.put_varint(u64::from(entry.attempts));
         }
@@ -320,6 +369,7 @@ impl Queues {
             | flag(KEEP, self.sides.keep_s(entry).is_some())
             | flag(RARE, self.sides.rare(entry).is_some())
             | flag(CANCELLED, side.is_some_and(|side| side.is_cancelled))
+            | flag(GROUPED, entry.home.group().is_some())
     }
 
     fn encode_more(&self, entry: &Entry, out: &mut Vec<u8>) {
@@ -338,6 +388,34 @@ impl Queues {
         }
     }
 
+    fn queue_state<'q>(&self, queue: &'q Queue) -> QueueState<'q> {
+        let state = QueueState {
+            name: &queue.name,
+            tally: queue.counters.tally(),
+            used_at: queue.used_at,
+            level: (queue.bucket != NIL).then(|| self.groups.buckets.bucket(queue.bucket).level.into()),
+            ..QueueState::default()
+        };
+        let Some(rules) = queue.rules.as_deref() else { return state };
+        QueueState {
+            settings: Some(rules.settings),
+            pause_in: rules.pause_in.as_ref().map(pause_state),
+            pause_out: rules.pause_out.as_ref().map(pause_state),
+            ..state
+        }
+    }
+
+    fn encode_group_rules(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        for id in &self.ruled {
+            let groups = self.registry.queue(*id).rules.iter().flat_map(|rules| &rules.groups);
+            for (group, settings) in groups {
+                GroupRule { queue: id.0, group, settings: *settings }.write(&mut body);
+            }
+        }
+        body
+    }
+
     fn encode_standing(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
         match entry.standing {
             Standing::Pending => out.put_varint(difference(&mut before.order, entry.order())),
@@ -352,22 +430,6 @@ impl Queues {
             }
             Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {}
         }
-    }
-}
-
-fn queue_state(queue: &Queue) -> QueueState<'_> {
-    let state = QueueState {
-        name: &queue.name,
-        tally: queue.counters.tally(),
-        used_at: queue.used_at,
-        ..QueueState::default()
-    };
-    let Some(rules) = queue.rules.as_deref() else { return state };
-    QueueState {
-        settings: Some(rules.settings),
-        pause_in: rules.pause_in.as_ref().map(pause_state),
-        pause_out: rules.pause_out.as_ref().map(pause_state),
-        ..state
     }
 }
 

@@ -17,6 +17,8 @@ pub struct JobView<'a> {
     pub id: JobId,
     pub queue: &'a str,
     /// Empty for none.
+    pub group: &'a str,
+    /// Empty for none.
     pub key: &'a str,
     pub settings: Settings,
     /// Attempts so far.
@@ -152,13 +154,13 @@ impl Queues {
 
     /// The job that would leave this queue next.
     pub fn front(&self, queue: QueueId) -> Option<JobView<'_>> {
-        let slot = self.registry.queue(queue).front()?;
+        let slot = self.front_of(queue)?;
         Some(self.view(&self.table[slot]))
     }
 
     /// Whether any job may leave this queue.
     pub fn has_pending(&self, queue: QueueId) -> bool {
-        self.registry.queue(queue).front().is_some()
+        self.front_of(queue).is_some()
     }
 
     /// Where a job stands that is there.
@@ -197,11 +199,10 @@ impl Queues {
         self.registry.queue(queue).polled_at
     }
 
-    /// How many jobs are before this pending one in line, counted up to `most`; whether these are all.
+    /// How many jobs are before this pending one in its line, counted up to `most`; whether these are all.
     pub fn jobs_before(&self, job: JobId, most: usize) -> (u64, bool) {
         let Some(slot) = self.table.slot(job) else { return (0, true) };
-        let lines = &self.registry.queue(self.table[slot].queue).lines;
-        let counted = lines.iter(&self.table).take(most + 1).take_while(|before| *before != slot).count();
+        let counted = self.line_of(&self.table[slot]).take(most + 1).take_while(|before| *before != slot).count();
         (counted.min(most) as u64, counted <= most)
     }
 
@@ -253,7 +254,7 @@ impl Queues {
     pub fn keep_s(&self, job: JobId) -> u32 {
         let Some(slot) = self.table.slot(job) else { return 0 };
         let entry = &self.table[slot];
-        let of_queue = || self.registry.queue(entry.queue).rules.as_ref().and_then(|rules| rules.settings.keep_s);
+        let of_queue = || self.rules_of(entry).and_then(|rules| rules.settings.keep_s);
         self.sides.keep_s(entry).or_else(of_queue).unwrap_or(0)
     }
 
@@ -273,7 +274,7 @@ impl Queues {
         let lease = self.leases.lease(entry.lease()?);
         // Most jobs have nothing beside their entry, and most queues no rules.
         let side = self.sides.side(entry);
-        let rules = if self.ruled.is_empty() { None } else { self.registry.queue(entry.queue).rules.as_deref() };
+        let rules = if self.ruled.is_empty() { None } else { self.rules_of(entry) };
         Some(LeaseView {
             id: lease.granted.id,
             holder: lease.holder,
@@ -302,7 +303,7 @@ impl Queues {
         let entry = self.table.slot(held.job).map(|slot| &self.table[slot]);
         Some(KeyView {
             job: held.job,
-            queue: entry.map_or(held.queue.as_deref().unwrap_or_default(), |entry| self.queue_name(entry.queue)),
+            queue: entry.map_or(held.queue.as_deref().unwrap_or_default(), |entry| self.queue_of(entry)),
             standing: entry.map(|entry| entry.standing),
             digest: held.digest,
         })
@@ -350,6 +351,16 @@ impl Queues {
         self.dead
     }
 
+    /// The name of a job's queue.
+    fn queue_of(&self, entry: &Entry) -> &str {
+        self.queue_name(self.groups.queue_of(entry.home))
+    }
+
+    /// What holds in a job's queue, if anything does.
+    pub(super) fn rules_of(&self, entry: &Entry) -> Option<&Rules> {
+        self.registry.queue(self.groups.queue_of(entry.home)).rules.as_deref()
+    }
+
     fn headers(&self, entry: &Entry) -> Option<(Location, u32)> {
         let headers = self.sides.rare(entry)?.headers;
         (headers.bytes > 0).then_some((headers.at, headers.bytes))
@@ -358,7 +369,8 @@ impl Queues {
     fn view(&self, entry: &Entry) -> JobView<'_> {
         JobView {
             id: entry.id,
-            queue: self.queue_name(entry.queue),
+            queue: self.queue_of(entry),
+            group: self.group_name(entry),
             key: self.keys.of(entry.id).map(|(key, _)| key).unwrap_or_default(),
             settings: entry.settings,
             attempts: entry.attempts,

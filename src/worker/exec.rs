@@ -82,6 +82,7 @@ impl CommandHandler {
             .env("FALCON_MAX_ATTEMPTS", job.max_attempts.to_string())
             .env("FALCON_LEASE_ID", job.lease.to_string())
             .env("FALCON_KEY", &job.key)
+            .env("FALCON_GROUP", &job.group)
             .envs(job.headers.iter().map(|(name, value)| (header_variable(name), value)))
             .envs(self.master.variables())
             .stdin(Stdio::piped())

@@ -37,6 +37,7 @@ fn a_delivery_tells_all_of_its_job() {
     let dump = master.dump();
     let dispatch = dump.last(id, "DISPATCH");
     let expected = Delivery {
+        group: String::new(),
         job: id,
         lease: number(dispatch, "lsn"),
         queue: full.queue,

@@ -10,6 +10,7 @@ mod cli;
 mod door;
 mod explain;
 mod faces;
+mod groups;
 mod job_list;
 mod job_log;
 mod jobs;

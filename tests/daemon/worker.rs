@@ -57,7 +57,7 @@ fn a_child_gets_the_facts_of_its_job() {
     let master = Master::fresh(&[]);
     // Its mark is nobody's business.
     let script = "env | grep ^FALCON_ | grep -v ^FALCON_RUN= | sort";
-    let with_key = Job { payload: script.into(), max_attempts: 7, ..keyed("the key", "q") };
+    let with_key = Job { payload: script.into(), max_attempts: 7, group: "acme".to_owned(), ..keyed("the key", "q") };
     let mut wire = master.connect();
     let ids = wire.put_all(&[with_key, Job { delay_ms: 1, ..job("q", script) }]);
     let _worker = master.worker(&["--queue", "q"], &["sh"]);
@@ -65,7 +65,7 @@ fn a_child_gets_the_facts_of_its_job() {
     let dump = master.dump();
     let lease = number(dump.last(ids[0], "DISPATCH"), "lsn");
     let expected = format!(
-        "FALCON_ATTEMPT=1\nFALCON_JOB_ID={}\nFALCON_KEY=the key\nFALCON_LEASE_ID={lease}\n\
+        "FALCON_ATTEMPT=1\nFALCON_GROUP=acme\nFALCON_JOB_ID={}\nFALCON_KEY=the key\nFALCON_LEASE_ID={lease}\n\
          FALCON_MASTER={}\nFALCON_MAX_ATTEMPTS=7\nFALCON_QUEUE=q\n",
         ids[0], master.address
     );

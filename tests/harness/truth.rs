@@ -11,7 +11,7 @@ use falconqueue::job::{Backoff, Settings};
 use falconqueue::limits::{BACKOFF_MS_FIRST, BACKOFF_MS_MAX};
 use falconqueue::queue::Event;
 use falconqueue::queue::events::{Dispatch, Enqueue, ReleaseReason};
-use falconqueue::rules::QueueSettings;
+use falconqueue::rules::{GroupSettings, QueueSettings, Rate};
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::RecordHead;
 
@@ -39,6 +39,8 @@ pub struct Accepted {
 #[derive(Clone, Debug, Default)]
 pub struct Fate {
     pub queue: String,
+    /// Empty for none.
+    pub group: String,
     pub accepted: Accepted,
     /// Attempts that count, since it was requeued last.
     attempts: u16,
@@ -62,12 +64,42 @@ pub struct Fate {
 }
 
 /// What holds in a queue.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ruled {
     /// Until when each way is closed.
     way_in: Timestamp,
     way_out: Timestamp,
     settings: QueueSettings,
+    /// Of single groups.
+    groups: BTreeMap<String, GroupSettings>,
+    /// The rate that holds since then, and when jobs were given by it: of the queue, and of each group.
+    given: Given,
+    given_of: BTreeMap<String, Given>,
+}
+
+/// When jobs were given by a rate that did not change.
+#[derive(Clone, Debug, Default)]
+struct Given {
+    rate: Option<Rate>,
+    at: Vec<Timestamp>,
+}
+
+impl Given {
+    /// In any window at most the burst and what the rate gives is given.
+    fn one_more(&mut self, rate: Option<Rate>, at: Timestamp, what: &str) {
+        if self.rate != rate {
+            *self = Given { rate, at: Vec::new() };
+        }
+        let Some(rate) = rate else { return };
+        self.at.push(at);
+        for (before, from) in self.at.iter().rev().enumerate() {
+            // A moment stands for the millisecond that begins there.
+            let window = u128::from(at.since(*from).0 + 1);
+            let most = u128::from(rate.burst) * u128::from(rate.per_ms) + window * u128::from(rate.tokens);
+            let given = (before as u128 + 1) * u128::from(rate.per_ms);
+            assert!(given <= most, "{what}: {} jobs were given in {window} ms by {rate:?}", before + 1);
+        }
+    }
 }
 
 pub struct Truth {
@@ -157,6 +189,7 @@ impl Truth {
         };
         let fate = Fate {
             queue: job.queue.to_owned(),
+            group: job.group.unwrap_or_default().to_owned(),
             accepted,
             max_attempts: job.settings.max_attempts,
             due_at: job.due_at,
@@ -179,6 +212,7 @@ impl Truth {
                 given.job
             );
         }
+        self.holds_group(given.job, &ruled, head.at);
         let fate = self.running(given.job, "DISPATCH");
         fate.attempts += 1;
         assert_eq!(given.attempt, fate.attempts, "attempt of job {}", given.job);
@@ -187,6 +221,28 @@ impl Truth {
         let lease = LeaseId(head.lsn.0);
         assert_eq!(fate.lease.replace(lease), None, "job {} has two leases", given.job);
         fate.leases.insert(lease);
+    }
+
+    /// No group gives more than it may.
+    fn holds_group(&mut self, job: JobId, ruled: &Ruled, at: Timestamp) {
+        let Fate { queue, group, .. } = self.fates[&job.0].clone();
+        let settings = &ruled.settings;
+        let own = ruled.groups.get(&group).copied().unwrap_or_default();
+        let is_its = |fate: &&Fate| fate.queue == queue && fate.group == group;
+        let in_flight = self.fates.values().filter(is_its).filter(|fate| fate.lease.is_some()).count();
+        let what = format!("group {group:?} of queue {queue}");
+        if let Some(max) = own.running_max.or(settings.group_running_max) {
+            assert!(in_flight < max as usize, "{in_flight} jobs of {what} are in flight, and {job} is given");
+        }
+        if settings.strict == Some(true) {
+            let retries = |fate: &&Fate| fate.end.is_none() && fate.attempts > 0 && fate.due_at > at;
+            let waits: Vec<&Fate> = self.fates.values().filter(is_its).filter(retries).collect();
+            assert!(in_flight == 0 && waits.is_empty(), "job {job} of {what} passes others: {waits:?}");
+        }
+        let rate = own.rate.or(settings.group_rate);
+        let ruled = self.ruled.entry(queue).or_default();
+        ruled.given.one_more(settings.rate, at, &what);
+        ruled.given_of.entry(group).or_default().one_more(rate, at, &what);
     }
 
     /// No queue takes more than it may.
@@ -247,7 +303,16 @@ impl Truth {
             Event::Resume(resume) => {
                 self.close(resume.queue, (resume.way.is_in(), resume.way.is_out()), Timestamp(0));
             }
-            Event::Set(set) => self.ruled.entry(set.queue.to_owned()).or_default().settings = set.settings,
+            Event::Set(set) => {
+                let ruled = self.ruled.entry(set.queue.to_owned()).or_default();
+                ruled.settings = set.settings;
+                ruled.look_again();
+            }
+            Event::SetGroup(set) => {
+                let ruled = self.ruled.entry(set.queue.to_owned()).or_default();
+                ruled.groups.insert(set.group.to_owned(), set.settings);
+                ruled.look_again();
+            }
             Event::Forget(forget) => {
                 let left = self.fates.values().any(|fate| fate.queue == forget.queue && fate.end.is_none());
                 assert!(!left, "queue {} was forgotten with jobs", forget.queue);
@@ -318,7 +383,7 @@ impl Truth {
     }
 
     fn ruled(&self, queue: &str) -> Ruled {
-        self.ruled.get(queue).copied().unwrap_or_default()
+        self.ruled.get(queue).cloned().unwrap_or_default()
     }
 
     fn close(&mut self, queue: &str, (way_in, way_out): (bool, bool), until: Timestamp) {
@@ -329,6 +394,20 @@ impl Truth {
         if way_out {
             ruled.way_out = until;
         }
+    }
+}
+
+impl Ruled {
+    /// A rate that was changed meanwhile counts anew, even if it is as before.
+    fn look_again(&mut self) {
+        let Ruled { settings, groups, given, given_of, .. } = self;
+        if given.rate != settings.rate {
+            *given = Given::default();
+        }
+        given_of.retain(|group, given| {
+            let own = groups.get(group).copied().unwrap_or_default();
+            given.rate == own.rate.or(settings.group_rate)
+        });
     }
 }
 

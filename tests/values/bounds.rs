@@ -6,7 +6,9 @@ use falconqueue::protocol::{Ack, AckItem, List, Request, Submit, SubmitJob};
 use falconqueue::time::Millis;
 use falconqueue::wal::MemoryDevice;
 
-use crate::frames::{ACK_OK, LEASE_LOST, Reply, STORAGE_FULL, TOO_MANY_QUEUES, is_error};
+use crate::frames::{
+    ACK_OK, LEASE_LOST, QUEUE_FULL, QueueSettings, Reply, STORAGE_FULL, TOO_MANY_QUEUES, is_error, set_queue,
+};
 use crate::hand::*;
 
 #[test]
@@ -125,4 +127,21 @@ fn a_full_log_still_tells_the_first_job_of_a_key() {
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
     while matches!(hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })), Reply::SubmitOk(_)) {}
     assert_eq!(hand.put(client, keyed), id);
+}
+
+#[test]
+fn jobs_that_are_there_by_their_keys_do_not_count_against_what_a_queue_may_hold() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    let bound = QueueSettings { depth_max: Some(2), bytes_max: Some(14), ..QueueSettings::default() };
+    assert!(matches!(hand.ask_frame(client, &set_queue("q", &bound)), Reply::Settled(_)));
+    let keyed = |key: &'static str| SubmitJob { key, ..job("q") };
+    let held = hand.put(client, keyed("held"));
+    let told: Vec<u64> =
+        hand.submit(client, &["held", "once", "once"].map(keyed)).iter().map(|told| told.job).collect();
+    let [first, second, third] = told[..] else { panic!("{told:?}") };
+    assert!(first == held && second == third && second != held, "{told:?}");
+    assert_eq!(hand.submit(client, &["once", "held"].map(keyed)).len(), 2, "it is full, and nothing is added");
+    let more = ["held", "more"].map(keyed);
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&more) })), QUEUE_FULL));
 }

@@ -73,6 +73,10 @@ fn what_settles_a_queue() {
         timeout_ms: Some(8),
         ttl_ms: Some(9),
         running_max: Some(10),
+        group_running_max: Some(11),
+        strict: Some(true),
+        rate: Some(rules::Rate { tokens: 12, per_ms: 13, burst: 14 }),
+        group_rate: Some(rules::Rate { tokens: 15, per_ms: 16, burst: 17 }),
     };
     let of = QueueSettings {
         keep_s: Some(1),
@@ -84,6 +88,10 @@ fn what_settles_a_queue() {
         timeout_ms: Some(8),
         ttl_ms: Some(9),
         running_max: Some(10),
+        group_running_max: Some(11),
+        strict: Some(true),
+        rate: Some((12, 13, 14)),
+        group_rate: Some((15, 16, 17)),
     };
     same(&set_queue(queue, &of), wire::SetQueue { queue, settings });
     same(&delete_queue(queue), wire::DeleteQueue { queue });
@@ -140,4 +148,17 @@ fn what_is_asked_of_schedules() {
     same(&pause_schedule(name), wire::PauseSchedule { name });
     same(&resume_schedule(name), wire::ResumeSchedule { name });
     same(&run_schedule(name), wire::RunSchedule { name });
+}
+
+#[test]
+fn what_settles_a_group() {
+    let queue = "q";
+    let settings = rules::GroupSettings {
+        weight: Some(3),
+        running_max: Some(4),
+        rate: Some(rules::Rate { tokens: 5, per_ms: 6, burst: 7 }),
+    };
+    let of = GroupSettings { weight: Some(3), running_max: Some(4), rate: Some((5, 6, 7)) };
+    same(&set_group(queue, "acme", &of), wire::SetGroup { queue, group: "acme", settings });
+    same(&groups(queue, 8, Some("acme")), wire::Groups { queue, from: 8, group: Some("acme") });
 }

@@ -1,9 +1,11 @@
 //! The naive model: jobs as lists that a reader can check by eye.
 
 mod ends;
+mod groups;
 mod rules;
 mod waits;
 
+pub use groups::{GROUPS, Turns};
 pub use rules::Rules;
 pub use waits::{JobsWait, standing};
 
@@ -48,6 +50,8 @@ impl State {
 #[derive(Clone, Debug)]
 pub struct Job {
     pub queue: usize,
+    /// 0 is none.
+    pub group: usize,
     pub key: usize,
     pub priority: u8,
     pub attempts: u16,
@@ -56,7 +60,7 @@ pub struct Job {
     pub submitted_at: Timestamp,
     pub bytes: u64,
     /// Its place in line, which it keeps while an attempt does not count.
-    pub order: u64,
+    pub order: i64,
     pub state: State,
     /// When its key is free, once it has ended.
     pub key_until: Option<Timestamp>,
@@ -81,6 +85,7 @@ impl Job {
     pub fn new(queue: usize, key: usize, submitted_at: Timestamp) -> Job {
         Job {
             queue,
+            group: 0,
             key,
             priority: 0,
             attempts: 0,
@@ -130,13 +135,17 @@ pub struct Tally {
     pub died: [u64; 2],
 }
 
+#[derive(Clone)]
 pub struct Model {
     pub now: Timestamp,
     pub jobs: BTreeMap<u64, Job>,
     /// Pending jobs of each queue in line, whatever their priority.
     pub lines: [Vec<u64>; 2],
-    pub last_order: u64,
+    pub last_order: i64,
+    /// The newest place given at the front.
+    pub first_order: i64,
     pub rules: [Rules; 2],
+    pub turns: [Turns; 2],
     pub tally: Tally,
     pub waits: Vec<JobsWait>,
     /// Number, queue or all, and until when it waits.
@@ -150,7 +159,9 @@ impl Model {
             jobs: BTreeMap::new(),
             lines: [Vec::new(), Vec::new()],
             last_order: 0,
+            first_order: 0,
             rules: [Rules::default(), Rules::default()],
+            turns: [Turns::default(), Turns::default()],
             tally: Tally::default(),
             waits: Vec::new(),
             idle: Vec::new(),
@@ -164,7 +175,6 @@ impl Model {
     /// Lets time pass: first delays, then leases, then what was not begun in time, as the master does when a turn
     /// begins.
     pub fn advance(&mut self, now: Timestamp, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
-        self.now = now;
         self.rules.iter_mut().for_each(|rules| rules.end_pauses(now));
         for id in self.ids_of(|job| job.state.has_ended() && job.kept_until <= now) {
             self.job(id).is_gone = true;
@@ -178,9 +188,23 @@ impl Model {
             }
         }
         due.sort();
-        for (_, id) in due {
+        // Tokens come in between, by their moments.
+        let mut tokens = self.tokens_up_to(now);
+        for (at, id) in due {
+            while let Some(first) = tokens.first_entry().filter(|first| *first.key() <= at) {
+                self.now = *first.key();
+                first.remove();
+                self.settle();
+            }
+            self.now = self.now.max(at);
             self.wait(id, None, Place::Last);
         }
+        for at in tokens.into_keys() {
+            self.now = at;
+            self.settle();
+        }
+        self.now = now;
+        self.settle();
         for id in self.ids_of(|job| matches!(job.state, State::InFlight { until, .. } if until <= now)) {
             match self.jobs[&id].state {
                 _ if self.jobs[&id].is_marked => self.end(id, State::Cancelled),
@@ -211,9 +235,12 @@ impl Model {
         let job = self.jobs.get_mut(&id).unwrap();
         if let Some(at) = due_at.filter(|at| *at > now) {
             job.state = State::Delayed(at);
-            return;
+            return self.settle();
         }
-        if place == Place::Last {
+        if place == Place::Last && job.attempts > 0 && self.rules[job.queue].settings.strict == Some(true) {
+            self.first_order -= 1;
+            job.order = self.first_order;
+        } else if place == Place::Last {
             self.last_order += 1;
             job.order = self.last_order;
         }
@@ -221,10 +248,12 @@ impl Model {
         let line = &mut self.lines[job.queue];
         line.push(id);
         line.sort_by_key(|id| self.jobs[id].order);
+        self.settle();
     }
 
     pub fn leave_line(&mut self, id: u64) {
         self.lines.iter_mut().for_each(|line| line.retain(|other| *other != id));
+        self.settle();
     }
 
     /// An attempt ends that counts; the next one may be given a time by whoever failed.
@@ -252,25 +281,6 @@ impl Model {
         let fits = retry_in.map_or_else(|| drawn.contains(&waits), |exact| waits == exact);
         assert!(fits, "it waits {waits} ms after attempt {}, not {retry_in:?} or {drawn:?}", job.attempts);
         self.wait(id, Some(at), Place::Last);
-    }
-
-    /// What a poll of these queues must be given: so many to begin, and so many more only to be held.
-    pub fn next(&self, queues: &[usize], (free, extra): (u16, u16)) -> Vec<u64> {
-        let (mut begins, mut holds) = (Vec::new(), Vec::new());
-        for queue in queues.iter().filter(|queue| self.rules[**queue].pause_out.is_none()) {
-            let mut line = self.lines[*queue].clone();
-            line.sort_by_key(|id| self.jobs[id].priority);
-            line.truncate(self.places(*queue));
-            let left = usize::from(free) - begins.len();
-            let rest = line.split_off(left.min(line.len()));
-            begins.extend(line);
-            // Where that is bounded, nothing is handed out only to be held.
-            if self.rules[*queue].settings.running_max.is_none() {
-                holds.extend(rest);
-            }
-        }
-        holds.truncate(usize::from(extra));
-        [begins, holds].concat()
     }
 
     pub fn remembered(&self, key: usize) -> Option<u64> {

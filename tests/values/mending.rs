@@ -1,15 +1,20 @@
 //! What somebody does to queues and jobs, and what it must not do to others.
 
 use falconqueue::ids::SessionId;
-use falconqueue::protocol::{List, Request, Submit, SubmitJob};
+use falconqueue::limits::CLIENT_NAME_BYTES_MAX;
+use falconqueue::protocol::{Ack, Hello, List, Request, Submit, SubmitJob};
 
 use crate::frames::{
-    CANCEL, CANCEL_NOW, Delivery, MEND_OK, NOT_FOUND, PURGE, QueueSettings, Reply, STORAGE_FULL, delete_queue, explain,
-    is_error, mend, pause, resume, set_queue, status,
+    ACK_OK, CANCEL, CANCEL_NOW, Delivery, MEND_OK, PURGE, QueueSettings, Reply, STORAGE_FULL, WAY_BOTH, WAY_IN,
+    WAY_OUT, delete_queue, explain, is_error, mend, pause, resume, set_queue, status,
 };
 use crate::hand::*;
+use crate::session::ack_of;
 
-const OUT: u8 = 2;
+/// A client of the longest name: records that tell it are as long as room was kept for.
+fn connect_longest(hand: &mut Hand) -> SessionId {
+    hand.greeted(Hello::new(&"w".repeat(CLIENT_NAME_BYTES_MAX), b""))
+}
 
 #[test]
 fn a_queue_that_is_deleted_while_it_is_polled_leaves_its_polls_to_no_other() {
@@ -49,57 +54,69 @@ fn a_job_that_was_begun_and_given_back_does_not_expire() {
     }
 }
 
-/// A master whose log takes no more jobs.
-fn fill(hand: &mut Hand, queue: &'static str) {
-    let client = hand.connect();
-    let jobs = [job(queue)];
-    for _ in 0..100_000 {
-        if is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&jobs) })), STORAGE_FULL) {
-            return;
-        }
+/// Fills the log with large jobs, then with small ones, until it takes no more; gives how many.
+fn fill(hand: &mut Hand, queue: &'static str) -> u64 {
+    let (client, before) = (hand.connect(), hand.master.queues().totals().pending);
+    for bytes in [8000, 500, 0] {
+        let payload = vec![b'x'; bytes];
+        let jobs = [SubmitJob { payload: &payload, ..job(queue) }];
+        let submit = Request::Submit(Submit { jobs: List::lent(&jobs) });
+        while matches!(hand.ask(client, &submit), Reply::SubmitOk(_)) {}
     }
-    panic!("it is never full");
+    hand.master.queues().totals().pending - before
+}
+
+/// Takes so many jobs of a queue, one by one, and ends each without a result, for which no room is kept.
+fn work_off(hand: &mut Hand, queue: &str, jobs: u64) {
+    let worker = connect_longest(hand);
+    for _ in 0..jobs {
+        let got = hand.take(worker, queue);
+        let items = [ack_of(&got, b"")];
+        assert_eq!(status(hand.ask(worker, &Request::Ack(Ack { items: List::lent(&items) })), ACK_OK, got.job), 0);
+    }
 }
 
 #[test]
-fn a_paused_queue_that_filled_the_disk_can_be_resumed() {
+fn paused_queues_that_filled_the_disk_can_be_resumed_and_worked_off() {
     let mut hand = Hand::new();
-    let client = hand.connect();
-    for queue in ["q", "r"] {
-        assert!(matches!(hand.ask_frame(client, &pause(queue, OUT, 0, "")), Reply::Settled(_)));
+    let client = connect_longest(&mut hand);
+    assert!(matches!(hand.ask_frame(client, &pause("q", WAY_OUT, 0, "")), Reply::Settled(_)));
+    let others: Vec<String> = (0..100).map(|number| format!("{number:064}")).collect();
+    for queue in &others {
+        assert!(matches!(hand.ask_frame(client, &pause(queue, WAY_BOTH, 0, "")), Reply::Settled(_)));
     }
     hand.device.limit_space(Some(0));
-    fill(&mut hand, "q");
-    assert!(is_error(&hand.ask_frame(client, &pause("s", OUT, 0, "")), STORAGE_FULL), "no room is kept for that");
-    for queue in ["q", "r"] {
-        assert!(matches!(hand.ask_frame(client, &resume(queue, OUT)), Reply::Settled(_)));
+    let jobs = fill(&mut hand, "q");
+    assert!(is_error(&hand.ask_frame(client, &pause("s", WAY_OUT, 0, "")), STORAGE_FULL), "no room is kept for that");
+    for way in [WAY_IN, WAY_OUT] {
+        for queue in &others {
+            assert!(matches!(hand.ask_frame(client, &resume(queue, way)), Reply::Settled(_)));
+        }
     }
-    let pending = hand.master.queues().totals().pending;
-    for _ in 0..pending {
-        let got = hand.take(client, "q");
-        assert!(hand.ack(client, got.job, got.lease));
-    }
+    assert!(matches!(hand.ask_frame(client, &resume("q", WAY_OUT)), Reply::Settled(_)));
+    work_off(&mut hand, "q", jobs);
+}
+
+/// Changes jobs on a full disk; gives how many had no room.
+fn mended(hand: &mut Hand, client: SessionId, change: u8, jobs: &[u64]) -> usize {
+    let Reply::Done(MEND_OK, items) = hand.ask_frame(client, &mend(change, jobs)) else { panic!("it is done") };
+    assert!(items.iter().all(|(_, status)| [0, STORAGE_FULL].contains(status)), "{items:?}");
+    items.iter().filter(|(_, status)| *status != 0).count()
 }
 
 #[test]
 fn what_is_kept_is_cancelled_and_purged_on_a_full_disk_without_the_room_of_others() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    assert!(matches!(
-        hand.ask_frame(client, &set_queue("q", &QueueSettings { keep_s: Some(600), ..QueueSettings::default() })),
-        Reply::Settled(_)
-    ));
+    let kept = QueueSettings { keep_s: Some(600), ..QueueSettings::default() };
+    assert!(matches!(hand.ask_frame(client, &set_queue("q", &kept)), Reply::Settled(_)));
+    let batch = [job("q"); 100];
+    let jobs: Vec<u64> = (0..10).flat_map(|_| hand.submit(client, &batch)).map(|told| told.job).collect();
     hand.device.limit_space(Some(0));
-    fill(&mut hand, "q");
-    let pending = hand.master.queues().totals().pending;
-    let ids: Vec<u64> = (1..=pending).collect();
-    for change in [CANCEL, PURGE, PURGE] {
-        for ids in ids.chunks(1000) {
-            let Reply::Done(_, items) = hand.ask_frame(client, &mend(change, ids)) else { panic!("it is done") };
-            let is_refused = |status: u16| change == PURGE && [STORAGE_FULL, NOT_FOUND].contains(&status);
-            assert!(items.iter().all(|(_, status)| *status == 0 || is_refused(*status)), "{items:?}");
-        }
-    }
+    assert_eq!(mended(&mut hand, client, CANCEL, &jobs), 0, "room is kept for that");
+    let others = fill(&mut hand, "r");
+    assert!(mended(&mut hand, client, PURGE, &jobs) > 0, "what is kept goes by itself");
+    work_off(&mut hand, "r", others);
 }
 
 fn bound(hand: &mut Hand, client: SessionId, running_max: Option<u32>) {

@@ -10,7 +10,7 @@ use crate::frames::{
     status, submitted,
 };
 use crate::hand::{Hand, START};
-use crate::lists::{FAILED, FOR_GOOD, Job, Model, NOBODY, Place, State};
+use crate::lists::{FAILED, FOR_GOOD, GROUPS, Job, Model, NOBODY, Place, State};
 use falconqueue::ids::SessionId;
 use falconqueue::master::Input;
 use falconqueue::protocol::Stage;
@@ -67,6 +67,7 @@ impl Run {
             Step::Pause { queue, way, for_ms } => self.pause(queue, way, for_ms),
             Step::Resume { queue, way } => self.resume(queue, way),
             Step::Set { queue, ref settings } => self.set(queue, settings),
+            Step::SetGroup { queue, group, ref settings } => self.set_group(queue, group, settings),
             Step::Delete { queue } => self.delete(queue),
             Step::Wait { ref picks, any, wait_ms } => self.wait(picks, any, wait_ms),
             Step::Idle { queue, wait_ms } => self.idle(queue, wait_ms),
@@ -94,6 +95,7 @@ impl Run {
         let headers = if new.has_headers { vec![("trace".to_owned(), key.to_owned())] } else { Vec::new() };
         let NewJobs { priority, max_attempts, delay_ms, keep_ms, backoff, ttl_ms, .. } = *new;
         let own = frames::Job {
+            group: GROUPS[new.group].to_owned(),
             priority,
             max_attempts,
             delay_ms,
@@ -134,6 +136,7 @@ impl Run {
         let of_queue = settings.max_attempts.unwrap_or(ATTEMPTS);
         let ttl_ms = new.ttl_ms.or(settings.ttl_ms);
         let job = Job {
+            group: new.group,
             priority: new.priority,
             max_attempts: if new.max_attempts == 0 { of_queue } else { new.max_attempts },
             timeout_ms: settings.timeout_ms.unwrap_or(0),
@@ -156,19 +159,19 @@ impl Run {
         let got = self.hand.poll_ahead(self.clients[client], &names, jobs_max);
         assert_eq!(got.iter().map(|got| got.job).collect::<Vec<_>>(), expected);
         for got in got {
-            self.model.leave_line(got.job);
-            let key = self.key_of(got.job);
-            let job = self.model.job(got.job);
-            job.attempts += 1;
-            let told = (got.attempt, got.max_attempts, got.timeout_ms, got.priority);
-            assert_eq!(told, (job.attempts, job.max_attempts, job.timeout_ms, job.priority));
-            assert_eq!((got.key.as_str(), &got.headers), (key, &job.headers));
-            assert_eq!(got.payload, vec![b'p'; job.bytes as usize]);
             let until = self.hand.now.plus(Millis(LEASE_MS));
             let given_at = self.hand.now;
             // The second client says when it begins.
             let begun_at = (client == 0).then_some(given_at);
-            job.state = State::InFlight { lease: got.lease, until, holder: client, given_at, begun_at };
+            let lease = State::InFlight { lease: got.lease, until, holder: client, given_at, begun_at };
+            self.model.dispatch(got.job, lease);
+            let key = self.key_of(got.job);
+            let job = self.model.job(got.job);
+            let told = (got.attempt, got.max_attempts, got.timeout_ms, got.priority);
+            assert_eq!(told, (job.attempts, job.max_attempts, job.timeout_ms, job.priority));
+            assert_eq!((got.key.as_str(), &got.headers), (key, &job.headers));
+            assert_eq!(got.group, GROUPS[job.group]);
+            assert_eq!(got.payload, vec![b'p'; job.bytes as usize]);
         }
     }
 

@@ -10,7 +10,7 @@ use falconqueue::job::{Attempt, Backoff, Ending, Settings, Standing, Story};
 use falconqueue::protocol::frame::split_frame;
 use falconqueue::protocol::*;
 use falconqueue::queue::{Event, events};
-use falconqueue::rules::{QueueSettings, Way};
+use falconqueue::rules::{GroupSettings, QueueSettings, Rate, Way};
 use falconqueue::time::Timestamp;
 
 const JOB: JobId = JobId(7);
@@ -49,6 +49,7 @@ const FILTER: Filter<'_> = Filter {
     younger_than_ms: None,
     error: Some("route"),
     error_kind: None,
+    group: None,
 };
 
 const RULES: QueueSettings = QueueSettings {
@@ -61,7 +62,18 @@ const RULES: QueueSettings = QueueSettings {
     timeout_ms: None,
     ttl_ms: None,
     running_max: Some(8),
+    group_running_max: None,
+    strict: None,
+    rate: Some(RATE),
+    group_rate: None,
 };
+
+const GROUP_RULES: GroupSettings = GroupSettings { weight: Some(3), running_max: Some(2), rate: None };
+
+const GROUP_ROW: GroupRow<'_> =
+    GroupRow { name: "acme", settings: GROUP_RULES, jobs: 5, in_flight: 2, before: None, token_in_ms: None };
+
+const RATE: Rate = Rate { tokens: 30, per_ms: 60_000, burst: 5 };
 
 const ROW: JobRow<'_> = JobRow {
     job: JOB,
@@ -80,6 +92,7 @@ const ROW: JobRow<'_> = JobRow {
     begun_at: None,
     percent: None,
     progress: None,
+    group: None,
 };
 
 const ERROR: ErrorCount<'_> = ErrorCount { kind: 0x0123_4567_89AB_CDEF, count: 3, job: JOB, error: "no route" };
@@ -115,6 +128,7 @@ fn for_each_operating_reply(mut take: impl FnMut(&str, Reply<'_>)) {
     take("CountJobsOk", Reply::CountJobsOk(CountJobsOk { count: 3, errors, next: JobId(0), looked: 40 }));
     let (next, since) = (JobId(0), Timestamp(1_009_000));
     take("MendAllOk", Reply::MendAllOk(MendAllOk { done: 3, refused: 0, next, since, looked: 40 }));
+    take("GroupsOk", Reply::GroupsOk(GroupsOk { groups: List::lent(&[GROUP_ROW]), next: 0 }));
     take("ExplainOk", Reply::ExplainOk(ExplainOk { reasons: List::lent(&[REASON]) }));
 }
 
@@ -127,6 +141,7 @@ const MAIL: SubmitJob<'_> = SubmitJob {
     backoff: None,
     ttl_ms: None,
     headers: None,
+    group: None,
     payload: b"hello",
 };
 
@@ -149,6 +164,8 @@ fn operating_requests() -> Vec<Request<'static>> {
         MendAll { change: Change::Requeue, filter: FILTER, from: JobId(0), since: Timestamp(0), update: None }.into(),
         Explain { job: JOB }.into(),
         ExplainQueue { queue: "mail" }.into(),
+        SetGroup { queue: "mail", group: "acme", settings: GROUP_RULES }.into(),
+        Groups { queue: "mail", from: 0, group: None }.into(),
     ]
 }
 
@@ -226,6 +243,7 @@ const DELIVERY: Delivery<'_> = Delivery {
     lease_ms: 10_000,
     waited_ms: 1250,
     headers: None,
+    group: None,
     payload: b"hello",
 };
 

@@ -1,17 +1,18 @@
 //! Lists, counts and changes by filter: in slices between turns, a page at a time; and why a job does not run.
 
 use falconqueue::ids::{JobId, LeaseId, SessionId};
-use falconqueue::master::Input;
+use falconqueue::master::{Config, Input};
 use falconqueue::protocol::{Fail, FailItem, List, Pause, Request, SetQueue, SubmitJob};
 use falconqueue::rules::{QueueSettings, Way};
+use falconqueue::wal::MemoryDevice;
 
 use crate::frames::*;
-use crate::hand::{Hand, attempts, job};
+use crate::hand::{Hand, START, attempts, config, job, poll};
 
 const DEAD: u8 = 1 << 3;
 
 /// Asks, and lets time pass until it is answered.
-fn scan(hand: &mut Hand, client: SessionId, request: &crate::frames::Request) -> Reply {
+pub fn scan(hand: &mut Hand, client: SessionId, request: &crate::frames::Request) -> Reply {
     hand.send_frame(client, request);
     for _ in 0..10_000 {
         hand.pass(20);
@@ -23,19 +24,19 @@ fn scan(hand: &mut Hand, client: SessionId, request: &crate::frames::Request) ->
     panic!("it is never over");
 }
 
-fn list(hand: &mut Hand, client: SessionId, filter: &Filter, from: u64, limit: u16) -> JobsPage {
+pub fn list(hand: &mut Hand, client: SessionId, filter: &Filter, from: u64, limit: u16) -> JobsPage {
     match scan(hand, client, &list_jobs(filter, from, true, limit)) {
         Reply::ListJobsOk(page) => page,
         other => panic!("{other:?}"),
     }
 }
 
-fn ids(page: &JobsPage) -> Vec<u64> {
+pub fn ids(page: &JobsPage) -> Vec<u64> {
     page.rows.iter().map(|row| row.job).collect()
 }
 
 /// Submits a job to this queue and lets it die of this error.
-fn dies(hand: &mut Hand, client: SessionId, queue: &'static str, error: &str) -> u64 {
+pub fn dies(hand: &mut Hand, client: SessionId, queue: &'static str, error: &str) -> u64 {
     let id = hand.put(client, SubmitJob { settings: attempts(1), ..job(queue) });
     fails(hand, client, queue, error);
     id
@@ -102,7 +103,7 @@ fn dead_jobs_are_found_and_counted_by_their_errors() {
 }
 
 /// Begins a change by filter; gives the moment that its pages have to name.
-fn first_page(hand: &mut Hand, client: SessionId, change: u8, filter: &Filter) -> u64 {
+pub fn first_page(hand: &mut Hand, client: SessionId, change: u8, filter: &Filter) -> u64 {
     match hand.ask_frame(client, &mend_all(change, filter, 0, 0)) {
         Reply::MendAllOk(0, 0, 1, since) => since,
         other => panic!("{other:?}"),
@@ -178,6 +179,48 @@ fn a_page_changes_no_more_than_ten_thousand_jobs_and_polls_are_served_meanwhile(
     assert_eq!((pages, from.0), (vec![(10_000, 0), (300, 0)], 0));
     let totals = hand.master.queues().totals();
     assert_eq!((totals.purged, totals.pending, totals.in_flight), (10_300, 0, 1));
+}
+
+#[test]
+fn what_a_page_makes_pending_is_handed_to_a_poll_that_waits_in_the_same_turn() {
+    let mut hand = Hand::new();
+    let (client, worker) = (hand.connect(), hand.connect());
+    let dead = dies(&mut hand, client, "q", "it broke");
+    hand.send(worker, &poll(&["q"], 1, 60_000));
+    let filter = Filter { standings: Some(DEAD), ..Filter::default() };
+    let since = first_page(&mut hand, client, REQUEUE, &filter);
+    assert_eq!(hand.heard(worker), []);
+    hand.send_frame(client, &mend_all(REQUEUE, &filter, 1, since));
+    hand.pass(20);
+    hand.sync();
+    let heard = hand.heard(worker);
+    assert!(matches!(&heard[..], [Reply::PollOk(got)] if got[0].job == dead), "{heard:?}");
+}
+
+#[test]
+fn a_count_by_errors_looks_at_each_job_once() {
+    let large_segments = Config { segment_bytes: 8 << 20, ..config() };
+    let mut hand = Hand::open(large_segments, MemoryDevice::default(), START);
+    let client = hand.connect();
+    for _ in 0..3 {
+        hand.submit(client, &vec![SubmitJob { settings: attempts(1), ..job("q") }; 1000]);
+        let got = hand.poll(client, &["q"], 1000);
+        let fail = |got: &Delivery| FailItem {
+            job: JobId(got.job),
+            lease: LeaseId(got.lease),
+            error: if got.job.is_multiple_of(3) { "no route" } else { "it broke" },
+            ..FailItem::default()
+        };
+        let items: Vec<FailItem<'_>> = got.iter().map(fail).collect();
+        hand.ask(client, &Request::Fail(Fail { items: List::lent(&items) }));
+    }
+    let of_route = Filter { error: Some("no route".into()), ..Filter::default() };
+    for (filter, by_error, count) in [(Filter::default(), true, 3000), (of_route, false, 1000)] {
+        let Reply::CountJobsOk(page) = scan(&mut hand, client, &count_jobs(&filter, 0, by_error)) else {
+            panic!("a count");
+        };
+        assert_eq!((page.count, page.looked, page.next), (count, 3000, 0));
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ use falconqueue::codec::{DecodeError, Field, List};
 use falconqueue::job::{Attempt, Backoff, Header, HeadersText, Settings, Standing, Story, StoryText};
 use falconqueue::queue::events::{
     Ack, Cancel, Dead, DeathReason, Dispatch, Enqueue, Expire, Forget, Move, Part, Pause, Purge, Release,
-    ReleaseReason, Requeue, Resume, Retry, Set, Timeout, Update,
+    ReleaseReason, Requeue, Resume, Retry, Set, SetGroup, Timeout, Update,
 };
 use falconqueue::queue::{Event, JobFacts, Queues, Restoring, Slice, TextAt};
-use falconqueue::rules::{QueueSettings, Way};
+use falconqueue::rules::{GroupSettings, QueueSettings, Rate, Way};
 use falconqueue::time::Timestamp;
 use proptest::prelude::*;
 
@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0usize..100).prop_map(|pick| Step::Dispatch { pick }),
         4 => (0usize..100, 0u8..5, moment.clone()).prop_map(|(pick, how, at)| Step::End { pick, how, at }),
         4 => (0usize..100, 0u8..5, moment.clone()).prop_map(|(pick, how, at)| Step::Mend { pick, how, at }),
-        1 => (0usize..100, 0u8..8, moment).prop_map(|(pick, how, at)| Step::Rule { pick, how, at }),
+        2 => (0usize..100, 0u8..12, moment).prop_map(|(pick, how, at)| Step::Rule { pick, how, at }),
         1 => (0usize..100).prop_map(|pick| Step::Move { pick }),
         1 => (0usize..100).prop_map(|pick| Step::Forget { pick }),
         1 => (0u64..60).prop_map(Step::Pass),
@@ -48,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 const QUEUES: [&str; 3] = ["a", "b", "c"];
 const PAYLOADS: [&[u8]; 3] = [b"", b"short", &[7; 300]];
+const GROUPS: [&str; 3] = ["x", "y", "z"];
 const KEYS: [&str; 6] = ["", "", "k1", "k2", "k3", "k4"];
 
 const WORKERS: [&str; 2] = ["w", "another"];
@@ -174,6 +175,7 @@ impl Run {
             keep_s: id.0.is_multiple_of(4).then_some(u32::try_from(id.0 % 3).unwrap()),
             backoff: (!is_plain && due > 9).then_some(Backoff { first_ms: 7, most_ms: 9 }),
             expires_at: (!is_plain && id.0.is_multiple_of(2)).then_some(Timestamp(self.now + due + 20)),
+            group: (!id.0.is_multiple_of(3)).then(|| GROUPS[usize::try_from(id.0 / 3 % 3).unwrap()]),
             headers: (!is_plain).then_some(HeadersText(&headers)),
             payload,
         })
@@ -234,9 +236,16 @@ impl Run {
         match how {
             0..3 => encoded(Pause { queue, way, until: self.after(at), reason: Some("why"), by }),
             3..6 => encoded(Resume { queue, way, by }),
+            6..9 => encoded(Set { queue, settings: settings(at), by }),
             _ => {
-                let settings = QueueSettings { depth_max: (at > 0).then_some(at), ..QueueSettings::default() };
-                encoded(Set { queue, settings, by })
+                let number = usize::try_from(at).unwrap();
+                let group = ["", "x", "y", "z"][number % 4];
+                let settings = GroupSettings {
+                    weight: (number % 5 > 2).then_some(2),
+                    running_max: (number % 3 == 1).then_some(1),
+                    rate: (number % 7 > 3).then_some(RATES[number % 2]),
+                };
+                encoded(SetGroup { queue, group, settings, by })
             }
         }
     }
@@ -263,6 +272,21 @@ impl Run {
         restoring.finish(&mut restored).unwrap();
         restored.check();
         restored
+    }
+}
+
+const RATES: [Rate; 2] = [Rate { tokens: 1, per_ms: 20, burst: 1 }, Rate { tokens: 3, per_ms: 100, burst: 2 }];
+
+fn settings(at: u64) -> QueueSettings {
+    let number = usize::try_from(at).unwrap();
+    QueueSettings {
+        depth_max: (at > 0).then_some(at),
+        running_max: (number % 5 == 1).then_some(2),
+        group_running_max: (number % 3 == 1).then_some(1),
+        strict: (number % 4 > 1).then_some(true),
+        rate: (number % 7 > 4).then_some(RATES[number % 2]),
+        group_rate: (number % 11 > 5).then_some(RATES[number / 2 % 2]),
+        ..QueueSettings::default()
     }
 }
 
@@ -324,7 +348,7 @@ fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
         ("a block", 9, &[][..]),
         ("where a job stands", 3, &[7, 2, 0, 0]),
         // Flags of two bytes: the first one that is not there.
-        ("a flag", 3, &[0x80, 0x10]),
+        ("a flag", 3, &[0x80, 0x20]),
     ];
     for (what, kind, body) in unknown {
         assert!(taken_in(kind, body).unwrap_err().is_unknown(), "{what}");
@@ -340,5 +364,6 @@ fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
         let error = taken_in(3, body).unwrap_err();
         assert!(!error.is_unknown(), "{what}: {error}");
     }
-    assert_eq!(taken_in(3, &[0, 2, 0, 0, 2]), Ok(()), "a pending job of the queue");
+    let first_place = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+    assert_eq!(taken_in(3, &[&[0, 2, 0, 0][..], &first_place].concat()), Ok(()), "a pending job of the queue");
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::super::names::Name;
-use super::values::{delay, error_kind, keep, standing};
+use super::values::{delay, error_kind, group, keep, standing};
 use crate::ids::parse_queue_name;
 use crate::job::Standing;
 use crate::limits::{ATTEMPTS_MAX, PERCENT_MAX};
@@ -95,6 +95,9 @@ pub struct Filters {
     /// Jobs whose key begins so.
     #[arg(long, value_name = "TEXT")]
     pub key_prefix: Option<String>,
+    /// Jobs of this group.
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    pub group: Option<String>,
     /// Jobs that were submitted at least so long ago.
     #[arg(long, value_name = "DURATION")]
     pub older_than: Option<Millis>,

@@ -1,5 +1,6 @@
 //! The command line of `falcon-cli`, and its exit statuses. The arguments of each group of commands are beside it.
 
+mod groups;
 mod job;
 mod queue;
 mod schedule;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
 pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};

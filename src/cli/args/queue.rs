@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::groups::GroupArgs;
 use super::values::{Setting, at_least_one, backoff, dead_keep, keep, number, or_default, timeout, ttl};
 use crate::ids::parse_queue_name;
 use crate::job::{Backoff, Standing};
@@ -28,6 +29,11 @@ pub enum QueueCommand {
     Resume(Resume),
     /// Settle what holds in a queue; what is not named stays as it is, and `default` takes a setting back.
     Set(Box<Set>),
+    /// List the groups of a queue: those that have settings of their own, then others that have jobs.
+    Groups {
+        #[arg(value_name = "NAME", value_parser = parse_queue_name)]
+        name: String,
+    },
     /// Forget the jobs of a queue that no worker has.
     Purge(Purge),
     /// Forget a queue that has no jobs.
@@ -114,10 +120,26 @@ pub struct Set {
     /// How many jobs may be in flight at once, over all workers.
     #[arg(long, value_name = "N", value_parser = or_default(at_least_one))]
     pub running_max: Option<Setting<u32>>,
+    #[command(flatten)]
+    pub groups: GroupArgs,
 }
 
-const SETTINGS: [&str; 9] =
-    ["keep", "dead_keep", "backoff", "max_attempts", "timeout", "ttl", "depth_max", "bytes_max", "running_max"];
+const SETTINGS: [&str; 14] = [
+    "keep",
+    "dead_keep",
+    "backoff",
+    "max_attempts",
+    "timeout",
+    "ttl",
+    "depth_max",
+    "bytes_max",
+    "running_max",
+    "rate",
+    "group_rate",
+    "group_running_max",
+    "group_weight",
+    "strict",
+];
 
 #[derive(Debug, clap::Args)]
 pub struct Purge {

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::values::{backoff, delay, header, keep, key, timeout, ttl};
+use super::values::{backoff, delay, group, header, keep, key, timeout, ttl};
 use crate::ids::parse_queue_name;
 use crate::job::Backoff;
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
 use crate::time::Millis;
 
 /// What a file says of each of its jobs.
-const OF_ONE: [&str; 9] = ["key", "priority", "delay", "timeout", "max_attempts", "keep", "ttl", "backoff", "headers"];
+const OF_ONE: [&str; 10] =
+    ["key", "group", "priority", "delay", "timeout", "max_attempts", "keep", "ttl", "backoff", "headers"];
 
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "falcon-cli submit QUEUE PAYLOAD [OPTIONS]
@@ -39,6 +40,9 @@ pub struct Submit {
     /// What to do about a job whose key is held by another one: take that for it, or end with exit status 6.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnDuplicate::First)]
     pub on_duplicate: OnDuplicate,
+    /// A name inside the queue, as of a tenant: groups have their turns one after the other, and limits of their own.
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    pub group: Option<String>,
     /// 0 is the most urgent, 255 the least.
     #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT)]
     pub priority: u8,

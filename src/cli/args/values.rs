@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::ids::check_key;
+use crate::ids::{check_group_name, check_key};
 use crate::job::{Backoff, Standing, header_variable};
 use crate::limits::{
     BACKOFF_MS_LONGEST, DELAY_MS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HEADER_NAME_BYTES_MAX, JITTER_MS_MAX, KEEP_MS_MAX,
@@ -27,6 +27,10 @@ pub fn or_default<T: Clone + Send + Sync + 'static>(
 
 pub fn key(text: &str) -> Result<String, String> {
     check_key(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+pub fn group(text: &str) -> Result<String, String> {
+    check_group_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 pub fn delay(text: &str) -> Result<Millis, String> {

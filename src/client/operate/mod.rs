@@ -10,7 +10,7 @@ mod waits;
 
 pub use jobs::headers;
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
-pub use queues::{QueueState, QueueStop};
+pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;
 pub use schedules::{ListedSchedule, ScheduleSpec, ScheduleState};
 pub use waits::Idleness;

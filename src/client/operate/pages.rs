@@ -47,6 +47,8 @@ pub struct ListedJob {
     pub percent: Option<u8>,
     /// And its words, if it has told any.
     pub progress: Option<String>,
+    /// Its group, if it is in one.
+    pub group: Option<String>,
 }
 
 /// A page of jobs.
@@ -115,6 +117,7 @@ impl From<JobRow<'_>> for ListedJob {
             begun_at: row.begun_at,
             percent: row.percent,
             progress: row.progress.map(str::to_owned),
+            group: row.group.map(str::to_owned),
         }
     }
 }

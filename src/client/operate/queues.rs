@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::client::{Client, ClientError};
-use crate::protocol::{DeleteQueue, Drain, Pause, QueuePause, Resume, SetQueue, ShowQueue};
-use crate::rules::{QueueSettings, Way};
+use crate::protocol::{DeleteQueue, Drain, GroupRow, Groups, Pause, QueuePause, Resume, SetGroup, SetQueue, ShowQueue};
+use crate::rules::{GroupSettings, QueueSettings, Way};
 
 /// Everything that is known of a queue.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +28,45 @@ pub struct QueueStop {
     pub left: Option<Duration>,
     /// Why; may be empty.
     pub reason: String,
+}
+
+/// What is known of a group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupState {
+    /// Empty for the jobs that are in none.
+    pub name: String,
+    /// Its own settings; what is not set is as for each group of its queue.
+    pub settings: GroupSettings,
+    /// Its jobs that are there; of the one without a name those that wait or are in flight.
+    pub jobs: u64,
+    /// Those in flight.
+    pub in_flight: u64,
+    /// How many groups have their turn before it, if it may hand out a job now; counted up to 10,000.
+    pub before: Option<u64>,
+    /// In how long its next token comes, if it waits for one.
+    pub token_in: Option<Duration>,
+}
+
+/// A page of groups.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupsPage {
+    /// The groups.
+    pub groups: Vec<GroupState>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u64>,
+}
+
+impl From<GroupRow<'_>> for GroupState {
+    fn from(row: GroupRow<'_>) -> Self {
+        GroupState {
+            name: row.name.to_owned(),
+            settings: row.settings,
+            jobs: row.jobs,
+            in_flight: row.in_flight,
+            before: row.before,
+            token_in: row.token_in_ms.map(Duration::from_millis),
+        }
+    }
 }
 
 impl From<QueuePause<'_>> for QueueStop {
@@ -60,6 +99,27 @@ impl Client {
     /// Settles what holds in a queue, all of it: what is not set is as everywhere.
     pub fn set_queue(&self, queue: &str, settings: QueueSettings) -> Result<(), ClientError> {
         self.ask(SetQueue { queue, settings })?.read::<SetQueue<'_>>().map(drop)
+    }
+
+    /// Settles what holds for one group of a queue, all of it: what is not set is as for each of its groups. An empty
+    /// name means the jobs that are in none.
+    pub fn set_group(&self, queue: &str, group: &str, settings: GroupSettings) -> Result<(), ClientError> {
+        self.ask(SetGroup { queue, group, settings })?.read::<SetGroup<'_>>().map(drop)
+    }
+
+    /// The groups of a queue, a page at a time: those that have settings of their own, then others that have jobs.
+    /// A page may be empty and not the last. `Refused` by `NotFound` where there is no such queue.
+    pub fn groups(&self, queue: &str, from: Option<u64>) -> Result<GroupsPage, ClientError> {
+        let answer = self.ask(Groups { queue, from: from.unwrap_or(0), group: None })?;
+        let told = answer.read::<Groups<'_>>()?;
+        let groups = told.groups.iter().map(GroupState::from).collect();
+        Ok(GroupsPage { groups, next: Some(told.next).filter(|next| *next > 0) })
+    }
+
+    /// What is known of one group, whether it has jobs or not; an empty name means the jobs that are in none.
+    pub fn group(&self, queue: &str, group: &str) -> Result<GroupState, ClientError> {
+        let answer = self.ask(Groups { queue, from: 0, group: Some(group) })?;
+        Ok(answer.read::<Groups<'_>>()?.groups.iter().next().map(GroupState::from).unwrap_or_default())
     }
 
     /// Forgets a queue. `Refused` by `WrongState` while it has jobs.

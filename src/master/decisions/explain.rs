@@ -2,6 +2,7 @@
 
 use super::super::Master;
 use super::super::answers::{Answer, Decided};
+use super::explain_group;
 use super::looks::no_job;
 use super::rules::no_queue;
 use crate::ids::QueueId;
@@ -13,11 +14,11 @@ use crate::time::{Millis, Timestamp};
 use crate::words::{by_number, counted, is};
 
 /// Jobs in line that are counted at most: well below a millisecond.
-const COUNTED_MAX: usize = 10_000;
+pub(super) const COUNTED_MAX: usize = 10_000;
 
 /// Reasons that are being found.
-struct Reasons {
-    now: Timestamp,
+pub(super) struct Reasons {
+    pub(super) now: Timestamp,
     found: Vec<Found>,
 }
 
@@ -33,15 +34,15 @@ impl Reasons {
         Reasons { now, found: Vec::new() }
     }
 
-    fn add(&mut self, cause: Cause, text: impl Into<String>) {
+    pub(super) fn add(&mut self, cause: Cause, text: impl Into<String>) {
         self.found.push(Found { cause, count: None, left_ms: None, text: text.into() });
     }
 
-    fn count(&mut self, cause: Cause, count: u64, text: impl Into<String>) {
+    pub(super) fn count(&mut self, cause: Cause, count: u64, text: impl Into<String>) {
         self.found.push(Found { cause, count: Some(count), left_ms: None, text: text.into() });
     }
 
-    fn until(&mut self, cause: Cause, at: Timestamp, text: impl Into<String>) {
+    pub(super) fn until(&mut self, cause: Cause, at: Timestamp, text: impl Into<String>) {
         let left_ms = Some(at.since(self.now).0);
         self.found.push(Found { cause, count: None, left_ms, text: text.into() });
     }
@@ -59,7 +60,7 @@ impl Reasons {
 }
 
 /// A span for people: whole seconds where it has some.
-fn span(span: Millis) -> String {
+pub(super) fn span(span: Millis) -> String {
     if span.0 < 1000 { span.to_string() } else { Millis(span.0 / 1000 * 1000).to_string() }
 }
 
@@ -153,10 +154,14 @@ fn pending(master: &Master, facts: &JobFacts<'_>, reasons: &mut Reasons) {
     let queues = &master.journal.queues;
     let Some(queue) = queues.queue(facts.view.queue) else { return };
     out_of_queue(master, queue, reasons);
+    if queues.has_turns(queue) {
+        explain_group::group(queues, queue, facts.view.group, reasons);
+    }
     let (before, is_all) = queues.jobs_before(facts.view.id, COUNTED_MAX);
     if before > 0 {
         let more = if is_all { "" } else { "more than " };
-        reasons.count(Cause::JobsBefore, before, format!("jobs before it in line: {more}{before}"));
+        let line = if queues.has_turns(queue) { "in the line of its group" } else { "in line" };
+        reasons.count(Cause::JobsBefore, before, format!("jobs before it {line}: {more}{before}"));
     }
     if reasons.found.is_empty() {
         reasons.add(Cause::Next, "it is the first in line and a worker waits: it is handed out now");
@@ -174,6 +179,7 @@ fn out_of_queue(master: &Master, queue: QueueId, reasons: &mut Reasons) {
         paused_way(paused, Cause::Paused, "hands out nothing", name, reasons);
     }
     limited(queues, queue, reasons);
+    throttled(queues, queue, reasons);
     if master.parked.first(queue).is_some() {
         return;
     }
@@ -211,6 +217,18 @@ fn limited(queues: &Queues, queue: QueueId, reasons: &mut Reasons) {
         );
         reasons.count(Cause::Limited, in_flight, text);
     }
+}
+
+/// Whether a queue waits for a token.
+fn throttled(queues: &Queues, queue: QueueId, reasons: &mut Reasons) {
+    let (Some(at), name) = (queues.token_at(queue), queues.queue_name(queue)) else { return };
+    let rate = queues.rules(name).and_then(|rules| rules.settings.rate).unwrap_or_default();
+    let text = format!(
+        "queue {name:?} hands out {rate}; its next token comes in {}; \
+         `falcon-cli queue set {name} --rate default` lifts that",
+        span(at.since(reasons.now))
+    );
+    reasons.until(Cause::Throttled, at, text);
 }
 
 fn paused_way(paused: &Paused, cause: Cause, what: &str, name: &str, reasons: &mut Reasons) {
@@ -268,6 +286,10 @@ pub(super) fn queue<'s>(
         if count > 0 {
             reasons.count(cause, count, format!("jobs that are {what}: {count}"));
         }
+    }
+    if let Some(queue) = queues.queue(name).filter(|queue| queues.has_turns(*queue)) {
+        let count = queues.groups_in_turn(queue);
+        reasons.count(Cause::GroupsBefore, count, format!("groups that may hand out a job, in turn: {count}"));
     }
     if reasons.found.is_empty() {
         reasons.add(Cause::Next, "nothing is there, and a worker waits");

@@ -95,7 +95,7 @@ pub(super) fn get(
     Ok(past.map(|past| wal::Text { number: 0, at: past.story_at, bytes: past.story_bytes }))
 }
 
-fn more(facts: &JobFacts<'_>) -> Option<More> {
+fn more<'f>(facts: &JobFacts<'f>) -> Option<More<'f>> {
     let MoreFacts { keep_s, kept_until, backoff, expires_at, result, is_cancelled, .. } = facts.more;
     let more = More {
         keep_s,
@@ -105,8 +105,14 @@ fn more(facts: &JobFacts<'_>) -> Option<More> {
         headers_bytes: facts.view.headers.map(|(_, bytes)| bytes),
         result_bytes: result.map(|(_, bytes)| bytes),
         cancelled: is_cancelled.then_some(true),
+        group: some(facts.view.group),
     };
     (more != More::default()).then_some(more)
+}
+
+/// A name, if it is one.
+pub(super) fn some(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn unreadable(error: WalError) -> Refusal {

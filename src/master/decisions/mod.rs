@@ -2,6 +2,7 @@
 //! bytes and no sockets. Each takes the parts of the master that it needs, and no others.
 
 mod explain;
+mod explain_group;
 mod hello;
 mod leases;
 mod looks;
@@ -172,6 +173,7 @@ impl Master {
             return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
         }
         submit::hold_against_rules(&self.journal, submit)?;
+        submit::hold_against_groups(&self.journal, submit)?;
         submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)
     }
 

@@ -26,6 +26,7 @@ impl Master {
             Request::Order(order) => self.order(order, written),
             Request::Find(find) => looks::find(&self.journal, find, written),
             Request::Text(text) => looks::text(&self.journal, *text),
+            Request::Groups(groups) => rules::groups(&self.journal, groups, now, written),
             Request::ShowQueue(show) => rules::show((&self.journal, &self.parked), show, now, written),
             Request::Explain(asked) => explain::job(self, *asked, now, written),
             Request::ExplainQueue(asked) => explain::queue(self, asked, now, written),
@@ -43,14 +44,11 @@ impl Master {
                 let waited = waits::idle((&mut self.journal, &mut self.parked), id, header, idle, now, written);
                 Ok(self.waited(id, waited))
             }
-            ruling @ (Request::Pause(_) | Request::Resume(_) | Request::SetQueue(_) | Request::DeleteQueue(_)) => {
-                self.rule(id, ruling, now, written)
-            }
-            of_schedules => self.schedules(id, of_schedules, now, written),
+            ruling => self.rule(id, ruling, now, written),
         }
     }
 
-    /// Requests that change what holds in a queue; their events say who asked.
+    /// Requests that change what holds in a queue, or are about schedules; their events say who asked.
     fn rule<'s>(
         &mut self,
         id: SessionId,
@@ -64,8 +62,9 @@ impl Master {
             Request::Pause(pause) => asked.pause(pause, written),
             Request::Resume(resume) => asked.resume(resume, written),
             Request::SetQueue(set) => asked.set(set, written),
+            Request::SetGroup(set) => asked.set_group(set, written),
             Request::DeleteQueue(delete) => asked.delete(delete, written),
-            other => unreachable!("{} is decided before", other.kind()),
+            of_schedules => self.schedules(id, of_schedules, now, written),
         }
     }
 

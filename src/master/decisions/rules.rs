@@ -3,13 +3,16 @@
 use super::super::answers::{Answer, Decided, Unanswered};
 use super::super::journal::Journal;
 use super::super::parked::Parked;
+use super::explain::COUNTED_MAX;
 use super::looks::figures;
-use crate::limits::{QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
+use crate::ids::QueueId;
+use crate::limits::{GROUP_RULES_MAX, ITEMS_MAX, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{
-    Call, DeleteQueue, Done, ErrorCode, List, Pause, QueueFacts, QueuePause, Refusal, Resume, SetQueue, ShowQueue,
+    Call, DeleteQueue, Done, ErrorCode, GroupRow, Groups, GroupsOk, List, Pause, QueueFacts, QueuePause, Refusal,
+    Resume, SetGroup, SetQueue, ShowQueue,
 };
-use crate::queue::{Event, Paused, Rules, events};
-use crate::rules::QueueSettings;
+use crate::queue::{Event, Paused, Queues, Rules, events};
+use crate::rules::{GroupSettings, QueueSettings};
 use crate::time::{Millis, Timestamp};
 use crate::words::counted;
 
@@ -50,6 +53,23 @@ impl Asked<'_> {
         let by = Some(self.by);
         self.write(events::Set { queue, settings, by }.into())?;
         Ok(done::<SetQueue<'_>>(written))
+    }
+
+    pub(super) fn set_group<'s>(&mut self, set: &SetGroup<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let SetGroup { queue, group, settings } = *set;
+        self.make_known(queue)?;
+        let queues = &self.journal.queues;
+        let is_more = settings != GroupSettings::default() && !queues.has_group_rules(queue, group);
+        if is_more && queues.group_rules() >= GROUP_RULES_MAX {
+            let text = format!(
+                "there are {GROUP_RULES_MAX} groups with settings of their own already; `falcon-cli queue set {queue} \
+                 --group-weight GROUP=default` takes those of a group back"
+            );
+            return Err(Refusal::new(ErrorCode::TooManyGroups, text).into());
+        }
+        let by = Some(self.by);
+        self.write(events::SetGroup { queue, group, settings, by }.into())?;
+        Ok(done::<SetGroup<'_>>(written))
     }
 
     pub(super) fn delete<'s>(&mut self, delete: &DeleteQueue<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
@@ -124,6 +144,42 @@ pub(super) fn show<'s>(
         pause_out: rules.and_then(|rules| rules.pause_out.as_ref()).map(|paused| told_pause(paused, now)),
     };
     Ok(Answer::told::<ShowQueue<'_>>(&reply, written))
+}
+
+/// A page of a queue's groups.
+pub(super) fn groups<'s>(
+    journal: &Journal,
+    asked: &Groups<'_>,
+    now: Timestamp,
+    written: &'s mut Vec<u8>,
+) -> Decided<'s> {
+    let queues = &journal.queues;
+    let queue = queues.queue(asked.queue).filter(|_| queues.is_durable(asked.queue));
+    let queue = queue.ok_or_else(|| no_queue(asked.queue))?;
+    let (found, next) = match asked.group {
+        Some(name) => (vec![name], 0),
+        None => queues.groups_from(queue, asked.from, ITEMS_MAX, GROUPS_LOOKED_MAX),
+    };
+    let rows: Vec<GroupRow<'_>> = found.iter().map(|name| group_row(queues, queue, name, now)).collect();
+    Ok(Answer::told::<Groups<'_>>(&GroupsOk { groups: List::lent(&rows), next }, written))
+}
+
+/// Places for groups that are looked at for one page: well below a millisecond.
+const GROUPS_LOOKED_MAX: u32 = 10_000;
+
+fn group_row<'n>(queues: &Queues, queue: QueueId, name: &'n str, now: Timestamp) -> GroupRow<'n> {
+    let settings = queues.own_rules_of_group(queue, name);
+    let Some(group) = queues.group(queue, name, COUNTED_MAX) else {
+        return GroupRow { name, settings, ..GroupRow::default() };
+    };
+    GroupRow {
+        name,
+        settings,
+        jobs: group.jobs,
+        in_flight: group.in_flight.into(),
+        before: group.before,
+        token_in_ms: group.token_at.map(|at| at.since(now).0),
+    }
 }
 
 fn told_pause(paused: &Paused, now: Timestamp) -> QueuePause<'_> {

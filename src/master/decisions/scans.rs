@@ -6,6 +6,7 @@ use super::super::parked::{Caller, Parked, Wish};
 use super::super::reading::{Read, TextsFor, Wanted};
 use super::super::scans::{Aim, JobError, KindCount, Scan, Scans, Slice, Words};
 use super::super::{Master, Timestamp};
+use super::looks::some;
 use crate::ids::{JobId, SessionId};
 use crate::limits::{SCAN_MS_MAX, SCANS_MAX};
 use crate::protocol::{
@@ -68,6 +69,7 @@ fn sought(filter: &Filter<'_>, now: Timestamp) -> Sought {
         queue: filter.queue.map(str::to_owned),
         standings: filter.standings.unwrap_or(0),
         key_prefix: filter.key_prefix.map(str::to_owned),
+        group: filter.group.map(str::to_owned),
         from: filter.younger_than_ms.map(ago),
         before: filter.older_than_ms.map(|span| ago(span).plus(Millis(1))),
         ended_before: None,
@@ -169,5 +171,6 @@ fn row<'j>(facts: &JobFacts<'j>, error: Option<&'j JobError>) -> JobRow<'j> {
         begun_at: facts.lease.and_then(|lease| lease.begun_at),
         percent: facts.progress.map(|told| told.percent),
         progress: facts.progress.map(|told| &*told.text).filter(|text| !text.is_empty()),
+        group: some(view.group),
     }
 }

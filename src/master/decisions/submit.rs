@@ -9,7 +9,7 @@ use super::super::parked::Parked;
 use super::Scratch;
 use crate::ids::JobId;
 use crate::job::{Settings, Standing};
-use crate::limits::{ATTEMPTS_DEFAULT, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
+use crate::limits::{ATTEMPTS_DEFAULT, GROUPS_MAX, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
 use crate::queue::events::{Enqueue, Forget};
@@ -129,6 +129,7 @@ pub(in super::super) fn enqueue<'a>(
         digest: (!job.key.is_empty()).then(|| digest(job.payload)),
         settings: Settings { timeout_ms, max_attempts, ..job.settings },
         due_at: due_at(job.delay_ms, now),
+        group: job.group,
         keep_s: job.keep_ms.map(|keep_ms| keep_ms.div_ceil(1000) as u32),
         backoff: job.backoff,
         expires_at: job.ttl_ms.or(queue.ttl_ms).map(|ttl_ms| now.plus(Millis(ttl_ms))),
@@ -211,6 +212,26 @@ pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Resu
         }
     }
     Ok(())
+}
+
+/// Refuses jobs of groups that are more than there may be.
+pub(super) fn hold_against_groups(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+    // Most submits come nowhere near the bound, and are not looked at one by one.
+    let queues = &journal.queues;
+    if queues.groups() + submit.jobs.len() <= GROUPS_MAX {
+        return Ok(());
+    }
+    let mut fresh = HashSet::new();
+    for job in submit.jobs.iter() {
+        if let Some(group) = job.group.filter(|group| !queues.is_group(job.queue, group)) {
+            fresh.insert((job.queue, group));
+        }
+    }
+    if fresh.is_empty() || queues.groups() + fresh.len() <= GROUPS_MAX {
+        return Ok(());
+    }
+    let text = format!("{} groups have jobs, and {GROUPS_MAX} may; try again when some have none", queues.groups());
+    Err(Refusal::new(ErrorCode::TooManyGroups, text))
 }
 
 fn paused_in(queue: &str, paused: &Paused) -> Refusal {

@@ -11,6 +11,7 @@
 pub mod thread;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,7 +62,7 @@ pub struct ReadOutcome(Result<Read, WalError>);
 pub enum Read {
     Log(LogPage),
     Texts(Vec<TextRead>),
-    /// The errors of those jobs that are meant. One that cannot be read is an error that nobody knows.
+    /// The errors of those jobs that are meant.
     Errors(Vec<(JobId, JobError)>),
 }
 
@@ -81,15 +82,26 @@ impl ReadRequest {
                 reading.run(is_wanted, is_over).map(Read::Log)
             }
             What::Texts(reading) => Ok(Read::Texts(reading.run(is_over))),
-            What::Errors(reading, words) => {
-                let read = |(job, story): TextRead| {
-                    let story = story.inspect_err(|error| log::warn!("the error of job {job} cannot be read: {error}"));
-                    Some((JobId(job), words.read(&story.ok()?)?))
-                };
-                Ok(Read::Errors(reading.run(is_over).into_iter().filter_map(read).collect()))
-            }
+            What::Errors(reading, words) => errors(reading.run(is_over), &words).map(Read::Errors),
         })
     }
+}
+
+/// The errors of those jobs that are meant. A job whose error cannot be read goes without it, unless that has to be
+/// known to tell whether the job is meant.
+fn errors(stories: Vec<TextRead>, words: &Words) -> Result<Vec<(JobId, JobError)>, WalError> {
+    let mut errors = Vec::new();
+    for (job, story) in stories {
+        match story {
+            Ok(story) => errors.extend(words.read(&story).map(|error| (JobId(job), error))),
+            Err(error) if *words == Words::default() => log::warn!("the error of job {job} cannot be read: {error}"),
+            Err(error) => {
+                let reading = WalError::io(format!("reading the error of job {job}"));
+                return Err(reading(io::Error::other(error)));
+            }
+        }
+    }
+    Ok(errors)
 }
 
 impl ReadOutcome {

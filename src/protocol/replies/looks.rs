@@ -29,7 +29,7 @@ message! {
         2 past: Past;
         /// How far it is, as its worker has told under the lease that it has now.
         3 progress: JobProgress<'a>;
-        4 more: More;
+        4 more: More<'a>;
     } tail story: &'a [u8]
 }
 
@@ -55,7 +55,7 @@ message! {
 
 message! {
     /// What few jobs have.
-    More {} extras {
+    More<'a> {} extras {
         /// For how many seconds it wants to be kept after its end.
         1 keep_s: u32;
         /// Until when it is kept that has ended.
@@ -68,6 +68,7 @@ message! {
         6 result_bytes: u32;
         /// It was cancelled while it was in flight.
         7 cancelled: bool;
+        8 group: &'a str;
     }
 }
 

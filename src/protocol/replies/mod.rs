@@ -83,6 +83,8 @@ message! {
         waited_ms: u32;
     } extras {
         1 headers: HeadersText<'a>;
+        /// Without it the job is in none.
+        2 group: &'a str;
     } tail payload: &'a [u8]
 }
 

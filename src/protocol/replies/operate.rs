@@ -3,7 +3,7 @@
 use super::{Figure, ItemStatus};
 use crate::codec::{List, message};
 use crate::ids::JobId;
-use crate::rules::QueueSettings;
+use crate::rules::{GroupSettings, QueueSettings};
 use crate::time::Timestamp;
 
 message! {
@@ -112,6 +112,33 @@ message! {
 }
 
 message! {
+    /// A page of groups.
+    GroupsOk<'a> {
+        groups: List<'a, GroupRow<'a>>;
+        /// Where to go on; 0 if that was all.
+        next: u64;
+    }
+}
+
+message! {
+    /// What is known of a group.
+    GroupRow<'a> {
+        /// Empty for the jobs that are in none.
+        name: &'a str;
+        /// Its own; what is not set is as for each group of its queue.
+        settings: GroupSettings;
+        /// Its jobs that are there; of the one without a name those that wait or are in flight.
+        jobs: u64;
+        in_flight: u64;
+    } extras {
+        /// How many groups have their turn before it, if it may hand out a job now; counted up to 10,000.
+        1 before: u64;
+        /// In how long its next token comes, if it waits for one.
+        2 token_in_ms: u64;
+    }
+}
+
+message! {
     /// A page of jobs.
     ListJobsOk<'a> {
         jobs: List<'a, JobRow<'a>>;
@@ -150,6 +177,7 @@ message! {
         /// How far it is, in percent, as its worker has told; and its words.
         6 percent: u8;
         7 progress: &'a str;
+        8 group: &'a str;
     }
 }
 

@@ -7,8 +7,8 @@ pub use operate::*;
 pub use schedules::*;
 
 use super::bounds::{
-    any_items, at_most, client_name, key_or_none, queue_name, queue_names, sane_backoff, sane_headers, sane_settings,
-    short_payload, some_items, within,
+    any_items, at_most, client_name, group_name, key_or_none, queue_name, queue_names, sane_backoff, sane_headers,
+    sane_settings, short_payload, some_items, within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
@@ -80,6 +80,8 @@ message! {
         3 ttl_ms: u64 => within(1, KEEP_MS_MAX);
         /// What goes with it to its worker.
         4 headers: HeadersText<'a> => sane_headers;
+        /// Inside its queue; without it the job is in none.
+        5 group: &'a str => group_name;
     } tail payload: &'a [u8] => short_payload
 }
 

@@ -1,13 +1,16 @@
 //! What a person asks of jobs and queues: to look, to wait, to mend.
 
-use super::super::bounds::{at_most, queue_name, queue_or_all, sane_rules, some_items, some_key, within};
+use super::super::bounds::{
+    at_most, group_name, group_or_none, queue_name, queue_or_all, sane_group_rules, sane_rules, some_items, some_key,
+    within,
+};
 use crate::codec::{List, coded, message};
 use crate::ids::JobId;
 use crate::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, ERROR_TEXT_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_BYTES_MAX, REASON_BYTES_MAX,
     WAIT_MS_MAX,
 };
-use crate::rules::{QueueSettings, Way};
+use crate::rules::{GroupSettings, QueueSettings, Way};
 use crate::time::Timestamp;
 
 message! {
@@ -128,6 +131,28 @@ message! {
 }
 
 message! {
+    /// Settles what holds for one group of a queue: all of it, what is not said is as for each of its groups.
+    SetGroup<'a> {
+        queue: &'a str => queue_name;
+        /// Empty for the jobs that are in none.
+        group: &'a str => group_or_none;
+        settings: GroupSettings => sane_group_rules;
+    }
+}
+
+message! {
+    /// Asks which groups a queue has: those that have settings of their own, then others that are there.
+    Groups<'a> {
+        queue: &'a str => queue_name;
+        /// Where to go on: `next` of the page before, or 0.
+        from: u64;
+    } extras {
+        /// This one alone; empty for the jobs that are in none.
+        1 group: &'a str => group_or_none;
+    }
+}
+
+message! {
     /// Forgets a queue that has no jobs.
     DeleteQueue<'a> {
         queue: &'a str => queue_name;
@@ -163,6 +188,8 @@ message! {
         6 error: &'a str => at_most(ERROR_TEXT_BYTES_MAX);
         /// The error of their last attempt is of this kind, as a `Count` by errors tells it.
         7 error_kind: u64;
+        /// Jobs of this group.
+        8 group: &'a str => group_name;
     }
 }
 
@@ -255,5 +282,15 @@ coded! {
         Stopping = 21 "stopping";
         /// As many jobs of its queue are in flight as may be.
         Limited = 22 "limited";
+        /// As many jobs of its group are.
+        GroupLimited = 23 "group-limited";
+        /// In strict order another job of its group is in flight, or awaits another attempt.
+        Strict = 24 "strict";
+        /// Its queue waits for a token.
+        Throttled = 25 "throttled";
+        /// Its group does.
+        GroupThrottled = 26 "group-throttled";
+        /// Other groups of its queue have their turn first.
+        GroupsBefore = 27 "groups-before";
     }
 }

@@ -1,12 +1,13 @@
 //! A device in memory, for tests and simulation. What was synced survives a power cut; of the rest any subset of the
 //! 512-byte sectors does, and of the changed names those that were changed first. It counts operations, lets a
-//! watcher look before each, runs out of space, fails syncs, and loses its power, all on demand.
+//! watcher look before each, runs out of space, fails syncs and reads, and loses its power, all on demand.
 //!
 //! A sync that fails does as Linux does: what it should have written is taken for written, and never is.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::memory_file::MemoryFile;
@@ -48,6 +49,8 @@ struct Disk {
     power_left: Option<u64>,
     /// Which syncs fail, counted from 1 for the first since it was set: from, to.
     failing_syncs: Option<(u64, u64)>,
+    /// Bytes of files that cannot be read while somebody serves from them.
+    unreadable: Vec<(u64, Range<usize>)>,
     /// Bytes that all files may have together.
     space: Option<u64>,
     cannot_allocate: bool,
@@ -95,6 +98,13 @@ impl MemoryDevice {
     pub fn fail_sync(&self, from: u64, to: u64) {
         let mut disk = self.locked();
         disk.failing_syncs = Some((disk.syncs.saturating_add(from), disk.syncs.saturating_add(to)));
+    }
+
+    /// From now on these bytes of a segment cannot be read while it is served from, as on a bad sector.
+    pub fn fail_reads(&self, first: Lsn, bytes: Range<usize>) {
+        let mut disk = self.locked();
+        let id = disk.names[&names::segment(first)];
+        disk.unreadable.push((id, bytes));
     }
 
     /// From now on it cannot allocate, as some file systems cannot.
@@ -394,7 +404,12 @@ impl SharedFile for MemoryHandle {
     fn read_at(&self, offset: u32, bytes: &mut [u8]) -> io::Result<()> {
         let disk = self.device.locked();
         let file = disk.files.get(&self.id).ok_or(io::ErrorKind::NotFound)?;
-        let from = file.content.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
+        let wanted = offset as usize..offset as usize + bytes.len();
+        let is_hit = |bad: &Range<usize>| bad.start < wanted.end && wanted.start < bad.end;
+        if disk.unreadable.iter().any(|(id, bad)| *id == self.id && is_hit(bad)) {
+            return Err(io::Error::other("a bad sector"));
+        }
+        let from = file.content.get(wanted);
         bytes.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }

@@ -4,12 +4,12 @@
 //! | line | |
 //! | --- | --- |
 //! | to the command | `{"job":7,"queue":"mail","key":"k","attempt":1,"max_attempts":5,"lease":9,"payload":"…"}` |
-//! | the same | `payload_base64` instead of `payload` where it is not UTF-8; no `key` where there is none |
+//! | the same | `payload_base64` instead of `payload` where it is not UTF-8; no `key`, no `group` where there is none |
 //! | from the command | `{"job":7,"ok":true,"result":"…"}`; `result` may be left out, or be `result_base64` |
 //! | the same | `{"job":7,"ok":false,"error":"…","for_good":true}`; `for_good` may be left out, and so may |
 //! | | `"retry_in":"90s"`, the time to the next attempt instead of the job's backoff |
 //!
-//! A job with headers has `"headers":{"name":"value"}`, too.
+//! A job of a group has `"group":"…"`, and one with headers has `"headers":{"name":"value"}`, too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,6 +34,8 @@ struct Asked<'j> {
     queue: &'j str,
     #[serde(skip_serializing_if = "str::is_empty")]
     key: &'j str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'j str,
     attempt: u16,
     max_attempts: u16,
     lease: u64,
@@ -66,6 +68,7 @@ pub fn asked(job: &Job) -> Vec<u8> {
         job: job.id.0,
         queue: &job.queue,
         key: &job.key,
+        group: &job.group,
         attempt: job.attempt,
         max_attempts: job.max_attempts,
         lease: job.lease.0,

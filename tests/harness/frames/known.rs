@@ -48,6 +48,8 @@ pub struct More {
     pub headers_bytes: Option<u32>,
     pub result_bytes: Option<u32>,
     pub is_cancelled: bool,
+    /// Empty for none.
+    pub group: String,
 }
 
 impl Reader<'_> {
@@ -118,6 +120,7 @@ impl Reader<'_> {
                 5 => more.headers_bytes = Some(value.u32()),
                 6 => more.result_bytes = Some(value.u32()),
                 7 => more.is_cancelled = value.u8() == 1,
+                8 => more.group = value.text(),
                 other => panic!("an extra {other} of what few jobs have"),
             }
             false

@@ -25,6 +25,21 @@ pub struct QueueSettings {
     pub timeout_ms: Option<u32>,
     pub ttl_ms: Option<u64>,
     pub running_max: Option<u32>,
+    pub group_running_max: Option<u32>,
+    pub strict: Option<bool>,
+    pub rate: Option<Rate>,
+    pub group_rate: Option<Rate>,
+}
+
+/// How often jobs may be handed out: so many in so many milliseconds, and so many at once.
+pub type Rate = (u32, u32, u32);
+
+/// What holds for one group; what is not said is as for each of its queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupSettings {
+    pub weight: Option<u16>,
+    pub running_max: Option<u32>,
+    pub rate: Option<Rate>,
 }
 
 /// What an update changes.
@@ -128,8 +143,28 @@ pub fn set_queue(queue: &str, settings: &QueueSettings) -> Request {
         (7, number32(settings.timeout_ms)),
         (8, number(settings.ttl_ms)),
         (9, number32(settings.running_max)),
+        (10, number32(settings.group_running_max)),
+        (11, settings.strict.map(|strict| Body::default().u8(u8::from(strict)))),
+        (12, settings.rate.map(rate)),
+        (13, settings.group_rate.map(rate)),
     ];
     Request::new(24, Body::default().text(queue).extras(&extras).plain())
+}
+
+fn rate((tokens, per_ms, burst): Rate) -> Body {
+    Body::default().u32(tokens).u32(per_ms).u32(burst).plain()
+}
+
+/// With an empty name for the jobs that are in no group.
+pub fn set_group(queue: &str, group: &str, settings: &GroupSettings) -> Request {
+    let extras = [(1, number16(settings.weight)), (2, number32(settings.running_max)), (3, settings.rate.map(rate))];
+    Request::new(33, Body::default().text(queue).text(group).extras(&extras).plain())
+}
+
+/// A page of groups, or one of them.
+pub fn groups(queue: &str, from: u64, group: Option<&str>) -> Request {
+    let group = group.map(|group| Body::default().text(group));
+    Request::new(34, Body::default().text(queue).u64(from).extras(&[(1, group)]))
 }
 
 pub fn delete_queue(queue: &str) -> Request {

@@ -6,6 +6,7 @@
 
 mod known;
 mod mending;
+mod queues;
 mod reader;
 mod replies;
 mod scans;
@@ -14,6 +15,7 @@ mod workers;
 
 pub use known::*;
 pub use mending::*;
+pub use queues::*;
 pub use replies::*;
 pub use scans::*;
 pub use schedules::*;
@@ -43,6 +45,7 @@ pub const CANCELLED: u16 = 21;
 pub const QUEUE_PAUSED: u16 = 22;
 pub const QUEUE_FULL: u16 = 23;
 pub const WRONG_STATE: u16 = 24;
+pub const TOO_MANY_GROUPS: u16 = 25;
 
 pub const ACK_OK: u16 = 0x8004;
 pub const FAIL_OK: u16 = 0x8005;
@@ -140,6 +143,8 @@ pub fn hello(token: &[u8]) -> Request {
 pub struct Job {
     pub queue: String,
     pub key: String,
+    /// Empty for none.
+    pub group: String,
     pub priority: u8,
     pub max_attempts: u16,
     pub delay_ms: u64,
@@ -157,6 +162,7 @@ pub fn job(queue: &str, payload: impl AsRef<[u8]>) -> Job {
     Job {
         queue: queue.to_string(),
         key: String::new(),
+        group: String::new(),
         priority: 128,
         max_attempts: 0,
         delay_ms: 0,
@@ -178,7 +184,9 @@ pub fn submit(jobs: &[Job]) -> Request {
     let body = jobs.iter().fold(Body::default().len16(jobs.len()), |body, job| {
         let body = body.text(&job.queue).text(&job.key).u8(job.priority).u16(job.max_attempts);
         let headers = (!job.headers.is_empty()).then(|| headers(&job.headers));
-        let extras = [(1, number(job.keep_ms)), (2, job.backoff.map(backoff)), (3, number(job.ttl_ms)), (4, headers)];
+        let group = (!job.group.is_empty()).then(|| Body::default().text(&job.group));
+        let (keep_ms, ttl_ms) = (number(job.keep_ms), number(job.ttl_ms));
+        let extras = [(1, keep_ms), (2, job.backoff.map(backoff)), (3, ttl_ms), (4, headers), (5, group)];
         body.u32(job.timeout_ms).u64(job.delay_ms).extras(&extras).bytes32(&job.payload)
     });
     Request::new(2, body.plain())

@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    ACK_OK, BODY_BYTES_MAX, CountPage, JobsPage, Known, KnownWorker, LogPage, MEND_OK, OfSchedules, QueueSettings,
-    RELEASE_OK,
+    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, OfSchedules,
+    QueueFacts, RELEASE_OK,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Delivery {
     pub lease_ms: u32,
     pub waited_ms: u32,
     pub headers: Vec<(String, String)>,
+    /// Empty for none.
+    pub group: String,
     pub payload: Vec<u8>,
 }
 
@@ -56,7 +58,7 @@ pub struct Stats {
 }
 
 /// Figures by name; each that is asked for has to be there.
-struct Figures(Vec<(String, u64)>);
+pub struct Figures(pub Vec<(String, u64)>);
 
 impl Figures {
     fn of(&self, name: &str) -> u64 {
@@ -82,16 +84,6 @@ pub struct BackupFile {
     pub name: String,
     pub bytes: u32,
     pub size: u32,
-}
-
-/// What is known of a queue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QueueFacts {
-    pub figures: Vec<(String, u64)>,
-    pub settings: QueueSettings,
-    pub is_polled: bool,
-    /// Of each way, in and out: what is left of its pause in milliseconds, and why.
-    pub pauses: [Option<(u64, String)>; 2],
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -142,9 +134,11 @@ pub enum Reply {
         died: u64,
         dead: u64,
     },
-    /// `PauseOk`, `ResumeOk`, `SetQueueOk`, `DeleteQueueOk` or `DrainOk`, by its kind.
+    /// `PauseOk`, `ResumeOk`, `SetQueueOk`, `DeleteQueueOk`, `DrainOk` or `SetGroupOk`, by its kind.
     Settled(u16),
     ShowQueueOk(QueueFacts),
+    /// And where to go on.
+    GroupsOk(Vec<GroupRow>, u64),
     Error {
         code: u16,
         retry: u8,
@@ -166,18 +160,22 @@ impl Reader<'_> {
             lease_ms: self.u32(),
             waited_ms: self.u32(),
             headers: Vec::new(),
+            group: String::new(),
             payload: Vec::new(),
         };
         self.extras_by(|tag, value| {
-            assert_eq!(tag, 1, "an extra of a delivery");
-            delivery.headers = value.headers();
+            match tag {
+                1 => delivery.headers = value.headers(),
+                2 => delivery.group = value.text(),
+                other => panic!("an extra {other} of a delivery"),
+            }
             false
         });
         delivery.payload = self.bytes32();
         delivery
     }
 
-    fn figures(&mut self) -> Figures {
+    pub fn figures(&mut self) -> Figures {
         Figures(self.list(|r| {
             let figure = (r.text(), r.u64());
             r.then_extras(figure)
@@ -228,8 +226,9 @@ impl Reader<'_> {
             }
             0x8013 => self.wait_ok(),
             0x8014 => Reply::IdleOk { left: self.u64(), delayed: self.u64(), died: self.u64(), dead: self.u64() },
-            0x8016..=0x8019 | 0x801B => Reply::Settled(kind),
+            0x8016..=0x8019 | 0x801B | 0x8021 => Reply::Settled(kind),
             0x801A => self.queue_facts(),
+            0x8022 => Reply::GroupsOk(self.list(Reader::group_row), self.u64()),
             other => panic!("a reply of unknown kind {other:#06x}"),
         }
     }
@@ -253,42 +252,6 @@ impl Reader<'_> {
             None => Reply::WaitOk(ends),
             Some((at, jobs)) => Reply::Progressed(ends, at, jobs),
         }
-    }
-
-    fn queue_facts(&mut self) -> Reply {
-        let Figures(figures) = self.figures();
-        let settings = self.queue_settings();
-        let is_polled = self.u8() == 1;
-        let mut pauses = [None, None];
-        self.extras_by(|tag, value| {
-            let pause = (value.u64(), value.text());
-            pauses[usize::from(tag) - 1] = Some(value.then_extras(pause));
-            false
-        });
-        Reply::ShowQueueOk(QueueFacts { figures, settings, is_polled, pauses })
-    }
-
-    fn queue_settings(&mut self) -> QueueSettings {
-        let mut settings = QueueSettings::default();
-        self.extras_by(|tag, value| {
-            match tag {
-                1 => settings.keep_s = Some(value.u32()),
-                2 => settings.dead_keep_s = Some(value.u32()),
-                3 => {
-                    let backoff = (value.u32(), value.u32());
-                    settings.backoff = Some(value.then_extras(backoff));
-                }
-                4 => settings.max_attempts = Some(value.u16()),
-                5 => settings.depth_max = Some(value.u64()),
-                6 => settings.bytes_max = Some(value.u64()),
-                7 => settings.timeout_ms = Some(value.u32()),
-                8 => settings.ttl_ms = Some(value.u64()),
-                9 => settings.running_max = Some(value.u32()),
-                other => panic!("an extra {other} of the settings of a queue"),
-            }
-            false
-        });
-        settings
     }
 
     fn submitted(&mut self) -> Submitted {
@@ -337,14 +300,14 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x800E => Reply::OrderOk(r.u32()),
         0x800F => Reply::ProgressOk,
         0x8010 => r.log_ok(),
-        0x8011..=0x801B => r.mending(kind),
+        0x8011..=0x801B | 0x8021 | 0x8022 => r.mending(kind),
         0x801C..=0x8020 => r.scanned(kind),
-        0x8021..=0x8027 => r.of_schedules(kind),
+        0x8023..=0x8029 => r.of_schedules(kind),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
     // A tail comes last; of what is known of a queue the extras were read.
-    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x8013 | 0x801A | 0x8024) {
+    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x8013 | 0x801A | 0x8026) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

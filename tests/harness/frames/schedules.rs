@@ -74,7 +74,7 @@ impl Plan {
 
 pub fn put_schedule(name: &str, plan: &Plan, dry_run: bool) -> Request {
     let dry_run = dry_run.then(|| Body::default().u8(1));
-    Request::new(33, plan.put(Body::default().text(name)).extras(&[(1, dry_run)]))
+    Request::new(35, plan.put(Body::default().text(name)).extras(&[(1, dry_run)]))
 }
 
 fn named(kind: u16, name: &str) -> Request {
@@ -82,27 +82,27 @@ fn named(kind: u16, name: &str) -> Request {
 }
 
 pub fn drop_schedule(name: &str) -> Request {
-    named(34, name)
-}
-
-pub fn list_schedules(behind: &str, limit: u16) -> Request {
-    Request::new(35, Body::default().text(behind).u16(limit).plain())
-}
-
-pub fn show_schedule(name: &str) -> Request {
     named(36, name)
 }
 
-pub fn pause_schedule(name: &str) -> Request {
-    named(37, name)
+pub fn list_schedules(behind: &str, limit: u16) -> Request {
+    Request::new(37, Body::default().text(behind).u16(limit).plain())
 }
 
-pub fn resume_schedule(name: &str) -> Request {
+pub fn show_schedule(name: &str) -> Request {
     named(38, name)
 }
 
-pub fn run_schedule(name: &str) -> Request {
+pub fn pause_schedule(name: &str) -> Request {
     named(39, name)
+}
+
+pub fn resume_schedule(name: &str) -> Request {
+    named(40, name)
+}
+
+pub fn run_schedule(name: &str) -> Request {
+    named(41, name)
 }
 
 /// What answers one of them.
@@ -141,14 +141,14 @@ pub struct TickRun {
 impl Reader<'_> {
     pub fn of_schedules(&mut self, kind: u16) -> Reply {
         Reply::OfSchedules(match kind {
-            0x8021 => OfSchedules::Put(self.u8(), self.u64()),
-            0x8022 | 0x8025 | 0x8026 => OfSchedules::Done,
-            0x8023 => {
+            0x8023 => OfSchedules::Put(self.u8(), self.u64()),
+            0x8024 | 0x8027 | 0x8028 => OfSchedules::Done,
+            0x8025 => {
                 let rows = self.list(Reader::schedule_row);
                 OfSchedules::List(rows, self.u8() == 1)
             }
-            0x8024 => OfSchedules::Show(Box::new(self.schedule_facts())),
-            0x8027 => OfSchedules::Run(self.u64()),
+            0x8026 => OfSchedules::Show(Box::new(self.schedule_facts())),
+            0x8029 => OfSchedules::Run(self.u64()),
             other => panic!("a reply of unknown kind {other:#06x}"),
         })
     }

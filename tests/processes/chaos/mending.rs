@@ -103,7 +103,15 @@ fn settings(dice: &mut Dice) -> QueueSettings {
         timeout_ms: some_extreme(dice).map(|n| n as u32),
         ttl_ms: some_extreme(dice),
         running_max: some_extreme(dice).map(|n| n as u32),
+        group_running_max: some_extreme(dice).map(|n| n as u32),
+        strict: dice.percent(30).then(|| dice.percent(50)),
+        rate: dice.percent(30).then(|| rate(dice)),
+        group_rate: dice.percent(30).then(|| rate(dice)),
     }
+}
+
+fn rate(dice: &mut Dice) -> (u32, u32, u32) {
+    (extreme(dice) as u32, extreme(dice) as u32, extreme(dice) as u32)
 }
 
 /// What holds in a queue, with values, ways and names that are not there.

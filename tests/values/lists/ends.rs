@@ -30,6 +30,7 @@ impl Model {
         // A key that was freed stays so.
         let is_free = job.key_until.is_some_and(|until| until <= now);
         (job.state, job.key_until) = (state, Some(if is_free { Timestamp(0) } else { key_until }));
+        self.settle();
         self.became(id, Some(standing));
     }
 
@@ -78,6 +79,7 @@ impl Model {
             self.became(id, Some(5));
         }
         self.tally.purged += 1;
+        self.settle();
         0
     }
 

@@ -1,12 +1,16 @@
 //! What holds in a queue.
 
+use std::collections::BTreeMap;
+
 use super::{Job, Model, NEVER, State};
-use crate::frames::{QUEUE_FULL, QUEUE_PAUSED, QueueSettings, WAY_IN, WAY_OUT};
+use crate::frames::{GroupSettings, QUEUE_FULL, QUEUE_PAUSED, QueueSettings, WAY_IN, WAY_OUT};
 use falconqueue::time::{Millis, Timestamp};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     pub settings: QueueSettings,
+    /// Of single groups, by their numbers.
+    pub groups: BTreeMap<usize, GroupSettings>,
     /// When each way opens again.
     pub pause_in: Option<Timestamp>,
     pub pause_out: Option<Timestamp>,

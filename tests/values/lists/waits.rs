@@ -8,6 +8,7 @@ const GONE: u8 = 254;
 const NEVER_WAS: u8 = 255;
 
 /// A wait that is not answered yet.
+#[derive(Clone)]
 pub struct JobsWait {
     pub number: u64,
     /// Each with how it ended, once it did.

@@ -66,7 +66,7 @@ impl Run {
         let expires = |job: &&Job| job.state.is_waiting() && job.attempts == 0;
         let there = || jobs.values().filter(|job| !job.is_gone);
         let all = there().map(of_job).chain(there().filter(expires).filter_map(|job| job.expires_at));
-        let all = all.chain(rules.iter().flat_map(Rules::pauses));
+        let all = all.chain(rules.iter().flat_map(Rules::pauses)).chain(self.model.token_moments());
         all.chain(waits.iter().map(|wait| wait.until)).chain(idle.iter().map(|(_, _, until)| *until)).collect()
     }
 }
@@ -82,6 +82,7 @@ fn more(job: &Job) -> More {
         headers_bytes: (!job.headers.is_empty()).then(|| headers_bytes(&job.headers)),
         result_bytes: has_result.then_some(job.result.len() as u32),
         is_cancelled: job.is_marked,
+        group: GROUPS[job.group].to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{QUEUES, Run};
 use crate::frames::{self, *};
-use crate::lists::{NEVER, Rules, State};
+use crate::lists::{GROUPS, NEVER, Rules, State, Turns};
 use falconqueue::time::{Millis, Timestamp};
 
 impl Run {
@@ -51,6 +51,7 @@ impl Run {
 
     pub fn set(&mut self, queue: usize, settings: &QueueSettings) {
         self.model.rules[queue].settings = settings.clone();
+        self.model.obey(queue);
         let reply = self.hand.ask_frame(self.clients[0], &set_queue(QUEUES[queue], settings));
         assert_eq!(reply, Reply::Settled(0x8018));
         let shown = self.hand.ask_frame(self.clients[0], &show_queue(QUEUES[queue]));
@@ -62,6 +63,33 @@ impl Run {
         assert_eq!(shown.pauses, left);
     }
 
+    pub fn set_group(&mut self, queue: usize, group: usize, settings: &GroupSettings) {
+        self.model.rules[queue].groups.insert(group, settings.clone());
+        if *settings == GroupSettings::default() {
+            self.model.rules[queue].groups.remove(&group);
+        }
+        self.model.obey(queue);
+        let reply = self.hand.ask_frame(self.clients[0], &frames::set_group(QUEUES[queue], GROUPS[group], settings));
+        assert_eq!(reply, Reply::Settled(0x8021));
+        self.hold_group(queue, group);
+    }
+
+    /// What is told of a group is what the lists say.
+    fn hold_group(&mut self, queue: usize, group: usize) {
+        let reply = self.hand.ask_frame(self.clients[0], &frames::groups(QUEUES[queue], 0, Some(GROUPS[group])));
+        let Reply::GroupsOk(rows, 0) = reply else { panic!("{reply:?}") };
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        let own = self.model.rules[queue].groups.get(&group).cloned().unwrap_or_default();
+        assert_eq!((row.name.as_str(), &row.settings), (GROUPS[group], &own));
+        let turns = &self.model.turns[queue];
+        let before = turns.ring.iter().position(|(other, _)| *other == group).map(|before| before as u64);
+        if row.before.is_some() {
+            assert_eq!(row.before, before, "turns of group {group}");
+        }
+        let in_flight = self.model.count(|job| job.queue == queue && job.group == group && job.state.is_in_flight());
+        assert!(row.in_flight == in_flight || row.jobs == 0, "{row:?}");
+    }
+
     pub fn delete(&mut self, queue: usize) {
         let has_jobs = self.model.count(|job| job.queue == queue) > 0;
         let is_unknown = self.is_unknown(queue);
@@ -70,6 +98,7 @@ impl Run {
             return assert!(is_error(&reply, WRONG_STATE), "{reply:?}");
         }
         self.model.rules[queue] = Rules::default();
+        self.model.turns[queue] = Turns::default();
         assert!(reply == Reply::Settled(0x8019) || is_unknown && is_error(&reply, NOT_FOUND), "{reply:?}");
     }
 

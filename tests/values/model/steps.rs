@@ -1,6 +1,8 @@
 //! Operations, drawn.
 
-use crate::frames::{CANCEL, CANCEL_NOW, PURGE, QueueSettings, REQUEUE, Updated, WAY_BOTH, WAY_IN, WAY_OUT};
+use crate::frames::{
+    CANCEL, CANCEL_NOW, GroupSettings, PURGE, QueueSettings, REQUEUE, Rate, Updated, WAY_BOTH, WAY_IN, WAY_OUT,
+};
 use falconqueue::protocol::Stage;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -8,6 +10,7 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 pub struct NewJobs {
     pub queue: usize,
+    pub group: usize,
     /// Of the first one.
     pub key: usize,
     pub count: usize,
@@ -36,6 +39,7 @@ pub enum Step {
     Pause { queue: usize, way: u8, for_ms: u64 },
     Resume { queue: usize, way: u8 },
     Set { queue: usize, settings: QueueSettings },
+    SetGroup { queue: usize, group: usize, settings: GroupSettings },
     Delete { queue: usize },
     Wait { picks: Vec<usize>, any: bool, wait_ms: u32 },
     Idle { queue: Option<usize>, wait_ms: u32 },
@@ -79,10 +83,12 @@ fn new_jobs() -> impl Strategy<Value = Step> {
     let attempts = prop_oneof![1 => Just(0u16), 5 => max_attempts()];
     let keep_ms = weighted(0.5, prop_oneof![Just(0u64), while_ms()]);
     let more = (attempts, keep_ms, weighted(0.2, while_ms()), weighted(0.2, backoff()), any::<bool>(), 0usize..40);
-    (what, more).prop_map(|((queue, key, count, priority, delay_ms), more)| {
+    let group = prop_oneof![1 => Just(0usize), 2 => 0usize..3];
+    (what, more, group).prop_map(|((queue, key, count, priority, delay_ms), more, group)| {
         let (max_attempts, keep_ms, ttl_ms, backoff, has_headers, bytes) = more;
         let what = NewJobs {
             queue,
+            group,
             key,
             count,
             priority,
@@ -111,7 +117,9 @@ fn set() -> impl Strategy<Value = Step> {
     let kept = (weighted(0.4, 0u32..2000), weighted(0.4, 1u32..2000));
     let of_jobs = (weighted(0.3, backoff()), weighted(0.3, 1u16..6), weighted(0.3, 3_000_000u32..4_000_000));
     let bounds = (weighted(0.3, 0u64..6), weighted(0.3, 0u64..120), weighted(0.2, while_ms()), weighted(0.4, 1u32..4));
-    (QUEUE, kept, of_jobs, bounds).prop_map(|(queue, kept, of_jobs, bounds)| {
+    let limits = (weighted(0.3, 1u32..3), weighted(0.3, Just(true)), weighted(0.2, rate()), weighted(0.2, rate()));
+    (QUEUE, kept, of_jobs, bounds, limits).prop_map(|(queue, kept, of_jobs, bounds, limits)| {
+        let (group_running_max, strict, rate, group_rate) = limits;
         let (depth_max, bytes_max, ttl_ms, running_max) = bounds;
         let (backoff, max_attempts, timeout_ms) = of_jobs;
         let (keep_s, dead_keep_s) = kept;
@@ -125,8 +133,25 @@ fn set() -> impl Strategy<Value = Step> {
             timeout_ms,
             ttl_ms,
             running_max,
+            group_running_max,
+            strict,
+            rate,
+            group_rate,
         };
         Step::Set { queue, settings }
+    })
+}
+
+fn rate() -> impl Strategy<Value = Rate> {
+    prop_oneof![Just((1, 300, 1)), Just((3, 1000, 2)), Just((7, 10_000, 4)), (1u32..50, 1u32..20_000, 1u32..5)]
+}
+
+fn set_group() -> impl Strategy<Value = Step> {
+    let settings = (weighted(0.5, 1u16..4), weighted(0.3, 1u32..3), weighted(0.3, rate()));
+    (QUEUE, 0usize..3, settings).prop_map(|(queue, group, (weight, running_max, rate))| Step::SetGroup {
+        queue,
+        group,
+        settings: GroupSettings { weight, running_max, rate },
     })
 }
 
@@ -142,6 +167,7 @@ fn mending() -> impl Strategy<Value = Step> {
         2 => (QUEUE, way(), for_ms).prop_map(|(queue, way, for_ms)| Step::Pause { queue, way, for_ms }),
         2 => (QUEUE, way()).prop_map(|(queue, way)| Step::Resume { queue, way }),
         2 => set(),
+        2 => set_group(),
         1 => QUEUE.prop_map(|queue| Step::Delete { queue }),
         5 => (picks, any::<bool>(), wait_ms.clone())
             .prop_map(|(picks, any, wait_ms)| Step::Wait { picks, any, wait_ms }),

@@ -37,6 +37,7 @@ pub enum What {
     /// Of a queue.
     Order,
     Set(Setting),
+    SetGroup,
     /// With what must be shown.
     Show(QueueSettings),
     Drain,
@@ -133,7 +134,9 @@ impl Sim {
             }
             (What::Beat(order, held), reply) => self.take_in_beat(session, &held, order, reply),
             (What::Fail(held) | What::Release(held), Reply::Done(_, items)) => self.is_reported(&held, &items),
-            (what @ (What::Set(_) | What::Show(_) | What::Drain), reply) => self.take_in_rule(what, reply),
+            (what @ (What::Set(_) | What::SetGroup | What::Show(_) | What::Drain), reply) => {
+                self.take_in_rule(what, reply);
+            }
             (What::Tell(count), reply) => order_told(count, &reply),
             (what, reply) => self.take_in_mending(what, reply),
         }
@@ -152,7 +155,7 @@ impl Sim {
     fn is_given(&self, got: &Delivery) {
         let Some(fate) = self.history.truth.of(got.job) else { return };
         assert!(fate.leases.contains(&LeaseId(got.lease)), "job {} was given without a DISPATCH", got.job);
-        assert_eq!((&*got.queue, got.attempt > 0), (&*fate.queue, true));
+        assert_eq!((&*got.queue, &*got.group, got.attempt > 0), (&*fate.queue, &*fate.group, true));
     }
 
     /// A lease is told to be lost only when it is, and an end to be done only under its lease.

@@ -8,7 +8,6 @@ use falconqueue::job::Standing;
 use falconqueue::master::{Config, Input, Master, Progress, Urgency, WalError};
 use falconqueue::protocol::{Ack, Hello, List, Request, Resume, SetQueue, Stats, Submit, Text, TextKind};
 use falconqueue::queue::Queues;
-use falconqueue::queue::counters::Counters;
 use falconqueue::rules::{QueueSettings, Way};
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::MemoryDevice;
@@ -147,14 +146,18 @@ impl Recovered {
         self.turn(0);
         let queues = self.master.queues();
         let is_open = |name: &str| queues.rules(name).is_none_or(|rules| rules.pause_out.is_none());
-        let counters = queues.counters().into_iter().filter(|(name, _)| is_open(name));
-        let running_max = |name: &str| queues.rules(name).and_then(|rules| rules.settings.running_max);
-        let places = |name: &str| running_max(name).map_or(u64::MAX, u64::from);
-        let may_go =
-            |(name, counters): (&str, Counters)| counters.pending.min(places(name).saturating_sub(counters.in_flight));
-        let pending: u64 = counters.map(may_go).sum();
+        let is_plain = |name: &str| queues.queue(name).is_none_or(|id| !queues.is_bounded(id) && !queues.has_turns(id));
+        let plain = |name: &str| is_open(name) && is_plain(name);
+        let pending =
+            queues.counters().into_iter().filter(|(name, _)| plain(name)).map(|(_, counters)| counters.pending);
+        let (pending, plain) = (pending.sum::<u64>(), QUEUES.map(plain));
         let jobs = self.poll_all();
-        assert_eq!(jobs.len() as u64, pending, "a poll gets all that may go");
+        let is_of_plain = |got: &&Delivery| QUEUES.iter().zip(plain).any(|(name, plain)| *name == got.queue && plain);
+        assert_eq!(jobs.iter().filter(is_of_plain).count() as u64, pending, "a poll gets all that may go");
+        // Where there are bounds and turns, nothing is left that may go.
+        let queues = self.master.queues();
+        let left = QUEUES.iter().filter_map(|name| queues.front(queues.queue(name)?));
+        assert_eq!(left.map(|job| job.id).collect::<Vec<_>>(), [], "jobs that may go");
         for got in &jobs {
             told.may_run(JobId(got.job));
             assert!(got.lease > told.last_lease, "lease {} was given before", got.lease);
@@ -210,6 +213,7 @@ impl Recovered {
             self.ask(&Request::Resume(Resume { queue, way: Way::Both }));
         }
         let job = Submission {
+            group: "",
             queue: QUEUES[0],
             key: String::new(),
             priority: 0,

@@ -43,6 +43,7 @@ impl Submission {
             delay_ms: self.delay_ms,
             keep_ms: self.keep_ms,
             ttl_ms: self.ttl_ms,
+            group: Some(self.group).filter(|group| !group.is_empty()),
             payload: &self.payload,
             ..SubmitJob::default()
         }
@@ -73,6 +74,7 @@ impl Sim {
             keep_ms,
             ttl_ms,
             queue: QUEUES[random.index(3)],
+            group: if self.load.meddles { ["", "", "x", "y", "z"][random.index(5)] } else { "" },
             key,
             priority: [0, 128, 128, 200][random.index(4)],
             max_attempts: [1, 2, 3, if self.load.is_rough { 0 } else { 5 }][random.index(4)],

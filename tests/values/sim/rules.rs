@@ -7,9 +7,9 @@ use falconqueue::ids::JobId;
 use falconqueue::job::Backoff;
 use falconqueue::limits::ATTEMPTS_DEFAULT;
 use falconqueue::master::WalError;
-use falconqueue::protocol::{DeleteQueue, Drain, Request, SetQueue, ShowQueue};
+use falconqueue::protocol::{DeleteQueue, Drain, Request, SetGroup, SetQueue, ShowQueue};
 use falconqueue::queue::Queues;
-use falconqueue::rules::QueueSettings;
+use falconqueue::rules::{GroupSettings, QueueSettings, Rate};
 use falconqueue::time::Millis;
 
 use crate::frames::{NOT_FOUND, QUEUE_FULL, Reply, STORAGE_FULL, WRONG_STATE};
@@ -18,6 +18,7 @@ use super::Sim;
 use super::client::What;
 use super::load::QUEUES;
 use super::told::Submission;
+use crate::dice::Dice;
 use crate::truth::Fate;
 
 /// A queue that has only settings, and so can be forgotten.
@@ -67,6 +68,10 @@ pub struct Setting {
     to: Option<QueueSettings>,
 }
 
+fn rate((tokens, per_ms, burst): (u32, u32, u32)) -> Rate {
+    Rate { tokens, per_ms, burst }
+}
+
 /// The queue's settings are as a page of the protocol would have them.
 fn is_same(ours: &QueueSettings, theirs: &crate::frames::QueueSettings) -> bool {
     let theirs = QueueSettings {
@@ -79,8 +84,17 @@ fn is_same(ours: &QueueSettings, theirs: &crate::frames::QueueSettings) -> bool 
         timeout_ms: theirs.timeout_ms,
         ttl_ms: theirs.ttl_ms,
         running_max: theirs.running_max,
+        group_running_max: theirs.group_running_max,
+        strict: theirs.strict,
+        rate: theirs.rate.map(rate),
+        group_rate: theirs.group_rate.map(rate),
     };
     theirs == *ours
+}
+
+fn drawn_rate(random: &mut Dice) -> Rate {
+    let tokens = 1 + random.below(50) as u32;
+    Rate { tokens, per_ms: 500 + random.below(10_000) as u32, burst: 1 + random.below(5) as u32 }
 }
 
 impl Sim {
@@ -98,6 +112,10 @@ impl Sim {
             timeout_ms: random.one_in(4).then(|| 500 + random.below(20_000) as u32),
             ttl_ms: random.one_in(4).then(|| 500 + random.below(30_000)),
             running_max: random.one_in(3).then(|| 1 + random.below(4) as u32),
+            group_running_max: random.one_in(3).then(|| 1 + random.below(3) as u32),
+            strict: random.one_in(4).then_some(true),
+            rate: random.one_in(4).then(|| drawn_rate(random)),
+            group_rate: random.one_in(4).then(|| drawn_rate(random)),
         }
     }
 
@@ -108,6 +126,7 @@ impl Sim {
             _ if self.settled.is_draining && self.random.one_in(2) => self.send_drain(false),
             0 => self.send_drain(true),
             1 => self.send_setting(queue, None),
+            9..=10 => self.send_group(queue),
             2..=3 => self.send_setting(queue, Some(QueueSettings::default())),
             4..=8 => {
                 let settings = self.drawn_settings();
@@ -124,6 +143,19 @@ impl Sim {
             None => Request::DeleteQueue(DeleteQueue { queue }),
         };
         self.send(self.producer, &request, What::Set(Setting { queue, number, to }))?;
+        Ok(())
+    }
+
+    fn send_group(&mut self, queue: &'static str) -> Result<(), WalError> {
+        let random = &mut self.random;
+        let settings = GroupSettings {
+            weight: random.one_in(2).then(|| 1 + random.below(4) as u16),
+            running_max: random.one_in(3).then(|| 1 + random.below(3) as u32),
+            rate: random.one_in(3).then(|| drawn_rate(random)),
+        };
+        let group = ["", "x", "y", "z"][random.index(4)];
+        let settings = if random.one_in(3) { GroupSettings::default() } else { settings };
+        self.send(self.producer, &Request::SetGroup(SetGroup { queue, group, settings }), What::SetGroup)?;
         Ok(())
     }
 
@@ -160,7 +192,8 @@ impl Sim {
             (What::Show(settings), Reply::Error { code: NOT_FOUND, .. }) => {
                 assert_eq!(settings, QueueSettings::default(), "a queue with settings is not known");
             }
-            (What::Drain, Reply::Settled(_)) => {}
+            (What::Drain | What::SetGroup, Reply::Settled(_))
+            | (What::SetGroup, Reply::Error { code: STORAGE_FULL, .. }) => {}
             (what, reply) => panic!("{what:?} was answered by {reply:?}"),
         }
     }
@@ -181,7 +214,7 @@ impl Sim {
 
 fn holds_defaults(job: &Submission, fate: &Fate) {
     let of_queue = &fate.accepted.of_queue;
-    assert_eq!(fate.queue, job.queue);
+    assert_eq!((&*fate.queue, &*fate.group), (job.queue, job.group));
     let max_attempts = match job.max_attempts {
         0 => of_queue.max_attempts.unwrap_or(ATTEMPTS_DEFAULT),
         asked => asked,

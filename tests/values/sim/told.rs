@@ -15,6 +15,8 @@ use crate::frames::Delivery;
 #[derive(Clone, Debug)]
 pub struct Submission {
     pub queue: &'static str,
+    /// Empty for none.
+    pub group: &'static str,
     pub key: String,
     pub priority: u8,
     pub max_attempts: u16,
