@@ -6,6 +6,7 @@ use std::fmt;
 use crate::codec::newtype_field;
 use crate::limits::{
     CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, GROUP_NAME_BYTES_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX,
+    SCHEDULE_NAME_BYTES_MAX,
 };
 
 macro_rules! define_ids {
@@ -115,6 +116,23 @@ pub fn check_queue_name(name: &str) -> Result<(), NameError> {
 /// As [`check_queue_name`].
 pub fn parse_queue_name(text: &str) -> Result<String, NameError> {
     check_queue_name(text).map(|()| text.to_owned())
+}
+
+/// Checks the name of a schedule: the same as of a queue.
+///
+/// # Errors
+/// A sentence that shows the name and says what is allowed.
+pub fn check_schedule_name(name: &str) -> Result<(), NameError> {
+    const { assert!(SCHEDULE_NAME_BYTES_MAX == QUEUE_NAME_BYTES_MAX) };
+    check_queue_name(name).map_err(|NameError(text)| NameError(text.replacen("queue name", "schedule name", 1)))
+}
+
+/// The name of a schedule from a command line.
+///
+/// # Errors
+/// As [`check_schedule_name`].
+pub fn parse_schedule_name(text: &str) -> Result<String, NameError> {
+    check_schedule_name(text).map(|()| text.to_owned())
 }
 
 /// Checks a key: 1 to 128 bytes of text without control characters.

@@ -39,6 +39,8 @@
 //! 16. A queue that is paused hands nothing out (`tests/values/model.rs`).
 //! 17. What a person changes is changed job by job: each as a whole or not at all
 //!     (`tests/values/model.rs`, `tests/values/snapshot.rs`).
+//! 18. Each tick of a schedule makes one job while the master serves, and what was missed follows its rule
+//!     (`tests/values/schedules.rs`, `tests/processes/schedules.rs`).
 //!
 //! # What is always true
 //!
@@ -71,12 +73,13 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   job  rules  codec  ids  time  limits  block  exit  planted  words   stderr: log lines of the three programs
+//!   job  rules  schedule  codec  ids  time  limits  block  exit  planted  words   stderr: log lines of the programs
 //! ```
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
-//! `protocol` do not know each other. What the parts of the master may know is told in [`master`]. `tests/tidy.rs`
-//! holds both against the code, and the outside crates of each module with it.
+//! `protocol` do not know each other. [`timing`], which knows cron and time zones, is the master's alone. What the
+//! parts of the master may know is told in [`master`]. `tests/tidy.rs` holds both against the code, and the outside
+//! crates of each module with it.
 //!
 //! # Features
 //!
@@ -84,9 +87,9 @@
 //! | --- | --- | --- |
 //! | `client` | [`client`]: submit, poll, report | 5 crates in all, this one among them |
 //! | `worker` | [`worker`]: pools that run jobs | serde, base64, signal-hook |
-//! | `embedded` | [`embedded`]: a master in a program, and all that it is made of | mio, memmap2 |
+//! | `embedded` | [`embedded`]: a master in a program, and all that it is made of | mio, memmap2, croner, jiff |
 //! | `daemon` | [`daemon`]: `falcond` | clap |
-//! | `cli` | [`cli`]: `falcon-cli`; with `worker` `falcon-worker`, too | clap, indicatif |
+//! | `cli` | [`cli`]: `falcon-cli`; with `worker` `falcon-worker`, too | clap, indicatif, toml |
 //!
 //! All are on by default. A program that only submits takes `default-features = false, features = ["client"]`.
 //!
@@ -123,6 +126,8 @@ pub mod reactor;
 pub mod rebuilt;
 #[cfg(any(feature = "cli", feature = "daemon"))]
 pub mod stderr;
+#[cfg(feature = "embedded")]
+pub mod timing;
 #[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod wal;
 #[cfg(feature = "worker")]
@@ -135,5 +140,6 @@ pub mod limits;
 pub mod planted;
 pub mod protocol;
 pub mod rules;
+pub mod schedule;
 pub mod time;
 pub mod words;

@@ -174,6 +174,51 @@ pub const HEADER_NAME_BYTES_MAX: usize = 64;
 /// Longest reason for a pause.
 pub const REASON_BYTES_MAX: usize = 200;
 
+/// Most schedules, and bytes of all of them together: they are kept in memory, payloads and all.
+pub const SCHEDULES_MAX: usize = 10_000;
+pub const SCHEDULES_BYTES_MAX: usize = 64 << 20;
+
+/// Longest name of a schedule.
+pub const SCHEDULE_NAME_BYTES_MAX: usize = 64;
+
+/// Longest payload of the jobs that a schedule makes.
+pub const SCHEDULE_PAYLOAD_BYTES_MAX: usize = 16 << 10;
+
+/// Longest cron expression, and longest name of a time zone.
+pub const CRON_BYTES_MAX: usize = 256;
+pub const ZONE_BYTES_MAX: usize = 64;
+
+/// Shortest and longest span from one tick to the next: 1 second, 365 days.
+pub const EVERY_MS_MIN: u64 = 1000;
+pub const EVERY_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
+
+/// By how much a tick may come later at most, as is drawn for it: 24 hours.
+pub const JITTER_MS_MAX: u32 = 24 * 3600 * 1000;
+
+/// Most missed ticks for which jobs are made later, of `all:N`.
+pub const MISSED_TICKS_MAX: u16 = 1000;
+
+/// Ticks of a schedule that it remembers, and that a look at it tells to come.
+pub const SCHEDULE_RUNS_REMEMBERED: usize = 5;
+pub const TICKS_TOLD_MAX: usize = 5;
+
+/// Ticks that are carried out in one turn: some milliseconds.
+pub const TICKS_PER_TURN: usize = 256;
+
+/// A tick that could not be carried out within this time, since the master stood still or the clock was set forward,
+/// is taken for missed.
+pub const TICK_LATE_MS_MAX: u64 = 10_000;
+
+/// A clock that is set back by more than this was wrong before: a schedule that is paused and resumed then goes by
+/// what it shows now. 24 hours.
+pub const CLOCK_SET_BACK_MS_MAX: u64 = 24 * 3600 * 1000;
+
+/// Most schedules of one page of a list.
+pub const SCHEDULES_TOLD_MAX: u64 = 1000;
+
+/// What the headers of a job that a schedule made take beside its own: two names, two values, their lengths.
+pub const TICK_HEADERS_BYTES: usize = SCHEDULE_NAME_BYTES_MAX + 64;
+
 /// Most jobs or keys that one Wait names.
 pub const WAITED_JOBS_MAX: usize = ITEMS_MAX;
 
@@ -358,6 +403,10 @@ const _: () = {
     assert!(UNREPORTED_BYTES_MAX + ITEMS_MAX * 64 <= FRAME_BODY_BYTES_MAX, "it is reported in one frame");
     assert!(TIMEOUT_MS_MAX <= u32::MAX as u64, "a job's entry keeps its timeout in 32 bits");
     assert!(ATTEMPTS_DEFAULT >= 1 && ATTEMPTS_DEFAULT <= ATTEMPTS_MAX);
+    assert!(
+        SCHEDULE_PAYLOAD_BYTES_MAX + HEADERS_BYTES_MAX + CRON_BYTES_MAX + 1024 <= 32 << 10,
+        "two of the longest schedules fit into a block of a snapshot"
+    );
     assert!(HEARTBEAT_MS + 500 < GRACE_MS_DEFAULT, "a lease is claimed before the grace is over");
     assert!(GRACE_MS_DEFAULT + BACKOFF_MS_FIRST < 5000, "a killed worker's jobs move on within 5 s");
 };

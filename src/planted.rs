@@ -82,6 +82,12 @@ coded! {
         KeyOutlivesStart = 35 "key-outlives-start";
         /// What replaces a job's payload leaves its times as they were.
         ReplacedInPart = 36 "replaced-in-part";
+        /// The job of a tick stands in a group of its own.
+        TickApart = 40 "tick-apart";
+        /// A schedule's next tick is the one that it has just had.
+        TickTwice = 41 "tick-twice";
+        /// Ticks that were missed are forgotten, whatever was to become of them.
+        MissedForgotten = 42 "missed-forgotten";
     }
 }
 

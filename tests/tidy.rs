@@ -12,6 +12,8 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("codec", &[], &["bytes"]),
     ("job", &[], &[]),
     ("rules", &[], &[]),
+    ("schedule", &[], &[]),
+    ("timing", &[], &["croner", "jiff"]),
     ("block", &[], &["libc", "log", "memmap2"]),
     ("exit", &[], &[]),
     ("stderr", &["exit"], &["env_logger", "log", "rustix"]),
@@ -21,7 +23,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("queue", &[], &["bytes", "slab"]),
     ("wal", &[], &["bytes", "crc32fast", "memmap2", "rustix", "log"]),
     ("rebuilt", &["queue", "wal"], &[]),
-    ("master", &["rebuilt", "queue", "wal", "protocol"], &["bytes", "crc32fast", "slab", "log"]),
+    ("master", &["rebuilt", "queue", "timing", "wal", "protocol"], &["bytes", "crc32fast", "slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
     ("worker", &["client", "protocol"], &["base64", "clap", "rustix", "serde", "serde_json", "signal_hook", "log"]),
@@ -29,18 +31,21 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook"],
+        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook", "toml"],
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
-const LEAVES: &[&str] = &["limits", "ids", "time", "codec", "job", "rules", "block", "exit", "planted", "words"];
+const LEAVES: &[&str] =
+    &["limits", "ids", "time", "codec", "job", "rules", "schedule", "block", "exit", "planted", "words"];
 const CRATES: &[&str] = &[
     "base64",
     "bytes",
     "clap",
     "crc32fast",
+    "croner",
     "env_logger",
     "indicatif",
+    "jiff",
     "libc",
     "log",
     "memmap2",
@@ -51,6 +56,7 @@ const CRATES: &[&str] = &[
     "signal_hook",
     "signal_hook_mio",
     "slab",
+    "toml",
 ];
 /// Lines of a file, lines of a function and bytes of a line, at most.
 const SIZES: &[(&str, usize, usize, usize)] = &[

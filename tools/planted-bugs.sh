@@ -60,6 +60,9 @@ strict-passed           --test values  meddling::whoever_meddles_waits_and_reads
 limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
 spare-revived           --lib          a_spare_that_was_to_be_the_next_segment_is_emptied
+tick-apart              --test values  schedules::a_kill_or_a_power_cut_at_the_moment_of_a_tick_takes_none_away_and_makes_none_twice
+tick-twice              --test values  schedules::a_kill_or_a_power_cut_at_the_moment_of_a_tick_takes_none_away_and_makes_none_twice
+missed-forgotten        --test values  schedules::ticks_that_were_missed_while_the_master_was_down_are_made_up_for_as_was_asked
 faded-given-up          --test values  corners::a_segment_is_kept_until_a_record_is_behind_the_time_of_what_was_kept_in_it
 "
 

@@ -25,6 +25,9 @@ mod progress;
 mod queue;
 mod queue_state;
 mod render;
+mod schedule;
+mod schedule_file;
+mod schedule_state;
 mod snapshot;
 mod stats;
 mod submit;
@@ -115,6 +118,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(command) => job_command(&common, &command),
         Command::Queue(command) => queue::run(&common, &command),
+        Command::Schedule(command) => schedule::run(&common, &command),
         Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Drain(drain) => wait::drain(&common, &drain),

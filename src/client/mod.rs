@@ -43,7 +43,9 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use crate::protocol::{Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, Stage, SubmitJob, Updated};
+pub use crate::protocol::{
+    Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, PutChange, ScheduleRun, Stage, SubmitJob, Updated,
+};
 pub use crate::rules::{GroupSettings, QueueSettings, Rate, Way};
 pub use backup::LogFile;
 pub use batcher::Batcher;
@@ -53,8 +55,8 @@ pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
 pub use operate::{
-    CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedJob, MendPage, QueueState, QueueStop, Why,
-    headers,
+    CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedJob, ListedSchedule, MendPage, QueueState,
+    QueueStop, ScheduleSpec, ScheduleState, Why, headers,
 };
 pub use token::read_token;
 pub use worker::{TakeOrder, WorkerFacts};

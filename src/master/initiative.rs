@@ -1,5 +1,5 @@
-//! What the master decides by itself, asked by no client: the ends of leases, marks, which poll is served, the ends of
-//! waits, snapshots, cleaning, queues that are forgotten.
+//! What the master decides by itself, asked by no client: the ends of leases, marks, ticks of schedules, which poll is
+//! served, the ends of waits, snapshots, cleaning, queues that are forgotten.
 //!
 //! Everything of that kind is here, behind two functions that a turn calls. A master that only follows another one is a
 //! master that does not call them.
@@ -39,7 +39,8 @@ impl Master {
         for job in self.journal.queues.take_run_out(now) {
             self.end_lease(job, now)?;
         }
-        self.expire(now)
+        self.expire(now)?;
+        self.carry_out_ticks(now)
     }
 
     /// Ends the jobs that were not begun in time. There is room: it was kept for their end.

@@ -19,6 +19,7 @@
 //! | `keeping` | snapshots, cleaning, backups | clients |
 //! | `reading` | what is read from the log beside the loop, and whose turn it is | what is answered |
 //! | `initiative` | what is decided without a client | |
+//! | `ticks` | when schedules make jobs, and the clock on the wall | clients |
 //!
 //! A turn, as the reactor drives it:
 //!
@@ -49,6 +50,7 @@ mod reading;
 mod scans;
 mod sessions;
 mod strangers;
+mod ticks;
 mod waits;
 mod workers;
 
@@ -62,6 +64,7 @@ use reading::{Reading, TextsFor};
 use scans::Scans;
 use sessions::{Session, Sessions};
 use strangers::Strangers;
+use ticks::Ticks;
 use workers::Workers;
 
 use crate::ids::{QueueId, SessionId};
@@ -104,6 +107,7 @@ pub struct Master {
     parked: Parked,
     dispatch: Dispatch,
     scans: Scans,
+    ticks: Ticks,
     keeping: Keeping,
     reading: Reading,
     random: Random,
@@ -172,6 +176,7 @@ impl Master {
             parked: Parked::default(),
             dispatch: Dispatch::default(),
             scans: Scans::default(),
+            ticks: Ticks::default(),
             keeping: Keeping::default(),
             reading: Reading::default(),
             random,
@@ -311,7 +316,8 @@ impl Master {
         let room = journal.wal.is_making_room().then(|| self.turn_at.plus(ROOM_LOOK));
         let served = self.has_read().then_some(self.turn_at);
         let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room).chain(served);
-        let queues = queues.chain(self.scans.next_deadline()).chain(self.parked.waits.next_tell());
+        let ticks = self.ticks.next_deadline(&journal.queues).filter(|_| !self.stopping);
+        let queues = queues.chain(ticks).chain(self.scans.next_deadline()).chain(self.parked.waits.next_tell());
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 

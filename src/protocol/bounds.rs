@@ -4,13 +4,16 @@
 use std::fmt;
 
 use crate::codec::{Bound, DecodeError, Field, List};
-use crate::ids::{NameError, check_client_name, check_group_name, check_key, check_queue_name};
+use crate::ids::{NameError, check_client_name, check_group_name, check_key, check_queue_name, check_schedule_name};
 use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
 use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, GROUP_WEIGHT_MAX, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX,
-    KEEP_MS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, GROUP_WEIGHT_MAX,
+    HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, KEEP_MS_MAX, MISSED_TICKS_MAX,
+    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX, SCHEDULE_PAYLOAD_BYTES_MAX,
+    TICK_HEADERS_BYTES, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, ZONE_BYTES_MAX,
 };
 use crate::rules::{GroupSettings, QueueSettings, Rate};
+use crate::schedule::{Missed, Plan, SCHEDULE_HEADER, TICK_HEADER};
 
 type Checked = Result<(), DecodeError>;
 
@@ -83,6 +86,50 @@ pub(super) fn sane_rules(name: &'static str, settings: &QueueSettings) -> Checke
     within("ttl_ms", settings.ttl_ms, 1, KEEP_MS_MAX)?;
     [settings.rate, settings.group_rate].iter().flatten().try_for_each(|rate| sane_rate(name, *rate))?;
     settings.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))
+}
+
+pub(super) fn schedule_name(name: &'static str, schedule: &&str) -> Checked {
+    named(name, check_schedule_name(schedule))
+}
+
+/// What a schedule is told to do; its expression and its zone are the master's to read.
+pub(super) fn sane_plan(name: &'static str, plan: &Plan<'_>) -> Checked {
+    let refused = |text: String| Err(DecodeError::out_of_bounds(name, Bound::Value, text));
+    queue_name(name, &plan.queue)?;
+    range(name, "cron bytes", plan.cron.len() as u64, 0, CRON_BYTES_MAX as u64)?;
+    range(name, "zone bytes", plan.zone.len() as u64, 0, ZONE_BYTES_MAX as u64)?;
+    match (plan.cron, plan.every_ms) {
+        ("", 0) => {
+            return refused("a schedule goes by a cron expression or by a span; this one says neither".to_owned());
+        }
+        ("", every_ms) => range(name, "every_ms", every_ms, EVERY_MS_MIN, EVERY_MS_MAX)?,
+        (_, 0) => {}
+        _ => return refused("a schedule goes by a cron expression or by a span; this one says both".to_owned()),
+    }
+    if plan.is_by_span() && !plan.zone.is_empty() {
+        return refused("a schedule that goes by a span has no time zone".to_owned());
+    }
+    range(name, "jitter_ms", plan.jitter_ms.into(), 0, JITTER_MS_MAX.into())?;
+    let (least, most) = if plan.missed == Missed::All { (1, MISSED_TICKS_MAX.into()) } else { (0, 0) };
+    range(name, "missed_max", plan.missed_max.into(), least, most)?;
+    sane_settings(name, &plan.settings)?;
+    plan.keep_ms.map_or(Ok(()), |keep_ms| range(name, "keep_ms", keep_ms, 0, KEEP_MS_MAX))?;
+    plan.ttl_ms.map_or(Ok(()), |ttl_ms| range(name, "ttl_ms", ttl_ms, 1, KEEP_MS_MAX))?;
+    plan.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))?;
+    plan.headers.map_or(Ok(()), |headers| sane_headers_of_plan(name, &headers))?;
+    range(name, "payload bytes", plan.payload.len() as u64, 0, SCHEDULE_PAYLOAD_BYTES_MAX as u64)
+}
+
+/// The same as of a job, with room for the two that say which tick it was made for.
+fn sane_headers_of_plan(name: &'static str, headers: &HeadersText<'_>) -> Checked {
+    sane_headers(name, headers)?;
+    let most = HEADERS_BYTES_MAX - TICK_HEADERS_BYTES;
+    range(name, "headers bytes of a schedule", headers.0.len() as u64, 0, most as u64)?;
+    let own = [SCHEDULE_HEADER, TICK_HEADER].map(header_variable);
+    let taken = headers.read()?.iter().find(|header| own.contains(&header_variable(header.name)));
+    let Some(Header { name: header, .. }) = taken else { return Ok(()) };
+    let text = format!("header {header:?} is set by the schedule itself: it says which tick a job was made for");
+    Err(DecodeError::out_of_bounds(name, Bound::Value, text))
 }
 
 pub(super) fn sane_group_rules(name: &'static str, settings: &GroupSettings) -> Checked {

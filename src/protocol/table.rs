@@ -2,12 +2,13 @@
 
 use super::replies::{
     BackupOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk, HeartbeatOk, HelloOk, IdleOk,
-    ListJobsOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, QueueFacts, ReadOk, Reported, SnapshotOk,
-    StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
+    ListJobsOk, ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts,
+    ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
 };
 use super::requests::{
-    Ack, Backup, CountJobs, DeleteQueue, Drain, Explain, ExplainQueue, Fail, Find, Get, Groups, Heartbeat, Hello, Idle,
-    ListJobs, Log, Mend, MendAll, Order, Pause, Poll, Progress, Read, Release, Resume, SetGroup, SetQueue, ShowQueue,
+    Ack, Backup, CountJobs, DeleteQueue, Drain, DropSchedule, Explain, ExplainQueue, Fail, Find, Get, Groups,
+    Heartbeat, Hello, Idle, ListJobs, ListSchedules, Log, Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress,
+    PutSchedule, Read, Release, Resume, ResumeSchedule, RunSchedule, SetGroup, SetQueue, ShowQueue, ShowSchedule,
     Snapshot, Stats, Submit, Text, Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
@@ -158,6 +159,13 @@ requests! {
     32 ExplainQueue<'a> -> ExplainQueueOk(ExplainOk<'a>);
     33 SetGroup<'a> -> SetGroupOk(Done);
     34 Groups<'a> -> GroupsOk(GroupsOk<'a>);
+    35 PutSchedule<'a> -> PutScheduleOk(PutScheduleOk);
+    36 DropSchedule<'a> -> DropScheduleOk(Done);
+    37 ListSchedules<'a> -> ListSchedulesOk(ListSchedulesOk<'a>);
+    38 ShowSchedule<'a> -> ShowScheduleOk(ScheduleFacts<'a>);
+    39 PauseSchedule<'a> -> PauseScheduleOk(Done);
+    40 ResumeSchedule<'a> -> ResumeScheduleOk(Done);
+    41 RunSchedule<'a> -> RunScheduleOk(RunScheduleOk);
 }
 
 impl<'a> Request<'a> {

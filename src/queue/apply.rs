@@ -74,6 +74,11 @@ impl Queues {
             Event::Resume(resume) => self.apply_resume(resume),
             Event::Set(set) => self.apply_set(set),
             Event::SetGroup(set) => self.apply_set_group(set),
+            Event::Schedule(schedule) => self.apply_schedule(schedule),
+            Event::Unschedule(unschedule) => self.apply_unschedule(unschedule),
+            Event::Tick(tick) => self.apply_tick(at, tick),
+            Event::Suspend(suspend) => self.apply_suspend(suspend),
+            Event::Continue(goes_on) => self.apply_continue(goes_on),
         };
         outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
     }

@@ -46,9 +46,14 @@ impl Queues {
         assert_eq!(kept, self.kept.len(), "every job that is kept until a moment is in the wheel");
         self.check_queues(&mut counted);
         self.check_usage(&usage);
+        self.check_parts();
+    }
+
+    fn check_parts(&self) {
         self.check_sides();
         self.check_pauses();
         self.check_groups();
+        self.check_schedules();
         self.names.check(self.leases.len());
         self.leases.check();
         self.keys.check();
@@ -133,6 +138,7 @@ impl Queues {
             }
             lines.extend(queue.rules.as_ref().map(|rules| format!("queue {} rules {rules:?}", queue.name)));
         }
+        lines.extend(self.describe_schedules());
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
         lines.extend(slots.into_iter().map(|slot| self.describe_job(&self.table[slot])));

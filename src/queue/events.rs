@@ -12,6 +12,7 @@ use crate::ids::{JobId, LeaseId};
 use crate::job::{Backoff, Ending, HeadersText, Settings, Standing, StoryText};
 use crate::limits::CLIENT_NAME_BYTES_MAX;
 use crate::rules::{GroupSettings, QueueSettings, Way};
+use crate::schedule::{Plan, TickOutcome};
 use crate::time::Timestamp;
 
 coded! {
@@ -337,6 +338,55 @@ events! {
         /// Empty for the jobs that are in none.
         group: &'a str;
         settings: GroupSettings;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// A schedule is there from now on, or is another one than before.
+    20 "SCHEDULE" Schedule<'a> {
+        name: &'a str;
+        /// Its next tick, and the same with its jitter; 0 for none.
+        next_at: Timestamp;
+        due_at: Timestamp;
+        /// Where its spans are counted from.
+        anchor: Timestamp;
+        plan: Plan<'a>;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// It is there no more; the jobs that it made are left alone.
+    21 "UNSCHEDULE" Unschedule<'a> {
+        name: &'a str;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// A tick of a schedule is over, and so are all before it. The job that it made follows in the same group.
+    22 "TICK" Tick<'a> {
+        name: &'a str;
+        tick_at: Timestamp;
+        next_at: Timestamp;
+        due_at: Timestamp;
+        outcome: TickOutcome;
+    } extras {
+        1 made: JobId;
+        /// Of a job that somebody asked for: the schedule goes on as it would have.
+        2 by: &'a str;
+    };
+
+    /// A schedule makes no jobs, until it is told to go on.
+    23 "SUSPEND" Suspend<'a> {
+        name: &'a str;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// It makes jobs again.
+    24 "CONTINUE" Continue<'a> {
+        name: &'a str;
+        next_at: Timestamp;
+        due_at: Timestamp;
     } extras {
         2 by: &'a str;
     };

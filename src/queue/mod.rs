@@ -28,6 +28,7 @@ mod registry;
 mod restore;
 mod ruling;
 mod scan;
+mod schedules;
 mod sides;
 mod snapshot;
 mod survey;
@@ -45,6 +46,7 @@ use leases::Leases;
 use names::Names;
 use registry::Registry;
 use ruling::PauseEnds;
+use schedules::Schedules;
 use sides::Sides;
 use snapshot::Taking;
 use table::Table;
@@ -62,6 +64,7 @@ pub use leases::HowFar;
 pub use restore::Restoring;
 pub use ruling::{Paused, Rules};
 pub use scan::{Sought, Walk};
+pub use schedules::{ByClock, Recurring, Run};
 pub use snapshot::Slice;
 pub use survey::TextAt;
 pub use usage::{SegmentUse, live_bytes};
@@ -83,6 +86,7 @@ pub struct Queues {
     pause_ends: PauseEnds,
     /// Queues that have rules.
     ruled: BTreeSet<QueueId>,
+    schedules: Schedules,
     /// How many groups have settings of their own.
     group_rules: usize,
     /// The moment up to which delays and key windows were carried out.
@@ -125,6 +129,7 @@ impl Default for Queues {
             kept: Wheel::default(),
             pause_ends: PauseEnds::default(),
             ruled: BTreeSet::new(),
+            schedules: Schedules::default(),
             group_rules: 0,
             now: Timestamp(0),
             next_job: JobId(1),
@@ -176,13 +181,14 @@ impl Queues {
         delayed.chain(self.sides.next_deadline()).chain(self.kept.next_deadline()).chain(pauses).min()
     }
 
-    /// Whether something is to happen by log time alone: a job is delayed, expires or is kept, a key is remembered, or
-    /// a pause ends.
+    /// Whether something is to happen by log time alone: a job is delayed, expires or is kept, a key is remembered,
+    /// a pause ends, or a schedule goes by spans.
     pub fn waits_for_time(&self) -> bool {
         let wheels = [&self.delayed, &self.kept].iter().any(|wheel| wheel.next_deadline().is_some());
         let others = [self.sides.next_deadline(), self.pause_ends.next_deadline(), self.groups.buckets.next_deadline()];
         let others = others.iter().any(Option::is_some);
-        wheels || others || self.keys.waits_for_time()
+        let spans = self.next_schedule(ByClock::Log).is_some();
+        wheels || others || spans || self.keys.waits_for_time()
     }
 
     /// The jobs that expire by `now`, in the order of their ids. The caller ends each by an event.

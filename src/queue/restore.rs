@@ -6,6 +6,7 @@ use super::entry::{Entry, Text};
 use super::groups::{Owner, TakingGroups, take_group_rules};
 use super::leases::Granted;
 use super::ruling::Paused;
+use super::schedules::{KIND_SCHEDULES, take_schedules};
 use super::sides::NEVER;
 use super::snapshot::{
     Before, CANCELLED, EndedKey, FLAGS_KNOWN, GROUPED, Head, KEEP, KEY, KIND_GROUP_RULES, KIND_GROUPS, KIND_JOBS,
@@ -61,6 +62,7 @@ impl Restoring {
             KIND_KEYS => take_keys(queues, &mut reader),
             KIND_GROUPS => self.groups.take_groups(queues, &self.queues, &mut reader),
             KIND_GROUP_RULES => take_group_rules(queues, &self.queues, &mut reader),
+            KIND_SCHEDULES => take_schedules(queues, &mut reader),
             _ => Err(DecodeError::new("block", Fault::Unknown(u64::from(kind)))),
         }
     }

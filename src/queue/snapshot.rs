@@ -16,6 +16,7 @@
 //! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
 //! | 5 | groups | a [`GroupState`] for each group |
 //! | 6 | settings | a [`GroupRule`] for each group that has settings of its own |
+//! | 10 | schedules | see `schedules`; before those of jobs |
 //!
 //! | part of a job | fields |
 //! | --- | --- |
@@ -162,6 +163,7 @@ pub struct Taking {
     group_rules: Vec<u8>,
     /// Where the visit to the keys of jobs that are gone goes on.
     keys_from: (Timestamp, JobId),
+    schedules: super::schedules::SchedulesLeft,
     block: Vec<u8>,
     before: Before,
 }
@@ -218,6 +220,7 @@ impl Queues {
             written: vec![0; slots_end.div_ceil(64) as usize],
             group_rules: self.encode_group_rules(),
             keys_from: (Timestamp(0), JobId(0)),
+            schedules: self.hold_schedules(),
             block: Vec::new(),
             before: Before::default(),
         }));
@@ -263,7 +266,7 @@ impl Queues {
             self.taking = Some(taking);
             return Slice::Block(KIND_GROUPS, block);
         }
-        let slice = self.next_slice(&mut taking, slots_max);
+        let slice = taking.schedules.next_block().unwrap_or_else(|| self.next_slice(&mut taking, slots_max));
         if slice != Slice::Done {
             self.taking = Some(taking);
         }

@@ -192,6 +192,7 @@ impl Reactor {
         self.note_stall(Millis(now.since(before).0.saturating_sub(mended.0)), timeout);
         self.excuse(mended);
         self.look_at_memory(now);
+        self.master.note_wall(Clock::wall(), now);
         self.master.begin_turn(now)?;
         let mut quiet = events.is_empty() && self.to_read.is_empty();
         for event in &*events {

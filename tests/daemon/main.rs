@@ -21,6 +21,7 @@ mod mending;
 mod queues;
 mod repair;
 mod restart;
+mod schedules;
 mod serving;
 mod settings;
 mod starting;

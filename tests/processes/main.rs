@@ -26,6 +26,7 @@ mod one_daemon;
 mod outage;
 mod prefetch;
 mod reuse;
+mod schedules;
 mod signals;
 mod silence;
 mod stderr;

@@ -122,3 +122,49 @@ fn a_clock_that_was_ahead_once_by_years_delays_nothing() {
     assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(15), "{took:?}");
     master.stop();
 }
+
+#[test]
+fn a_clock_that_is_set_makes_no_tick_of_a_schedule_twice_and_leaves_none_out() {
+    let name = "a_clock_that_is_set_makes_no_tick_of_a_schedule_twice_and_leaves_none_out";
+    let Some(machine) = or_skip(name, Machine::new()) else { return };
+    // Log time stays ahead by years; schedules go by what the clock shows.
+    machine.set_clock(20 * 365 * 24 * 3600);
+    let master = machine.start();
+    machine.set_clock(0);
+    master.kill();
+    let master = machine.start();
+    let in_a_year = u64::try_from(time_now_ms()).expect("a moment") + 365 * 24 * 3600 * 1000;
+    for (name, when) in [("clock", ["--cron", "* * * * * *"]), ("span", ["--every", "1s"])] {
+        let added = master.cli(&["--output", "json", "schedule", "add", name, when[0], when[1], "q", "x"]).expect(0);
+        assert!(number(&added.json()[0], "next_at") < in_a_year, "{}", added.out);
+    }
+    let ticks = |of: &str| -> Vec<u64> {
+        let log = master.dump();
+        let ticks = log.of("TICK").into_iter().filter(|tick| tick["name"] == of);
+        ticks.map(|tick| number(tick, "tick_at_ms")).collect()
+    };
+    let go_on = |of: &str, more: usize| {
+        let before = ticks(of).len();
+        wait_until("some more ticks", SOON, || ticks(of).len() >= before + more);
+    };
+    go_on("clock", 2);
+    machine.set_clock(-4);
+    go_on("span", 2);
+    go_on("clock", 2);
+    machine.set_clock(3);
+    go_on("clock", 5);
+    for of in ["clock", "span"] {
+        master.cli(&["schedule", "pause", of]).expect(0);
+        let ticks = ticks(of);
+        let spans: Vec<u64> = ticks.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(spans.iter().all(|span| *span == 1000), "{of}: each tick once and none left out: {spans:?}");
+    }
+    let log = master.dump();
+    assert_eq!(log.count("TICK"), log.count("ENQUEUE"));
+    master.stop();
+}
+
+fn time_now_ms() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("a clock that is set").as_millis()
+}

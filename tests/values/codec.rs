@@ -5,6 +5,7 @@ use falconqueue::ids::{JobId, LeaseId};
 use falconqueue::job::{Backoff, Header, HeadersText, Settings};
 use falconqueue::protocol::{self as wire, Change, TextKind};
 use falconqueue::rules::{self, Way};
+use falconqueue::schedule::{Missed, Plan};
 use falconqueue::time::Timestamp;
 
 use crate::frames::{self, *};
@@ -96,6 +97,57 @@ fn what_settles_a_queue() {
     same(&delete_queue(queue), wire::DeleteQueue { queue });
     same(&show_queue(queue), wire::ShowQueue { queue });
     same(&drain(true), wire::Drain { on: true });
+}
+
+fn a_plan(headers: &[u8]) -> Plan<'_> {
+    Plan {
+        queue: "q",
+        cron: "* * * * *",
+        every_ms: 1,
+        zone: "Z",
+        jitter_ms: 2,
+        missed: Missed::All,
+        missed_max: 3,
+        skip_overlap: true,
+        settings: Settings { timeout_ms: 4, max_attempts: 5, priority: 6 },
+        keep_ms: Some(7),
+        backoff: Some(Backoff { first_ms: 8, most_ms: 9 }),
+        ttl_ms: Some(10),
+        headers: Some(HeadersText(headers)),
+        payload: b"x",
+    }
+}
+
+#[test]
+fn what_is_asked_of_schedules() {
+    let mut headers = Vec::new();
+    List::lent(&[Header { name: "trace", value: "7" }]).write(&mut headers);
+    let plan = a_plan(&headers);
+    let own = frames::Plan {
+        every_ms: 1,
+        jitter_ms: 2,
+        missed: MISSED_ALL,
+        missed_max: 3,
+        skip_overlap: true,
+        timeout_ms: 4,
+        max_attempts: 5,
+        priority: 6,
+        keep_ms: Some(7),
+        backoff: Some((8, 9)),
+        ttl_ms: Some(10),
+        headers: vec![("trace".to_owned(), "7".to_owned())],
+        payload: b"x".to_vec(),
+        ..cron("q", "* * * * *", "Z")
+    };
+    let name = "s";
+    same(&put_schedule(name, &own, true), wire::PutSchedule { name, plan, dry_run: Some(true) });
+    same(&put_schedule(name, &own, false), wire::PutSchedule { name, plan, dry_run: None });
+    same(&drop_schedule(name), wire::DropSchedule { name });
+    same(&list_schedules("a", 9), wire::ListSchedules { behind: "a", limit: 9 });
+    same(&show_schedule(name), wire::ShowSchedule { name });
+    same(&pause_schedule(name), wire::PauseSchedule { name });
+    same(&resume_schedule(name), wire::ResumeSchedule { name });
+    same(&run_schedule(name), wire::RunSchedule { name });
 }
 
 #[test]

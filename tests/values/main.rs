@@ -30,6 +30,7 @@ mod prefetch;
 mod protocol_doc;
 mod protocol_tables;
 mod scans;
+mod schedules;
 mod snapshot;
 mod stories;
 mod unread;

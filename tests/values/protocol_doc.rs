@@ -1,5 +1,7 @@
 //! Each hex dump of `protocol.md` is decoded, and is what the code writes for the values that its caption names.
 
+mod schedules;
+
 use std::fmt::Write;
 
 use falconqueue::codec::Field;
@@ -203,6 +205,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
         Log { job: JOB, from: Lsn(0) }.into(),
     ];
     all.extend(operating_requests());
+    all.extend(schedules::requests());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {
@@ -361,6 +364,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
         take(name, encoded(name, &reply));
     }
     for_each_operating_reply(|name, reply| take(name, encoded(name, &reply)));
+    schedules::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
 }
 
 fn encoded(name: &str, reply: &Reply<'_>) -> Vec<u8> {

@@ -3,6 +3,7 @@
 mod groups;
 mod job;
 mod queue;
+mod schedule;
 mod submit;
 mod values;
 mod wait;
@@ -16,8 +17,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
+pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};
 pub use submit::{Submit, UniqueUntil};
-pub use values::{Setting, backoff, check_header, check_headers, written};
+pub use values::{Setting, backoff, check_header, check_headers, every, jitter, keep, missed, timeout, ttl, written};
 pub use wait::{Drain, Wait};
 pub use wal::{Dump, Repair, WalCommand};
 pub use worker::WorkerCommand;
@@ -35,6 +37,7 @@ Examples:
   falcon-cli job list --queue mail --state dead --by error
   falcon-cli job requeue --queue mail --error 'connection refused'
   falcon-cli queue pause mail --for 10m --reason 'the relay is down'
+  falcon-cli schedule add report --cron '0 7 * * 1-5' --tz Europe/Berlin reports daily
   falcon-cli worker quiet all
   falcon-cli backup /backup/monday
   falcon-cli wal dump ./falcon-data --event ack --follow
@@ -117,6 +120,9 @@ pub enum Command {
     /// Look at queues, pause them, and settle what holds in them.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Make recurring jobs, and look at when they are due.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Take no more jobs, and wait until none is pending or in flight, as before the master is stopped for good.
     Drain(Drain),
     /// Look at the workers, and tell them what to do.

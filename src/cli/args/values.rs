@@ -5,9 +5,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::ids::{check_group_name, check_key};
 use crate::job::{Backoff, Standing, header_variable};
 use crate::limits::{
-    BACKOFF_MS_LONGEST, DELAY_MS_MAX, HEADER_NAME_BYTES_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, TIMEOUT_MS_MAX,
-    TIMEOUT_MS_MIN,
+    BACKOFF_MS_LONGEST, DELAY_MS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HEADER_NAME_BYTES_MAX, JITTER_MS_MAX, KEEP_MS_MAX,
+    KEY_WINDOW_MS_MAX, MISSED_TICKS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
+use crate::schedule::Missed;
 use crate::time::{Millis, SpanError};
 
 /// A setting of a queue: a value, or that which holds everywhere.
@@ -64,6 +65,29 @@ pub fn number<N: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Resul
 
 pub fn at_least_one(text: &str) -> Result<u32, String> {
     number(text).and_then(|number| if number == 0 { Err("it takes 1 or more".to_owned()) } else { Ok(number) })
+}
+
+/// From one tick of a schedule to the next.
+pub fn every(text: &str) -> Result<Millis, String> {
+    span_within(text, EVERY_MS_MIN, EVERY_MS_MAX)
+}
+
+pub fn jitter(text: &str) -> Result<Millis, String> {
+    span_within(text, 0, JITTER_MS_MAX.into())
+}
+
+/// Reads `once`, `skip`, `all:10`.
+pub fn missed(text: &str) -> Result<(Missed, u16), String> {
+    let refused = || format!("write once, skip, or all:10 with a number from 1 to {MISSED_TICKS_MAX}");
+    match (text, text.strip_prefix("all:")) {
+        ("once", _) => Ok((Missed::Once, 0)),
+        ("skip", _) => Ok((Missed::Skip, 0)),
+        (_, Some(count)) => {
+            let count = count.parse().ok().filter(|count| (1..=MISSED_TICKS_MAX).contains(count));
+            count.map(|count| (Missed::All, count)).ok_or_else(refused)
+        }
+        _ => Err(refused()),
+    }
 }
 
 fn span_within(text: &str, min: u64, max: u64) -> Result<Millis, String> {

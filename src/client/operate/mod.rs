@@ -5,10 +5,12 @@ mod jobs;
 mod pages;
 mod queues;
 mod reasons;
+mod schedules;
 mod waits;
 
 pub use jobs::headers;
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
 pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;
+pub use schedules::{ListedSchedule, ScheduleSpec, ScheduleState};
 pub use waits::Idleness;

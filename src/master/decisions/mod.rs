@@ -13,6 +13,7 @@ mod readings;
 mod reports;
 mod rules;
 mod scans;
+mod schedules;
 mod stories;
 mod submit;
 mod upkeep;
@@ -25,7 +26,7 @@ pub(super) use mend::Changing;
 pub(super) use readings::answer_read;
 pub(super) use reports::{cancelled, kept_until};
 pub(super) use stories::{story_bytes_max, write_story};
-pub(super) use submit::forget_idle;
+pub(super) use submit::{enqueue, forget_idle};
 
 use super::answers::{Answer, Decided, Unanswered};
 use super::sessions::Session;
@@ -157,6 +158,12 @@ impl Master {
     }
 
     fn submit<'s>(&mut self, submit: &Submit<'_>, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
+        self.admit(submit, now)?;
+        submit::submit(&mut self.journal, &self.config, submit, now, scratch)
+    }
+
+    /// Refuses jobs that the master, or their queue, does not take now.
+    pub(super) fn admit(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
         if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) {
             let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
             return Err(Refusal::new(ErrorCode::MemoryFull, text).into());
@@ -168,8 +175,7 @@ impl Master {
         submit::hold_against_keys(&self.journal, submit)?;
         submit::hold_against_rules(&self.journal, submit)?;
         submit::hold_against_groups(&self.journal, submit)?;
-        submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)?;
-        submit::submit(&mut self.journal, &self.config, submit, now, scratch)
+        submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)
     }
 
     fn poll(&mut self, id: SessionId, header: &Header, poll: &Poll<'_>, now: Timestamp) -> Decided<'static> {

@@ -48,7 +48,7 @@ impl Master {
         }
     }
 
-    /// Requests that change what holds in a queue; their events say who asked.
+    /// Requests that change what holds in a queue, or are about schedules; their events say who asked.
     fn rule<'s>(
         &mut self,
         id: SessionId,
@@ -64,7 +64,7 @@ impl Master {
             Request::SetQueue(set) => asked.set(set, written),
             Request::SetGroup(set) => asked.set_group(set, written),
             Request::DeleteQueue(delete) => asked.delete(delete, written),
-            other => unreachable!("{} is decided before", other.kind()),
+            of_schedules => self.schedules(id, of_schedules, now, written),
         }
     }
 

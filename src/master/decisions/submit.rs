@@ -155,7 +155,7 @@ fn no_room() -> Unanswered {
     Refusal::new(ErrorCode::StorageFull, text).into()
 }
 
-fn enqueue<'a>(
+pub(in super::super) fn enqueue<'a>(
     job: &SubmitJob<'a>,
     (config, queue): (&Config, &QueueSettings),
     id: JobId,

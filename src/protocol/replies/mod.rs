@@ -2,9 +2,11 @@
 
 mod looks;
 mod operate;
+mod schedules;
 
 pub use looks::*;
 pub use operate::*;
+pub use schedules::*;
 
 use bytes::BufMut;
 

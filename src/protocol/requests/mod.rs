@@ -1,8 +1,10 @@
 //! What a client asks: one message each, with its bounds. The table of all requests is in [`super::table`].
 
 mod operate;
+mod schedules;
 
 pub use operate::*;
+pub use schedules::*;
 
 use super::bounds::{
     any_items, at_most, client_name, group_name, key_or_none, queue_name, queue_names, sane_backoff, sane_headers,

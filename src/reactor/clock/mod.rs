@@ -53,6 +53,11 @@ impl Clock {
         self.time.at(boot_now())
     }
 
+    /// What the clock on the wall shows: for what people name by it alone, since it may go either way.
+    pub fn wall() -> Timestamp {
+        wall_now()
+    }
+
     /// Looks at the system's clock every now and then: log time goes forward where that was mended forward. Returns by
     /// how much; nobody has waited for so long.
     pub fn look(&mut self, waits_for_time: bool) -> Millis {

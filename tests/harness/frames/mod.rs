@@ -10,6 +10,7 @@ mod queues;
 mod reader;
 mod replies;
 mod scans;
+mod schedules;
 mod workers;
 
 pub use known::*;
@@ -17,6 +18,7 @@ pub use mending::*;
 pub use queues::*;
 pub use replies::*;
 pub use scans::*;
+pub use schedules::*;
 pub use workers::*;
 
 pub const MALFORMED: u16 = 1;

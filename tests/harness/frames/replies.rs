@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, QueueFacts, RELEASE_OK,
+    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, OfSchedules,
+    QueueFacts, RELEASE_OK,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +113,7 @@ pub enum Reply {
     MendAllOk(u64, u64, u64, u64),
     /// `ExplainOk` or `ExplainQueueOk`: cause and text of each reason.
     ExplainOk(Vec<(u8, String)>),
+    OfSchedules(OfSchedules),
     StatsOk(Stats),
     SnapshotOk {
         lsn: u64,
@@ -300,11 +302,12 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x8010 => r.log_ok(),
         0x8011..=0x801B | 0x8021 | 0x8022 => r.mending(kind),
         0x801C..=0x8020 => r.scanned(kind),
+        0x8023..=0x8029 => r.of_schedules(kind),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
     // A tail comes last; of what is known of a queue the extras were read.
-    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x8013 | 0x801A) {
+    if !matches!(kind, 0x8007 | 0x800B | 0x800C | 0x8010 | 0x8012 | 0x8013 | 0x801A | 0x8026) {
         r.extras();
     }
     assert!(r.0.is_empty(), "{} bytes left over behind {reply:?}", r.0.len());

@@ -1,0 +1,155 @@
+//! `falcon-cli schedule`: recurring jobs.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::{Add, Common, Overlap, ScheduleCommand, Scheduled, check_headers};
+use super::input::InputFile;
+use super::render::{Renderer, Row, tell};
+use super::schedule_file::apply;
+use super::schedule_state::{COLUMNS, cells, facts, json, row_json};
+use super::{Stop, connect, found};
+use crate::client::{Client, ListedSchedule, PutChange, ScheduleSpec, headers};
+use crate::exit::{self, Failure};
+use crate::job::Settings;
+use crate::limits::SCHEDULE_PAYLOAD_BYTES_MAX;
+
+/// Schedules of one page.
+const PAGE: u16 = 500;
+
+pub fn run(common: &Common, command: &ScheduleCommand) -> Result<(), Stop> {
+    let client = connect::client(common)?;
+    match command {
+        ScheduleCommand::Add(args) => add(common, &client, args),
+        ScheduleCommand::List => list(common, &client),
+        ScheduleCommand::Show(Scheduled { name }) => show(common, &client, name),
+        ScheduleCommand::Pause(Scheduled { name }) => {
+            found(client.pause_schedule(name))?;
+            let text = format!("schedule {name} makes no jobs until `falcon-cli schedule resume {name}`");
+            Ok(tell(common.output, text, json!({"schedule": name, "paused": true}), name.clone())?)
+        }
+        ScheduleCommand::Resume(Scheduled { name }) => {
+            found(client.resume_schedule(name))?;
+            let next = found(client.show_schedule(name))?.ticks.into_iter().next();
+            let when = next.as_ref().map_or("never again".to_owned(), |(_, shown)| shown.clone());
+            let text = format!("schedule {name} makes jobs again; it is due next at {when}");
+            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| at.0)});
+            Ok(tell(common.output, text, json, name.clone())?)
+        }
+        ScheduleCommand::Run(Scheduled { name }) => {
+            let job = found(client.run_schedule(name))?;
+            let text = format!("schedule {name} has made job {job}");
+            Ok(tell(common.output, text, json!({"schedule": name, "job": job.0}), job.to_string())?)
+        }
+        ScheduleCommand::Remove(Scheduled { name }) => {
+            found(client.drop_schedule(name))?;
+            let text = format!("schedule {name} is removed; the jobs that it made are left alone");
+            Ok(tell(common.output, text, json!({"schedule": name, "removed": true}), name.clone())?)
+        }
+        ScheduleCommand::Apply(args) => apply(common, &client, args),
+    }
+}
+
+fn add(common: &Common, client: &Client, args: &Add) -> Result<(), Stop> {
+    let (name, spec) = (&args.name, spec(args)?);
+    let (change, _) = client.put_schedule(name, &spec, false)?;
+    let state = found(client.show_schedule(name))?;
+    let next = state.ticks.first();
+    let what = match change {
+        PutChange::Added => "is added",
+        PutChange::Changed => "is changed",
+        PutChange::Same => "is so already",
+    };
+    let when = match next {
+        Some((_, shown)) if !state.paused => format!("it is due next at {shown}"),
+        Some(_) => format!("it is paused; `falcon-cli schedule resume {name}` ends that"),
+        None => "it is never due again".to_owned(),
+    };
+    let next_at = next.map(|(at, _)| at.0);
+    let json = json!({"schedule": name, "change": change.word(), "paused": state.paused, "next_at": next_at});
+    Ok(tell(common.output, format!("schedule {name} {what}; {when}"), json, name.clone())?)
+}
+
+fn spec(args: &Add) -> Result<ScheduleSpec, Failure> {
+    let names = args.headers.iter().map(|(name, _)| name.as_str());
+    check_headers(names).map_err(|text| Failure::new(exit::USAGE, text))?;
+    let pairs: Vec<(&str, &str)> = args.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let payload = match (&args.payload, &args.payload_file) {
+        (Some(text), _) if text != "-" => text.clone().into_bytes(),
+        (_, Some(path)) => read(path)?,
+        _ => read(Path::new("-"))?,
+    };
+    Ok(ScheduleSpec {
+        queue: args.queue.clone(),
+        cron: args.cron.clone().unwrap_or_default(),
+        every_ms: args.every.map_or(0, |every| every.0),
+        zone: args.zone.clone(),
+        jitter_ms: args.jitter.0 as u32,
+        missed: args.missed.0,
+        missed_max: args.missed.1,
+        skip_overlap: args.overlap == Overlap::Skip,
+        settings: Settings {
+            priority: args.priority,
+            max_attempts: args.max_attempts.unwrap_or(0),
+            timeout_ms: args.timeout.map_or(0, |timeout| timeout.0 as u32),
+        },
+        keep_ms: args.keep.map(|keep| keep.0),
+        backoff: args.backoff,
+        ttl_ms: args.ttl.map(|ttl| ttl.0),
+        headers: if pairs.is_empty() { Vec::new() } else { headers(&pairs) },
+        payload,
+    })
+}
+
+/// A payload; no more of it is read than tells that it is too long.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut input = InputFile::open(path)?;
+    let mut bytes = Vec::new();
+    let bound = SCHEDULE_PAYLOAD_BYTES_MAX as u64 + 1;
+    input.reader.by_ref().take(bound).read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
+    if bytes.len() > SCHEDULE_PAYLOAD_BYTES_MAX {
+        let text = format!(
+            "{} is longer than the payload of a schedule may be, {SCHEDULE_PAYLOAD_BYTES_MAX} bytes; keep it \
+             elsewhere, and let the payload name it",
+            input.name
+        );
+        return Err(Failure::new(exit::REFUSED, text));
+    }
+    Ok(bytes)
+}
+
+/// All schedules, page by page.
+pub fn all(client: &Client) -> Result<Vec<ListedSchedule>, Stop> {
+    let mut all: Vec<ListedSchedule> = Vec::new();
+    loop {
+        let behind = all.last().map_or("", |last| &last.name);
+        let (page, more) = client.schedules(behind, PAGE)?;
+        let is_last = page.is_empty() || !more;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+fn list(common: &Common, client: &Client) -> Result<(), Stop> {
+    let all = all(client)?;
+    let width = all.iter().map(|schedule| schedule.name.len()).max().unwrap_or(0).max(8);
+    let mut renderer = Renderer::new(common.output);
+    let columns: Vec<_> = std::iter::once(("SCHEDULE", width)).chain(COLUMNS).collect();
+    renderer.heading(&columns)?;
+    for schedule in &all {
+        let cells: Vec<_> =
+            cells(schedule).into_iter().zip(&columns).map(|(text, (_, width))| (text, *width)).collect();
+        renderer.row(&Row { cells: &cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
+    }
+    Ok(renderer.flush()?)
+}
+
+/// Shows a schedule; exit status 3 if there is none of this name.
+fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
+    let state = found(client.show_schedule(name))?;
+    Ok(tell(common.output, facts(name, &state).join("\n"), json(name, &state), name.to_owned())?)
+}

@@ -1,0 +1,151 @@
+//! How a schedule is shown: when it is due, what it makes, and what became of its last ticks.
+
+use serde_json::{Map, Value, json};
+
+use super::args::written;
+use super::job::later;
+use super::render::{put_bytes, shown};
+use crate::client::{ListedSchedule, ScheduleRun, ScheduleSpec, ScheduleState};
+use crate::job::HeadersText;
+use crate::schedule::{Missed, TickOutcome};
+use crate::time::{Millis, Timestamp};
+
+/// Width of the column of names of facts.
+const NAME: usize = 15;
+
+/// The columns of a list behind the name, and their least widths.
+pub const COLUMNS: [(&str, usize); 4] = [("QUEUE", 12), ("WHEN", 32), ("NEXT", 24), ("LAST", 0)];
+
+pub fn cells(row: &ListedSchedule) -> Vec<String> {
+    let next = match row.next_at {
+        _ if row.paused => "paused".to_owned(),
+        None => "never".to_owned(),
+        Some(at) => at.rfc3339(),
+    };
+    let last = row.last.map(|run| run_text(&run)).unwrap_or_default();
+    vec![row.name.clone(), row.queue.clone(), when(&row.cron, row.every_ms, &row.zone), next, last]
+}
+
+fn when(cron: &str, every_ms: u64, zone: &str) -> String {
+    match (every_ms, zone) {
+        (0, "") => format!("{cron} UTC"),
+        (0, zone) => format!("{cron} {zone}"),
+        (every_ms, _) => format!("every {}", Millis(every_ms)),
+    }
+}
+
+pub fn row_json(row: &ListedSchedule) -> Value {
+    let mut object = Map::new();
+    object.insert("schedule".to_owned(), row.name.clone().into());
+    object.insert("queue".to_owned(), row.queue.clone().into());
+    put_when(&mut object, &row.cron, row.every_ms, &row.zone);
+    object.insert("paused".to_owned(), row.paused.into());
+    object.insert("next_at".to_owned(), row.next_at.map(|at| at.0).into());
+    object.insert("last".to_owned(), row.last.map(|run| run_json(&run)).into());
+    Value::Object(object)
+}
+
+fn put_when(object: &mut Map<String, Value>, cron: &str, every_ms: u64, zone: &str) {
+    if every_ms > 0 {
+        object.insert("every_ms".to_owned(), every_ms.into());
+    } else {
+        object.insert("cron".to_owned(), cron.into());
+        object.insert("tz".to_owned(), if zone.is_empty() { "UTC" } else { zone }.into());
+    }
+}
+
+fn outcome(code: u8) -> String {
+    TickOutcome::from_code(code).map_or_else(|| later(code), |outcome| outcome.word().to_owned())
+}
+
+fn run_text(run: &ScheduleRun) -> String {
+    let made = if run.job.0 > 0 { format!("job {}", run.job) } else { outcome(run.outcome) };
+    let asked = if run.asked { ", asked for" } else { "" };
+    format!("{}: {made}{asked}", run.tick_at.rfc3339())
+}
+
+fn run_json(run: &ScheduleRun) -> Value {
+    let job = (run.job.0 > 0).then_some(run.job.0);
+    let Timestamp(at) = run.at;
+    json!({"tick_at": run.tick_at.0, "at": at, "outcome": outcome(run.outcome), "job": job, "asked": run.asked})
+}
+
+/// What becomes of missed ticks, as on the command line.
+fn missed(spec: &ScheduleSpec) -> String {
+    match spec.missed {
+        Missed::All => format!("all:{}", spec.missed_max),
+        missed => missed.word().to_owned(),
+    }
+}
+
+/// What a schedule was told: name, text as on the command line, value. What is as by default is left out, but for what
+/// everyone asks about.
+pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
+    let mut object = Map::new();
+    object.insert("queue".to_owned(), spec.queue.clone().into());
+    put_when(&mut object, &spec.cron, spec.every_ms, &spec.zone);
+    let mut all = vec![("queue", spec.queue.clone(), Value::from(spec.queue.clone()))];
+    if spec.every_ms > 0 {
+        all.push(("every", Millis(spec.every_ms).to_string(), Millis(spec.every_ms).to_string().into()));
+    } else {
+        all.push(("cron", spec.cron.clone(), spec.cron.clone().into()));
+        let zone = if spec.zone.is_empty() { "UTC" } else { &spec.zone };
+        all.push(("tz", zone.to_owned(), zone.into()));
+    }
+    let text = |name, text: String| (name, text.clone(), Value::from(text));
+    let span = |name, ms: u64| text(name, Millis(ms).to_string());
+    all.extend((spec.jitter_ms > 0).then(|| span("jitter", spec.jitter_ms.into())));
+    all.push(text("missed", missed(spec)));
+    all.push(text("overlap", if spec.skip_overlap { "skip" } else { "allow" }.to_owned()));
+    all.push(("priority", spec.settings.priority.to_string(), spec.settings.priority.into()));
+    let attempts = spec.settings.max_attempts;
+    all.extend((attempts > 0).then(|| ("max_attempts", attempts.to_string(), attempts.into())));
+    all.extend((spec.settings.timeout_ms > 0).then(|| span("timeout", spec.settings.timeout_ms.into())));
+    all.extend(spec.keep_ms.map(|keep_ms| span("keep", keep_ms)));
+    all.extend(spec.ttl_ms.map(|ttl_ms| span("ttl", ttl_ms)));
+    all.extend(spec.backoff.map(|backoff| text("backoff", written(backoff))));
+    all.extend(headers(spec));
+    let mut payload = Map::new();
+    put_bytes(&mut payload, "payload", &spec.payload);
+    let value = payload.into_iter().next().map(|(_, value)| value).unwrap_or_default();
+    let name = if std::str::from_utf8(&spec.payload).is_ok() { "payload" } else { "payload_hex" };
+    all.push((name, shown(&spec.payload), value));
+    all
+}
+
+fn headers(spec: &ScheduleSpec) -> Option<(&'static str, String, Value)> {
+    let headers = HeadersText(&spec.headers).read().ok().filter(|headers| !headers.is_empty())?;
+    let texts: Vec<String> = headers.iter().map(|header| format!("{}={}", header.name, header.value)).collect();
+    let all = headers.iter().map(|header| (header.name.to_owned(), Value::from(header.value)));
+    Some(("headers", shown(texts.join(" ").as_bytes()), Value::Object(all.collect())))
+}
+
+/// All that is known of it, a line each.
+pub fn facts(name: &str, state: &ScheduleState) -> Vec<String> {
+    let fact = |name: &str, value: &str| format!("{:NAME$}  {value}", name.replace('_', " "));
+    let mut lines = vec![fact("schedule", name)];
+    lines.extend(told(&state.spec).into_iter().map(|(name, text, _)| fact(name, &text)));
+    lines.push(fact("paused", if state.paused { "yes" } else { "no" }));
+    lines.extend(state.put_off.iter().map(|why| fact("put off", &shown(why.as_bytes()))));
+    let heading = if state.paused { "next if resumed" } else { "next" };
+    if state.ticks.is_empty() {
+        lines.push(fact(heading, "never"));
+    }
+    let first_of = |index: usize, heading: &'static str| if index == 0 { heading } else { "" };
+    lines.extend(state.ticks.iter().enumerate().map(|(index, (_, shown))| fact(first_of(index, heading), shown)));
+    let runs = state.runs.iter().rev().enumerate();
+    lines.extend(runs.map(|(index, run)| fact(first_of(index, "last"), &run_text(run))));
+    lines
+}
+
+pub fn json(name: &str, state: &ScheduleState) -> Value {
+    let mut object = Map::new();
+    object.insert("schedule".to_owned(), name.into());
+    object.extend(told(&state.spec).into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+    object.insert("paused".to_owned(), state.paused.into());
+    object.insert("put_off".to_owned(), state.put_off.clone().into());
+    let ticks = state.ticks.iter().map(|(at, shown)| json!({"at": at.0, "shown": shown}));
+    object.insert("next".to_owned(), ticks.collect());
+    object.insert("last".to_owned(), state.runs.iter().rev().map(run_json).collect());
+    Value::Object(object)
+}
