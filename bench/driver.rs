@@ -64,10 +64,18 @@ impl Driver {
         }
         while self.master.next_ready().is_some() {}
         let outbox = self.master.outbox(self.client).expect("the session");
-        let mut pieces = [std::io::IoSlice::new(&[]); 8];
-        let count = outbox.fill(&mut pieces);
-        let sent: Vec<u8> = pieces[..count].iter().flat_map(|piece| piece.to_vec()).collect();
-        outbox.consume(sent.len());
+        let mut sent = Vec::new();
+        loop {
+            let mut pieces = [std::io::IoSlice::new(&[]); 64];
+            let count = outbox.fill(&mut pieces);
+            let before = sent.len();
+            pieces[..count].iter().for_each(|piece| sent.extend_from_slice(piece));
+            let taken = sent.len() - before;
+            if taken == 0 {
+                break;
+            }
+            outbox.consume(taken);
+        }
         sent
     }
 

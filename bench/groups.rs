@@ -6,8 +6,8 @@
 //! turn.
 //!
 //! With `-- fair` it tells how fair turns are: a thousand groups of which one has a million jobs and the others ten
-//! each, for eight workers that take one job at a time; and two groups with weights of 1 and 3. With `-- memory`: what
-//! a million groups of one job each take, while that waits, and once each has a bucket since it was handed out.
+//! each, for eight workers that take one job at a time; and two groups with weights of 1 and 3. With `-- memory
+//! GROUPS [out]`: what a million jobs take, while they wait, or once they were handed out and each group has a bucket.
 
 mod driver;
 
@@ -143,19 +143,18 @@ fn memory_of(groups: usize, handed_out: bool) -> usize {
 }
 
 fn main() {
-    if std::env::args().any(|argument| argument == "memory") {
-        for handed_out in [false, true] {
-            let [plain, grouped] = [0, 1_000_000].map(|groups| memory_of(groups, handed_out));
-            let what = if handed_out { "handed out" } else { "waiting" };
-            println!("{what}: {} bytes a job, and {} a group", plain / 1_000_000, (grouped - plain) / 1_000_000);
-        }
-        return;
+    let is_asked = |word: &str| std::env::args().any(|argument| argument == word);
+    let numbers = || std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    if is_asked("memory") {
+        let groups = numbers().next().unwrap_or(0);
+        let bytes = memory_of(groups, is_asked("out")) / 1_000_000;
+        return println!("{bytes} bytes a job of a million in {groups} groups");
     }
-    if std::env::args().any(|argument| argument == "fair") {
+    if is_asked("fair") {
         one_large_group();
         return two_weights();
     }
-    let mut jobs: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let mut jobs: Vec<usize> = numbers().collect();
     if jobs.is_empty() {
         jobs = vec![1000, 1_000_000, 10_000_000];
     }
