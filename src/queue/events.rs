@@ -11,7 +11,7 @@ mod about;
 use crate::codec::{DecodeError, Fault, Field, Message, Reader, Value};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Backoff, Ending, HeadersText, Settings, Standing, StoryText};
+use crate::job::{Backoff, Ending, HeadersText, Settings, StoryText};
 use crate::limits::CLIENT_NAME_BYTES_MAX;
 use crate::rules::{GroupSettings, QueueSettings, Way};
 use crate::schedule::{Plan, TickOutcome};
