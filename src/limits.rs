@@ -363,8 +363,10 @@ pub const RESERVE_BYTES: u32 = 4 << 20;
 pub const RECORD_OVERHEAD_BYTES_MAX: usize = 256;
 
 /// The longest record: a payload (or a result, or an error text) with its head.
-pub const RECORD_BYTES_MAX: usize =
-    PAYLOAD_BYTES_MAX + HEADERS_BYTES_MAX + QUEUE_NAME_BYTES_MAX + KEY_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX;
+pub const RECORD_BYTES_MAX: usize = {
+    let names = QUEUE_NAME_BYTES_MAX + GROUP_NAME_BYTES_MAX + KEY_BYTES_MAX;
+    PAYLOAD_BYTES_MAX + HEADERS_BYTES_MAX + names + RECORD_OVERHEAD_BYTES_MAX
+};
 
 /// The longest group: one request's records, which become valid together. An item of a Fail adds the story of its job,
 /// and its words are short.

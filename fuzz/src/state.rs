@@ -13,7 +13,7 @@ use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
 use falconqueue::queue::Event;
 use falconqueue::queue::Queues;
 use falconqueue::queue::events::{
-    Ack, Cancel, Dead, Dispatch, Enqueue, Expire, Purge, Release, Requeue, Retry, Timeout, Update,
+    Ack, Cancel, Dead, Dispatch, Enqueue, Expire, Purge, Release, Replace, Requeue, Retry, Timeout, Update,
 };
 use falconqueue::time::Timestamp;
 
@@ -66,7 +66,9 @@ fn fitted<'a>(event: Event<'a>, queues: &Queues) -> Event<'a> {
         Event::Purge(event) => Purge { job, ..event }.into(),
         Event::Expire(event) => Expire { job, ..event }.into(),
         Event::Update(event) => Update { job, ..event }.into(),
-        Event::Move(_) | Event::Forget(_) | Event::Pause(_) | Event::Resume(_) | Event::Set(_) => event,
+        Event::Replace(event) => Replace { job, ..event }.into(),
+        // About a queue, a group or a schedule; or of a length that has to fit.
+        _ => event,
     }
 }
 

@@ -11,8 +11,7 @@ use crate::client::{Client, GroupSettings, GroupState, QueueSettings, Rate};
 use crate::exit::{self, Failure};
 
 /// The columns of a list, and their least widths.
-const COLUMNS: [(&str, usize); 6] =
-    [("GROUP", 20), ("JOBS", 9), ("IN-FLIGHT", 9), ("BEFORE", 7), ("TOKEN-IN", 9), ("SETTINGS", 0)];
+const COLUMNS: [(&str, usize); 5] = [("GROUP", 20), ("JOBS", 9), ("IN-FLIGHT", 9), ("TOKEN-IN", 9), ("SETTINGS", 0)];
 
 /// What is changed: of the queue, and of groups by their names.
 #[derive(Debug, Default)]
@@ -126,7 +125,6 @@ pub fn list(common: &Common, client: &Client, queue: &str) -> Result<(), Stop> {
                 shown(group.name.as_bytes()),
                 group.jobs.to_string(),
                 group.in_flight.to_string(),
-                group.before.map(|before| before.to_string()).unwrap_or_default(),
                 waits.unwrap_or_default(),
                 settings_text(&group.settings),
             ];
@@ -160,7 +158,6 @@ pub fn json(queue: &str, group: &GroupState) -> Value {
         "group": group.name,
         "jobs": group.jobs,
         "in_flight": group.in_flight,
-        "groups_before": group.before,
         "token_in_ms": group.token_in.map(|left| left.as_millis() as u64),
         "weight": weight,
         "running_max": running_max,

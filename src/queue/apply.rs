@@ -272,7 +272,7 @@ impl Queues {
         let entry = &self.table[slot];
         let rules = if self.ruled.is_empty() { None } else { self.rules_of(entry) };
         if entry.attempts > 0 && rules.is_some_and(|rules| rules.settings.strict == Some(true)) {
-            self.front -= 1;
+            self.front = self.front.saturating_sub(1);
             return self.front;
         }
         self.back += 1;

@@ -104,18 +104,20 @@ impl Queues {
     }
 
     fn check_queues(&self, counted: &mut [Counters]) {
+        let mut in_groups = BTreeMap::<&str, u64>::new();
+        for entry in self.table.slots().map(|slot| &self.table[slot]) {
+            if entry.standing == Standing::Pending && entry.home.group().is_some() {
+                *in_groups.entry(self.queue_name(self.groups.queue_of(entry.home))).or_default() += 1;
+            }
+        }
         for (queue, counted) in self.registry.by_id().zip(counted) {
             let Some(queue) = queue else {
                 assert_eq!(counted.jobs(), 0, "jobs of a queue that is not there");
                 continue;
             };
             queue.lines.check(&self.table);
-            let is_its =
-                |slot: &u32| self.registry.find(&queue.name) == Some(self.groups.queue_of(self.table[*slot].home));
-            let in_group = |slot: &u32| self.table[*slot].home.group().is_some();
-            let is_lined_up = |slot: &u32| self.table[*slot].standing == Standing::Pending && in_group(slot);
-            let in_groups = self.table.slots().filter(|slot| is_its(slot) && is_lined_up(slot)).count();
-            let lined_up = (queue.lines.iter(&self.table).count() + in_groups) as u64;
+            let in_groups = in_groups.get(&queue.name[..]).copied().unwrap_or(0);
+            let lined_up = queue.lines.iter(&self.table).count() as u64 + in_groups;
             assert_eq!(lined_up, counted.pending, "pending jobs of queue {} are in its lines", queue.name);
             let counted = counted.with_tally(queue.counters.tally());
             assert_eq!(queue.counters, counted, "counters of queue {}", queue.name);

@@ -117,42 +117,50 @@ impl Queues {
             Standing::Pending => (Timestamp(0), Some(entry.order())),
             _ => (Timestamp(0), None),
         };
-        if is_waiting {
-            self.leave_state(slot);
-        } else {
+        if !is_waiting {
             self.preserve(slot);
+            self.change_settings(slot, update);
+            return Ok(());
         }
+        let order = order.filter(|_| update.priority.is_none());
+        self.keeping_its_turn(self.table[slot].home, |queues| {
+            queues.leave_state(slot);
+            queues.change_settings(slot, update);
+            queues.enter_waiting(slot, update.due_at.unwrap_or(due_at), order);
+        });
+        Ok(())
+    }
+
+    fn change_settings(&mut self, slot: u32, update: &Update<'_>) {
         let entry = &mut self.table[slot];
         entry.settings.max_attempts = update.max_attempts.unwrap_or(entry.settings.max_attempts);
         entry.settings.priority = update.priority.unwrap_or(entry.settings.priority);
         if let Some(at) = update.expires_at {
             self.sides.rare_made(entry).expires_at = if at.0 == 0 { NEVER } else { at };
         }
-        if is_waiting {
-            let order = order.filter(|_| update.priority.is_none());
-            self.enter_waiting(slot, update.due_at.unwrap_or(due_at), order);
-        }
-        Ok(())
     }
 
     pub(super) fn apply_replace(&mut self, replace: &Replace<'_>, payload_at: Location) -> Applied<()> {
         let slot = self.table.slot(replace.job).ok_or("there is no such job")?;
         let payload = text(payload_at, replace.payload)?;
         let entry = &self.table[slot];
-        if !entry.standing.is_waiting() || entry.attempts > 0 {
+        let has_past = self.sides.side(entry).is_some_and(|side| side.ended_at() != Timestamp(0));
+        if !entry.standing.is_waiting() || entry.attempts > 0 || has_past {
             return Err("the job was begun, or does not wait");
         }
-        let order = (entry.standing == Standing::Pending).then(|| entry.order());
-        self.leave_state(slot);
-        let entry = &mut self.table[slot];
-        self.usage.remove(std::mem::replace(&mut entry.payload, payload));
-        self.usage.add(payload);
-        if replace.expires_at.is_some() || self.sides.rare(entry).is_some() {
-            self.sides.rare_made(entry).expires_at = replace.expires_at.unwrap_or(NEVER);
-        }
-        self.keys.set_digest(replace.job, replace.digest);
+        let (order, home) = ((entry.standing == Standing::Pending).then(|| entry.order()), entry.home);
         let due_at = if is_planted(Bug::ReplacedInPart) { Timestamp(0) } else { replace.due_at };
-        self.enter_waiting(slot, due_at, order);
+        self.keeping_its_turn(home, |queues| {
+            queues.leave_state(slot);
+            let entry = &mut queues.table[slot];
+            queues.usage.remove(std::mem::replace(&mut entry.payload, payload));
+            queues.usage.add(payload);
+            if replace.expires_at.is_some() || queues.sides.rare(entry).is_some() {
+                queues.sides.rare_made(entry).expires_at = replace.expires_at.unwrap_or(NEVER);
+            }
+            queues.keys.set_digest(replace.job, replace.digest);
+            queues.enter_waiting(slot, due_at, order);
+        });
         Ok(())
     }
 

@@ -134,6 +134,11 @@ impl Keys {
         self.ended.insert((until, job), key);
     }
 
+    /// Whether the key of this job is free at that moment.
+    pub fn ends_at(&self, until: Timestamp, job: JobId) -> bool {
+        self.ended.contains_key(&(until, job))
+    }
+
     /// Whether a key will be free once time has passed.
     pub fn waits_for_time(&self) -> bool {
         !self.ended.is_empty()

@@ -14,6 +14,8 @@ pub struct TextAt {
     pub part: Part,
     pub at: Location,
     pub bytes: u32,
+    /// Of the payload of a job that holds a key.
+    pub digest: Option<u64>,
 }
 
 impl Queues {
@@ -23,7 +25,8 @@ impl Queues {
             let job = self.table[slot].id;
             Part::ALL.iter().filter_map(move |part| {
                 let text = self.part(slot, *part)?;
-                Some(TextAt { job, part: *part, at: text.at, bytes: text.bytes })
+                let digest = self.keys.of(job).map(|(_, held)| held.digest).filter(|_| *part == Part::Payload);
+                Some(TextAt { job, part: *part, at: text.at, bytes: text.bytes, digest })
             })
         })
     }

@@ -71,3 +71,8 @@ pub use segment::record::{Record, RecordHead, record_bytes};
 pub use segment::visit::{Visited, visit_all};
 pub use snapshot::writer::{SnapshotOutcome, SnapshotWriter};
 pub use sync::{SyncOutcome, SyncRequest, SyncThread};
+
+/// What tells one payload from another: its CRC-32 and its length.
+pub fn digest(payload: &[u8]) -> u64 {
+    u64::from(crc32fast::hash(payload)) << 32 | payload.len() as u64
+}

@@ -145,6 +145,8 @@ pub struct Model {
     /// Pending jobs of each queue in line, whatever their priority.
     pub lines: [Vec<u64>; 2],
     pub last_order: i64,
+    /// A job is being changed, and groups keep their turns meanwhile.
+    pub keeps_turns: bool,
     /// The newest place given at the front.
     pub first_order: i64,
     pub rules: [Rules; 2],
@@ -163,6 +165,7 @@ impl Model {
             lines: [Vec::new(), Vec::new()],
             last_order: 0,
             first_order: 0,
+            keeps_turns: false,
             rules: [Rules::default(), Rules::default()],
             turns: [Turns::default(), Turns::default()],
             tally: Tally::default(),
@@ -248,6 +251,14 @@ impl Model {
     pub fn give_back(&mut self, id: u64, due_at: Option<Timestamp>) {
         self.job(id).attempts -= 1;
         self.wait(id, due_at, Place::Kept);
+    }
+
+    /// The same for one that waits already: its group keeps its turn.
+    pub fn wait_in_turn(&mut self, id: u64, due_at: Option<Timestamp>, place: Place) {
+        self.keeps_turns = true;
+        self.wait(id, due_at, place);
+        self.keeps_turns = false;
+        self.settle();
     }
 
     pub fn wait(&mut self, id: u64, due_at: Option<Timestamp>, place: Place) {
@@ -355,7 +366,7 @@ impl Model {
         let due_at = to.delay_ms.map_or(was_at, |delay_ms| Some(now.plus(Millis(delay_ms))));
         let place = if was_at.is_some() || to.priority.is_some() { Place::Last } else { Place::Kept };
         if is_waiting {
-            self.wait(id, due_at, place);
+            self.wait_in_turn(id, due_at, place);
         }
         true
     }

@@ -117,8 +117,10 @@ impl Run {
         let first = self.model.remembered(new.key);
         let jobs: Vec<frames::Job> = (0..new.count).map(|at| Run::asked(new, at == 0)).collect();
         let count = jobs.len() - usize::from(first.is_some());
+        let takes_place = first.is_some() && new.on_duplicate == Some(OnDuplicate::Replace.code());
+        let replaced = u64::from(takes_place);
         let is_held = first.is_some() && new.on_duplicate == Some(OnDuplicate::Refuse.code());
-        let refused = self.model.refuses(new.queue, count as u64, new.bytes as u64);
+        let refused = self.model.refuses(new.queue, (count as u64, replaced), new.bytes as u64);
         let refused = if is_held { Some(KEY_HELD) } else { refused };
         let reply = self.hand.ask_frame(self.clients[0], &frames::submit(&jobs));
         if let Some(code) = refused {

@@ -225,7 +225,7 @@ impl Run {
                 let due_at = (at % 5 < 3).then(|| self.after(at));
                 Some(encoded(Update { job, priority, by, max_attempts, due_at, expires_at }))
             }
-            5 if waits && facts.view.attempts == 0 => {
+            5 if waits && facts.view.attempts == 0 && facts.past.is_none() => {
                 let (due_at, payload) = (self.after(at), PAYLOADS[usize::try_from(at % 3).unwrap()]);
                 let expires_at = at.is_multiple_of(2).then(|| Timestamp(self.now + at + 9));
                 Some(encoded(Replace { job, due_at, digest: at, expires_at, payload }))

@@ -11,7 +11,7 @@ use crate::ids::{JobId, Lsn};
 use crate::queue::events::{Ack, Enqueue};
 use crate::queue::{Event, Part, TextAt};
 use crate::rebuilt::{Rebuilt, before_end, event_of};
-use crate::wal::{DirDevice, Record, Salvage, WalError, newest_snapshot, visit_whole};
+use crate::wal::{DirDevice, Record, Salvage, WalError, digest, newest_snapshot, visit_whole};
 
 pub struct Saved {
     /// The state, without the jobs that are lost.
@@ -131,16 +131,21 @@ pub fn wanted(state: &Rebuilt) -> Wanted {
     state.queues.texts().map(|text| ((text.job, text.part), text)).collect()
 }
 
-/// What is wanted and this record holds. A job's payload is the same in each of its records. Of its other texts the
-/// newest counts, which is known by its place.
+/// What is wanted and this record holds. A job's payload is the same in each of its records, unless it was replaced,
+/// which is known by what the job's key was given for. Of its other texts the newest counts, which is known by its
+/// place.
 pub fn take_wanted<'r>(wanted: &mut Wanted, record: &Record<'r>) -> Vec<(JobId, Part, &'r [u8])> {
     let Ok(event) = event_of(record) else { return Vec::new() };
     let Some(job) = event.job() else { return Vec::new() };
     let mut taken = Vec::new();
     for (part, bytes, from_end) in event.parts() {
         let fits = |text: &TextAt| match part {
-            Part::Payload => text.bytes as usize == bytes.len(),
-            _ => text.at == before_end(record, from_end),
+            _ if text.at == before_end(record, from_end) => true,
+            Part::Payload => {
+                let is_it = text.digest.map_or_else(|| !may_be_replaced(&event), |held| held == digest(bytes));
+                is_it && text.bytes as usize == bytes.len()
+            }
+            _ => false,
         };
         if wanted.get(&(job, part)).is_some_and(fits) {
             wanted.remove(&(job, part));
@@ -148,6 +153,15 @@ pub fn take_wanted<'r>(wanted: &mut Wanted, record: &Record<'r>) -> Vec<(JobId, 
         }
     }
     taken
+}
+
+/// Whether another payload may have taken the place of that in this record, of a job that holds no key any more.
+fn may_be_replaced(event: &Event<'_>) -> bool {
+    match event {
+        Event::Enqueue(job) => !job.key.is_empty(),
+        Event::Replace(_) => true,
+        _ => false,
+    }
 }
 
 /// A log that is read across damage.

@@ -160,16 +160,18 @@ pub(super) fn groups<'s>(
         Some(name) => (vec![name], 0),
         None => queues.groups_from(queue, asked.from, ITEMS_MAX, GROUPS_LOOKED_MAX),
     };
-    let rows: Vec<GroupRow<'_>> = found.iter().map(|name| group_row(queues, queue, name, now)).collect();
+    // Turns are counted for one that is asked for alone: for each of a page that would take its time.
+    let counted = if asked.group.is_some() { COUNTED_MAX } else { 0 };
+    let rows: Vec<GroupRow<'_>> = found.iter().map(|name| group_row(queues, (queue, name), counted, now)).collect();
     Ok(Answer::told::<Groups<'_>>(&GroupsOk { groups: List::lent(&rows), next }, written))
 }
 
 /// Places for groups that are looked at for one page: well below a millisecond.
 const GROUPS_LOOKED_MAX: u32 = 10_000;
 
-fn group_row<'n>(queues: &Queues, queue: QueueId, name: &'n str, now: Timestamp) -> GroupRow<'n> {
+fn group_row<'n>(queues: &Queues, (queue, name): (QueueId, &'n str), counted: usize, now: Timestamp) -> GroupRow<'n> {
     let settings = queues.own_rules_of_group(queue, name);
-    let Some(group) = queues.group(queue, name, COUNTED_MAX) else {
+    let Some(group) = queues.group(queue, name, counted) else {
         return GroupRow { name, settings, ..GroupRow::default() };
     };
     GroupRow {
@@ -177,7 +179,7 @@ fn group_row<'n>(queues: &Queues, queue: QueueId, name: &'n str, now: Timestamp)
         settings,
         jobs: group.jobs,
         in_flight: group.in_flight.into(),
-        before: group.before,
+        before: group.before.filter(|_| counted > 0),
         token_in_ms: group.token_at.map(|at| at.since(now).0),
     }
 }

@@ -16,7 +16,7 @@ use crate::queue::events::{Enqueue, Forget, Replace};
 use crate::queue::{Event, KeyView, Paused};
 use crate::rules::QueueSettings;
 use crate::time::{Millis, Timestamp};
-use crate::wal::WalError;
+use crate::wal::{WalError, digest};
 
 /// Queues that are forgotten at once when names run out, so that a crowd of new names costs little each.
 const FORGOTTEN_AT_ONCE: usize = 256;
@@ -94,7 +94,8 @@ impl<'a> Taking<'_, 'a> {
         }
         let facts = self.journal.queues.facts(first);
         facts.is_some_and(|facts| {
-            facts.standing.is_waiting() && facts.view.attempts == 0 && facts.view.queue == job.queue
+            let is_fresh = facts.standing.is_waiting() && facts.view.attempts == 0 && facts.past.is_none();
+            is_fresh && facts.view.queue == job.queue
         })
     }
 
@@ -134,11 +135,6 @@ fn told_of_duplicates<'j>(
         }
     });
     told.collect()
-}
-
-/// What tells one payload from another: its CRC-32 and its length.
-fn digest(payload: &[u8]) -> u64 {
-    u64::from(crc32fast::hash(payload)) << 32 | payload.len() as u64
 }
 
 /// Begins the group of a request that has a new job, if there is room for all that may be.
@@ -287,7 +283,9 @@ pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Resu
     let mut keys_here = HashSet::new();
     for job in submit.jobs.iter() {
         let mut is_held = |key| journal.queues.job_of_key(key).is_some() || !keys_here.insert(key);
-        if !job.key.is_empty() && is_held(job.key) {
+        let is_more = job.key.is_empty() || !is_held(job.key);
+        // What takes the place of another payload is no further job, and brings its bytes.
+        if !is_more && job.on_duplicate != Some(OnDuplicate::Replace) {
             continue;
         }
         let Some(rules) = journal.queues.rules(job.queue) else { continue };
@@ -295,7 +293,7 @@ pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Resu
             return Err(paused_in(job.queue, paused));
         }
         let (jobs, bytes) = more.entry(job.queue).or_default();
-        (*jobs, *bytes) = (*jobs + 1, *bytes + job.payload.len() as u64);
+        (*jobs, *bytes) = (*jobs + u64::from(is_more), *bytes + job.payload.len() as u64);
         let (waiting, waiting_bytes) = journal.queues.waiting_in(job.queue);
         let QueueSettings { depth_max, bytes_max, .. } = rules.settings;
         if depth_max.is_some_and(|max| waiting + *jobs > max) {
@@ -317,7 +315,8 @@ pub(super) fn hold_against_groups(journal: &Journal, submit: &Submit<'_>) -> Res
     }
     let mut fresh = HashSet::new();
     for job in submit.jobs.iter() {
-        if let Some(group) = job.group.filter(|group| !queues.is_group(job.queue, group)) {
+        let is_held = !job.key.is_empty() && queues.job_of_key(job.key).is_some();
+        if let Some(group) = job.group.filter(|group| !is_held && !queues.is_group(job.queue, group)) {
             fresh.insert((job.queue, group));
         }
     }

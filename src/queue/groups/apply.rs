@@ -72,8 +72,22 @@ impl Queues {
         self.settle_group(number);
     }
 
+    /// Changes a job that waits, and takes it out of its line for that: its group keeps its turn if it still has it.
+    pub(in crate::queue) fn keeping_its_turn(&mut self, home: Home, change: impl FnOnce(&mut Self)) {
+        let number = self.group_at(home);
+        self.groups.held = number;
+        change(self);
+        self.groups.held = None;
+        if let Some(number) = number {
+            self.settle_group(number);
+        }
+    }
+
     /// Puts a group into the ring of its queue if it may hand out a job, or takes it out.
     pub(in crate::queue) fn settle_group(&mut self, number: u32) {
+        if self.groups.held == Some(number) {
+            return;
+        }
         let group = self.groups.group(number);
         let (id, in_turn) = (group.queue, group.in_turn);
         let queue = self.registry.queue_mut(id);

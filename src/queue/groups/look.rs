@@ -42,7 +42,7 @@ impl Queues {
         let place = || self.groups.ring(turns).take(most).take_while(|other| *other != number).count() as u64;
         let Group { in_flight, retrying, .. } = *group;
         let name = self.groups.name_of(number);
-        let waiting = || self.registry.queue(queue).lines.iter(&self.table).take(most).count() as u64;
+        let waiting = || self.registry.queue(queue).lines.iter(&self.table).take(most.max(1000)).count() as u64;
         let jobs = if name.is_empty() { waiting() + u64::from(in_flight) } else { group.jobs.into() };
         Some(GroupView { name, jobs, in_flight, retrying, token_at, before: group.in_turn.then(place) })
     }
@@ -108,6 +108,15 @@ impl Queues {
             Some(group) => Box::new(self.groups.entries(group, &self.table)),
             None => Box::new(self.registry.queue(self.groups.queue_of(entry.home)).lines.iter(&self.table)),
         }
+    }
+
+    /// Whether each queue with turns has use for them.
+    pub(in crate::queue) fn needs_all_turns(&self) -> bool {
+        let with_turns = self.registry.by_id().flatten().filter_map(|queue| Some((queue, queue.turns.as_ref()?)));
+        with_turns.into_iter().all(|(queue, turns)| {
+            let has_bucket = self.groups.group(turns.nameless).bucket != NIL;
+            turns.named > 0 || has_bucket || queue.rules.as_ref().is_some_and(|rules| rules.has_turns())
+        })
     }
 
     /// Holds the invariants between groups, their jobs and their buckets.

@@ -127,6 +127,8 @@ pub struct Groups {
     pub(super) buckets: Buckets,
     pub(super) newest_turn: u64,
     copying: Option<Box<Copying>>,
+    /// A group whose job is being changed, and which keeps its place in the ring meanwhile.
+    pub(super) held: Option<u32>,
 }
 
 impl Groups {

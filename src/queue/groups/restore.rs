@@ -32,6 +32,11 @@ fn queue_at(known: &[Option<QueueId>], place: u32) -> Result<QueueId, DecodeErro
 }
 
 impl TakingGroups {
+    /// Whether any group was taken in.
+    pub fn has_any(&self) -> bool {
+        !self.numbers.is_empty() || !self.turns.is_empty()
+    }
+
     /// Where a job lines up that names this group, or none.
     pub fn home(&mut self, queues: &mut Queues, queue: QueueId, told: Option<u32>) -> Result<Home, DecodeError> {
         let Some(told) = told else { return Ok(Home::of_queue(queue)) };
@@ -104,6 +109,10 @@ impl TakingGroups {
         if !self.unnamed.is_empty() || self.numbers.values().any(is_idle) {
             return Err(undefined("group"));
         }
+        let told: HashSet<u32> = self.turns.iter().map(|(_, _, number)| *number).collect();
+        if told.len() < self.turns.len() {
+            return Err(undefined("turn"));
+        }
         self.turns.sort_unstable();
         let is_twice = self.turns.windows(2).any(|two| two[0].0 == two[1].0);
         if is_twice || self.turns.last().is_some_and(|(turn, ..)| *turn > self.newest_turn) {
@@ -120,7 +129,10 @@ impl TakingGroups {
             }
         }
         queues.groups.newest_turn = self.newest_turn;
-        if in_turn == self.turns.len() { Ok(()) } else { Err(undefined("turn")) }
+        if in_turn != self.turns.len() || !queues.needs_all_turns() {
+            return Err(undefined("turn"));
+        }
+        Ok(())
     }
 }
 

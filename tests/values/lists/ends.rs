@@ -96,13 +96,13 @@ impl Model {
     pub fn replace(&mut self, id: u64, queue: usize, bytes: u64, delay_ms: u64, ttl_ms: Option<u64>) {
         let (now, of_queue) = (self.now, self.rules[queue].settings.ttl_ms);
         let Some(job) = self.there(id) else { return };
-        if !job.state.is_waiting() || job.attempts > 0 || job.queue != queue {
+        if !job.state.is_waiting() || job.attempts > 0 || job.ended_at.is_some() || job.queue != queue {
             return;
         }
         let place = if job.state == State::Pending { Place::Kept } else { Place::Last };
         let job = self.job(id);
         (job.bytes, job.expires_at) = (bytes, ttl_ms.or(of_queue).map(|ttl_ms| now.plus(Millis(ttl_ms))));
-        self.wait(id, Some(now.plus(Millis(delay_ms))), place);
+        self.wait_in_turn(id, Some(now.plus(Millis(delay_ms))), place);
     }
 
     pub fn count(&self, wanted: impl Fn(&Job) -> bool) -> u64 {

@@ -106,6 +106,9 @@ impl Model {
 
     /// Groups that may hand out a job now come to the end of the ring of their queue, and others leave it.
     pub fn settle(&mut self) {
+        if self.keeps_turns {
+            return;
+        }
         for queue in 0..2 {
             for group in 0..GROUPS.len() {
                 let is_ready = self.is_ready(queue, group);

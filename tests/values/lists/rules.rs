@@ -51,17 +51,18 @@ impl Model {
         max.saturating_sub(in_flight)
     }
 
-    /// Why a queue does not take so many jobs of so many bytes each, if it does not.
-    pub fn refuses(&self, queue: usize, jobs: u64, bytes: u64) -> Option<u16> {
+    /// Why a queue does not take so many jobs of so many bytes each, and others whose payloads they replace, if so.
+    pub fn refuses(&self, queue: usize, (jobs, replaced): (u64, u64), bytes: u64) -> Option<u16> {
         let Rules { settings, pause_in, .. } = &self.rules[queue];
-        if jobs > 0 && pause_in.is_some() {
+        let any = jobs + replaced > 0;
+        if any && pause_in.is_some() {
             return Some(QUEUE_PAUSED);
         }
         let waiting: Vec<&Job> =
             self.jobs.values().filter(|job| job.queue == queue && job.state.is_waiting()).collect();
         let waiting_bytes: u64 = waiting.iter().map(|job| job.bytes).sum();
         let is_deep = settings.depth_max.is_some_and(|max| waiting.len() as u64 + jobs > max);
-        let is_large = settings.bytes_max.is_some_and(|max| waiting_bytes + jobs * bytes > max);
-        (jobs > 0 && (is_deep || is_large)).then_some(QUEUE_FULL)
+        let is_large = settings.bytes_max.is_some_and(|max| waiting_bytes + (jobs + replaced) * bytes > max);
+        (any && (is_deep || is_large)).then_some(QUEUE_FULL)
     }
 }
