@@ -36,6 +36,10 @@ pub fn run(input: &[u8]) {
             ttl_ms: job.ttl_ms,
             headers: (!headers.is_empty()).then_some(HeadersText(&headers)),
             payload,
+            group: job.group.as_deref(),
+            unique_for_ms: job.unique_for_ms,
+            unique_until_start: job.unique.map(|_| true),
+            on_duplicate: None,
         }];
         let submit = Request::Submit(Submit { jobs: List::lent(&lent) });
         assert_eq!(submit.check(), Ok(()), "a master takes it");
