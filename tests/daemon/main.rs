@@ -20,6 +20,7 @@ mod leases;
 mod mending;
 mod queues;
 mod repair;
+mod repair_replaced;
 mod restart;
 mod schedules;
 mod serving;
