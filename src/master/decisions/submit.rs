@@ -28,7 +28,6 @@ struct Taking<'j, 'a> {
     submit: &'j Submit<'a>,
     now: Timestamp,
     next_job: JobId,
-    has_begun: bool,
     waiting: Option<Event<'a>>,
     /// Keys of this request, with their jobs and queues.
     keys: HashMap<&'a str, (JobId, &'a str)>,
@@ -46,7 +45,7 @@ pub(super) fn submit<'s>(
     submitted.clear();
     let next_job = journal.queues.next_job();
     let keys = HashMap::new();
-    let mut taking = Taking { journal, submit, now, next_job, has_begun: false, waiting: None, keys };
+    let mut taking = Taking { journal, submit, now, next_job, waiting: None, keys };
     for job in submit.jobs.iter() {
         submitted.push(taking.take(&job, config)?);
     }
@@ -100,12 +99,10 @@ impl<'a> Taking<'_, 'a> {
     }
 
     fn add(&mut self, event: Event<'a>) -> Result<(), Unanswered> {
-        if let Some(before) = self.waiting.replace(event) {
-            self.journal.record(self.now, &before, true)?;
-        } else if !self.has_begun {
-            begin(self.journal, self.submit, self.now)?;
+        match self.waiting.replace(event) {
+            Some(before) => drop(self.journal.record(self.now, &before, true)?),
+            None => begin(self.journal, self.submit, self.now)?,
         }
-        self.has_begun = true;
         Ok(())
     }
 
@@ -196,6 +193,9 @@ fn replace<'a>(job: &SubmitJob<'a>, queue: &QueueSettings, id: JobId, now: Times
 
 /// Refuses jobs whose keys are held, where that is to be an error.
 pub(super) fn hold_against_keys(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+    if submit.jobs.iter().all(|job| job.on_duplicate != Some(OnDuplicate::Refuse)) {
+        return Ok(());
+    }
     let mut keys_here = HashSet::new();
     for job in submit.jobs.iter().filter(|job| !job.key.is_empty()) {
         let is_first = keys_here.insert(job.key);

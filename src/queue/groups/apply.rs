@@ -351,3 +351,49 @@ impl super::Groups {
         group.in_flight < running_max && !is_held && has_token
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{JobId, Location, Lsn};
+    use crate::limits::GROUP_RULES_MAX;
+    use crate::queue::events::{Enqueue, SetGroup};
+    use crate::queue::{Broken, Event};
+
+    fn take<'e>(queues: &mut Queues, number: u64, event: impl Into<Event<'e>>) -> Result<(), Broken> {
+        queues.apply(Lsn(number), Timestamp(10), &event.into(), Location::default())
+    }
+
+    #[test]
+    fn there_are_no_more_groups_with_jobs_than_the_limit() {
+        let mut queues = Queues::default();
+        for number in 1..=GROUPS_MAX as u64 {
+            let group = format!("{number}");
+            take(
+                &mut queues,
+                number,
+                Enqueue { job: JobId(number), queue: "q", group: Some(&group), ..Enqueue::default() },
+            )
+            .unwrap();
+        }
+        let next = GROUPS_MAX as u64 + 1;
+        let job = Enqueue { job: JobId(next), queue: "q", ..Enqueue::default() };
+        assert!(take(&mut queues, next, Enqueue { group: Some("one more"), ..job }).is_err());
+        take(&mut queues, next, Enqueue { group: Some("7"), ..job }).unwrap();
+    }
+
+    #[test]
+    fn there_are_no_more_groups_with_settings_than_the_limit() {
+        let mut queues = Queues::default();
+        let settings = GroupSettings { weight: Some(2), ..GroupSettings::default() };
+        let set = |queues: &mut Queues, number: u64, group: &str| {
+            take(queues, number, SetGroup { queue: "q", group, settings, ..SetGroup::default() })
+        };
+        for number in 1..=GROUP_RULES_MAX as u64 {
+            set(&mut queues, number, &format!("{number}")).unwrap();
+        }
+        let next = GROUP_RULES_MAX as u64 + 1;
+        assert!(set(&mut queues, next, "one more").is_err());
+        set(&mut queues, next, "7").unwrap();
+    }
+}
