@@ -34,6 +34,8 @@ define_ids! {
     SessionId(u64);
     /// A queue in memory. Not durable: the log names queues, and the number of one that was forgotten is given again.
     QueueId(u32);
+    /// A batch, for ever: increasing from 1, never reused.
+    BatchId(u32);
 }
 
 newtype_field! {
@@ -41,6 +43,7 @@ newtype_field! {
     Lsn(u64) Number;
     LeaseId(u64) Number;
     SessionId(u64) Number;
+    BatchId(u32) Number;
 }
 
 impl Lsn {

@@ -1,8 +1,11 @@
 //! What a job is made of wherever it stands: the same value in a frame, in an event and in the table.
 
+use std::fmt;
+
 use crate::codec::{DecodeError, Fault, Field, List, Reader, Tail, Value};
 use crate::codec::{coded, message};
-use crate::limits::{ATTEMPTS_DEFAULT, PRIORITY_DEFAULT};
+use crate::ids::{BatchId, JobId};
+use crate::limits::{ATTEMPTS_DEFAULT, JOB_ID_END, PRIORITY_DEFAULT};
 use crate::time::Timestamp;
 
 /// The settings of a job that its producer chooses and that last as long as it does. A later one that most jobs do not
@@ -67,18 +70,20 @@ coded! {
         Cancelled = 5 "cancelled";
         /// It was not begun in time.
         Expired = 6 "expired";
+        /// Waits for other jobs to end.
+        Waiting = 7 "waiting";
     }
 }
 
 impl Standing {
-    /// Whether it waits to be handed out, now or later.
-    pub const fn is_waiting(self) -> bool {
-        matches!(self, Standing::Pending | Standing::Delayed)
+    /// Whether it is to be handed out, now, when its time comes, or when others have ended.
+    pub const fn is_queued(self) -> bool {
+        matches!(self, Standing::Pending | Standing::Delayed | Standing::Waiting)
     }
 
     /// Whether it will not run, but for a requeue.
     pub const fn is_ended(self) -> bool {
-        !self.is_waiting() && !matches!(self, Standing::InFlight)
+        !self.is_queued() && !matches!(self, Standing::InFlight)
     }
 }
 
@@ -91,6 +96,109 @@ coded! {
         UntilStart = 1 "until-start";
         /// Until a moment, whatever becomes of its job.
         Until = 2 "until";
+    }
+}
+
+coded! {
+    /// What becomes of a job when one that it waits for ends otherwise than as completed.
+    IfFailed {
+        /// It is cancelled.
+        Cancel = 0 "cancel";
+        /// It runs when all have ended, however they did.
+        Run = 1 "run";
+        /// It waits on for one that is dead, which may be requeued; for any other it is cancelled.
+        Wait = 2 "wait";
+    }
+}
+
+/// What a job waits for: another job, or a batch. One number, since there may be many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Before(u64);
+
+/// The same, to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    Job(JobId),
+    Batch(BatchId),
+}
+
+impl Before {
+    /// Numbers of batches have this bit; those of jobs are far below it.
+    const IS_BATCH: u64 = 1 << 63;
+
+    pub fn job(job: JobId) -> Before {
+        Before(job.0)
+    }
+
+    pub fn batch(batch: BatchId) -> Before {
+        Before(Before::IS_BATCH | u64::from(batch.0))
+    }
+
+    pub fn what(self) -> Awaited {
+        let number = self.0 & !Before::IS_BATCH;
+        if number == self.0 { Awaited::Job(JobId(number)) } else { Awaited::Batch(BatchId(number as u32)) }
+    }
+}
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.what() {
+            Awaited::Job(job) => write!(f, "{job}"),
+            Awaited::Batch(batch) => write!(f, "batch {batch}"),
+        }
+    }
+}
+
+impl<'a> Field<'a> for Before {
+    const BYTES: usize = 8;
+
+    fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
+        let before = Before(reader.u64(name)?);
+        let fits = u32::try_from(before.0 & !Before::IS_BATCH).is_ok() || before.0 < JOB_ID_END;
+        if fits { Ok(before) } else { Err(DecodeError::new(name, Fault::Undefined)) }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_le_bytes());
+    }
+
+    fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+        see(name, Value::Text(&self.to_string()));
+    }
+
+    fn sample(number: &mut u64) -> Self {
+        Before::job(Field::sample(number))
+    }
+}
+
+/// What a job waits for, as a listing has it: one after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BeforeList<'a>(pub List<'a, Before>);
+
+impl PartialEq for BeforeList<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().eq(other.0.iter())
+    }
+}
+
+impl<'a> Field<'a> for BeforeList<'a> {
+    const BYTES: usize = 2;
+
+    fn read(reader: &mut Reader<'a>, name: &'static str) -> Result<Self, DecodeError> {
+        List::read(reader, name).map(BeforeList)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+
+    fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, Value<'_>)) {
+        let all: Vec<String> = self.0.iter().map(|before| before.to_string()).collect();
+        see(name, Value::Text(&all.join(" ")));
+    }
+
+    fn sample(number: &mut u64) -> Self {
+        BeforeList(List::sample(number))
     }
 }
 

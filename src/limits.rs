@@ -24,6 +24,16 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 4096;
 /// Most items in one request (jobs of a Submit, items of an Ack, …).
 pub const ITEMS_MAX: usize = 1024;
 
+/// Most jobs and batches that one job may wait for. Of a crowd make a batch, and wait for that.
+pub const BEFORE_MAX: usize = 1000;
+
+/// What they may take together in a request, if keys name them.
+pub const BEFORE_BYTES_MAX: usize = 32 << 10;
+
+/// Jobs that wait for others of which so many are looked at in one turn: well below a millisecond each, with what they
+/// write.
+pub const LOOKS_PER_TURN: usize = 1000;
+
 /// Most queues that one Poll may name.
 pub const POLL_QUEUES_MAX: usize = 32;
 

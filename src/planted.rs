@@ -82,6 +82,12 @@ coded! {
         KeyOutlivesStart = 35 "key-outlives-start";
         /// What replaces a job's payload leaves its times as they were.
         ReplacedInPart = 36 "replaced-in-part";
+        /// A job runs as soon as one of those that it waits for has ended.
+        ReadyEarly = 37 "ready-early";
+        /// A job waits for one that has failed, whatever was to be done then.
+        FailurePassed = 38 "failure-passed";
+        /// It is not remembered of a job that is gone that it did not complete.
+        NoTombstone = 39 "no-tombstone";
         /// The job of a tick stands in a group of its own.
         TickApart = 40 "tick-apart";
         /// A schedule's next tick is the one that it has just had.

@@ -8,8 +8,8 @@ use super::{Stop, connect, found, lookup};
 use crate::client::{Client, ClientError};
 use crate::codec::{self, Field};
 use crate::ids::JobId;
-use crate::job::{Ending, Standing, StoryText};
-use crate::protocol::{Get, GetOk};
+use crate::job::{Awaited, Before, BeforeList, Ending, Standing, StoryText};
+use crate::protocol::{Get, GetOk, List};
 
 /// Width of the column of names.
 const NAME: usize = 15;
@@ -67,7 +67,7 @@ impl Facts {
         match (name, value) {
             // A backoff is told as it is written on the command line; an ending of 0 is that no attempt failed.
             (_, codec::Value::Moment(0) | codec::Value::Text("") | codec::Value::Bytes(_))
-            | ("first_ms" | "most_ms", _)
+            | ("first_ms" | "most_ms" | "after", _)
             | ("ending", codec::Value::Number(0)) => {}
             ("standing", codec::Value::Number(code)) => self.put(name, standing(code as u8).into()),
             // That of how far it is.
@@ -92,6 +92,9 @@ impl Facts {
         if let Some(backoff) = more.backoff {
             self.put("backoff", written(backoff).into());
         }
+        if let Some(BeforeList(after)) = more.after {
+            self.after(after);
+        }
         if more.headers_bytes.is_none_or(|bytes| bytes == 0) {
             return Ok(());
         }
@@ -102,6 +105,17 @@ impl Facts {
         let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
         self.json.insert("headers".to_owned(), headers.into());
         Ok(())
+    }
+
+    /// What it waits for, or has waited for.
+    fn after(&mut self, after: List<'_, Before>) {
+        let all: Vec<String> = after.iter().map(|before| before.to_string()).collect();
+        self.lines.push(format!("{:NAME$}  {}", "after", all.join(", ")));
+        let told = |before: Before| match before.what() {
+            Awaited::Job(job) => job.0.into(),
+            Awaited::Batch(_) => before.to_string().into(),
+        };
+        self.json.insert("after".to_owned(), after.iter().map(told).collect::<Vec<Value>>().into());
     }
 
     /// The attempts that are remembered, oldest first, and why the last one ended.

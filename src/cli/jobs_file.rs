@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, HashSet};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
-use super::args::{backoff, check_header, check_headers};
+use super::args::{Earlier, backoff, check_header, check_headers, earlier, if_failed};
 use crate::client::headers;
 use crate::ids::{check_group_name, check_key, check_queue_name};
-use crate::job::{Backoff, Settings, Unique};
+use crate::job::{Backoff, IfFailed, Settings, Unique};
 use crate::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, HEADERS_BYTES_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT,
     TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
+use crate::protocol::After;
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +37,15 @@ pub struct FileJob<'a> {
     /// A name inside the queue; without it the job is in none.
     #[serde(default, deserialize_with = "checked_group")]
     pub group: Option<String>,
+    /// It waits for these to end: ids of jobs, and `"key:KEY"` for the job that holds a key, as an earlier entry does.
+    #[serde(default, deserialize_with = "checked_after")]
+    pub after: Vec<Earlier>,
+    /// What becomes of it if one of those does not complete: `"cancel"`, `"run"` or `"wait"`.
+    #[serde(default, deserialize_with = "checked_if_failed")]
+    pub if_failed: IfFailed,
+    /// It is given the results of those.
+    #[serde(default)]
+    pub with_results: bool,
     /// 0 is the most urgent, 255 the least.
     #[serde(default = "default_priority")]
     pub priority: u8,
@@ -66,6 +76,11 @@ impl FileJob<'_> {
     pub fn settings(&self) -> Settings {
         let FileJob { priority, max_attempts, timeout_ms, .. } = *self;
         Settings { timeout_ms, max_attempts, priority }
+    }
+
+    /// What it waits for, as it is asked.
+    pub fn after(&self) -> Vec<After<'_>> {
+        self.after.iter().map(Earlier::told).collect()
     }
 
     /// Its headers as they go with it; empty for none.
@@ -151,6 +166,20 @@ fn checked_group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
     let name = String::deserialize(deserializer)?;
     check_group_name(&name).map_err(D::Error::custom)?;
     Ok(Some(name))
+}
+
+fn checked_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Earlier>, D::Error> {
+    let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    let read = |value: serde_json::Value| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        earlier(&text).map_err(|why| D::Error::custom(format!("after {text:?}: {why}")))
+    };
+    all.into_iter().map(read).collect()
+}
+
+fn checked_if_failed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IfFailed, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if_failed(&text).map_err(|why| D::Error::custom(format!("if_failed {text:?}: {why}")))
 }
 
 fn checked_payload<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<&'a RawValue, D::Error> {
@@ -243,6 +272,8 @@ mod tests {
             ("twice", r#"{"id": "b", "payload": 1, "headers": {"a-b": "1", "A.b": "2"}}"#),
             ("unique_for_ms", r#"{"id": "b", "payload": 1, "unique_for_ms": 0}"#),
             ("until-start", r#"{"id": "b", "payload": 1, "unique": "never"}"#),
+            ("key:KEY", r#"{"id": "b", "payload": 1, "after": [0]}"#),
+            ("cancel, run or wait", r#"{"id": "b", "payload": 1, "after": [1], "if_failed": "stop"}"#),
             ("group name", r#"{"id": "b", "payload": 1, "group": ""}"#),
             ("key", r#"{"id": "", "payload": 1}"#),
             ("expected", r#"{"id": "b", "payload": }"#),

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Common, Submit, UniqueUntil, check_headers};
+use super::args::{Common, Earlier, Submit, UniqueUntil, check_headers};
 use super::input::InputFile;
 use super::job::standing;
-use super::jobs_file;
+use super::jobs_file::{self, FileJob};
 use super::render::{Renderer, Row};
 use super::{Stop, connect, ends};
 use crate::client::{Client, Submitted, headers};
@@ -16,7 +16,7 @@ use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::{HeadersText, OnDuplicate, Settings, Unique};
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
-use crate::protocol::SubmitJob;
+use crate::protocol::{After, List, SubmitJob};
 use crate::words::{counted, was};
 
 /// The queue of a file's entries that name none, if the command line names none either.
@@ -24,6 +24,9 @@ const QUEUE_DEFAULT: &str = "default";
 
 /// Bytes that a job takes in a request beside its texts and payload, at most.
 const JOB_OVERHEAD_BYTES: usize = 128;
+
+/// The same of a job that another one waits for.
+const AFTER_BYTES: usize = 16;
 
 /// How long a job is kept that is waited for, if nothing else is said.
 const KEEP_MS_WAITED: u64 = 10 * 60 * 1000;
@@ -43,15 +46,15 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     };
     let pairs: Vec<(&str, &str)> = submit.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let headers = if pairs.is_empty() { Vec::new() } else { headers(&pairs) };
+    let after: Vec<After<'_>> = submit.after.iter().map(Earlier::told).collect();
+    let more = (&headers[..], &after[..]);
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
     let outcome = if let Some(path) = &submit.file {
         from_file(&mut batches, (queue, on_duplicate(submit)), path)
     } else if let Some(path) = &submit.lines {
-        from_lines(&mut batches, &job(submit, queue, &[], &headers), path)
+        from_lines(&mut batches, &job(submit, queue, more, &[]), path)
     } else {
-        payload(submit)
-            .map_err(Stop::from)
-            .and_then(|payload| batches.submit(&[job(submit, queue, &payload, &headers)]))
+        payload(submit).map_err(Stop::from).and_then(|payload| batches.submit(&[job(submit, queue, more, &payload)]))
     };
     match outcome {
         Err(Stop::Failed(failure)) if batches.accepted > 0 => {
@@ -63,7 +66,12 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     }
 }
 
-fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8], headers: &'a [u8]) -> SubmitJob<'a> {
+fn job<'a>(
+    submit: &'a Submit,
+    queue: &'a str,
+    (headers, after): (&'a [u8], &'a [After<'a>]),
+    payload: &'a [u8],
+) -> SubmitJob<'a> {
     SubmitJob {
         queue,
         key: submit.key.as_deref().unwrap_or_default(),
@@ -81,6 +89,9 @@ fn job<'a>(submit: &'a Submit, queue: &'a str, payload: &'a [u8], headers: &'a [
         unique_until_start: (submit.unique == Some(UniqueUntil::UntilStart)).then_some(true),
         on_duplicate: on_duplicate(submit),
         headers: some_headers(headers),
+        after: (!after.is_empty()).then(|| List::lent(after)),
+        if_failed: Some(submit.if_failed).filter(|_| !after.is_empty()),
+        with_results: submit.with_results.then_some(true),
         payload,
     }
 }
@@ -124,25 +135,15 @@ fn from_file(
     let refused = |why: String| Failure::new(exit::USAGE, format!("{}: {why}; nothing was submitted", input.name));
     let text = jobs_file::text(&bytes).map_err(refused)?;
     let jobs = jobs_file::parse(text).map_err(refused)?;
-    let all_headers: Vec<Vec<u8>> = jobs.iter().map(jobs_file::FileJob::headers).collect();
+    let all_headers: Vec<Vec<u8>> = jobs.iter().map(FileJob::headers).collect();
+    let all_after: Vec<Vec<After<'_>>> = jobs.iter().map(FileJob::after).collect();
     let keep_ms = batches.waited.is_some().then_some(KEEP_MS_WAITED);
     let jobs: Vec<SubmitJob<'_>> = jobs
         .iter()
-        .zip(&all_headers)
-        .map(|(job, headers)| SubmitJob {
-            queue: job.queue.as_deref().unwrap_or(queue),
-            key: &job.id,
-            settings: job.settings(),
-            delay_ms: job.delay_ms,
-            keep_ms: job.keep_ms.or(keep_ms),
-            ttl_ms: job.ttl_ms,
-            backoff: job.backoff,
-            group: job.group.as_deref(),
-            unique_for_ms: job.unique_for_ms,
-            unique_until_start: (job.unique == Some(Unique::UntilStart)).then_some(true),
-            on_duplicate,
-            headers: some_headers(headers),
-            payload: job.payload.get().as_bytes(),
+        .zip(all_headers.iter().zip(&all_after))
+        .map(|(job, (headers, after))| {
+            let queue = job.queue.as_deref().unwrap_or(queue);
+            SubmitJob { queue, on_duplicate, keep_ms: job.keep_ms.or(keep_ms), ..of_file(job, headers, after) }
         })
         .collect();
     let mut rest = &jobs[..];
@@ -152,6 +153,27 @@ fn from_file(
         rest = after;
     }
     Ok(())
+}
+
+/// A job as its entry in a file says.
+fn of_file<'a>(job: &'a FileJob<'_>, headers: &'a [u8], after: &'a [After<'a>]) -> SubmitJob<'a> {
+    SubmitJob {
+        key: &job.id,
+        settings: job.settings(),
+        delay_ms: job.delay_ms,
+        keep_ms: job.keep_ms,
+        ttl_ms: job.ttl_ms,
+        backoff: job.backoff,
+        group: job.group.as_deref(),
+        unique_for_ms: job.unique_for_ms,
+        unique_until_start: (job.unique == Some(Unique::UntilStart)).then_some(true),
+        headers: some_headers(headers),
+        after: (!after.is_empty()).then(|| List::lent(after)),
+        if_failed: Some(job.if_failed).filter(|_| !after.is_empty()),
+        with_results: (job.with_results && !after.is_empty()).then_some(true),
+        payload: job.payload.get().as_bytes(),
+        ..SubmitJob::default()
+    }
 }
 
 fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
@@ -166,7 +188,11 @@ fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
 fn job_bytes(job: &SubmitJob<'_>) -> usize {
     let headers = job.headers.map_or(0, |headers| headers.0.len());
     let names = job.queue.len() + job.key.len() + job.group.map_or(0, str::len);
-    JOB_OVERHEAD_BYTES + names + headers + job.payload.len()
+    JOB_OVERHEAD_BYTES + names + headers + job.after.map_or(0, after_bytes) + job.payload.len()
+}
+
+fn after_bytes(after: List<'_, After<'_>>) -> usize {
+    after.iter().map(|after| AFTER_BYTES + after.name.len()).sum()
 }
 
 /// Submits line by line as they come: many at once where many are there, and none is held back while the next is

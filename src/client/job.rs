@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::{BootTime, Client, ClientError};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Backoff, HeadersText, OnDuplicate};
-use crate::protocol::{self, AckItem, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob};
+use crate::job::{Backoff, HeadersText, IfFailed, OnDuplicate};
+use crate::protocol::{
+    self, AckItem, After, AfterBy, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob,
+};
 
 /// One attempt at a job, as it was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,5 +290,44 @@ impl<'a> SubmitJob<'a> {
     #[must_use]
     pub fn with_delay(self, delay: Duration) -> SubmitJob<'a> {
         SubmitJob { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), ..self }
+    }
+
+    /// The same, but it waits for these to end, at most 1,000; its delay counts from then on. If one of them does not
+    /// complete it is cancelled, unless something else is said.
+    #[must_use]
+    pub fn with_after(self, after: &'a [After<'a>]) -> SubmitJob<'a> {
+        SubmitJob { after: (!after.is_empty()).then(|| List::lent(after)), ..self }
+    }
+
+    /// The same, and says what becomes of it if one that it waits for does not complete.
+    #[must_use]
+    pub fn with_if_failed(self, if_failed: IfFailed) -> SubmitJob<'a> {
+        SubmitJob { if_failed: Some(if_failed), ..self }
+    }
+
+    /// The same, to be given the results of those that it waits for.
+    #[must_use]
+    pub fn with_results(self) -> SubmitJob<'a> {
+        SubmitJob { with_results: Some(true), ..self }
+    }
+}
+
+impl<'a> After<'a> {
+    /// The job of this id, which is there or was.
+    #[must_use]
+    pub fn job(job: JobId) -> After<'a> {
+        After { by: AfterBy::Job, number: job.0, name: "" }
+    }
+
+    /// The one at this place in the same request, from 0 on. It stands before the one that waits.
+    #[must_use]
+    pub fn item(place: usize) -> After<'a> {
+        After { by: AfterBy::Item, number: place as u64, name: "" }
+    }
+
+    /// The job that holds this key, or that stands before in the same request with it.
+    #[must_use]
+    pub fn key(key: &'a str) -> After<'a> {
+        After { by: AfterBy::Key, number: 0, name: key }
     }
 }

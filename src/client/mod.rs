@@ -44,7 +44,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use crate::protocol::{
-    Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, PutChange, ScheduleRun, Stage, SubmitJob, Updated,
+    After, Change, Demand, Filter, ItemStatus, JobEnd, Missing, Poll, PutChange, ScheduleRun, Stage, SubmitJob, Updated,
 };
 pub use crate::rules::{GroupSettings, QueueSettings, Rate, Way};
 pub use backup::LogFile;

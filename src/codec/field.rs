@@ -181,7 +181,7 @@ macro_rules! newtype_field {
             }
 
             fn show(&self, name: &'static str, see: &mut dyn FnMut(&'static str, $crate::codec::Value<'_>)) {
-                see(name, $crate::codec::Value::$value(self.0));
+                see(name, $crate::codec::Value::$value(self.0.into()));
             }
 
             fn sample(number: &mut u64) -> Self {

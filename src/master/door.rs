@@ -10,10 +10,10 @@ use super::parked::{Caller, JobsWish, Wish};
 use super::sessions::Session;
 use super::{Master, Timestamp};
 use crate::ids::{LeaseId, QueueId, SessionId};
-use crate::job::HeadersText;
+use crate::job::{BeforeList, HeadersText};
 use crate::limits::{FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES, ITEMS_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
-use crate::protocol::{Call, Delivery, ErrorCode, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
+use crate::protocol::{Call, Delivery, ErrorCode, List, Poll, PollOk, REPLY_BIT, Refusal, Reply, frame};
 use crate::queue::JobView;
 use crate::queue::events;
 use crate::time::Millis;
@@ -272,6 +272,7 @@ fn delivery<'j>(job: &JobView<'j>, lease: LeaseId, lease_ms: u32, waited: Millis
         waited_ms: u32::try_from(waited.0).unwrap_or(u32::MAX),
         headers: None,
         group: Some(job.group).filter(|group| !group.is_empty()),
+        results_of: job.results_of.map(|before| BeforeList(List::lent(before))),
         payload: &[],
     }
 }

@@ -5,16 +5,16 @@
 //! master that does not call them.
 
 use super::backoff::{USUAL, backoff};
-use super::decisions::{cancelled, forget_idle, kept_until, story_bytes_max, write_story};
+use super::decisions::{cancelled, failed_until, forget_idle, kept_until, story_bytes_max, write_story};
 use super::keeping::Kept;
 use super::{Master, Timestamp};
 use crate::ids::{JobId, LeaseId};
 use crate::job::{Ending, StoryText};
-use crate::limits::{QUEUE_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX};
+use crate::limits::{LOOKS_PER_TURN, QUEUE_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, Refusal, Reply, SnapshotOk};
-use crate::queue::Event;
-use crate::queue::events::{Dead, DeathReason, Expire, Release, ReleaseReason, Timeout};
+use crate::queue::events::{Cancel, Dead, DeathReason, Expire, Ready, Release, ReleaseReason, Timeout};
+use crate::queue::{Event, Settled};
 use crate::time::Millis;
 use crate::wal::WalError;
 
@@ -47,7 +47,25 @@ impl Master {
     fn expire(&mut self, now: Timestamp) -> Result<(), WalError> {
         for job in self.journal.queues.take_expired(now) {
             let kept_until = kept_until(Some(self.journal.queues.keep_s(job)), now);
-            self.journal.record_alone(now, &Expire { job, kept_until }.into())?;
+            let failed_until = failed_until(kept_until, now, self.config.key_window);
+            self.journal.record_alone(now, &Expire { job, kept_until, failed_until }.into())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the waits of jobs whose time has come, as many as one turn takes. There is room: it was kept for that.
+    fn settle(&mut self, now: Timestamp) -> Result<(), WalError> {
+        let mut left = LOOKS_PER_TURN;
+        while let Some((job, settled)) = self.journal.queues.next_settled(&mut left) {
+            let event: Event<'_> = match settled {
+                Settled::Ready => Ready { job }.into(),
+                Settled::Failed(before) => {
+                    let kept_until = kept_until(Some(self.journal.queues.keep_s(job)), now);
+                    let failed_until = failed_until(kept_until, now, self.config.key_window);
+                    Cancel { job, ends: true, kept_until, by: None, failed_until, before: Some(before) }.into()
+                }
+            };
+            self.journal.record_alone(now, &event)?;
         }
         Ok(())
     }
@@ -57,6 +75,7 @@ impl Master {
         self.scan(now)?;
         // Some were given back in this turn whose time is over.
         self.expire(now)?;
+        self.settle(now)?;
         self.serve_polls(now)?;
         if !is_planted(Bug::WaitLate) {
             self.answer_waits();
@@ -122,7 +141,7 @@ impl Master {
     fn end_lease(&mut self, job: JobId, now: Timestamp) -> Result<(), WalError> {
         let live = self.journal.queues.live_lease(job).expect("a lease that runs out is live");
         if live.is_cancelled {
-            let event = cancelled(&live, job, now);
+            let event = cancelled(&live, job, self.config.key_window, now);
             return self.journal.record_alone(now, &event).map(drop);
         }
         // Who was never told of it has not begun it.

@@ -10,7 +10,7 @@ use crate::ids::{Location, Lsn};
 use crate::job::Standing;
 use crate::limits::{GROUP_BYTES_BOUND, MARK_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX, SYNC_WAIT_MS_MAX};
 use crate::planted::{Bug, is_planted};
-use crate::queue::events::{CANCEL_BYTES, END_BYTES, HAND_OUT_BYTES};
+use crate::queue::events::{CANCEL_BYTES, END_BYTES, HAND_OUT_BYTES, READY_BYTES};
 use crate::queue::{Event, Queues};
 use crate::time::{Millis, Timestamp};
 use crate::wal::{NewRecord, SyncOutcome, SyncRequest, Wal, WalError, record_bytes};
@@ -26,6 +26,9 @@ const END_RESERVE: u64 = record_bytes(END_BYTES) as u64;
 /// Log bytes that are kept free for a job that waits, is in flight or is dead: to note that somebody cancelled it, or
 /// to purge it.
 const CANCEL_RESERVE: u64 = record_bytes(CANCEL_BYTES) as u64;
+
+/// Log bytes that are kept free for a job that waits for others: to end its wait.
+const READY_RESERVE: u64 = record_bytes(READY_BYTES) as u64;
 
 /// Log bytes that are kept free for a queue with pauses or settings: to resume it, both ways one after the other. A
 /// queue that hands nothing out may be what fills the disk.
@@ -72,6 +75,7 @@ impl Journal {
         self.synced_at = now;
         self.queues.advance(now);
         self.queues.renew_leases(now);
+        self.queues.look_at_all();
     }
 
     /// Begins a group of records that are valid together, of at most this many bytes.
@@ -152,7 +156,8 @@ impl Journal {
         let all = (waiting + in_flight + self.queues.dead_jobs() + more) as u64 * CANCEL_RESERVE;
         let resumes = self.queues.ruled() as u64 * RESUME_RESERVE;
         let waiting = (waiting + more) as u64 * (HAND_OUT_RESERVE + END_RESERVE);
-        all + waiting + in_flight as u64 * END_RESERVE + resumes
+        let held_back = self.queues.held_back() as u64 * READY_RESERVE;
+        all + waiting + held_back + in_flight as u64 * END_RESERVE + resumes
     }
 
     /// When the log has been silent long enough for a mark, if it wants one.
@@ -222,7 +227,7 @@ mod tests {
     use super::*;
     use crate::ids::{JobId, LeaseId};
     use crate::limits::CLIENT_NAME_BYTES_MAX;
-    use crate::queue::events::{Ack, Dead, Dispatch};
+    use crate::queue::events::{Ack, Cancel, Dead, Dispatch};
 
     #[test]
     fn what_is_kept_free_for_a_job_is_what_its_longest_records_take() {
@@ -238,8 +243,12 @@ mod tests {
         let ack = bytes(Ack { job, lease, text_lost, kept_until, ..Ack::default() }.into());
         let key_until = Some(Timestamp(1));
         let dead = bytes(Dead { job, lease, text_lost, key_until, kept_until, ..Dead::default() }.into());
+        let (by, failed_until, before) = (None, Some(Timestamp(1)), None);
+        let cancel = bytes(Cancel { job, ends: true, kept_until, by, failed_until, before }.into());
+        assert_eq!(cancel, CANCEL_RESERVE);
         assert_eq!(ack.max(dead), END_RESERVE);
         let of_one = HAND_OUT_RESERVE + END_RESERVE + CANCEL_RESERVE;
         assert_eq!(of_one, 288, "as docs/guarantees.md has it");
+        assert_eq!(READY_RESERVE, 56, "as docs/guarantees.md has it");
     }
 }

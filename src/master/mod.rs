@@ -317,7 +317,9 @@ impl Master {
         let served = self.has_read().then_some(self.turn_at);
         let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room).chain(served);
         let ticks = self.ticks.next_deadline(&journal.queues).filter(|_| !self.stopping);
-        let queues = queues.chain(ticks).chain(self.scans.next_deadline()).chain(self.parked.waits.next_tell());
+        let looks = journal.queues.has_looks().then_some(self.turn_at);
+        let queues =
+            queues.chain(ticks).chain(looks).chain(self.scans.next_deadline()).chain(self.parked.waits.next_tell());
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
     }
 

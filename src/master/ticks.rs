@@ -329,7 +329,7 @@ impl Master {
         if is_planted(Bug::TickApart) {
             self.journal.begin_group(bytes)?;
         }
-        self.journal.record(now, &enqueue(&job, (&self.config, &of_queue), id, now), false)?;
+        self.journal.record(now, &enqueue(&job, (&self.config, &of_queue), (id, &[]), now), false)?;
         Ok(id)
     }
 }

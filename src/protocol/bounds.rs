@@ -3,14 +3,15 @@
 
 use std::fmt;
 
+use super::requests::{After, AfterBy};
 use crate::codec::{Bound, DecodeError, Field, List};
 use crate::ids::{NameError, check_client_name, check_group_name, check_key, check_queue_name, check_schedule_name};
 use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
 use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, GROUP_WEIGHT_MAX,
-    HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, KEEP_MS_MAX, MISSED_TICKS_MAX,
-    PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX, SCHEDULE_PAYLOAD_BYTES_MAX,
-    TICK_HEADERS_BYTES, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, ZONE_BYTES_MAX,
+    ATTEMPTS_MAX, BACKOFF_MS_LONGEST, BEFORE_BYTES_MAX, BEFORE_MAX, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN,
+    GROUP_WEIGHT_MAX, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, JOB_ID_END, KEEP_MS_MAX,
+    MISSED_TICKS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX,
+    SCHEDULE_PAYLOAD_BYTES_MAX, TICK_HEADERS_BYTES, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, ZONE_BYTES_MAX,
 };
 use crate::rules::{GroupSettings, QueueSettings, Rate};
 use crate::schedule::{Missed, Plan, SCHEDULE_HEADER, TICK_HEADER};
@@ -46,6 +47,20 @@ pub(super) fn some_items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T
 /// A list of 0 to 1,024 items.
 pub(super) fn any_items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
     range(name, format_args!("number of {name}"), list.len() as u64, 0, ITEMS_MAX as u64)
+}
+
+/// What a job waits for.
+pub(super) fn some_before(name: &'static str, list: &List<'_, After<'_>>) -> Checked {
+    range(name, "number of jobs that it waits for", list.len() as u64, 1, BEFORE_MAX as u64)?;
+    range(name, "bytes of what it waits for", list.bytes() as u64, 0, BEFORE_BYTES_MAX as u64)?;
+    for After { by, number, name: key } in list.iter() {
+        match by {
+            AfterBy::Job => range(name, "id of a job that it waits for", number, 1, JOB_ID_END - 1)?,
+            AfterBy::Item => range(name, "place of a job that it waits for", number, 0, ITEMS_MAX as u64)?,
+            AfterBy::Key => some_key(name, &key)?,
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn queue_names(name: &'static str, list: &List<'_, &str>) -> Checked {

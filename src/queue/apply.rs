@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::after::may_wait;
 use super::entry::{Entry, Text};
 use super::events::{Dead, Dispatch, Enqueue, Move, Part, Release, ReleaseReason};
 use super::leases::Granted;
@@ -62,6 +63,7 @@ impl Queues {
                 .map(|slot| self.enter_waiting(slot, timeout.retry_at, None)),
             Event::Dead(dead) => self.apply_dead(at, dead, tail_at),
             Event::Release(release) => self.give_back(release),
+            Event::Ready(ready) => self.apply_ready(at, ready.job),
             Event::Move(moved) => self.apply_move(moved, tail_at),
             Event::Forget(forget) => self.apply_forget(forget.queue),
             Event::Cancel(cancel) => self.apply_cancel(at, cancel),
@@ -69,7 +71,7 @@ impl Queues {
             Event::Purge(purge) => self.apply_purge(purge),
             Event::Expire(expire) => self.apply_expire(at, expire),
             Event::Update(update) => self.apply_update(update),
-            Event::Replace(replace) => self.apply_replace(replace, tail_at),
+            Event::Replace(replace) => self.apply_replace(at, replace, tail_at),
             Event::Pause(pause) => self.apply_pause(pause),
             Event::Resume(resume) => self.apply_resume(resume),
             Event::Set(set) => self.apply_set(set),
@@ -84,17 +86,12 @@ impl Queues {
     }
 
     fn apply_enqueue(&mut self, lsn: Lsn, at: Timestamp, job: &Enqueue<'_>, payload_at: Location) -> Applied<()> {
-        if job.job < self.next_job || job.job.0 >= JOB_ID_END {
-            return Err("its id is not above all ids before it");
-        }
-        // The table takes memory for all ids between the oldest job and the newest.
-        if job.job.0 > lsn.0.saturating_add(JOB_IDS_AHEAD_MAX) {
-            return Err("its id is far above the number of records");
-        }
+        self.is_next(lsn, job.job)?;
         if !job.key.is_empty() && self.keys.held(job.key).is_some() {
             return Err("its key is still remembered for another job");
         }
         is_sane(job)?;
+        may_wait(job)?;
         self.later(job.key_until)?;
         let payload = text(payload_at, job.payload)?;
         let headers = headers_of(job, payload_at)?;
@@ -120,7 +117,23 @@ impl Queues {
         if headers.bytes > 0 || job.keep_s.is_some() || job.backoff.is_some() || job.expires_at.is_some() {
             self.settle(slot, job, headers);
         }
-        self.enter_waiting(slot, job.due_at, None);
+        if job.before.is_some() {
+            self.enter_waits(slot, job);
+        } else {
+            self.enter_waiting(slot, job.due_at, None);
+        }
+        Ok(())
+    }
+
+    /// Whether a new job can have this id.
+    fn is_next(&self, lsn: Lsn, id: JobId) -> Applied<()> {
+        if id < self.next_job || id.0 >= JOB_ID_END {
+            return Err("its id is not above all ids before it");
+        }
+        // The table takes memory for all ids between the oldest job and the newest.
+        if id.0 > lsn.0.saturating_add(JOB_IDS_AHEAD_MAX) {
+            return Err("its id is far above the number of records");
+        }
         Ok(())
     }
 
@@ -142,6 +155,7 @@ impl Queues {
         let kept_until = self.later(dead.kept_until)?.unwrap_or(NEVER);
         let slot = self.fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, story_at)?;
         self.rest(slot, Standing::Dead, kept_until);
+        self.note_failed(dead.job, None);
         let queue = self.groups.queue_of(self.table[slot].home);
         self.registry.queue_mut(queue).counters.died += 1;
         self.keys.stays(dead.job, dead.key_until.unwrap_or_default());
@@ -300,9 +314,10 @@ impl Queues {
         *queue.counters.of(standing) += 1;
         let has_turns = queue.turns.is_some();
         let retries = is_retrying(entry);
-        if standing.is_waiting() {
+        if standing.is_queued() {
             queue.counters.waiting_bytes += u64::from(entry.payload.bytes);
             self.retrying += usize::from(retries);
+            self.held_back += usize::from(standing == Standing::Waiting);
             queue.counters.retrying += u64::from(retries);
             if entry.attempts == 0 || is_planted(Bug::BegunExpires) {
                 self.sides.enter_wheel(entry, slot);
@@ -326,7 +341,7 @@ impl Queues {
         let has_turns = queue.turns.is_some();
         queue.used_at = self.now;
         *queue.counters.of(standing) -= 1;
-        if entry.standing.is_waiting() {
+        if entry.standing.is_queued() {
             queue.counters.waiting_bytes -= u64::from(entry.payload.bytes);
             self.retrying -= usize::from(retries);
             queue.counters.retrying -= u64::from(retries);
@@ -338,6 +353,10 @@ impl Queues {
                 Some(group) => self.groups.leave_line(group, &mut self.table, slot),
             },
             Standing::Delayed => self.delayed.remove(&mut self.table, slot),
+            Standing::Waiting => {
+                self.held_back -= 1;
+                self.leave_waits(self.table[slot].id);
+            }
             // Its place may be what another waits for.
             Standing::InFlight if queue.rules.is_some() => self.registry.wake(id),
             Standing::InFlight => {}
@@ -397,40 +416,4 @@ pub(super) fn text(at: Location, bytes: &[u8]) -> Applied<Text> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::queue::events::{Retry, Timeout};
-
-    const AT: Timestamp = Timestamp(10);
-
-    fn enqueue() -> Enqueue<'static> {
-        Enqueue { job: JobId(1), queue: "q", ..Enqueue::default() }
-    }
-
-    fn take<'e>(queues: &mut Queues, lsn: u64, event: impl Into<Event<'e>>) -> Result<(), Broken> {
-        let taken = queues.apply(Lsn(lsn), AT, &event.into(), Location::default());
-        queues.check();
-        taken
-    }
-
-    #[test]
-    fn a_job_without_a_queue_or_far_above_the_records_is_refused() {
-        let mut queues = Queues::default();
-        assert!(take(&mut queues, 1, Enqueue { queue: "", ..enqueue() }).is_err());
-        let far = JobId(1 + JOB_IDS_AHEAD_MAX + 1);
-        assert!(take(&mut queues, 1, Enqueue { job: far, ..enqueue() }).is_err());
-        take(&mut queues, 2, Enqueue { job: far, ..enqueue() }).unwrap();
-    }
-
-    #[test]
-    fn no_attempt_can_follow_the_last() {
-        let mut queues = Queues::default();
-        let settings = crate::job::Settings { max_attempts: 1, ..Default::default() };
-        take(&mut queues, 1, Enqueue { settings, ..enqueue() }).unwrap();
-        take(&mut queues, 2, Dispatch { job: JobId(1), attempt: 1, ..Dispatch::default() }).unwrap();
-        let (job, lease) = (JobId(1), LeaseId(2));
-        assert!(take(&mut queues, 3, Retry { job, lease, ..Retry::default() }).is_err());
-        assert!(take(&mut queues, 3, Timeout { job, lease, ..Timeout::default() }).is_err());
-        assert_eq!(queues.totals().in_flight, 1, "what does not fit changes nothing");
-    }
-}
+mod tests;

@@ -26,7 +26,7 @@ impl Queues {
             self.check_entry(entry);
             let counted = &mut counted[self.groups.queue_of(entry.home).0 as usize];
             *counted.of(entry.standing) += 1;
-            if entry.standing.is_waiting() {
+            if entry.standing.is_queued() {
                 counted.waiting_bytes += u64::from(entry.payload.bytes);
                 counted.retrying += u64::from(entry.standing == Standing::Delayed && entry.attempts > 0);
             }
@@ -41,6 +41,7 @@ impl Queues {
         assert_eq!(sum(|counts| counts.delayed), self.delayed.len() as u64, "every delayed job is in the wheel");
         assert_eq!(sum(|counts| counts.dead + counts.kept), self.ended as u64, "jobs that have ended and are there");
         assert_eq!(sum(|counts| counts.dead), self.dead as u64, "dead jobs");
+        assert_eq!(sum(|counts| counts.waiting), self.held_back as u64, "jobs that wait for others");
         assert_eq!(sum(|counts| counts.retrying), self.retrying as u64, "jobs that are tried again later");
         let kept = self.table.slots().filter(|slot| self.is_kept_until(*slot).is_some()).count();
         assert_eq!(kept, self.kept.len(), "every job that is kept until a moment is in the wheel");
@@ -51,6 +52,7 @@ impl Queues {
 
     fn check_parts(&self) {
         self.check_sides();
+        self.check_after();
         self.check_pauses();
         self.check_groups();
         self.check_schedules();
@@ -78,6 +80,7 @@ impl Queues {
                 let lease = entry.lease().map(|index| self.leases.lease(index).granted.job);
                 assert_eq!(lease, Some(id), "lease of job {id}");
             }
+            Standing::Waiting => assert!(self.after.of(id).is_some(), "job {id} waits for nothing"),
             Standing::Dead => assert_ne!(entry.side, NIL, "past of job {id}"),
             Standing::Completed | Standing::Cancelled | Standing::Expired => {
                 assert!(entry.kept_until() > self.now && entry.kept_until() != NEVER, "job {id} is kept past its time");
@@ -98,7 +101,7 @@ impl Queues {
         let expires = |slot: &&u32| {
             let entry = &self.table[**slot];
             let at = self.sides.rare(entry).map_or(NEVER, |rare| rare.expires_at);
-            at != NEVER && entry.standing.is_waiting() && entry.attempts == 0
+            at != NEVER && entry.standing.is_queued() && entry.attempts == 0
         };
         assert_eq!(self.sides.rares(), (rares.iter().filter(expires).count(), rares.len()), "who expires");
     }
@@ -141,6 +144,7 @@ impl Queues {
             lines.extend(queue.rules.as_ref().map(|rules| format!("queue {} rules {rules:?}", queue.name)));
         }
         lines.extend(self.describe_schedules());
+        lines.extend(self.after.tombstones.all().map(|(job, until)| format!("tombstone {job} {until}")));
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
         lines.extend(slots.into_iter().map(|slot| self.describe_job(&self.table[slot])));
@@ -174,6 +178,9 @@ impl Queues {
         }
         if let Some(past) = facts.past {
             let _ = write!(line, " past {past:?}");
+        }
+        if let Some(waits) = facts.waits {
+            let _ = write!(line, " {waits:?}");
         }
         if facts.more != MoreFacts::default() {
             let _ = write!(line, " more {:?}", facts.more);

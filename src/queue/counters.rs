@@ -10,11 +10,13 @@ pub struct Counters {
     pub delayed: u64,
     /// Those of the delayed ones that were tried before.
     pub retrying: u64,
+    /// Those that wait for other jobs to end.
+    pub waiting: u64,
     pub in_flight: u64,
     pub dead: u64,
     /// Jobs that are completed, cancelled or expired, and still there.
     pub kept: u64,
-    /// Bytes of the payloads of those that wait, delayed or not.
+    /// Bytes of the payloads of those that are to be handed out, now or later.
     pub waiting_bytes: u64,
     pub completed: u64,
     pub cancelled: u64,
@@ -41,6 +43,7 @@ impl Counters {
         match standing {
             Standing::Pending => &mut self.pending,
             Standing::Delayed => &mut self.delayed,
+            Standing::Waiting => &mut self.waiting,
             Standing::InFlight => &mut self.in_flight,
             Standing::Dead => &mut self.dead,
             Standing::Completed | Standing::Cancelled | Standing::Expired => &mut self.kept,
@@ -49,12 +52,12 @@ impl Counters {
 
     /// Jobs that are there.
     pub fn jobs(&self) -> u64 {
-        self.waiting() + self.in_flight + self.dead + self.kept
+        self.queued() + self.in_flight + self.dead + self.kept
     }
 
-    /// Jobs that wait, delayed or not.
-    pub fn waiting(&self) -> u64 {
-        self.pending + self.delayed
+    /// Jobs that are to be handed out, now or later.
+    pub fn queued(&self) -> u64 {
+        self.pending + self.delayed + self.waiting
     }
 
     pub fn tally(&self) -> Tally {
@@ -73,6 +76,7 @@ impl Counters {
         self.pending += other.pending;
         self.delayed += other.delayed;
         self.retrying += other.retrying;
+        self.waiting += other.waiting;
         self.in_flight += other.in_flight;
         self.dead += other.dead;
         self.kept += other.kept;
@@ -85,7 +89,7 @@ impl Counters {
     }
 
     /// Each count with its name.
-    pub fn figures(&self) -> [(&'static str, u64); 12] {
+    pub fn figures(&self) -> [(&'static str, u64); 13] {
         [
             ("pending", self.pending),
             ("delayed", self.delayed),
@@ -94,6 +98,7 @@ impl Counters {
             ("dead", self.dead),
             ("cancelled", self.cancelled),
             ("retrying", self.retrying),
+            ("waiting", self.waiting),
             ("kept", self.kept),
             ("waiting_bytes", self.waiting_bytes),
             ("expired", self.expired),

@@ -3,10 +3,11 @@
 use super::Queues;
 use super::apply::{Applied, text};
 use super::deadlines::NIL;
+use super::entry::{Entry, Text};
 use super::events::{Ack, Cancel, Expire, Part, Purge, Replace, Requeue, Update};
 use super::sides::NEVER;
 use crate::ids::{JobId, Location, QueueId};
-use crate::job::Standing;
+use crate::job::{Before, Standing};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
@@ -26,6 +27,7 @@ impl Queues {
             self.keys.gone(ack.job, ack.key_until, &self.registry.queue(queue).name);
             *self.ended(queue, Standing::Completed) += 1;
         }
+        self.after.note_over(Before::job(ack.job));
         Ok(())
     }
 
@@ -43,24 +45,26 @@ impl Queues {
         if entry.standing.is_ended() && entry.standing != Standing::Dead {
             return Err("the job has ended");
         }
-        let kept_until = self.later(cancel.kept_until)?;
+        let (kept_until, failed_until) = (self.later(cancel.kept_until)?, self.later(cancel.failed_until)?);
         self.leave_state_and_lease(slot);
         self.end(slot, Standing::Cancelled, at, kept_until);
+        self.note_failed(cancel.job, failed_until);
         Ok(())
     }
 
     pub(super) fn apply_expire(&mut self, at: Timestamp, expire: &Expire) -> Applied<()> {
         let slot = self.table.slot(expire.job).ok_or("there is no such job")?;
         let entry = &self.table[slot];
-        if !entry.standing.is_waiting() || (entry.attempts > 0 && !is_planted(Bug::BegunExpires)) {
+        if !entry.standing.is_queued() || (entry.attempts > 0 && !is_planted(Bug::BegunExpires)) {
             return Err("the job was begun, or does not wait");
         }
         if self.sides.rare(entry).is_none_or(|rare| rare.expires_at > at) {
             return Err("the job's time is not over");
         }
-        let kept_until = self.later(expire.kept_until)?;
+        let (kept_until, failed_until) = (self.later(expire.kept_until)?, self.later(expire.failed_until)?);
         self.leave_state(slot);
         self.end(slot, Standing::Expired, at, kept_until);
+        self.note_failed(expire.job, failed_until);
         Ok(())
     }
 
@@ -69,10 +73,12 @@ impl Queues {
         if self.table[slot].standing == Standing::InFlight {
             return Err("the job is in flight");
         }
+        let failed_until = self.later(purge.failed_until)?;
         self.leave_state(slot);
         let queue = self.remove_job(slot);
         self.leave_key(purge.job, queue);
         self.registry.queue_mut(queue).counters.purged += 1;
+        self.note_failed(purge.job, failed_until);
         Ok(())
     }
 
@@ -86,6 +92,7 @@ impl Queues {
         entry.attempts = if is_planted(Bug::RequeueCounted) { entry.attempts } else { 0 };
         self.expires_no_more(slot);
         self.keys.goes_on(requeue.job);
+        self.after.tombstones.remove(requeue.job);
         self.enter_waiting(slot, Timestamp(0), None);
         Ok(())
     }
@@ -104,29 +111,33 @@ impl Queues {
         if entry.standing.is_ended() {
             return Err("the job has ended");
         }
-        let is_waiting = entry.standing.is_waiting();
+        let is_waiting = entry.standing.is_queued();
         let least = entry.attempts + u16::from(is_waiting);
         if update.max_attempts.is_some_and(|max| max < least.max(1)) {
             return Err("the job has had as many attempts");
         }
-        if !is_waiting && (update.due_at.is_some() || update.expires_at.is_some()) {
-            return Err("the job does not wait");
+        let has_time = is_waiting && entry.standing != Standing::Waiting;
+        if (!has_time && update.due_at.is_some()) || (!is_waiting && update.expires_at.is_some()) {
+            return Err("the job does not wait, or waits for others");
         }
-        let (due_at, order) = match entry.standing {
-            Standing::Delayed => (entry.due_at(), None),
-            Standing::Pending => (Timestamp(0), Some(entry.order())),
-            _ => (Timestamp(0), None),
-        };
         if !is_waiting {
             self.preserve(slot);
             self.change_settings(slot, update);
             return Ok(());
         }
+        let (due_at, order, delay_ms) = match entry.standing {
+            Standing::Delayed => (entry.due_at(), None, None),
+            Standing::Pending => (Timestamp(0), Some(entry.order()), None),
+            _ => (Timestamp(0), None, Some(entry.delay_ms())),
+        };
         let order = order.filter(|_| update.priority.is_none());
-        self.keeping_its_turn(self.table[slot].home, |queues| {
+        self.keeping_its_turn(entry.home, |queues| {
             queues.leave_state(slot);
             queues.change_settings(slot, update);
-            queues.enter_waiting(slot, update.due_at.unwrap_or(due_at), order);
+            match delay_ms {
+                Some(delay_ms) => queues.hold_back(slot, delay_ms),
+                None => queues.enter_waiting(slot, update.due_at.unwrap_or(due_at), order),
+            }
         });
         Ok(())
     }
@@ -140,28 +151,36 @@ impl Queues {
         }
     }
 
-    pub(super) fn apply_replace(&mut self, replace: &Replace<'_>, payload_at: Location) -> Applied<()> {
+    pub(super) fn apply_replace(&mut self, at: Timestamp, replace: &Replace<'_>, payload_at: Location) -> Applied<()> {
         let slot = self.table.slot(replace.job).ok_or("there is no such job")?;
         let payload = text(payload_at, replace.payload)?;
         let entry = &self.table[slot];
         let has_past = self.sides.side(entry).is_some_and(|side| side.ended_at() != Timestamp(0));
-        if !entry.standing.is_waiting() || entry.attempts > 0 || has_past {
+        if !entry.standing.is_queued() || entry.attempts > 0 || has_past {
             return Err("the job was begun, or does not wait");
         }
-        let (order, home) = ((entry.standing == Standing::Pending).then(|| entry.order()), entry.home);
+        let (standing, home) = (entry.standing, entry.home);
+        let order = (standing == Standing::Pending).then(|| entry.order());
         let due_at = if is_planted(Bug::ReplacedInPart) { Timestamp(0) } else { replace.due_at };
         self.keeping_its_turn(home, |queues| {
             queues.leave_state(slot);
-            let entry = &mut queues.table[slot];
-            queues.usage.remove(std::mem::replace(&mut entry.payload, payload));
-            queues.usage.add(payload);
-            if replace.expires_at.is_some() || queues.sides.rare(entry).is_some() {
-                queues.sides.rare_made(entry).expires_at = replace.expires_at.unwrap_or(NEVER);
+            queues.replace(slot, replace, payload);
+            match standing {
+                Standing::Waiting => queues.hold_back(slot, due_at.since(at).0),
+                _ => queues.enter_waiting(slot, due_at, order),
             }
-            queues.keys.set_digest(replace.job, replace.digest);
-            queues.enter_waiting(slot, due_at, order);
         });
         Ok(())
+    }
+
+    fn replace(&mut self, slot: u32, replace: &Replace<'_>, payload: Text) {
+        let entry = &mut self.table[slot];
+        self.usage.remove(std::mem::replace(&mut entry.payload, payload));
+        self.usage.add(payload);
+        if replace.expires_at.is_some() || self.sides.rare(entry).is_some() {
+            self.sides.rare_made(entry).expires_at = replace.expires_at.unwrap_or(NEVER);
+        }
+        self.keys.set_digest(replace.job, replace.digest);
     }
 
     /// A moment until which something lasts, if one is said: it is not over yet, and comes.
@@ -199,6 +218,7 @@ impl Queues {
 
     /// A job that is in no state has ended, and is kept until then.
     fn keep(&mut self, slot: u32, standing: Standing, at: Timestamp, until: Timestamp) {
+        self.forget_waits(self.table[slot].id);
         let side = self.sides.made(&mut self.table[slot]);
         side.set_ended_at(at);
         side.is_cancelled = false;
@@ -235,11 +255,23 @@ impl Queues {
             for part in Part::ALL {
                 self.faded.extend(self.part(slot, *part).map(|text| text.at.epoch));
             }
+            let Entry { id, standing, .. } = self.table[slot];
+            let until = self.table[slot].kept_until();
             self.leave_state(slot);
-            let id = self.table[slot].id;
             let queue = self.remove_job(slot);
             self.keys.leaves(id, &self.registry.queue(queue).name);
+            if standing == Standing::Dead {
+                self.after.note_faded(id, until);
+            }
         }
+    }
+
+    /// A job has ended, or is gone, and did not complete: that is known until then.
+    pub(super) fn note_failed(&mut self, job: JobId, failed_until: Option<Timestamp>) {
+        if let Some(until) = failed_until {
+            self.after.tombstones.put(job, until);
+        }
+        self.after.note_over(Before::job(job));
     }
 
     /// A job is gone that did not end by its worker's word: its key is free, unless it is held until a moment.
@@ -260,7 +292,7 @@ impl Queues {
     /// Takes a job that is in no state out of the table; gives its queue.
     pub(super) fn remove_job(&mut self, slot: u32) -> QueueId {
         let entry = &self.table[slot];
-        let (home, payload) = (entry.home, entry.payload);
+        let (id, home, payload) = (entry.id, entry.home, entry.payload);
         let queue = self.groups.queue_of(home);
         self.usage.remove(payload);
         if entry.side != NIL {
@@ -269,6 +301,7 @@ impl Queues {
             }
         }
         self.table.remove(slot);
+        self.forget_waits(id);
         self.leave_group(home);
         queue
     }

@@ -18,8 +18,8 @@ pub struct Text {
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: JobId,
-    /// By where it stands: its order in line, its time, the number of its lease, or until when it is kept. These
-    /// exclude each other.
+    /// By where it stands: its order in line, its time, its delay, the number of its lease, or until when it is kept.
+    /// These exclude each other.
     pub(super) place: u64,
     pub payload: Text,
     /// Where it lines up: in its queue, or in a group of it.
@@ -76,6 +76,15 @@ impl Entry {
 
     pub fn set_due_at(&mut self, due_at: Timestamp) {
         self.place = due_at.0;
+    }
+
+    /// How long it is delayed once those have ended that it waits for.
+    pub fn delay_ms(&self) -> u64 {
+        self.place
+    }
+
+    pub fn set_delay_ms(&mut self, delay_ms: u64) {
+        self.place = delay_ms;
     }
 
     /// Until when it is kept, once it has ended; the end of time for a dead one that stays.

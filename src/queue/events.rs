@@ -11,7 +11,7 @@ mod about;
 use crate::codec::{DecodeError, Fault, Field, Message, Reader, Value};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Backoff, Ending, HeadersText, Settings, StoryText};
+use crate::job::{Backoff, Before, BeforeList, Ending, HeadersText, IfFailed, Settings, StoryText};
 use crate::limits::CLIENT_NAME_BYTES_MAX;
 use crate::rules::{GroupSettings, QueueSettings, Way};
 use crate::schedule::{Plan, TickOutcome};
@@ -170,6 +170,12 @@ events! {
         6 key_until: Timestamp;
         /// Its key is held until it is handed out.
         7 key_until_start: bool;
+        /// It waits for these to end. Its delay is then counted from there, and it has no time.
+        8 before: BeforeList<'a>;
+        9 if_failed: IfFailed;
+        10 delay_ms: u64;
+        /// It is to be given the results of those.
+        11 with_results: bool;
         /// The last of all extras, so that they lie right before the payload.
         255 headers: HeadersText<'a>;
     } tail payload: &'a [u8];
@@ -244,6 +250,10 @@ events! {
         /// It is kept until then; without it, it is gone.
         1 kept_until: Timestamp;
         2 by: &'a str;
+        /// That it did not complete is known until then.
+        3 failed_until: Timestamp;
+        /// For what became of this one, which it waited for.
+        4 before: Before;
     };
 
     /// A dead job gets all its attempts again.
@@ -258,6 +268,8 @@ events! {
         job: JobId;
     } extras {
         2 by: &'a str;
+        /// That it did not complete is known until then.
+        3 failed_until: Timestamp;
     };
 
     /// A queue takes no jobs in, or hands none out.
@@ -298,6 +310,8 @@ events! {
     } extras {
         /// It is kept until then; without it, it is gone.
         1 kept_until: Timestamp;
+        /// That it did not complete is known until then.
+        3 failed_until: Timestamp;
     };
 
     /// Some of what was settled when the job was submitted is another thing now.
@@ -384,6 +398,11 @@ events! {
         2 by: &'a str;
     };
 
+    /// Those have ended that the job waited for: it is pending, or its delay begins.
+    25 "READY" Ready {
+        job: JobId;
+    };
+
     /// It makes jobs again.
     24 "CONTINUE" Continue<'a> {
         name: &'a str;
@@ -397,6 +416,9 @@ events! {
 /// The longest body of an event that hands a job out, with the longest name of a worker.
 pub const HAND_OUT_BYTES: usize = Dispatch::HEAD_BYTES + CLIENT_NAME_BYTES_MAX;
 
+/// The longest body of an event that ends the wait of a job for others.
+pub const READY_BYTES: usize = Ready::HEAD_BYTES;
+
 /// The longest body of an event that ends a job, without its texts and without who did it.
 pub const END_BYTES: usize = {
     let ends = [Ack::HEAD_BYTES, Dead::HEAD_BYTES, Cancel::HEAD_BYTES, Expire::HEAD_BYTES];
@@ -408,8 +430,14 @@ pub const END_BYTES: usize = {
     most
 };
 
-/// The longest body of an event that asks for the end of a job in flight, without who did it.
-pub const CANCEL_BYTES: usize = Cancel::HEAD_BYTES;
+/// The longest body of an event by which a person ends a job, without who did it.
+pub const CANCEL_BYTES: usize = Cancel::HEAD_BYTES - EXTRA_HEAD_BYTES - EXTRA_HEAD_BYTES - Before::BYTES - BY_BYTES;
+
+/// Tag and length of an extra.
+const EXTRA_HEAD_BYTES: usize = 3;
+
+/// The name of nobody, with its length.
+const BY_BYTES: usize = 2;
 
 #[cfg(test)]
 mod tests;

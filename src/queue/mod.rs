@@ -15,6 +15,7 @@ pub mod counters;
 pub mod deadlines;
 pub mod events;
 
+mod after;
 mod apply;
 mod check;
 mod ends;
@@ -38,6 +39,7 @@ mod views;
 
 use std::collections::BTreeSet;
 
+use after::After;
 use deadlines::Wheel;
 use entry::Text;
 use groups::Groups;
@@ -57,6 +59,7 @@ use crate::job::Standing;
 use crate::planted::{Bug, is_planted};
 use crate::time::{Millis, Timestamp};
 
+pub use after::{Settled, Waits};
 pub use apply::Broken;
 pub use events::{Event, Part};
 pub use groups::GroupView;
@@ -81,6 +84,7 @@ pub struct Queues {
     names: Names,
     keys: Keys,
     sides: Sides,
+    after: After,
     /// Jobs that have ended and are there until a moment.
     kept: Wheel,
     pause_ends: PauseEnds,
@@ -101,6 +105,8 @@ pub struct Queues {
     dead: usize,
     /// How many jobs are delayed that were tried before.
     retrying: usize,
+    /// How many wait for others.
+    held_back: usize,
     /// What lives where in the log.
     usage: Usage,
     /// Segments in which something was kept until its time was over, since the newest record: to a replay, which comes
@@ -126,6 +132,7 @@ impl Default for Queues {
             names: Names::default(),
             keys: Keys::default(),
             sides: Sides::default(),
+            after: After::default(),
             kept: Wheel::default(),
             pause_ends: PauseEnds::default(),
             ruled: BTreeSet::new(),
@@ -138,6 +145,7 @@ impl Default for Queues {
             ended: 0,
             dead: 0,
             retrying: 0,
+            held_back: 0,
             usage: Usage::default(),
             faded: BTreeSet::new(),
             taking: None,
@@ -169,6 +177,7 @@ impl Queues {
         }
         refills.for_each(|(_, owner)| self.refill(owner));
         self.drop_kept(&mut due);
+        self.advance_tombstones(now);
         self.due = due;
         self.end_pauses();
     }
@@ -186,7 +195,7 @@ impl Queues {
     pub fn waits_for_time(&self) -> bool {
         let wheels = [&self.delayed, &self.kept].iter().any(|wheel| wheel.next_deadline().is_some());
         let others = [self.sides.next_deadline(), self.pause_ends.next_deadline(), self.groups.buckets.next_deadline()];
-        let others = others.iter().any(Option::is_some);
+        let others = others.iter().any(Option::is_some) || self.after.tombstones.next_deadline().is_some();
         let spans = self.next_schedule(ByClock::Log).is_some();
         wheels || others || spans || self.keys.waits_for_time()
     }

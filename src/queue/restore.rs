@@ -1,6 +1,7 @@
 //! A snapshot's blocks back to state; the format is told in `snapshot`.
 
 use super::Queues;
+use super::after::{Tombstone, Waits};
 use super::counters::Counters;
 use super::entry::{Entry, Text};
 use super::groups::{Owner, TakingGroups, take_group_rules};
@@ -9,12 +10,13 @@ use super::ruling::Paused;
 use super::schedules::{KIND_SCHEDULES, take_schedules};
 use super::sides::NEVER;
 use super::snapshot::{
-    Before, CANCELLED, EndedKey, FLAGS_KNOWN, GROUPED, Head, KEEP, KEY, KIND_GROUP_RULES, KIND_GROUPS, KIND_JOBS,
-    KIND_KEYS, KIND_QUEUES, PAST, PAYLOAD, PauseState, QueueState, RARE, SET, STANDING, TRIED, sum,
+    AFTER, Before as Fields, CANCELLED, EndedKey, FLAGS_KNOWN, GROUPED, Head, KEEP, KEY, KIND_GROUP_RULES, KIND_GROUPS,
+    KIND_JOBS, KIND_KEYS, KIND_QUEUES, KIND_TOMBSTONES, PAST, PAYLOAD, PauseState, QueueState, RARE, SET, STANDING,
+    TRIED, sum,
 };
 use crate::codec::{DecodeError, Fault, Field, Reader};
 use crate::ids::{JobId, LeaseId, Location, Lsn, QueueId};
-use crate::job::{Backoff, Ending, Settings, Standing, Unique};
+use crate::job::{Backoff, Before, Ending, IfFailed, Settings, Standing, Unique};
 use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
 use crate::time::Timestamp;
 
@@ -57,7 +59,7 @@ impl Restoring {
         match kind {
             KIND_QUEUES => self.take_queues(queues, &mut reader),
             KIND_JOBS => {
-                let mut before = Before::default();
+                let mut before = Fields::default();
                 while !reader.rest().is_empty() {
                     self.take_job(queues, &mut reader, &mut before)?;
                 }
@@ -68,6 +70,7 @@ impl Restoring {
             KIND_GROUP_RULES if queues.table.len() > 0 || self.groups.has_any() => Err(undefined("settings")),
             KIND_GROUP_RULES => take_group_rules(queues, &self.queues, &mut reader),
             KIND_SCHEDULES => take_schedules(queues, &mut reader),
+            KIND_TOMBSTONES => take_tombstones(queues, &mut reader),
             _ => Err(DecodeError::new("block", Fault::Unknown(u64::from(kind)))),
         }
     }
@@ -134,7 +137,7 @@ impl Restoring {
         &mut self,
         queues: &mut Queues,
         reader: &mut Reader<'_>,
-        before: &mut Before,
+        before: &mut Fields,
     ) -> Result<(), DecodeError> {
         let flags = reader.varint("flags")?;
         if flags & !FLAGS_KNOWN != 0 {
@@ -177,7 +180,7 @@ impl Restoring {
         slot: u32,
         flags: u64,
         reader: &mut Reader<'_>,
-        before: &mut Before,
+        before: &mut Fields,
     ) -> Result<Standing, DecodeError> {
         let code = (flags & STANDING) as u8;
         let Some(standing) = Standing::from_code(code) else {
@@ -185,7 +188,7 @@ impl Restoring {
         };
         let Entry { attempts, settings, .. } = queues.table[slot];
         match standing {
-            Standing::Pending | Standing::Delayed if attempts == settings.max_attempts => {
+            Standing::Pending | Standing::Delayed | Standing::Waiting if attempts == settings.max_attempts => {
                 return Err(undefined("attempts"));
             }
             standing if standing.is_ended() && flags & PAST == 0 => return Err(undefined("past")),
@@ -203,6 +206,8 @@ impl Restoring {
                 }
                 queues.table[slot].set_due_at(due_at);
             }
+            Standing::Waiting if flags & AFTER == 0 => return Err(undefined("flags")),
+            Standing::Waiting => queues.table[slot].set_delay_ms(reader.varint("delay")?),
             Standing::InFlight => take_lease(queues, slot, reader, before)?,
             Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {}
         }
@@ -258,6 +263,38 @@ fn take_more(
         rare.backoff = (backoff.first_ms > 0).then_some(backoff);
         queues.usage.add(headers);
     }
+    if flags & AFTER != 0 {
+        take_waits(queues, slot, standing, reader)?;
+    }
+    Ok(())
+}
+
+/// What a job waits for, or has waited for and wants the results of.
+fn take_waits(queues: &mut Queues, slot: u32, standing: Standing, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let job = queues.table[slot].id;
+    let count: usize = within(reader, "before")?;
+    let mut before = Vec::new();
+    for _ in 0..count {
+        before.push(Before::read(reader, "before")?);
+    }
+    let if_failed = IfFailed::read(reader, "if_failed")?;
+    let with_results = bool::read(reader, "with_results")?;
+    let is_open = !standing.is_ended() || standing == Standing::Dead;
+    if standing != Standing::Waiting && !(with_results && is_open) {
+        return Err(undefined("before"));
+    }
+    let waits = Waits { before: before.into(), if_failed, with_results };
+    queues.put_waits(job, waits).map_err(|_| undefined("before"))
+}
+
+fn take_tombstones(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    while !reader.rest().is_empty() {
+        let Tombstone { until, job } = Tombstone::read(reader, "tombstone")?;
+        if until <= queues.now || job >= queues.next_job || queues.after.tombstones.has(job) {
+            return Err(undefined("tombstone"));
+        }
+        queues.after.tombstones.put(job, until);
+    }
     Ok(())
 }
 
@@ -288,6 +325,7 @@ fn enter(queues: &mut Queues, slot: u32, standing: Standing) {
     match standing {
         Standing::Pending | Standing::InFlight => {}
         Standing::Delayed => queues.enter_waiting(slot, queues.table[slot].due_at(), None),
+        Standing::Waiting => queues.hold_back(slot, queues.table[slot].delay_ms()),
         _ => queues.rest(slot, standing, queues.table[slot].kept_until()),
     }
 }
@@ -296,7 +334,7 @@ fn take_payload(
     entry: &mut Entry,
     flags: u64,
     reader: &mut Reader<'_>,
-    before: &mut Before,
+    before: &mut Fields,
 ) -> Result<(), DecodeError> {
     if flags & PAYLOAD != 0 {
         entry.payload = take_place(reader, &mut before.epoch, &mut before.offset)?;
@@ -308,12 +346,12 @@ fn take_payload(
 }
 
 /// A place in line, which was given.
-fn take_order(queues: &Queues, reader: &mut Reader<'_>, before: &mut Before) -> Result<u64, DecodeError> {
+fn take_order(queues: &Queues, reader: &mut Reader<'_>, before: &mut Fields) -> Result<u64, DecodeError> {
     let order = sum(&mut before.order, reader.varint("order")?);
     if order <= queues.back && order >= queues.front { Ok(order) } else { Err(undefined("order")) }
 }
 
-fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
+fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Fields) -> Result<(), DecodeError> {
     if queues.table[slot].attempts == 0 {
         return Err(undefined("attempts"));
     }
@@ -330,7 +368,7 @@ fn take_lease(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &
     Ok(())
 }
 
-fn take_past(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Before) -> Result<(), DecodeError> {
+fn take_past(queues: &mut Queues, slot: u32, reader: &mut Reader<'_>, before: &mut Fields) -> Result<(), DecodeError> {
     let ended_at = Timestamp(sum(&mut before.ended_at, reader.varint("ended_at")?));
     let code = reader.u8("ending")?;
     let ending = Ending::from_code(code);

@@ -231,7 +231,7 @@ impl Queues {
     /// How many jobs wait in this queue, delayed or not, and how many bytes their payloads have.
     pub fn waiting_in(&self, queue: &str) -> (u64, u64) {
         let counters = self.registry.find(queue).map(|id| self.registry.queue(id).counters).unwrap_or_default();
-        (counters.waiting(), counters.waiting_bytes)
+        (counters.queued(), counters.waiting_bytes)
     }
 
     /// Whether pauses and the moments at which they end agree.

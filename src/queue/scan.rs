@@ -197,7 +197,7 @@ mod tests {
         queues.look(&mut walk, 1000, &Sought::default(), &mut some);
         assert_eq!(first, [10_000, 9_900, 9_800]);
         for job in [9_900, 9_700].map(JobId) {
-            take(&mut queues, Purge { job, by: None });
+            take(&mut queues, Purge { job, by: None, failed_until: None });
         }
         take(&mut queues, Enqueue { job: JobId(10_001), queue: "a", ..Enqueue::default() });
         let mut next = Vec::new();

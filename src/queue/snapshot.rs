@@ -16,6 +16,7 @@
 //! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
 //! | 5 | groups | a [`GroupState`] for each group |
 //! | 6 | settings | a [`GroupRule`] for each group that has settings of its own |
+//! | 7 | tombstones | a [`Tombstone`] for each |
 //! | 10 | schedules | see `schedules`; before those of jobs |
 //!
 //! | part of a job | fields |
@@ -25,34 +26,33 @@
 //! | `TRIED` | attempts v |
 //! | `SET` | priority u8, `max_attempts` v, `timeout_ms` v |
 //! | `PAYLOAD` | epoch d, offset d, bytes v |
-//! | it waits | order d |
+//! | it is pending | order d |
 //! | it is delayed | `due_at` d |
+//! | it waits for others | its delay in ms v |
 //! | it is leased | lease d, `lease_ms` v, given at d, order d, worker text |
 //! | `KEY` | key text, digest u64, how long it is held u8, until when v (0 before that is known) |
 //! | `PAST` | ended at d, ending u8 or 0, epoch d, offset d, bytes v of the story or the result |
 //! | it has ended | kept until v, 0 for until somebody acts |
 //! | `KEEP` | how long it wants to be kept, in seconds v |
 //! | `RARE` | headers' epoch, offset, bytes v; first and longest backoff in ms v (0: none); expires at v (0: never) |
+//! | `AFTER` | how many it waits or has waited for v, each u64; if one fails u8; whether it wants results u8 |
 //!
-//! Flags: bits 0 to 2 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`, `KEEP`, `RARE`,
-//! `CANCELLED` for a job in flight that somebody cancelled, and `GROUPED`. A bit or a kind that is not here is of a
-//! later version, and refused.
+//! Flags: bits 0 to 3 where the job stands, then `TRIED`, `SET`, `PAYLOAD`, `KEY`, `PAST`, `KEEP`, `RARE`,
+//! `CANCELLED` for a job in flight that somebody cancelled, `GROUPED` and `AFTER`. A bit or a kind that is not here is
+//! of a later version, and refused.
 
-use bytes::BufMut;
+mod jobs;
 
 use super::Queues;
 use super::counters::Tally;
 use super::deadlines::NIL;
-use super::entry::{Entry, Text};
 use super::groups::LevelState;
 use super::keys::HeldKey;
 use super::registry::Queue;
 use super::ruling::Paused;
-use super::sides::NEVER;
+use crate::codec::Field;
 use crate::codec::message;
-use crate::codec::{Field, PutExt};
 use crate::ids::JobId;
-use crate::job::{Ending, Settings, Standing};
 use crate::planted::{Bug, is_planted};
 use crate::rules::{GroupSettings, QueueSettings};
 use crate::time::Timestamp;
@@ -62,18 +62,21 @@ pub(super) const KIND_JOBS: u32 = 3;
 pub(super) const KIND_KEYS: u32 = 4;
 pub(super) const KIND_GROUPS: u32 = 5;
 pub(super) const KIND_GROUP_RULES: u32 = 6;
+pub(super) const KIND_TOMBSTONES: u32 = 7;
 
-pub(super) const STANDING: u64 = 7;
-pub(super) const TRIED: u64 = 8;
-pub(super) const SET: u64 = 16;
-pub(super) const PAYLOAD: u64 = 32;
-pub(super) const KEY: u64 = 64;
-pub(super) const PAST: u64 = 128;
-pub(super) const KEEP: u64 = 256;
-pub(super) const RARE: u64 = 512;
-pub(super) const CANCELLED: u64 = 1024;
-pub(super) const GROUPED: u64 = 2048;
-pub(super) const FLAGS_KNOWN: u64 = STANDING | TRIED | SET | PAYLOAD | KEY | PAST | KEEP | RARE | CANCELLED | GROUPED;
+pub(super) const STANDING: u64 = 15;
+pub(super) const TRIED: u64 = 16;
+pub(super) const SET: u64 = 32;
+pub(super) const PAYLOAD: u64 = 64;
+pub(super) const KEY: u64 = 128;
+pub(super) const PAST: u64 = 256;
+pub(super) const KEEP: u64 = 512;
+pub(super) const RARE: u64 = 1024;
+pub(super) const CANCELLED: u64 = 2048;
+pub(super) const GROUPED: u64 = 4096;
+pub(super) const AFTER: u64 = 8192;
+pub(super) const FLAGS_KNOWN: u64 =
+    STANDING | TRIED | SET | PAYLOAD | KEY | PAST | KEEP | RARE | CANCELLED | GROUPED | AFTER;
 
 message! {
     /// What belongs to no queue.
@@ -225,6 +228,7 @@ impl Queues {
             before: Before::default(),
         }));
         self.groups.begin_copy();
+        self.after.tombstones.begin_copy();
         let mut body = Vec::new();
         let head = Head {
             now: self.now,
@@ -276,10 +280,11 @@ impl Queues {
     /// Gives up the snapshot that is under way, if one is.
     pub fn give_up_snapshot(&mut self) {
         self.groups.give_up_copy();
+        self.after.tombstones.give_up_copy();
         self.taking = None;
     }
 
-    fn next_slice(&self, taking: &mut Taking, slots_max: u32) -> Slice {
+    fn next_slice(&mut self, taking: &mut Taking, slots_max: u32) -> Slice {
         if taking.slot < taking.slots_end {
             let end = taking.slots_end.min(taking.slot + slots_max);
             while taking.slot < end && taking.block.len() < BLOCK_BYTES {
@@ -307,7 +312,14 @@ impl Queues {
         if !body.is_empty() {
             return Slice::Block(KIND_KEYS, body);
         }
-        if self.keys.ended_from(taking.keys_from).next().is_some() { Slice::Nothing } else { Slice::Done }
+        if self.keys.ended_from(taking.keys_from).next().is_some() {
+            return Slice::Nothing;
+        }
+        let Some(stones) = self.after.tombstones.copy_slice(slots_max as usize) else { return Slice::Done };
+        for stone in &stones {
+            stone.write(&mut body);
+        }
+        if body.is_empty() { Slice::Nothing } else { Slice::Block(KIND_TOMBSTONES, body) }
     }
 
     /// Writes a job that is about to change into the snapshot, as it is, if that has not visited it yet.
@@ -321,72 +333,6 @@ impl Queues {
         taking.written[slot as usize / 64] |= 1 << (slot % 64);
         self.encode_job(&self.table[slot], &mut taking.before, &mut taking.block);
         self.taking = Some(taking);
-    }
-
-    fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
-        let flags = self.flags(entry);
-        out.put_varint(flags);
-        out.put_varint(difference(&mut before.id, entry.id.0));
-        out.put_varint(u64::from(self.groups.queue_of(entry.home).0));
-        out.put_varint(difference(&mut before.submitted_at, Timestamp::from(entry.submitted_at).0));
-        if let Some(group) = entry.home.group() {
-            out.put_varint(u64::from(group));
-        }
-        if entry.attempts > 0 {
-            out.put_varint(u64::from(entry.attempts));
-        }
-        if flags & SET != 0 {
-            out.put_u8(entry.settings.priority);
-            out.put_varint(u64::from(entry.settings.max_attempts));
-            out.put_varint(u64::from(entry.settings.timeout_ms));
-        }
-        if entry.payload.bytes > 0 {
-            put_place(entry.payload, &mut before.epoch, &mut before.offset, out);
-        }
-        self.encode_standing(entry, before, out);
-        if let Some((key, held)) = self.keys.of(entry.id) {
-            out.put_text(key);
-            out.put_u64_le(held.digest);
-            out.put_u8(held.unique.code());
-            out.put_varint(held.until.unwrap_or_default().0);
-        }
-        if let Some(past) = self.sides.side(entry).filter(|side| side.ended_at() != Timestamp(0)) {
-            out.put_varint(difference(&mut before.ended_at, past.ended_at().0));
-            out.put_u8(past.ending.map_or(0, Ending::code));
-            put_place(past.text, &mut before.story_epoch, &mut before.story_offset, out);
-        }
-        self.encode_more(entry, out);
-    }
-
-    fn flags(&self, entry: &Entry) -> u64 {
-        let side = self.sides.side(entry);
-        let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
-        u64::from(entry.standing.code())
-            | flag(TRIED, entry.attempts > 0)
-            | flag(SET, entry.settings != Settings::default())
-            | flag(PAYLOAD, entry.payload.bytes > 0)
-            | flag(KEY, self.keys.of(entry.id).is_some())
-            | flag(PAST, side.is_some_and(|side| side.ended_at() != Timestamp(0)))
-            | flag(KEEP, self.sides.keep_s(entry).is_some())
-            | flag(RARE, self.sides.rare(entry).is_some())
-            | flag(CANCELLED, side.is_some_and(|side| side.is_cancelled))
-            | flag(GROUPED, entry.home.group().is_some())
-    }
-
-    fn encode_more(&self, entry: &Entry, out: &mut Vec<u8>) {
-        if entry.standing.is_ended() {
-            put_moment(entry.kept_until(), out);
-        }
-        if let Some(keep_s) = self.sides.keep_s(entry) {
-            out.put_varint(u64::from(keep_s));
-        }
-        if let Some(rare) = self.sides.rare(entry) {
-            put_place(rare.headers, &mut 0, &mut 0, out);
-            let backoff = rare.backoff.unwrap_or_default();
-            out.put_varint(u64::from(backoff.first_ms));
-            out.put_varint(u64::from(backoff.most_ms));
-            put_moment(rare.expires_at, out);
-        }
     }
 
     fn queue_state<'q>(&self, queue: &'q Queue) -> QueueState<'q> {
@@ -416,35 +362,8 @@ impl Queues {
         }
         body
     }
-
-    fn encode_standing(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
-        match entry.standing {
-            Standing::Pending => out.put_varint(difference(&mut before.order, entry.order())),
-            Standing::Delayed => out.put_varint(difference(&mut before.due_at, entry.due_at().0)),
-            Standing::InFlight => {
-                let lease = self.leases.lease(entry.lease().expect("it is in flight"));
-                out.put_varint(difference(&mut before.lease, lease.granted.id.0));
-                out.put_varint(u64::from(lease.granted.lease_ms));
-                out.put_varint(difference(&mut before.given_at, lease.granted.given_at.0));
-                out.put_varint(difference(&mut before.order, lease.granted.order));
-                out.put_text(self.names.text(lease.granted.worker));
-            }
-            Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {}
-        }
-    }
 }
 
 fn pause_state(paused: &Paused) -> PauseState<'_> {
     PauseState { until: paused.until, reason: &paused.reason }
-}
-
-/// A moment, or 0 for never.
-fn put_moment(at: Timestamp, out: &mut Vec<u8>) {
-    out.put_varint(if at == NEVER { 0 } else { at.0 });
-}
-
-fn put_place(text: Text, epoch: &mut u64, offset: &mut u64, out: &mut Vec<u8>) {
-    out.put_varint(difference(epoch, u64::from(text.at.epoch)));
-    out.put_varint(difference(offset, u64::from(text.at.offset)));
-    out.put_varint(u64::from(text.bytes));
 }

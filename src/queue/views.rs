@@ -1,5 +1,6 @@
 //! Views: what can be asked of the queues. Nothing changes here.
 
+use super::after::Waits;
 use super::counters::Counters;
 use super::entry::{Entry, Text};
 use super::leases::HowFar;
@@ -7,7 +8,7 @@ use super::ruling::Rules;
 use super::sides::NEVER;
 use super::{Queues, SegmentUse};
 use crate::ids::{JobId, LeaseId, Location, QueueId, SessionId};
-use crate::job::{Backoff, Ending, Settings, Standing};
+use crate::job::{Backoff, Before, Ending, Settings, Standing};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
@@ -27,6 +28,8 @@ pub struct JobView<'a> {
     pub payload_bytes: u32,
     /// Where its headers lie, if it has any.
     pub headers: Option<(Location, u32)>,
+    /// What it wants the results of, if it does.
+    pub results_of: Option<&'a [Before]>,
 }
 
 /// Everything that the state knows of a job.
@@ -42,6 +45,8 @@ pub struct JobFacts<'a> {
     pub more: MoreFacts,
     /// How far it is, as was told under its live lease.
     pub progress: Option<&'a HowFar>,
+    /// What it waits for, or has waited for and wants the results of.
+    pub waits: Option<&'a Waits>,
 }
 
 /// What few jobs have.
@@ -58,6 +63,8 @@ pub struct MoreFacts {
     pub result: Option<(Location, u32)>,
     /// Whether it was cancelled while it was in flight.
     pub is_cancelled: bool,
+    /// Of one that waits for others: its delay once they have ended.
+    pub delay_ms: u64,
 }
 
 /// When a job ended, or its last attempt that counts.
@@ -184,7 +191,7 @@ impl Queues {
         let counters = self.counters_of(queue).unwrap_or_default();
         let delayed = counters.delayed - counters.retrying;
         let in_flight = if is_planted(Bug::IdleEarly) { 0 } else { counters.in_flight };
-        (counters.waiting() + in_flight - delayed, delayed)
+        (counters.queued() + in_flight - delayed, delayed)
     }
 
     /// How many jobs of a queue, or of all with an empty name, have died, and how many are dead.
@@ -223,6 +230,7 @@ impl Queues {
             past: self.past(job),
             more: self.more(entry),
             progress: entry.lease().and_then(|lease| self.leases.progress(lease)),
+            waits: self.after.of(job),
         })
     }
 
@@ -236,7 +244,8 @@ impl Queues {
     }
 
     fn more(&self, entry: &Entry) -> MoreFacts {
-        let Some(side) = self.sides.side(entry) else { return MoreFacts::default() };
+        let delay_ms = if entry.standing == Standing::Waiting { entry.delay_ms() } else { 0 };
+        let Some(side) = self.sides.side(entry) else { return MoreFacts { delay_ms, ..MoreFacts::default() } };
         let rare = self.sides.rare(entry);
         let place = |text: Text| (text.bytes > 0).then_some((text.at, text.bytes));
         let moment = |at: Timestamp| Some(at).filter(|at| *at != NEVER);
@@ -247,6 +256,7 @@ impl Queues {
             expires_at: rare.and_then(|rare| moment(rare.expires_at)),
             result: Some(side.text).filter(|_| entry.standing == Standing::Completed).and_then(place),
             is_cancelled: side.is_cancelled,
+            delay_ms,
         }
     }
 
@@ -346,6 +356,11 @@ impl Queues {
         (self.table.len() - in_flight - self.ended, in_flight)
     }
 
+    /// How many jobs wait for others.
+    pub fn held_back(&self) -> usize {
+        self.held_back
+    }
+
     /// How many jobs are dead.
     pub fn dead_jobs(&self) -> usize {
         self.dead
@@ -377,6 +392,7 @@ impl Queues {
             payload_at: entry.payload.at,
             payload_bytes: entry.payload.bytes,
             headers: self.headers(entry),
+            results_of: self.after.of(entry.id).filter(|waits| waits.with_results).map(|waits| &*waits.before),
         }
     }
 }

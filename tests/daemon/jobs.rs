@@ -49,6 +49,7 @@ fn a_delivery_tells_all_of_its_job() {
         lease_ms: 12_345,
         waited_ms: 0,
         headers: Vec::new(),
+        results_of: Vec::new(),
         payload: full.payload,
     };
     assert_eq!(got, expected);

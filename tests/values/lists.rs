@@ -1,10 +1,12 @@
 //! The naive model: jobs as lists that a reader can check by eye.
 
+mod after;
 mod ends;
 mod groups;
 mod rules;
 mod waits;
 
+pub use after::{Look, Waits};
 pub use groups::{GROUPS, Turns};
 pub use rules::Rules;
 pub use waits::{JobsWait, standing};
@@ -27,7 +29,15 @@ pub const NEVER: Timestamp = Timestamp(u64::MAX);
 pub enum State {
     Pending,
     Delayed(Timestamp),
-    InFlight { lease: u64, until: Timestamp, holder: usize, given_at: Timestamp, begun_at: Option<Timestamp> },
+    /// For other jobs to end.
+    Waiting,
+    InFlight {
+        lease: u64,
+        until: Timestamp,
+        holder: usize,
+        given_at: Timestamp,
+        begun_at: Option<Timestamp>,
+    },
     Dead,
     Completed,
     Cancelled,
@@ -36,7 +46,7 @@ pub enum State {
 
 impl State {
     pub fn is_waiting(&self) -> bool {
-        matches!(self, State::Pending | State::Delayed(_))
+        matches!(self, State::Pending | State::Delayed(_) | State::Waiting)
     }
 
     pub fn is_in_flight(&self) -> bool {
@@ -81,6 +91,9 @@ pub struct Job {
     pub kept_until: Timestamp,
     /// It has ended and is not there any more.
     pub is_gone: bool,
+    pub waits: Waits,
+    /// Until when it is known that it did not complete, if it is gone by then.
+    pub failed_until: Option<Timestamp>,
 }
 
 impl Job {
@@ -109,6 +122,8 @@ impl Job {
             ended_at: None,
             kept_until: NEVER,
             is_gone: false,
+            waits: Waits::default(),
+            failed_until: None,
         }
     }
 }
@@ -153,6 +168,8 @@ pub struct Model {
     pub turns: [Turns; 2],
     pub tally: Tally,
     pub waits: Vec<JobsWait>,
+    /// Jobs that wait for others and are to be looked at.
+    pub looks: Vec<Look>,
     /// Number, queue or all, and until when it waits.
     pub idle: Vec<(u64, Option<usize>, Timestamp)>,
 }
@@ -170,6 +187,7 @@ impl Model {
             turns: [Turns::default(), Turns::default()],
             tally: Tally::default(),
             waits: Vec::new(),
+            looks: Vec::new(),
             idle: Vec::new(),
         }
     }
@@ -182,9 +200,7 @@ impl Model {
     /// begins.
     pub fn advance(&mut self, now: Timestamp, retry_at: &mut impl FnMut(u64) -> Option<Timestamp>) {
         self.rules.iter_mut().for_each(|rules| rules.end_pauses(now));
-        for id in self.ids_of(|job| job.state.has_ended() && job.kept_until <= now) {
-            self.job(id).is_gone = true;
-        }
+        self.fade(now);
         self.come_due(now);
         for id in self.run_out() {
             match self.jobs[&id].state {
@@ -350,6 +366,7 @@ impl Model {
         if job.state.has_ended()
             || !to.max_attempts.is_none_or(has_enough)
             || !is_waiting && (to.delay_ms.is_some() || to.ttl_ms.is_some())
+            || job.state == State::Waiting && to.delay_ms.is_some()
             || is_begun && to.ttl_ms.is_some_and(|ttl_ms| ttl_ms > 0)
         {
             return false;
@@ -365,7 +382,7 @@ impl Model {
         let was_at = if let State::Delayed(at) = job.state { Some(at) } else { None };
         let due_at = to.delay_ms.map_or(was_at, |delay_ms| Some(now.plus(Millis(delay_ms))));
         let place = if was_at.is_some() || to.priority.is_some() { Place::Last } else { Place::Kept };
-        if is_waiting {
+        if is_waiting && self.jobs[&id].state != State::Waiting {
             self.wait_in_turn(id, due_at, place);
         }
         true

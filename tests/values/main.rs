@@ -13,6 +13,7 @@ mod sim;
 #[path = "../harness/truth.rs"]
 mod truth;
 
+mod after;
 mod allocations;
 mod begun;
 mod bounds;

@@ -110,7 +110,7 @@ fn what_is_kept_is_cancelled_and_purged_on_a_full_disk_without_the_room_of_other
     let client = hand.connect();
     let kept = QueueSettings { keep_s: Some(600), ..QueueSettings::default() };
     assert!(matches!(hand.ask_frame(client, &set_queue("q", &kept)), Reply::Settled(_)));
-    let batch = [job("q"); 100];
+    let batch = vec![job("q"); 100];
     let jobs: Vec<u64> = (0..10).flat_map(|_| hand.submit(client, &batch)).map(|told| told.job).collect();
     hand.device.limit_space(Some(0));
     assert_eq!(mended(&mut hand, client, CANCEL, &jobs), 0, "room is kept for that");

@@ -1,13 +1,14 @@
 //! Random operations against a naive model: every answer of the master is predicted by lists that a reader can
 //! check by eye, every invariant of the indexes is held after every step, and what a crash leaves is what was.
 
+mod after;
 mod looks;
 mod mending;
 mod steps;
 
 use crate::frames::{
-    self, ACK_OK, CANCELLED, FAIL_OK, KEY_HELD, LEASE_LOST, RELEASE_OK, Reply, Request, fail_for, heartbeat_at,
-    is_error, keyed, status, submitted,
+    self, ACK_OK, CANCELLED, FAIL_OK, KEY_HELD, LEASE_LOST, NOT_FOUND, RELEASE_OK, Reply, Request, fail_for,
+    heartbeat_at, is_error, keyed, status, submitted,
 };
 use crate::hand::{Hand, START};
 use crate::lists::{FAILED, FOR_GOOD, GROUPS, Job, Model, NOBODY, Place, State};
@@ -79,6 +80,7 @@ impl Run {
             Step::PowerCut => self.restart(true),
         }
         self.model.expire();
+        self.model.settle_waits();
         self.hold_waits();
         self.compare();
     }
@@ -91,7 +93,7 @@ impl Run {
     }
 
     /// The job that is submitted, the first of some or another one.
-    fn asked(new: &NewJobs, is_first: bool) -> frames::Job {
+    fn asked(&self, new: &NewJobs, is_first: bool) -> frames::Job {
         let key = if is_first { KEYS[new.key] } else { "" };
         let headers = if new.has_headers { vec![("trace".to_owned(), key.to_owned())] } else { Vec::new() };
         let NewJobs { priority, max_attempts, delay_ms, keep_ms, backoff, ttl_ms, .. } = *new;
@@ -108,6 +110,9 @@ impl Run {
             backoff,
             ttl_ms,
             headers,
+            after: self.after(new, is_first),
+            if_failed: Some(new.if_failed.code()),
+            with_results: new.with_results,
             ..keyed(key, QUEUES[new.queue])
         };
         frames::Job { payload: vec![b'p'; new.bytes], ..own }
@@ -115,19 +120,21 @@ impl Run {
 
     fn submit(&mut self, new: &NewJobs) {
         let first = self.model.remembered(new.key);
-        let jobs: Vec<frames::Job> = (0..new.count).map(|at| Run::asked(new, at == 0)).collect();
+        let jobs: Vec<frames::Job> = (0..new.count).map(|at| self.asked(new, at == 0)).collect();
         let count = jobs.len() - usize::from(first.is_some());
         let takes_place = first.is_some() && new.on_duplicate == Some(OnDuplicate::Replace.code());
         let replaced = u64::from(takes_place);
         let is_held = first.is_some() && new.on_duplicate == Some(OnDuplicate::Refuse.code());
         let refused = self.model.refuses(new.queue, (count as u64, replaced), new.bytes as u64);
         let refused = if is_held { Some(KEY_HELD) } else { refused };
+        let refused = if self.waits_for_none(&jobs) { Some(NOT_FOUND) } else { refused };
         let reply = self.hand.ask_frame(self.clients[0], &frames::submit(&jobs));
         if let Some(code) = refused {
             return assert!(is_error(&reply, code), "{reply:?} instead of {code}");
         }
         let answers = submitted(reply);
         assert_eq!(answers.len(), jobs.len());
+        let first_job = answers[0].job;
         for (at, (answer, job)) in answers.iter().zip(jobs).enumerate() {
             let known = first.filter(|_| at == 0);
             assert_eq!(answer.duplicate == 1, known.is_some());
@@ -137,12 +144,15 @@ impl Run {
                     self.model.replace(first, new.queue, new.bytes as u64, new.delay_ms, new.ttl_ms);
                 }
                 Some(first) => assert_eq!(answer.job, first),
-                None => self.accepted(answer.job, new, job, if at == 0 { new.key } else { 0 }),
+                None => {
+                    let before = self.before(&job, first_job);
+                    self.accepted(answer.job, new, job, (if at == 0 { new.key } else { 0 }, before));
+                }
             }
         }
     }
 
-    fn accepted(&mut self, id: u64, new: &NewJobs, asked: frames::Job, key: usize) {
+    fn accepted(&mut self, id: u64, new: &NewJobs, asked: frames::Job, (key, before): (usize, Vec<u64>)) {
         assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
         let now = self.hand.now;
         let settings = &self.model.rules[new.queue].settings;
@@ -169,7 +179,11 @@ impl Run {
             ..Job::new(new.queue, key, now)
         };
         self.model.jobs.insert(id, job);
-        self.model.wait(id, Some(now.plus(Millis(new.delay_ms))), Place::Last);
+        if before.is_empty() {
+            self.model.wait(id, Some(now.plus(Millis(new.delay_ms))), Place::Last);
+        } else {
+            self.holds_back(id, new, before);
+        }
     }
 
     fn poll(&mut self, client: usize, first: usize, both: bool, jobs_max: u16) {
@@ -194,6 +208,7 @@ impl Run {
             assert_eq!((got.key.as_str(), &got.headers), (key, &job.headers));
             assert_eq!(got.group, GROUPS[job.group]);
             assert_eq!(got.payload, vec![b'p'; job.bytes as usize]);
+            assert_eq!(got.results_of, if job.waits.with_results { job.waits.before.clone() } else { Vec::new() });
         }
     }
 

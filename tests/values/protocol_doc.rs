@@ -145,6 +145,9 @@ const MAIL: SubmitJob<'_> = SubmitJob {
     unique_for_ms: None,
     unique_until_start: None,
     on_duplicate: None,
+    after: None,
+    if_failed: None,
+    with_results: None,
     payload: b"hello",
 };
 
@@ -248,6 +251,7 @@ const DELIVERY: Delivery<'_> = Delivery {
     waited_ms: 1250,
     headers: None,
     group: None,
+    results_of: None,
     payload: b"hello",
 };
 

@@ -114,7 +114,7 @@ pub fn first_page(hand: &mut Hand, client: SessionId, change: u8, filter: &Filte
 fn a_page_that_is_not_over_when_the_master_stops_says_what_was_done() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    (0..10).for_each(|_| drop(hand.submit(client, &[job("q"); 100])));
+    (0..10).for_each(|_| drop(hand.submit(client, &vec![job("q"); 100])));
     let since = first_page(&mut hand, client, 4, &Filter::default());
     hand.send_frame(client, &mend_all(4, &Filter::default(), 1, since));
     hand.pass(20);
@@ -153,7 +153,7 @@ fn a_page_that_is_asked_for_again_changes_no_job_twice() {
 fn a_page_changes_no_more_than_ten_thousand_jobs_and_polls_are_served_meanwhile() {
     let mut hand = Hand::new();
     let (client, worker) = (hand.connect(), hand.connect());
-    let batch = [job("q"); 100];
+    let batch = vec![job("q"); 100];
     (0..103).for_each(|_| drop(hand.submit(client, &batch)));
     let urgent = hand.put(client, job("other"));
     let filter = Filter { queue: Some("q".into()), ..Filter::default() };
@@ -227,7 +227,7 @@ fn a_count_by_errors_looks_at_each_job_once() {
 fn whoever_leaves_takes_what_is_under_way_with_it() {
     let mut hand = Hand::new();
     let (client, other) = (hand.connect(), hand.connect());
-    (0..10).for_each(|_| drop(hand.submit(client, &[job("q"); 100])));
+    (0..10).for_each(|_| drop(hand.submit(client, &vec![job("q"); 100])));
     let since = first_page(&mut hand, client, 4, &Filter::default());
     hand.send_frame(client, &mend_all(4, &Filter::default(), 1, since));
     hand.pass(20);

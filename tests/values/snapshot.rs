@@ -5,9 +5,11 @@ use falconqueue::ids::{JobId, Location, Lsn};
 use std::sync::LazyLock;
 
 use falconqueue::codec::{DecodeError, Field, List};
-use falconqueue::job::{Attempt, Backoff, Header, HeadersText, Settings, Standing, Story, StoryText};
+use falconqueue::job::{
+    Attempt, Backoff, Before, BeforeList, Header, HeadersText, IfFailed, Settings, Standing, Story, StoryText,
+};
 use falconqueue::queue::events::{
-    Ack, Cancel, Dead, DeathReason, Dispatch, Enqueue, Expire, Forget, Move, Part, Pause, Purge, Release,
+    Ack, Cancel, Dead, DeathReason, Dispatch, Enqueue, Expire, Forget, Move, Part, Pause, Purge, Ready, Release,
     ReleaseReason, Replace, Requeue, Resume, Retry, Set, SetGroup, Timeout, Update,
 };
 use falconqueue::queue::{Event, JobFacts, Queues, Restoring, Slice, TextAt};
@@ -163,6 +165,9 @@ impl Run {
         let key = if self.queues.job_of_key(key).is_some() { "" } else { key };
         let id = self.queues.next_job();
         let is_plain = priority == 128;
+        // Some that are there or were, two of them at most.
+        let before: Vec<Before> = [id.0 / 2, id.0 / 3].iter().map(|id| Before::job(JobId(*id))).collect();
+        let before = if id.0 > 5 && id.0 % 5 > 2 { before } else { Vec::new() };
         let (mut headers, names) = (Vec::new(), [Header { name: "trace", value: "7" }]);
         List::lent(&names).write(&mut headers);
         encoded(Enqueue {
@@ -170,7 +175,11 @@ impl Run {
             queue: QUEUES[usize::try_from(id.0).unwrap() % 3],
             key,
             settings: Settings { priority, max_attempts, timeout_ms: u32::from(priority) * 1000 },
-            due_at: self.after(due),
+            due_at: if before.is_empty() { self.after(due) } else { Timestamp(0) },
+            before: (!before.is_empty()).then(|| BeforeList(List::lent(&before))),
+            if_failed: (!before.is_empty()).then(|| IfFailed::ALL[usize::try_from(id.0 % 3).unwrap()]),
+            delay_ms: (!before.is_empty() && id.0.is_multiple_of(2)).then_some(due),
+            with_results: (!before.is_empty() && id.0 % 3 == 1).then_some(true),
             digest: (!key.is_empty()).then_some(id.0),
             keep_s: id.0.is_multiple_of(4).then_some(u32::try_from(id.0 % 3).unwrap()),
             backoff: (!is_plain && due > 9).then_some(Backoff { first_ms: 7, most_ms: 9 }),
@@ -189,9 +198,10 @@ impl Run {
         let live = self.queues.live_lease(job).unwrap();
         let how = if live.attempts == live.max_attempts && (1..=2).contains(&how) { 3 } else { how };
         let (lease, kept) = (live.id, (at % 3 == 1).then(|| Timestamp(self.now + 1 + at)));
+        let failed_until = (at % 4 < 3).then(|| Timestamp(self.now + 3 + at));
         let key_until = live.has_key.then_some(Timestamp(self.now + at));
         if live.is_cancelled {
-            return encoded(Cancel { job, ends: true, kept_until: kept, by: None });
+            return encoded(Cancel { job, ends: true, kept_until: kept, by: None, failed_until, before: None });
         }
         match how {
             0 => {
@@ -213,16 +223,22 @@ impl Run {
     fn mend(&self, job: JobId, how: u8, at: u64) -> Option<Applied> {
         let facts = self.queues.facts(job).unwrap();
         let (by, kept_until) = (Some("someone"), (at % 2 == 1).then(|| Timestamp(self.now + at)));
-        let (waits, flies) = (facts.standing.is_waiting(), facts.lease.is_some());
+        let (waits, flies) = (facts.standing.is_queued(), facts.lease.is_some());
+        let failed_until = (at % 4 < 3).then(|| Timestamp(self.now + 3 + at));
         match how {
-            0 if flies => Some(encoded(Cancel { job, ends: at == 0, kept_until, by })),
-            0 if waits || facts.standing == Standing::Dead => Some(encoded(Cancel { job, ends: true, kept_until, by })),
+            0 if flies || waits || facts.standing == Standing::Dead => {
+                let before = facts.waits.map(|waits| waits.before[0]);
+                let ends = !flies || at == 0;
+                Some(encoded(Cancel { job, ends, kept_until, by, failed_until, before }))
+            }
+            1 if facts.standing == Standing::Waiting => Some(encoded(Ready { job })),
             1 if facts.standing == Standing::Dead => Some(encoded(Requeue { job, by })),
-            2 if !flies => Some(encoded(Purge { job, by })),
+            2 if !flies => Some(encoded(Purge { job, by, failed_until })),
             3 if waits => {
                 let (priority, max_attempts) = (at.is_multiple_of(2).then_some(3), Some(facts.view.attempts + 2));
                 let expires_at = (facts.view.attempts == 0).then(|| self.after(at));
-                let due_at = (at % 5 < 3).then(|| self.after(at));
+                let has_time = facts.standing != Standing::Waiting;
+                let due_at = (has_time && at % 5 < 3).then(|| self.after(at));
                 Some(encoded(Update { job, priority, by, max_attempts, due_at, expires_at }))
             }
             5 if waits && facts.view.attempts == 0 && facts.past.is_none() => {
@@ -232,7 +248,7 @@ impl Run {
             }
             4 if waits && facts.view.attempts == 0 => {
                 let is_over = facts.more.expires_at.is_some_and(|at| at <= Timestamp(self.now));
-                is_over.then(|| encoded(Expire { job, kept_until }))
+                is_over.then(|| encoded(Expire { job, kept_until, failed_until }))
             }
             _ => None,
         }
@@ -353,9 +369,9 @@ fn taken_in(kind: u32, body: &[u8]) -> Result<(), DecodeError> {
 fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
     let unknown = [
         ("a block", 9, &[][..]),
-        ("where a job stands", 3, &[7, 2, 0, 0]),
-        // Flags of two bytes: the first one that is not there.
-        ("a flag", 3, &[0x80, 0x20]),
+        ("where a job stands", 3, &[8, 2, 0, 0]),
+        // Flags of three bytes: the first one that is not there.
+        ("a flag", 3, &[0x80, 0x80, 0x01]),
     ];
     for (what, kind, body) in unknown {
         assert!(taken_in(kind, body).unwrap_err().is_unknown(), "{what}");
@@ -363,7 +379,7 @@ fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
     // Flags, id 1, queue 0, submitted at 0; then attempts or what a lease needs.
     let impossible = [
         ("in flight before its first attempt", &[2, 2, 0, 0, 2, 1, 0, 0, 0, 0][..]),
-        ("more attempts than it gets", &[8, 2, 0, 0, 100, 2]),
+        ("more attempts than it gets", &[16, 2, 0, 0, 100, 2]),
         ("a job with the id 0", &[0, 0, 0, 0, 2]),
         ("a queue that is not there", &[0, 2, 7, 0, 2]),
     ];

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::values::{backoff, delay, group, header, keep, key, timeout, ttl, unique_for};
+use super::values::{Earlier, backoff, delay, earlier, group, header, if_failed, keep, key, timeout, ttl, unique_for};
 use crate::ids::parse_queue_name;
-use crate::job::{Backoff, OnDuplicate};
+use crate::job::{Backoff, IfFailed, OnDuplicate};
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
 use crate::time::Millis;
 
 /// What a file says of each of its jobs.
-const OF_ONE: [&str; 12] = [
+const OF_ONE: [&str; 15] = [
     "key",
     "unique",
     "unique_for",
@@ -22,6 +22,9 @@ const OF_ONE: [&str; 12] = [
     "ttl",
     "backoff",
     "headers",
+    "after",
+    "if_failed",
+    "with_results",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -87,6 +90,17 @@ pub struct Submit {
     /// A name and a value that go with it to its worker; may be given several times.
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     pub headers: Vec<(String, String)>,
+    /// Let it wait for other jobs: their ids, or key:KEY for the job that holds a key; several with commas between. Its
+    /// delay counts from then.
+    #[arg(long, value_name = "JOB,…", value_delimiter = ',', value_parser = earlier)]
+    pub after: Vec<Earlier>,
+    /// What becomes of it if one of those does not complete: cancel it, run it all the same when all have ended, or let
+    /// it wait for a dead one to be requeued (for any other it is cancelled, too).
+    #[arg(long, value_name = "WHAT", requires = "after", value_parser = if_failed, default_value = "cancel")]
+    pub if_failed: IfFailed,
+    /// Give it the results of those, as a JSON file that `FALCON_RESULTS` names.
+    #[arg(long, requires = "after")]
+    pub with_results: bool,
     /// Wait for the ends of all jobs that are submitted, and show their results; with one job and --output quiet, just
     /// that. They are kept for 10m if nothing else is said.
     #[arg(long)]

@@ -2,12 +2,13 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::ids::{check_group_name, check_key};
-use crate::job::{Backoff, Standing, header_variable};
+use crate::ids::{JobId, check_group_name, check_key};
+use crate::job::{Backoff, IfFailed, Standing, header_variable};
 use crate::limits::{
-    BACKOFF_MS_LONGEST, DELAY_MS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HEADER_NAME_BYTES_MAX, JITTER_MS_MAX, KEEP_MS_MAX,
-    KEY_WINDOW_MS_MAX, MISSED_TICKS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
+    BACKOFF_MS_LONGEST, DELAY_MS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HEADER_NAME_BYTES_MAX, JITTER_MS_MAX, JOB_ID_END,
+    KEEP_MS_MAX, KEY_WINDOW_MS_MAX, MISSED_TICKS_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
+use crate::protocol::After;
 use crate::schedule::Missed;
 use crate::time::{Millis, SpanError};
 
@@ -31,6 +32,39 @@ pub fn key(text: &str) -> Result<String, String> {
 
 pub fn group(text: &str) -> Result<String, String> {
     check_group_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A job that another one is to wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    Job(u64),
+    Key(String),
+}
+
+impl Earlier {
+    pub fn told(&self) -> After<'_> {
+        match self {
+            Earlier::Job(id) => After::job(JobId(*id)),
+            Earlier::Key(key) => After::key(key),
+        }
+    }
+}
+
+/// Reads `12`, `key:KEY`.
+pub fn earlier(text: &str) -> Result<Earlier, String> {
+    if let Some(name) = text.strip_prefix("key:") {
+        return key(name).map(Earlier::Key);
+    }
+    match number(text) {
+        Ok(id) if (1..JOB_ID_END).contains(&id) => Ok(Earlier::Job(id)),
+        _ => Err("it is a job's id, or key:KEY for the job that holds a key".to_owned()),
+    }
+}
+
+/// Reads `cancel`, `run`, `wait`.
+pub fn if_failed(text: &str) -> Result<IfFailed, String> {
+    let found = IfFailed::ALL.iter().find(|what| what.word() == text);
+    found.copied().ok_or_else(|| "it takes cancel, run or wait".to_owned())
 }
 
 pub fn delay(text: &str) -> Result<Millis, String> {

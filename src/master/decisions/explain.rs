@@ -6,7 +6,7 @@ use super::explain_group;
 use super::looks::no_job;
 use super::rules::no_queue;
 use crate::ids::QueueId;
-use crate::job::Standing;
+use crate::job::{Awaited, IfFailed, Standing};
 use crate::protocol::{Cause, Explain, ExplainOk, ExplainQueue, List, Reason};
 use crate::queue::counters::Counters;
 use crate::queue::{JobFacts, LeaseView, Paused, Queues};
@@ -71,6 +71,7 @@ pub(super) fn job<'s>(master: &Master, explain: Explain, now: Timestamp, written
     match facts.standing {
         Standing::Pending => pending(master, &facts, &mut reasons),
         Standing::Delayed => delayed(&facts, &mut reasons),
+        Standing::Waiting => waiting(&master.journal.queues, &facts, &mut reasons),
         Standing::InFlight => {
             if let Some(lease) = &facts.lease {
                 in_flight(master, &facts, lease, &mut reasons);
@@ -90,7 +91,7 @@ pub(super) fn job<'s>(master: &Master, explain: Explain, now: Timestamp, written
             reasons.until(Cause::Ended, until, text);
         }
     }
-    if let Some(at) = facts.more.expires_at.filter(|_| facts.standing.is_waiting() && facts.view.attempts == 0) {
+    if let Some(at) = facts.more.expires_at.filter(|_| facts.standing.is_queued() && facts.view.attempts == 0) {
         reasons.until(Cause::Expires, at, format!("unless it is handed out within {} it expires", span(at.since(now))));
     }
     let told = reasons.told();
@@ -111,6 +112,25 @@ fn delayed(facts: &JobFacts<'_>, reasons: &mut Reasons) {
     }
     let text = format!("it is delayed for {left} more; `falcon-cli job update {id} --delay 0s` makes it due now");
     reasons.until(Cause::Delayed, at, text);
+}
+
+fn waiting(queues: &Queues, facts: &JobFacts<'_>, reasons: &mut Reasons) {
+    let id = facts.view.id;
+    let Some((first, count)) = queues.first_awaited(id) else { return };
+    let stands = match first.what() {
+        Awaited::Job(job) => queues.standing(job).map_or("gone", Standing::word),
+        Awaited::Batch(_) => "not done",
+    };
+    let more = if count > 1 { format!(", and for {} more", count - 1) } else { String::new() };
+    let mends = match (facts.waits.map(|waits| waits.if_failed), first.what()) {
+        (Some(IfFailed::Wait), Awaited::Job(job)) if stands == Standing::Dead.word() => {
+            format!("; `falcon-cli job requeue {job}` lets that run again")
+        }
+        _ => format!("; `falcon-cli job show {id}` names all"),
+    };
+    let of_job = matches!(first.what(), Awaited::Job(_));
+    let named = if of_job { format!("job {first}") } else { first.to_string() };
+    reasons.count(Cause::Waits, count as u64, format!("it waits for {named}, which is {stands}{more}{mends}"));
 }
 
 fn in_flight(master: &Master, facts: &JobFacts<'_>, lease: &LeaseView<'_>, reasons: &mut Reasons) {
@@ -251,10 +271,10 @@ fn into_queue(master: &Master, name: &str, counters: &Counters, reasons: &mut Re
         paused_way(paused, Cause::PausedIn, "takes no jobs", name, reasons);
     }
     let settings = rules.settings;
-    if let Some(max) = settings.depth_max.filter(|max| counters.waiting() >= *max) {
-        let (jobs, wait) = (counted(counters.waiting(), "job"), by_number(counters.waiting(), "waits", "wait"));
+    if let Some(max) = settings.depth_max.filter(|max| counters.queued() >= *max) {
+        let (jobs, wait) = (counted(counters.queued(), "job"), by_number(counters.queued(), "waits", "wait"));
         let text = format!("it is full: {jobs} {wait}, {max} may");
-        reasons.count(Cause::Full, counters.waiting(), text);
+        reasons.count(Cause::Full, counters.queued(), text);
     }
     if let Some(max) = settings.bytes_max.filter(|max| counters.waiting_bytes >= *max) {
         let text = format!("it is full: {} bytes of payload wait, {max} may", counters.waiting_bytes);

@@ -5,7 +5,7 @@ use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use crate::codec::Message;
 use crate::ids::JobId;
-use crate::job::{Ending, Standing};
+use crate::job::{BeforeList, Ending, Standing};
 use crate::protocol::{
     Call, ErrorCode, Figure, Find, FindOk, Get, GetOk, JobProgress, Leased, List, More, Past, QueueFigures, REPLY_BIT,
     Refusal, Stats, StatsOk, Text, TextKind,
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 use crate::wal::{self, WalError};
 
 /// The figures of a queue, or of all.
-pub(super) fn figures(counters: &Counters) -> [Figure<'static>; 12] {
+pub(super) fn figures(counters: &Counters) -> [Figure<'static>; 13] {
     counters.figures().map(|(name, value)| Figure { name, value })
 }
 
@@ -96,7 +96,7 @@ pub(super) fn get(
 }
 
 fn more<'f>(facts: &JobFacts<'f>) -> Option<More<'f>> {
-    let MoreFacts { keep_s, kept_until, backoff, expires_at, result, is_cancelled, .. } = facts.more;
+    let MoreFacts { keep_s, kept_until, backoff, expires_at, result, is_cancelled, delay_ms } = facts.more;
     let more = More {
         keep_s,
         kept_until,
@@ -106,6 +106,10 @@ fn more<'f>(facts: &JobFacts<'f>) -> Option<More<'f>> {
         result_bytes: result.map(|(_, bytes)| bytes),
         cancelled: is_cancelled.then_some(true),
         group: some(facts.view.group),
+        after: facts.waits.map(|waits| BeforeList(List::lent(&waits.before))),
+        if_failed: facts.waits.map(|waits| waits.if_failed),
+        with_results: facts.waits.filter(|waits| waits.with_results).map(|_| true),
+        delay_ms: Some(delay_ms).filter(|delay_ms| *delay_ms > 0),
     };
     (more != More::default()).then_some(more)
 }

@@ -4,7 +4,7 @@
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use super::Scratch;
-use super::reports::kept_until;
+use super::reports::{failed_until, kept_until};
 use super::submit::due_at;
 use crate::ids::JobId;
 use crate::job::Standing;
@@ -18,12 +18,13 @@ use crate::wal::WalError;
 /// Changes the jobs that are named.
 pub(super) fn mend<'s>(
     journal: &mut Journal,
-    by: &str,
+    (by, key_window): (&str, Millis),
     mend: &Mend<'_>,
     now: Timestamp,
     scratch: &'s mut Scratch,
 ) -> Decided<'s> {
-    let changing = Changing { by, change: mend.change, update: mend.update.unwrap_or_default(), now };
+    let update = mend.update.unwrap_or_default();
+    let changing = Changing { by, change: mend.change, update, key_window, now };
     scratch.statuses.clear();
     for job in mend.jobs.iter() {
         let status = changing.job(journal, job)?.map_or(0, ErrorCode::code);
@@ -39,6 +40,8 @@ pub(in super::super) struct Changing<'c> {
     pub by: &'c str,
     pub change: Change,
     pub update: Updated,
+    /// How long it is known of a job that is gone that it did not complete.
+    pub key_window: Millis,
     pub now: Timestamp,
 }
 
@@ -51,12 +54,14 @@ impl Changing<'_> {
             Change::Purge if facts.standing == Standing::InFlight => Ok(Some(ErrorCode::WrongState)),
             // What is kept goes by itself, and no room is kept to purge it.
             Change::Purge if facts.standing.is_ended() && facts.standing != Standing::Dead => {
-                let event = Purge { job, by: Some(self.by) };
+                // What it came to is told already, of one that did not complete by its tombstone.
+                let event = Purge { job, by: Some(self.by), failed_until: None };
                 self.write_if_room(journal, event.into(), 0)
             }
             Change::Purge => {
                 let by = self.by_if_room(journal)?;
-                self.write(journal, Purge { job, by }.into())
+                let failed_until = failed_until(None, self.now, self.key_window);
+                self.write(journal, Purge { job, by, failed_until }.into())
             }
             Change::Requeue if facts.standing != Standing::Dead => Ok(Some(ErrorCode::WrongState)),
             Change::Requeue => {
@@ -83,20 +88,22 @@ impl Changing<'_> {
         }
         let by = self.by_if_room(journal)?;
         let kept_until = kept_until(Some(journal.queues.keep_s(job)), self.now).filter(|_| !is_waited_for);
-        self.write(journal, Cancel { job, ends: !is_waited_for, kept_until, by }.into())
+        let failed_until = failed_until(kept_until, self.now, self.key_window).filter(|_| !is_waited_for);
+        self.write(journal, Cancel { job, ends: !is_waited_for, kept_until, by, failed_until, before: None }.into())
     }
 
     /// Whether an update can be carried out on this job.
     fn fits(&self, facts: &JobFacts<'_>) -> bool {
         let Updated { max_attempts, delay_ms, ttl_ms, .. } = self.update;
         let attempts = facts.view.attempts;
-        let waits = facts.standing.is_waiting();
+        let waits = facts.standing.is_queued();
         let least = (attempts + u16::from(waits)).max(1);
         let has_attempts = max_attempts.is_none_or(|max| max >= least);
+        let has_time = delay_ms.is_none() || facts.standing != Standing::Waiting;
         let needs_wait = delay_ms.is_some() || ttl_ms.is_some();
         // One that was begun does not expire.
         let may_expire = ttl_ms.is_none_or(|ttl_ms| ttl_ms == 0 || attempts == 0);
-        !facts.standing.is_ended() && has_attempts && (waits || !needs_wait) && may_expire
+        !facts.standing.is_ended() && has_attempts && has_time && (waits || !needs_wait) && may_expire
     }
 
     fn updating(&self, job: JobId) -> Event<'_> {

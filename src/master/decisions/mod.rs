@@ -24,7 +24,7 @@ pub(super) use hello::let_in;
 pub(super) use leases::hold;
 pub(super) use mend::Changing;
 pub(super) use readings::answer_read;
-pub(super) use reports::{cancelled, kept_until};
+pub(super) use reports::{cancelled, failed_until, kept_until};
 pub(super) use stories::{story_bytes_max, write_story};
 pub(super) use submit::{enqueue, forget_idle};
 
@@ -172,6 +172,7 @@ impl Master {
             let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
             return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
         }
+        submit::hold_against_waits(&self.journal, submit)?;
         submit::hold_against_keys(&self.journal, submit)?;
         submit::hold_against_rules(&self.journal, submit)?;
         submit::hold_against_groups(&self.journal, submit)?;

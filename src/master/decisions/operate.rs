@@ -18,7 +18,7 @@ impl Master {
     ) -> Decided<'s> {
         if let Request::Mend(mend) = request {
             let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
-            return mend::mend(&mut self.journal, by, mend, now, scratch);
+            return mend::mend(&mut self.journal, (by, self.config.key_window), mend, now, scratch);
         }
         let written = &mut scratch.written;
         match request {
@@ -85,7 +85,7 @@ impl Master {
         }
         let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
         let parts = (&self.journal, &mut self.parked, &mut self.scans);
-        let number = scans::begin(parts, (id, by), header, request, now)?;
+        let number = scans::begin(parts, (id, by, self.config.key_window), header, request, now)?;
         Ok(self.park(id, number))
     }
 

@@ -103,7 +103,8 @@ impl Reporting<'_> {
             };
             left -= 1;
             if live.is_cancelled {
-                let (event, code) = (cancelled(&live, job, self.policy.now), ErrorCode::Cancelled.code());
+                let Policy { key_window, now, .. } = self.policy;
+                let (event, code) = (cancelled(&live, job, key_window, now), ErrorCode::Cancelled.code());
                 scratch.statuses.push(ItemStatus { job, status: code, text_lost: None });
                 self.journal.record(self.policy.now, &event, left > 0)?;
                 continue;
@@ -168,8 +169,24 @@ impl Reporting<'_> {
 }
 
 /// The end of a job in flight that somebody cancelled.
-pub(in super::super) fn cancelled(live: &LeaseView<'_>, job: JobId, now: Timestamp) -> Event<'static> {
-    Cancel { job, ends: true, kept_until: kept_until(live.keep_s(), now), by: None }.into()
+pub(in super::super) fn cancelled(
+    live: &LeaseView<'_>,
+    job: JobId,
+    key_window: Millis,
+    now: Timestamp,
+) -> Event<'static> {
+    let kept_until = kept_until(live.keep_s(), now);
+    let failed_until = failed_until(kept_until, now, key_window);
+    Cancel { job, ends: true, kept_until, by: None, failed_until, before: None }.into()
+}
+
+/// Until when it is known of a job that has ended now that it did not complete: for the key window, once it is gone.
+pub(in super::super) fn failed_until(
+    kept_until: Option<Timestamp>,
+    now: Timestamp,
+    key_window: Millis,
+) -> Option<Timestamp> {
+    (key_window > Millis(0)).then(|| kept_until.unwrap_or(now).plus(key_window))
 }
 
 /// Until when a job is kept that ends now.

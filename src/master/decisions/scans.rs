@@ -27,7 +27,7 @@ pub(super) fn first_page<'s>(mend: &MendAll<'_>, now: Timestamp, written: &'s mu
 /// Begins a scan; gives the number of the parked request.
 pub(super) fn begin(
     (journal, parked, scans): (&Journal, &mut Parked, &mut Scans),
-    (session, by): (SessionId, &str),
+    (session, by, key_window): (SessionId, &str, Millis),
     header: &Header,
     request: &Request<'_>,
     now: Timestamp,
@@ -44,7 +44,8 @@ pub(super) fn begin(
         Request::MendAll(mend) => {
             let since = mend.since;
             let update = mend.update.unwrap_or_default();
-            (Aim::Mend { change: mend.change, update, by: by.into(), since }, mend.filter, mend.from, false)
+            let aim = Aim::Mend { change: mend.change, update, by: by.into(), key_window, since };
+            (aim, mend.filter, mend.from, false)
         }
         other => unreachable!("{} is no scan", other.kind()),
     };

@@ -8,10 +8,10 @@ use super::super::journal::Journal;
 use super::super::parked::Parked;
 use super::Scratch;
 use crate::ids::JobId;
-use crate::job::{OnDuplicate, Settings, Standing};
+use crate::job::{Before, BeforeList, OnDuplicate, Settings, Standing};
 use crate::limits::{ATTEMPTS_DEFAULT, GROUPS_MAX, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
-use crate::protocol::{ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
+use crate::protocol::{After, AfterBy, ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
 use crate::queue::events::{Enqueue, Forget, Replace};
 use crate::queue::{Event, KeyView, Paused};
 use crate::rules::QueueSettings;
@@ -25,12 +25,23 @@ const FORGOTTEN_AT_ONCE: usize = 256;
 /// end.
 struct Taking<'j, 'a> {
     journal: &'j mut Journal,
+    config: &'j Config,
     submit: &'j Submit<'a>,
     now: Timestamp,
     next_job: JobId,
-    waiting: Option<Event<'a>>,
+    next: Option<Next<'a>>,
     /// Keys of this request, with their jobs and queues.
     keys: HashMap<&'a str, (JobId, &'a str)>,
+}
+
+/// What is to be written next.
+struct Next<'a> {
+    job: SubmitJob<'a>,
+    id: JobId,
+    /// Whether it takes the place of another payload.
+    replaces: bool,
+    /// What it waits for.
+    before: Vec<Before>,
 }
 
 /// Takes jobs in, all or none.
@@ -45,11 +56,12 @@ pub(super) fn submit<'s>(
     submitted.clear();
     let next_job = journal.queues.next_job();
     let keys = HashMap::new();
-    let mut taking = Taking { journal, submit, now, next_job, waiting: None, keys };
+    let mut taking = Taking { journal, config, submit, now, next_job, next: None, keys };
     for job in submit.jobs.iter() {
-        submitted.push(taking.take(&job, config)?);
+        let outcome = taking.take(job, submitted)?;
+        submitted.push(outcome);
     }
-    taking.finish()?;
+    taking.write_next(false)?;
     if submitted.iter().any(|outcome| outcome.duplicate) {
         let told: Vec<Submitted<'_>> = told_of_duplicates(journal, submit, submitted);
         return Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(&told) }, written));
@@ -58,21 +70,22 @@ pub(super) fn submit<'s>(
 }
 
 impl<'a> Taking<'_, 'a> {
-    fn take(&mut self, job: &SubmitJob<'a>, config: &Config) -> Result<Submitted<'static>, Unanswered> {
-        let of_queue = self.journal.queues.settings(job.queue);
+    /// Takes a job; `so_far` is what became of those before it.
+    fn take(&mut self, job: SubmitJob<'a>, so_far: &[Submitted<'static>]) -> Result<Submitted<'static>, Unanswered> {
         if let Some(first) = self.first_of_key(job.key) {
-            let is_new = job.on_duplicate == Some(OnDuplicate::Replace) && self.may_replace(first, job);
+            let is_new = job.on_duplicate == Some(OnDuplicate::Replace) && self.may_replace(first, &job);
             if is_new {
-                self.add(replace(job, &of_queue, first, self.now))?;
+                self.add(Next { job, id: first, replaces: true, before: Vec::new() })?;
             }
             let replaced = is_new.then_some(true);
             return Ok(Submitted { job: first, duplicate: true, replaced, ..Submitted::default() });
         }
         let id = self.next_job;
+        let before = self.before(&job, so_far);
         if !job.key.is_empty() && self.submit.jobs.len() > 1 {
             self.keys.insert(job.key, (id, job.queue));
         }
-        self.add(enqueue(job, (config, &of_queue), id, self.now))?;
+        self.add(Next { job, id, replaces: false, before })?;
         self.next_job = JobId(id.0 + 1);
         Ok(Submitted { job: id, ..Submitted::default() })
     }
@@ -85,6 +98,20 @@ impl<'a> Taking<'_, 'a> {
         self.journal.queues.job_of_key(key).or_else(|| self.keys.get(key).map(|(job, _)| *job))
     }
 
+    /// What a job waits for, each once. All of it is known: it was looked at before.
+    fn before(&self, job: &SubmitJob<'_>, so_far: &[Submitted<'static>]) -> Vec<Before> {
+        let named = |after: After<'_>| match after.by {
+            AfterBy::Job => Some(JobId(after.number)),
+            AfterBy::Item => so_far.get(after.number as usize).map(|outcome| outcome.job),
+            AfterBy::Key => self.first_of_key(after.name),
+        };
+        let after = job.after.unwrap_or_default();
+        let mut before: Vec<Before> = after.iter().filter_map(named).map(Before::job).collect();
+        before.sort_unstable();
+        before.dedup();
+        before
+    }
+
     /// Whether a job of the same queue waits that was never begun.
     fn may_replace(&self, first: JobId, job: &SubmitJob<'_>) -> bool {
         // One that stands before in this request may not be written yet.
@@ -93,23 +120,29 @@ impl<'a> Taking<'_, 'a> {
         }
         let facts = self.journal.queues.facts(first);
         facts.is_some_and(|facts| {
-            let is_fresh = facts.standing.is_waiting() && facts.view.attempts == 0 && facts.past.is_none();
+            let is_fresh = facts.standing.is_queued() && facts.view.attempts == 0 && facts.past.is_none();
             is_fresh && facts.view.queue == job.queue
         })
     }
 
-    fn add(&mut self, event: Event<'a>) -> Result<(), Unanswered> {
-        match self.waiting.replace(event) {
-            Some(before) => drop(self.journal.record(self.now, &before, true)?),
-            None => begin(self.journal, self.submit, self.now)?,
+    fn add(&mut self, next: Next<'a>) -> Result<(), Unanswered> {
+        if self.next.is_none() {
+            begin(self.journal, self.submit, self.now)?;
         }
+        self.write_next(true)?;
+        self.next = Some(next);
         Ok(())
     }
 
-    fn finish(self) -> Result<(), Unanswered> {
-        if let Some(last) = self.waiting {
-            self.journal.record(self.now, &last, false)?;
-        }
+    fn write_next(&mut self, more: bool) -> Result<(), Unanswered> {
+        let Some(Next { job, id, replaces, before }) = self.next.take() else { return Ok(()) };
+        let of_queue = self.journal.queues.settings(job.queue);
+        let event = if replaces {
+            replace(&job, &of_queue, id, self.now)
+        } else {
+            enqueue(&job, (self.config, &of_queue), (id, &before), self.now)
+        };
+        self.journal.record(self.now, &event, more)?;
         Ok(())
     }
 }
@@ -137,7 +170,9 @@ fn told_of_duplicates<'j>(
 /// Begins the group of a request that has a new job, if there is room for all that may be.
 fn begin(journal: &mut Journal, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
     let group_bytes = submit.jobs.bytes() + submit.jobs.len() * RECORD_OVERHEAD_BYTES_MAX;
-    if !journal.has_room(group_bytes, submit.jobs.len(), now)? {
+    // For the end of each wait.
+    let held_back = submit.jobs.iter().filter(|job| job.after.is_some()).count();
+    if !journal.has_room(group_bytes + held_back * RECORD_OVERHEAD_BYTES_MAX, submit.jobs.len(), now)? {
         return Err(no_room());
     }
     Ok(journal.begin_group(group_bytes)?)
@@ -151,9 +186,10 @@ fn no_room() -> Unanswered {
 pub(in super::super) fn enqueue<'a>(
     job: &SubmitJob<'a>,
     (config, queue): (&Config, &QueueSettings),
-    id: JobId,
+    (id, before): (JobId, &'a [Before]),
     now: Timestamp,
 ) -> Event<'a> {
+    let waits = !before.is_empty();
     let max_attempts = match job.settings.max_attempts {
         0 => queue.max_attempts.unwrap_or(ATTEMPTS_DEFAULT),
         attempts => attempts,
@@ -168,7 +204,11 @@ pub(in super::super) fn enqueue<'a>(
         key: job.key,
         digest: (!job.key.is_empty()).then(|| digest(job.payload)),
         settings: Settings { timeout_ms, max_attempts, ..job.settings },
-        due_at: due_at(job.delay_ms, now),
+        due_at: if waits { Timestamp(0) } else { due_at(job.delay_ms, now) },
+        before: waits.then(|| BeforeList(List::lent(before))),
+        if_failed: job.if_failed.filter(|_| waits),
+        delay_ms: Some(job.delay_ms).filter(|delay_ms| waits && *delay_ms > 0),
+        with_results: job.with_results.filter(|_| waits),
         group: job.group,
         key_until: job.unique_for_ms.filter(|_| !job.key.is_empty()).map(|span| now.plus(Millis(span))),
         key_until_start: job.unique_until_start.filter(|_| !job.key.is_empty()),
@@ -226,6 +266,39 @@ fn key_held(job: &SubmitJob<'_>, held: &KeyView<'_>) -> Refusal {
         job.key, held.job, held.queue
     );
     Refusal::new(ErrorCode::KeyHeld, text)
+}
+
+/// Refuses jobs that wait for what never was, or is not there yet.
+pub(super) fn hold_against_waits(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+    if submit.jobs.iter().all(|job| job.after.is_none()) {
+        return Ok(());
+    }
+    let mut keys_here = HashSet::new();
+    for (place, job) in submit.jobs.iter().enumerate() {
+        for after in job.after.unwrap_or_default().iter() {
+            hold_against(journal, after, place, &keys_here)?;
+        }
+        keys_here.insert(job.key);
+    }
+    Ok(())
+}
+
+fn hold_against(journal: &Journal, after: After<'_>, place: usize, keys_here: &HashSet<&str>) -> Result<(), Refusal> {
+    let After { by, number, name } = after;
+    let newest = journal.queues.next_job().0 - 1;
+    let text = match by {
+        AfterBy::Job if number > newest => {
+            format!("there never was a job {number} to wait for: the newest is {newest}; nothing was submitted")
+        }
+        AfterBy::Item if number >= place as u64 => {
+            format!("item {place} waits for item {number}, which does not stand before it; nothing was submitted")
+        }
+        AfterBy::Key if journal.queues.job_of_key(name).is_none() && !keys_here.contains(name) => {
+            format!("no job holds the key {name:?} that one is to wait for; nothing was submitted")
+        }
+        _ => return Ok(()),
+    };
+    Err(Refusal::new(ErrorCode::NotFound, text))
 }
 
 /// The moment after a delay; 0 for at once.

@@ -35,7 +35,7 @@ const KINDS_MAX: usize = 1000;
 pub enum Aim {
     List { limit: usize },
     Count { by_error: bool },
-    Mend { change: Change, update: Updated, by: Box<str>, since: Timestamp },
+    Mend { change: Change, update: Updated, by: Box<str>, key_window: Millis, since: Timestamp },
 }
 
 /// Which jobs are meant beside what the state can tell: by the words of their last error.
@@ -236,8 +236,8 @@ impl Scan {
                         self.count_kind(job, error);
                     }
                 }
-                Aim::Mend { change, update, by, .. } => {
-                    let changing = Changing { by, change: *change, update: *update, now };
+                Aim::Mend { change, update, by, key_window, .. } => {
+                    let changing = Changing { by, change: *change, update: *update, key_window: *key_window, now };
                     let refused = changing.job(journal, job)?;
                     has_changed = true;
                     self.found.count += u64::from(refused.is_none());

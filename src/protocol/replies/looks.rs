@@ -3,7 +3,7 @@
 use super::super::Stage;
 use crate::codec::{List, message};
 use crate::ids::{JobId, LeaseId, Lsn};
-use crate::job::{Backoff, Settings};
+use crate::job::{Backoff, BeforeList, IfFailed, Settings};
 use crate::time::Timestamp;
 
 message! {
@@ -69,6 +69,12 @@ message! {
         /// It was cancelled while it was in flight.
         7 cancelled: bool;
         8 group: &'a str;
+        /// What it waits for, or has waited for and wants the results of; see [`Before`](crate::job::Before).
+        9 after: BeforeList<'a>;
+        10 if_failed: IfFailed;
+        11 with_results: bool;
+        /// Of one that waits: its delay once that is over.
+        12 delay_ms: u64;
     }
 }
 

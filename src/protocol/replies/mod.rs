@@ -14,7 +14,7 @@ use super::ErrorCode;
 use crate::codec::message;
 use crate::codec::{List, Message};
 use crate::ids::{JobId, LeaseId, SessionId};
-use crate::job::{HeadersText, Settings};
+use crate::job::{BeforeList, HeadersText, Settings};
 
 message! {
     /// The connection may be used.
@@ -87,6 +87,8 @@ message! {
         1 headers: HeadersText<'a>;
         /// Without it the job is in none.
         2 group: &'a str;
+        /// The jobs whose results it is to be given; see [`Before`](crate::job::Before).
+        3 results_of: BeforeList<'a>;
     } tail payload: &'a [u8]
 }
 

@@ -8,13 +8,13 @@ pub use schedules::*;
 
 use super::bounds::{
     any_items, at_most, client_name, group_name, key_or_none, queue_name, queue_names, sane_backoff, sane_headers,
-    sane_settings, short_payload, some_items, within,
+    sane_settings, short_payload, some_before, some_items, within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
 use crate::codec::{coded, message};
 use crate::ids::{JobId, LeaseId, Lsn};
-use crate::job::{Backoff, HeadersText, OnDuplicate, Settings};
+use crate::job::{Backoff, HeadersText, IfFailed, OnDuplicate, Settings};
 use crate::limits::{
     DELAY_MS_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX,
     PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
@@ -88,7 +88,35 @@ message! {
         7 unique_until_start: bool;
         /// What is done if another job holds its key; otherwise that is the answer.
         8 on_duplicate: OnDuplicate;
+        /// It waits for these to end, and its delay counts from then on.
+        9 after: List<'a, After<'a>> => some_before;
+        /// What becomes of it if one of those does not complete; otherwise it is cancelled.
+        10 if_failed: IfFailed;
+        /// It is to be given the results of those.
+        11 with_results: bool;
     } tail payload: &'a [u8] => short_payload
+}
+
+coded! {
+    /// How a job that another one waits for is named.
+    AfterBy {
+        /// By its id.
+        Job = 0 "job";
+        /// By its place in the same request, from 0 on; it stands before the one that waits.
+        Item = 1 "item";
+        /// By the key that it holds.
+        Key = 2 "key";
+    }
+}
+
+message! {
+    /// A job that another one waits for.
+    After<'a> {
+        by: AfterBy;
+        number: u64;
+        /// The key; otherwise empty.
+        name: &'a str;
+    }
 }
 
 message! {

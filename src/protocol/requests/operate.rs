@@ -292,5 +292,7 @@ coded! {
         GroupThrottled = 26 "group-throttled";
         /// Other groups of its queue have their turn first.
         GroupsBefore = 27 "groups-before";
+        /// It waits for other jobs to end.
+        Waits = 28 "waits";
     }
 }

@@ -50,6 +50,11 @@ pub struct More {
     pub is_cancelled: bool,
     /// Empty for none.
     pub group: String,
+    /// What it waits for, or wants the results of.
+    pub after: Vec<u64>,
+    pub if_failed: Option<u8>,
+    pub with_results: bool,
+    pub delay_ms: Option<u64>,
 }
 
 impl Reader<'_> {
@@ -121,6 +126,10 @@ impl Reader<'_> {
                 6 => more.result_bytes = Some(value.u32()),
                 7 => more.is_cancelled = value.u8() == 1,
                 8 => more.group = value.text(),
+                9 => more.after = value.list(Reader::u64),
+                10 => more.if_failed = Some(value.u8()),
+                11 => more.with_results = value.u8() == 1,
+                12 => more.delay_ms = Some(value.u64()),
                 other => panic!("an extra {other} of what few jobs have"),
             }
             false

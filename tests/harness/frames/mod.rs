@@ -158,6 +158,10 @@ pub struct Job {
     pub backoff: Option<(u32, u32)>,
     pub ttl_ms: Option<u64>,
     pub headers: Vec<(String, String)>,
+    /// What it waits for: by id (0), place (1) or key (2); the number, and the key.
+    pub after: Vec<(u8, u64, String)>,
+    pub if_failed: Option<u8>,
+    pub with_results: bool,
     pub payload: Vec<u8>,
 }
 
@@ -178,6 +182,9 @@ pub fn job(queue: &str, payload: impl AsRef<[u8]>) -> Job {
         backoff: None,
         ttl_ms: None,
         headers: Vec::new(),
+        after: Vec::new(),
+        if_failed: None,
+        with_results: false,
         payload: payload.as_ref().to_vec(),
     }
 }
@@ -197,10 +204,19 @@ pub fn submit(jobs: &[Job]) -> Request {
         let on_duplicate = job.on_duplicate.map(|what| Body::default().u8(what));
         let keys = [(6, number(job.unique_for_ms)), (7, until_start), (8, on_duplicate)];
         let extras = [(1, keep_ms), (2, job.backoff.map(backoff)), (3, ttl_ms), (4, headers), (5, group)];
-        let extras = [&extras[..], &keys].concat();
+        let if_failed = job.if_failed.map(|what| Body::default().u8(what));
+        let with_results = job.with_results.then(|| Body::default().u8(1));
+        let waits = [(9, after(&job.after)), (10, if_failed), (11, with_results)];
+        let extras = [&extras[..], &keys, &waits].concat();
         body.u32(job.timeout_ms).u64(job.delay_ms).extras(&extras).bytes32(&job.payload)
     });
     Request::new(2, body.plain())
+}
+
+fn after(all: &[(u8, u64, String)]) -> Option<Body> {
+    let body = Body::default().len16(all.len());
+    let body = all.iter().fold(body, |body, (by, number, name)| body.u8(*by).u64(*number).text(name).plain());
+    (!all.is_empty()).then_some(body)
 }
 
 pub fn poll(queues: &[&str], jobs_max: u16, wait_ms: u32, lease_ms: u32) -> Request {

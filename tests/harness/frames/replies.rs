@@ -27,6 +27,8 @@ pub struct Delivery {
     pub headers: Vec<(String, String)>,
     /// Empty for none.
     pub group: String,
+    /// The jobs whose results it is to be given.
+    pub results_of: Vec<u64>,
     pub payload: Vec<u8>,
 }
 
@@ -161,12 +163,14 @@ impl Reader<'_> {
             waited_ms: self.u32(),
             headers: Vec::new(),
             group: String::new(),
+            results_of: Vec::new(),
             payload: Vec::new(),
         };
         self.extras_by(|tag, value| {
             match tag {
                 1 => delivery.headers = value.headers(),
                 2 => delivery.group = value.text(),
+                3 => delivery.results_of = value.list(Reader::u64),
                 other => panic!("an extra {other} of a delivery"),
             }
             false

@@ -1,6 +1,6 @@
 //! How jobs end, how long they stay after that, and what can be done about it.
 
-use super::{Job, KEY_WINDOW_MS, Model, NEVER, Place, State};
+use super::{Job, KEY_WINDOW_MS, Look, Model, NEVER, Place, State};
 use crate::frames::{NOT_FOUND, WRONG_STATE};
 use falconqueue::job::Unique;
 use falconqueue::time::{Millis, Timestamp};
@@ -30,10 +30,16 @@ impl Model {
         *count += 1;
         // A key that was freed stays so.
         let is_free = job.key_until.is_some_and(|until| until <= now);
+        let is_known = matches!(state, State::Cancelled | State::Expired);
+        let failed_from = if keep_s.is_some() { job.kept_until } else { now };
         job.state = state;
         if job.unique != Unique::Until {
             job.key_until = Some(if is_free { Timestamp(0) } else { key_until });
         }
+        if is_known {
+            self.failed(id, failed_from);
+        }
+        self.looks.push(Look::Behind(id));
         self.settle();
         self.became(id, Some(standing));
     }
@@ -59,7 +65,7 @@ impl Model {
             Some(_) => {}
         }
         let job = self.job(id);
-        (job.attempts, job.expires_at) = (0, None);
+        (job.attempts, job.expires_at, job.failed_until) = (0, None, None);
         // What was freed stays free.
         if job.unique != Unique::Until {
             job.key_until = job.key_until.filter(|until| *until <= now).map(|_| Timestamp(0));
@@ -78,7 +84,7 @@ impl Model {
         }
         self.leave_line(id);
         let job = self.job(id);
-        let had_ended = job.state.has_ended();
+        let (had_ended, was_dead) = (job.state.has_ended(), job.state == State::Dead);
         job.is_gone = true;
         if job.unique != Unique::Until {
             job.key_until = Some(now);
@@ -87,6 +93,10 @@ impl Model {
             (job.state, job.kept_until) = (State::Cancelled, now);
             self.became(id, Some(5));
         }
+        if !had_ended || was_dead {
+            self.failed(id, now);
+        }
+        self.looks.push(Look::Behind(id));
         self.tally.purged += 1;
         self.settle();
         0
@@ -101,8 +111,11 @@ impl Model {
         }
         let place = if job.state == State::Pending { Place::Kept } else { Place::Last };
         let job = self.job(id);
+        job.waits.delay_ms = delay_ms;
         (job.bytes, job.expires_at) = (bytes, ttl_ms.or(of_queue).map(|ttl_ms| now.plus(Millis(ttl_ms))));
-        self.wait_in_turn(id, Some(now.plus(Millis(delay_ms))), place);
+        if self.jobs[&id].state != State::Waiting {
+            self.wait_in_turn(id, Some(now.plus(Millis(delay_ms))), place);
+        }
     }
 
     pub fn count(&self, wanted: impl Fn(&Job) -> bool) -> u64 {

@@ -30,6 +30,7 @@ pub fn standing(state: &State) -> u8 {
         State::Completed => 4,
         State::Cancelled => 5,
         State::Expired => 6,
+        State::Waiting => 7,
     }
 }
 
@@ -40,7 +41,7 @@ impl Model {
 
     /// A wait is asked; it goes on unless it is answered by what is so now.
     pub fn wait_for(&mut self, number: u64, jobs: &[u64], any: bool, wait_ms: u32) {
-        let ended = |id: &u64| (*id, Some(self.stands(*id)).filter(|standing| *standing > 2));
+        let ended = |id: &u64| (*id, Some(self.stands(*id)).filter(|standing| *standing > 2 && *standing != 7));
         let until = self.now.plus(Millis(wait_ms.into()));
         self.waits.push(JobsWait { number, jobs: jobs.iter().map(ended).collect(), any, until });
     }

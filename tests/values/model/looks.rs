@@ -42,6 +42,7 @@ impl Run {
         let is_delayed = |state: &State| matches!(state, State::Delayed(_));
         assert_eq!(totals.pending, count(|state| *state == State::Pending));
         assert_eq!(totals.delayed, count(is_delayed));
+        assert_eq!(totals.waiting, count(|state| *state == State::Waiting));
         assert_eq!(totals.retrying, self.model.count(|job| is_delayed(&job.state) && job.attempts > 0));
         assert_eq!(totals.in_flight, count(State::is_in_flight));
         assert_eq!(totals.dead, count(|state| *state == State::Dead));
@@ -60,7 +61,7 @@ impl Run {
         let Model { jobs, waits, idle, rules, .. } = &self.model;
         let of_job = |job: &Job| match job.state {
             State::Delayed(at) | State::InFlight { until: at, .. } => at,
-            State::Pending => NEVER,
+            State::Pending | State::Waiting => NEVER,
             _ => job.kept_until,
         };
         let expires = |job: &&Job| job.state.is_waiting() && job.attempts == 0;
@@ -73,6 +74,8 @@ impl Run {
 
 fn more(job: &Job) -> More {
     let is_kept = job.state.has_ended() && job.kept_until != NEVER;
+    let is_open = !job.state.has_ended() || job.state == State::Dead;
+    let wants = !job.waits.before.is_empty() && (job.state == State::Waiting || job.waits.with_results && is_open);
     let has_result = job.state == State::Completed && !job.result.is_empty();
     More {
         keep_s: job.keep_s,
@@ -83,6 +86,10 @@ fn more(job: &Job) -> More {
         result_bytes: has_result.then_some(job.result.len() as u32),
         is_cancelled: job.is_marked,
         group: GROUPS[job.group].to_owned(),
+        after: if wants { job.waits.before.clone() } else { Vec::new() },
+        if_failed: wants.then_some(job.waits.if_failed.code()),
+        with_results: wants && job.waits.with_results,
+        delay_ms: Some(job.waits.delay_ms).filter(|delay_ms| job.state == State::Waiting && *delay_ms > 0),
     }
 }
 

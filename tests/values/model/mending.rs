@@ -7,7 +7,7 @@ use falconqueue::time::{Millis, Timestamp};
 
 impl Run {
     /// One that is or was there, or one that never was.
-    fn any_job(&self, pick: usize) -> u64 {
+    pub fn any_job(&self, pick: usize) -> u64 {
         let ids: Vec<u64> = self.model.jobs.keys().copied().chain([1_000_000]).collect();
         ids[pick % ids.len()]
     }

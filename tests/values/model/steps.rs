@@ -3,6 +3,7 @@
 use crate::frames::{
     CANCEL, CANCEL_NOW, GroupSettings, PURGE, QueueSettings, REQUEUE, Rate, Updated, WAY_BOTH, WAY_IN, WAY_OUT,
 };
+use falconqueue::job::IfFailed;
 use falconqueue::protocol::Stage;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -25,6 +26,10 @@ pub struct NewJobs {
     pub backoff: Option<(u32, u32)>,
     pub has_headers: bool,
     pub bytes: usize,
+    /// What they wait for: by id, by place in the request, or by key.
+    pub after: Vec<(u8, usize)>,
+    pub if_failed: IfFailed,
+    pub with_results: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,26 +93,37 @@ fn new_jobs() -> impl Strategy<Value = Step> {
     let more = (attempts, keep_ms, weighted(0.2, while_ms()), weighted(0.2, backoff()), any::<bool>(), 0usize..40);
     let group = prop_oneof![1 => Just(0usize), 2 => 0usize..3];
     let unique = (weighted(0.2, while_ms()), prop::bool::weighted(0.3), weighted(0.5, 0u8..3));
-    (what, more, group, unique).prop_map(|((queue, key, count, priority, delay_ms), more, group, unique)| {
-        let (max_attempts, keep_ms, ttl_ms, backoff, has_headers, bytes) = more;
-        let what = NewJobs {
-            queue,
-            group,
-            unique: (unique.0, unique.1),
-            on_duplicate: unique.2,
-            key,
-            count,
-            priority,
-            delay_ms,
-            max_attempts,
-            keep_ms,
-            ttl_ms,
-            backoff,
-            has_headers,
-            bytes,
-        };
-        Step::Submit(what)
-    })
+    let named =
+        prop_oneof![6 => PICK.prop_map(|pick| (0, pick)), 1 => Just((1, 0)), 1 => (1usize..4).prop_map(|key| (2, key))];
+    let if_failed = prop_oneof![Just(IfFailed::Cancel), Just(IfFailed::Run), Just(IfFailed::Wait)];
+    let after = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(named, 1..4)];
+    let waits = (after, if_failed, any::<bool>());
+    (what, more, group, unique, waits).prop_map(
+        |((queue, key, count, priority, delay_ms), more, group, unique, waits)| {
+            let (after, if_failed, with_results) = waits;
+            let (max_attempts, keep_ms, ttl_ms, backoff, has_headers, bytes) = more;
+            let what = NewJobs {
+                queue,
+                group,
+                unique: (unique.0, unique.1),
+                on_duplicate: unique.2,
+                key,
+                count,
+                priority,
+                delay_ms,
+                max_attempts,
+                keep_ms,
+                ttl_ms,
+                backoff,
+                has_headers,
+                bytes,
+                after,
+                if_failed,
+                with_results,
+            };
+            Step::Submit(what)
+        },
+    )
 }
 
 fn update() -> impl Strategy<Value = Step> {
