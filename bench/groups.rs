@@ -59,7 +59,7 @@ impl Run {
         let job = |number| SubmitJob { queue: "q", payload: &[b'x'; 16], group: group(number), ..SubmitJob::default() };
         let batch: Vec<SubmitJob<'_>> = (first..first + jobs).map(job).collect();
         let begun = cpu_us();
-        self.driver.ask(Submit { jobs: List::lent(&batch) }, 1);
+        self.driver.ask(Submit::of(&batch), 1);
         self.submit_us += cpu_us() - begun;
         self.count += jobs;
     }
@@ -86,7 +86,7 @@ fn one_large_group() {
     let submit = |run: &mut Run, group: usize, jobs: usize| {
         let job = SubmitJob { queue: "q", group: Some(&run.names[group]), ..SubmitJob::default() };
         let batch = vec![job; jobs];
-        run.driver.ask(Submit { jobs: List::lent(&batch) }, 1);
+        run.driver.ask(Submit::of(&batch), 1);
     };
     (0..1000).for_each(|_| submit(&mut run, 0, 1000));
     (1..1000).for_each(|group| submit(&mut run, group, 10));

@@ -9,7 +9,7 @@ mod driver;
 use driver::{Driver, reply};
 use falconqueue::ids::JobId;
 use falconqueue::job::Standing;
-use falconqueue::protocol::{Change, CountJobs, Filter, List, ListJobs, MendAll, Reply, Submit, SubmitJob};
+use falconqueue::protocol::{Change, CountJobs, Filter, ListJobs, MendAll, Reply, Submit, SubmitJob};
 use falconqueue::time::Timestamp;
 
 fn tell(driver: &mut Driver, what: &str) {
@@ -31,7 +31,7 @@ fn main() {
     let mut driver = Driver::new();
     let batch = vec![SubmitJob { queue: "q", payload: &[b'x'; 16], ..SubmitJob::default() }; 1000];
     for _ in 0..jobs / 1000 {
-        driver.send(&Submit { jobs: List::lent(&batch) }.into());
+        driver.send(&Submit::of(&batch).into());
         while driver.turn(1).is_empty() {}
     }
     println!("{jobs} waiting jobs");

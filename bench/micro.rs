@@ -31,7 +31,7 @@ fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
     let job = SubmitJob { queue: "mail", payload: &PAYLOAD, ..SubmitJob::default() };
     let mut frame = Vec::new();
-    Request::from(Submit { jobs: List::lent(&[job]) }).encode(1, &mut frame);
+    Request::from(Submit::of(&[job])).encode(1, &mut frame);
     group.bench_function("submit of 256 bytes, read and checked", |b| {
         b.iter(|| {
             let (header, body) = split_frame(black_box(&frame)).expect("a whole frame");

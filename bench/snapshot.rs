@@ -62,7 +62,7 @@ impl Driver {
         }
         let mut spans = Vec::new();
         while spans.len() < 2000 || (snapshot && self.master.snapshots() == before) {
-            spans.push(self.turn(&[Submit { jobs: List::lent(&[job()]) }.into(), poll()]));
+            spans.push(self.turn(&[Submit::of(&[job()]).into(), poll()]));
         }
         spans.sort();
         let of = |per_mille: usize| spans[(spans.len() - 1) * per_mille / 1000];
@@ -97,7 +97,7 @@ fn main() {
     let mut driver = Driver { master, client, begun: Instant::now(), correlation: 0 };
     driver.send(&Hello::new("bench", b"").into());
     for _ in 0..jobs / 1000 {
-        driver.turn(&[Submit { jobs: List::lent(&vec![job(); 1000]) }.into()]);
+        driver.turn(&[Submit::of(&vec![job(); 1000]).into()]);
     }
     println!("{jobs} waiting jobs");
     for _ in 0..3 {

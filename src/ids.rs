@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::codec::newtype_field;
 use crate::limits::{
-    CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, GROUP_NAME_BYTES_MAX, KEY_BYTES_MAX, QUEUE_NAME_BYTES_MAX,
-    SCHEDULE_NAME_BYTES_MAX,
+    BATCH_NAME_BYTES_MAX, CLIENT_NAME_BYTES_MAX, CONNECTIONS_MAX, GROUP_NAME_BYTES_MAX, KEY_BYTES_MAX,
+    QUEUE_NAME_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX,
 };
 
 macro_rules! define_ids {
@@ -136,6 +136,23 @@ pub fn check_schedule_name(name: &str) -> Result<(), NameError> {
 /// As [`check_schedule_name`].
 pub fn parse_schedule_name(text: &str) -> Result<String, NameError> {
     check_schedule_name(text).map(|()| text.to_owned())
+}
+
+/// Checks the name of a batch: the same as of a queue.
+///
+/// # Errors
+/// A sentence that shows the name and says what is allowed.
+pub fn check_batch_name(name: &str) -> Result<(), NameError> {
+    const { assert!(BATCH_NAME_BYTES_MAX == QUEUE_NAME_BYTES_MAX) };
+    check_queue_name(name).map_err(|NameError(text)| NameError(text.replacen("queue name", "batch name", 1)))
+}
+
+/// The name of a batch from a command line.
+///
+/// # Errors
+/// As [`check_batch_name`].
+pub fn parse_batch_name(text: &str) -> Result<String, NameError> {
+    check_batch_name(text).map(|()| text.to_owned())
 }
 
 /// Checks a key: 1 to 128 bytes of text without control characters.

@@ -30,6 +30,18 @@ pub const BEFORE_MAX: usize = 1000;
 /// What they may take together in a request, if keys name them.
 pub const BEFORE_BYTES_MAX: usize = 32 << 10;
 
+/// Most batches that are known at once: open ones, those that run, and those that are over and not forgotten yet.
+pub const BATCHES_MAX: usize = 10_000;
+
+/// Most batches that one page of a list has.
+pub const BATCHES_TOLD_MAX: u64 = 500;
+
+/// Longest name of a batch.
+pub const BATCH_NAME_BYTES_MAX: usize = 64;
+
+/// How long a batch that is not sealed waits for somebody to fill it, when all who did are gone.
+pub const BATCH_ALONE_MS: u64 = 60_000;
+
 /// Jobs that wait for others of which so many are looked at in one turn: well below a millisecond each, with what they
 /// write.
 pub const LOOKS_PER_TURN: usize = 1000;

@@ -94,6 +94,8 @@ coded! {
         TickTwice = 41 "tick-twice";
         /// Ticks that were missed are forgotten, whatever was to become of them.
         MissedForgotten = 42 "missed-forgotten";
+        /// Members of a batch are handed out although it is not sealed.
+        BatchEarly = 43 "batch-early";
     }
 }
 

@@ -69,7 +69,7 @@ fn encode_line(line: &str, correlation: u64, out: &mut Vec<u8>) -> Result<(), St
         "stats" => put(Stats {}.into()),
         "submit" => {
             let (queue, payload) = (first, after_first.as_bytes());
-            put(Submit { jobs: List::lent(&[SubmitJob { queue, payload, ..SubmitJob::default() }]) }.into())
+            put(Submit::of(&[SubmitJob { queue, payload, ..SubmitJob::default() }]).into())
         }
         "poll" => {
             let wait_ms = if after_first.is_empty() { 0 } else { number(after_first)? };

@@ -41,7 +41,7 @@ pub fn run(input: &[u8]) {
             unique_until_start: job.unique.map(|_| true),
             on_duplicate: None,
         }];
-        let submit = Request::Submit(Submit { jobs: List::lent(&lent) });
+        let submit = Request::Submit(Submit::of(&lent));
         assert_eq!(submit.check(), Ok(()), "a master takes it");
     }
 }

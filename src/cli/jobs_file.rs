@@ -37,7 +37,8 @@ pub struct FileJob<'a> {
     /// A name inside the queue; without it the job is in none.
     #[serde(default, deserialize_with = "checked_group")]
     pub group: Option<String>,
-    /// It waits for these to end: ids of jobs, and `"key:KEY"` for the job that holds a key, as an earlier entry does.
+    /// It waits for these to end: ids of jobs, `"key:KEY"` for the job that holds a key, as an earlier entry does,
+    /// and `"batch:NAME"`.
     #[serde(default, deserialize_with = "checked_after")]
     pub after: Vec<Earlier>,
     /// What becomes of it if one of those does not complete: `"cancel"`, `"run"` or `"wait"`.

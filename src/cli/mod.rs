@@ -7,6 +7,7 @@ pub mod args;
 
 mod ask;
 mod backup;
+mod batch;
 mod connect;
 mod ends;
 mod events;
@@ -118,6 +119,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(command) => job_command(&common, &command),
         Command::Queue(command) => queue::run(&common, &command),
+        Command::Batch(command) => batch::run(&common, &command),
         Command::Schedule(command) => schedule::run(&common, &command),
         Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),

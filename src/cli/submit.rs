@@ -32,17 +32,19 @@ const AFTER_BYTES: usize = 16;
 const KEEP_MS_WAITED: u64 = 10 * 60 * 1000;
 
 /// Bytes of jobs that go into one request.
-const BATCH_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES;
+const REQUEST_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX - JOB_OVERHEAD_BYTES;
 
 pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let names = submit.headers.iter().map(|(name, _)| name.as_str());
     check_headers(names).map_err(|text| Failure::new(exit::USAGE, text))?;
-    let mut batches = Batches {
+    let mut sending = Sending {
         client: connect::client(common)?,
         renderer: Renderer::new(common.output),
         accepted: 0,
         output_closed: false,
         waited: submit.wait.then(Vec::new),
+        batch: submit.batch.clone(),
+        keep_open: submit.keep_open,
     };
     let pairs: Vec<(&str, &str)> = submit.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let headers = if pairs.is_empty() { Vec::new() } else { headers(&pairs) };
@@ -50,19 +52,23 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let more = (&headers[..], &after[..]);
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
     let outcome = if let Some(path) = &submit.file {
-        from_file(&mut batches, (queue, on_duplicate(submit)), path)
+        from_file(&mut sending, (queue, on_duplicate(submit)), path)
     } else if let Some(path) = &submit.lines {
-        from_lines(&mut batches, &job(submit, queue, more, &[]), path)
+        from_lines(&mut sending, &job(submit, queue, more, &[]), path)
     } else {
-        payload(submit).map_err(Stop::from).and_then(|payload| batches.submit(&[job(submit, queue, more, &payload)]))
+        payload(submit).map_err(Stop::from).and_then(|payload| sending.submit(&[job(submit, queue, more, &payload)]))
     };
     match outcome {
-        Err(Stop::Failed(failure)) if batches.accepted > 0 => {
-            let (jobs, were) = (counted(batches.accepted, "job"), was(batches.accepted));
-            let text = format!("{}; {jobs} {were} submitted before that", failure.text);
+        Err(Stop::Failed(failure)) if sending.accepted > 0 => {
+            let (jobs, were) = (counted(sending.accepted, "job"), was(sending.accepted));
+            let open = match &submit.batch {
+                Some(batch) => format!("; batch {batch} is open, and cancelled in 60 s if nobody fills it or ends it"),
+                None => String::new(),
+            };
+            let text = format!("{}; {jobs} {were} submitted before that{open}", failure.text);
             Err(Failure::new(failure.status, text).into())
         }
-        outcome => outcome.and_then(|()| batches.end()),
+        outcome => outcome.and_then(|()| sending.end()),
     }
 }
 
@@ -125,7 +131,7 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
 }
 
 fn from_file(
-    batches: &mut Batches,
+    sending: &mut Sending,
     (queue, on_duplicate): (&str, Option<OnDuplicate>),
     path: &Path,
 ) -> Result<(), Stop> {
@@ -137,7 +143,7 @@ fn from_file(
     let jobs = jobs_file::parse(text).map_err(refused)?;
     let all_headers: Vec<Vec<u8>> = jobs.iter().map(FileJob::headers).collect();
     let all_after: Vec<Vec<After<'_>>> = jobs.iter().map(FileJob::after).collect();
-    let keep_ms = batches.waited.is_some().then_some(KEEP_MS_WAITED);
+    let keep_ms = sending.waited.is_some().then_some(KEEP_MS_WAITED);
     let jobs: Vec<SubmitJob<'_>> = jobs
         .iter()
         .zip(all_headers.iter().zip(&all_after))
@@ -148,8 +154,8 @@ fn from_file(
         .collect();
     let mut rest = &jobs[..];
     while !rest.is_empty() {
-        let (batch, after) = rest.split_at(batch_length(rest));
-        batches.submit(batch)?;
+        let (next, after) = rest.split_at(request_length(rest));
+        sending.submit(next)?;
         rest = after;
     }
     Ok(())
@@ -176,11 +182,11 @@ fn of_file<'a>(job: &'a FileJob<'_>, headers: &'a [u8], after: &'a [After<'a>]) 
     }
 }
 
-fn batch_length(jobs: &[SubmitJob<'_>]) -> usize {
+fn request_length(jobs: &[SubmitJob<'_>]) -> usize {
     let mut bytes = 0;
     let fitting = jobs.iter().take(ITEMS_MAX).take_while(|job| {
         bytes += job_bytes(job);
-        bytes <= BATCH_BYTES_MAX
+        bytes <= REQUEST_BYTES_MAX
     });
     fitting.count().max(1)
 }
@@ -197,7 +203,7 @@ fn after_bytes(after: List<'_, After<'_>>) -> usize {
 
 /// Submits line by line as they come: many at once where many are there, and none is held back while the next is
 /// waited for.
-fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> Result<(), Stop> {
+fn from_lines(sending: &mut Sending, template: &SubmitJob<'_>, path: &Path) -> Result<(), Stop> {
     let mut input = InputFile::open(path)?;
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
@@ -205,7 +211,7 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
     loop {
         let has_line = input.has_line().map_err(|error| input.failure(&error))?;
         if !lines.is_empty() && !has_line {
-            batches.submit_lines(template, &mut lines)?;
+            sending.submit_lines(template, &mut lines)?;
             bytes = 0;
         }
         let mut line = Vec::new();
@@ -221,13 +227,13 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
             let text = format!(
                 "line {number} of {name} is longer than a payload may be, {PAYLOAD_BYTES_MAX} bytes; \
                  lines from {} on were not submitted",
-                batches.accepted + 1
+                sending.accepted + 1
             );
             return Err(Failure::new(exit::REFUSED, text).into());
         }
         let line_bytes = job_bytes(template) + line.len();
-        if came == 0 || lines.len() == ITEMS_MAX || bytes + line_bytes > BATCH_BYTES_MAX {
-            batches.submit_lines(template, &mut lines)?;
+        if came == 0 || lines.len() == ITEMS_MAX || bytes + line_bytes > REQUEST_BYTES_MAX {
+            sending.submit_lines(template, &mut lines)?;
             bytes = 0;
         }
         if came == 0 {
@@ -239,7 +245,7 @@ fn from_lines(batches: &mut Batches, template: &SubmitJob<'_>, path: &Path) -> R
 }
 
 /// Where jobs go, and where their ids are written.
-struct Batches {
+struct Sending {
     client: Client,
     renderer: Renderer,
     accepted: u64,
@@ -247,9 +253,12 @@ struct Batches {
     output_closed: bool,
     /// The jobs that are to be waited for, where they are; then how they end is written, and not their ids.
     waited: Option<Vec<JobId>>,
+    /// What they are members of. It is begun with the first of them.
+    batch: Option<String>,
+    keep_open: bool,
 }
 
-impl Batches {
+impl Sending {
     fn submit_lines(&mut self, template: &SubmitJob<'_>, lines: &mut Vec<Vec<u8>>) -> Result<(), Stop> {
         let jobs: Vec<SubmitJob<'_>> = lines.iter().map(|payload| SubmitJob { payload, ..*template }).collect();
         if !jobs.is_empty() {
@@ -260,10 +269,18 @@ impl Batches {
     }
 
     fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
-        let submitted = self.client.submit(jobs)?;
+        let submitted = match &self.batch {
+            Some(batch) => {
+                if self.accepted == 0 {
+                    self.client.begin_batch(batch)?;
+                }
+                self.client.submit_to_batch(batch, jobs)?
+            }
+            None => self.client.submit(jobs)?,
+        };
         self.accepted += jobs.len() as u64;
         for (job, outcome) in jobs.iter().zip(&submitted).filter(|(_, outcome)| outcome.duplicate) {
-            Batches::note_duplicate(job, outcome);
+            Sending::note_duplicate(job, outcome);
         }
         if let Some(waited) = &mut self.waited {
             waited.extend(submitted.iter().map(|outcome| outcome.job));
@@ -305,8 +322,11 @@ impl Batches {
         }
     }
 
-    /// The end of all batches.
+    /// The end of all sending.
     fn end(mut self) -> Result<(), Stop> {
+        if let Some(batch) = self.batch.as_ref().filter(|_| !self.keep_open && self.accepted > 0) {
+            self.client.end_batch(batch)?;
+        }
         let Some(jobs) = self.waited.take().filter(|jobs| !jobs.is_empty()) else { return Ok(()) };
         self.wait(&jobs).map_err(|stop| match stop {
             // Whoever goes on by hand has to know them.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::{Client, ClientError, Submitted, moment_after};
 use crate::codec::Field;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX};
-use crate::protocol::{Call, List, Request, Submit, SubmitJob};
+use crate::protocol::{Call, Request, Submit, SubmitJob};
 
 /// Bytes of a Submit beside its jobs: their number, and how many extras it has.
 const SUBMIT_BYTES: usize = 3;
@@ -60,7 +60,7 @@ impl Batcher {
     /// Submits a job, perhaps together with others, and waits until it is taken.
     pub fn submit(&self, job: &SubmitJob<'_>) -> Result<Submitted, ClientError> {
         let one = [*job];
-        Request::from(Submit { jobs: List::lent(&one) }).check().map_err(ClientError::Refused)?;
+        Request::from(Submit::of(&one)).check().map_err(ClientError::Refused)?;
         let mut written = Vec::with_capacity(job.payload.len() + 64);
         job.write(&mut written);
         let mut gathered = self.locked();

@@ -325,6 +325,12 @@ impl<'a> After<'a> {
         After { by: AfterBy::Item, number: place as u64, name: "" }
     }
 
+    /// All jobs of the batch of this name, which is known.
+    #[must_use]
+    pub fn batch(name: &'a str) -> After<'a> {
+        After { by: AfterBy::Batch, number: 0, name }
+    }
+
     /// The job that holds this key, or that stands before in the same request with it.
     #[must_use]
     pub fn key(key: &'a str) -> After<'a> {

@@ -55,8 +55,8 @@ pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Tcp, check_address};
 pub use log::{LogEvent, LogPage};
 pub use operate::{
-    CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedJob, ListedSchedule, MendPage, QueueState,
-    QueueStop, ScheduleSpec, ScheduleState, Why, headers,
+    BatchState, CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedBatch, ListedJob,
+    ListedSchedule, MendPage, QueueState, QueueStop, ScheduleSpec, ScheduleState, Why, headers,
 };
 pub use token::read_token;
 pub use worker::{TakeOrder, WorkerFacts};
@@ -220,7 +220,7 @@ impl Client {
 
     /// Begins to submit jobs, all or none. They have been sent, or soon will be.
     pub fn submit_begin(&self, jobs: &[SubmitJob<'_>]) -> Result<PendingSubmit, ClientError> {
-        self.begin(Submit { jobs: List::lent(jobs) }, Duration::ZERO).map(PendingSubmit)
+        self.begin(Submit::of(jobs), Duration::ZERO).map(PendingSubmit)
     }
 
     /// Asks for jobs, and waits for the first. `Stopped` once this client was stopped, or while it is quiet, and no job

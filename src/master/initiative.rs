@@ -9,12 +9,12 @@ use super::decisions::{cancelled, failed_until, forget_idle, kept_until, story_b
 use super::keeping::Kept;
 use super::{Master, Timestamp};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Ending, StoryText};
+use crate::job::{Before, Ending, Standing, StoryText};
 use crate::limits::{LOOKS_PER_TURN, QUEUE_IDLE_MS, RECORD_OVERHEAD_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
 use crate::protocol::{ErrorCode, Refusal, Reply, SnapshotOk};
-use crate::queue::events::{Cancel, Dead, DeathReason, Expire, Ready, Release, ReleaseReason, Timeout};
-use crate::queue::{Event, Settled};
+use crate::queue::events::{Admit, Cancel, Dead, DeathReason, Expire, Ready, Release, ReleaseReason, Timeout};
+use crate::queue::{BatchStep, Event, Settled};
 use crate::time::Millis;
 use crate::wal::WalError;
 
@@ -40,6 +40,7 @@ impl Master {
             self.end_lease(job, now)?;
         }
         self.expire(now)?;
+        self.call_off_abandoned(now)?;
         self.carry_out_ticks(now)
     }
 
@@ -56,18 +57,30 @@ impl Master {
     /// Ends the waits of jobs whose time has come, as many as one turn takes. There is room: it was kept for that.
     fn settle(&mut self, now: Timestamp) -> Result<(), WalError> {
         let mut left = LOOKS_PER_TURN;
+        while let Some(step) = self.journal.queues.next_batch_step(&mut left) {
+            let event = match step {
+                BatchStep::Admit(batch, upto) => Admit { batch, upto }.into(),
+                BatchStep::Cancel(batch, job) => self.cancelling(job, Before::batch(batch), now),
+            };
+            self.journal.record_alone(now, &event)?;
+        }
         while let Some((job, settled)) = self.journal.queues.next_settled(&mut left) {
-            let event: Event<'_> = match settled {
+            let event = match settled {
                 Settled::Ready => Ready { job }.into(),
-                Settled::Failed(before) => {
-                    let kept_until = kept_until(Some(self.journal.queues.keep_s(job)), now);
-                    let failed_until = failed_until(kept_until, now, self.config.key_window);
-                    Cancel { job, ends: true, kept_until, by: None, failed_until, before: Some(before) }.into()
-                }
+                Settled::Failed(before) => self.cancelling(job, before, now),
             };
             self.journal.record_alone(now, &event)?;
         }
         Ok(())
+    }
+
+    /// The end of a job for what became of another one, or of its batch. One in flight is told to end.
+    fn cancelling(&self, job: JobId, before: Before, now: Timestamp) -> Event<'static> {
+        let queues = &self.journal.queues;
+        let ends = queues.standing(job) != Some(Standing::InFlight);
+        let kept_until = kept_until(Some(queues.keep_s(job)), now).filter(|_| ends);
+        let failed_until = failed_until(kept_until, now, self.config.key_window).filter(|_| ends);
+        Cancel { job, ends, kept_until, by: None, failed_until, before: Some(before) }.into()
     }
 
     /// At its end: waiting polls get the jobs that are there, and the log is kept.

@@ -19,6 +19,7 @@
 //! | `keeping` | snapshots, cleaning, backups | clients |
 //! | `reading` | what is read from the log beside the loop, and whose turn it is | what is answered |
 //! | `initiative` | what is decided without a client | |
+//! | `batches` | who fills which batch | the state |
 //! | `ticks` | when schedules make jobs, and the clock on the wall | clients |
 //!
 //! A turn, as the reactor drives it:
@@ -36,7 +37,9 @@ pub mod local;
 
 mod answers;
 mod backoff;
+mod batches;
 mod config;
+mod connections;
 mod decisions;
 mod dispatch;
 mod door;
@@ -55,6 +58,7 @@ mod waits;
 mod workers;
 
 use backoff::Random;
+use batches::Fillers;
 use decisions::Scratch;
 use dispatch::Dispatch;
 use journal::Journal;
@@ -62,7 +66,7 @@ use keeping::Keeping;
 use parked::Parked;
 use reading::{Reading, TextsFor};
 use scans::Scans;
-use sessions::{Session, Sessions};
+use sessions::Sessions;
 use strangers::Strangers;
 use ticks::Ticks;
 use workers::Workers;
@@ -108,6 +112,7 @@ pub struct Master {
     dispatch: Dispatch,
     scans: Scans,
     ticks: Ticks,
+    fillers: Fillers,
     keeping: Keeping,
     reading: Reading,
     random: Random,
@@ -177,6 +182,7 @@ impl Master {
             dispatch: Dispatch::default(),
             scans: Scans::default(),
             ticks: Ticks::default(),
+            fillers: Fillers::default(),
             keeping: Keeping::default(),
             reading: Reading::default(),
             random,
@@ -198,6 +204,7 @@ impl Master {
     pub fn start(&mut self, now: Timestamp) {
         self.started_at = now;
         self.journal.start(now);
+        self.fillers.begin(self.journal.queues.open_batches(), now);
     }
 
     /// Adds a connection.
@@ -210,48 +217,6 @@ impl Master {
         let id = self.sessions.open();
         decisions::let_in(&mut self.sessions, &mut self.workers, id, hello, self.turn_at);
         id
-    }
-
-    /// What may be taken from this session now.
-    pub fn intake(&self, id: SessionId) -> Intake {
-        self.sessions.session(id).map_or(Intake::Closed, Session::intake)
-    }
-
-    /// Whether the session is over: it is closing, and all was sent to it.
-    pub fn is_done(&self, id: SessionId) -> bool {
-        self.sessions.is_done(id)
-    }
-
-    /// Whether this session has said a valid Hello.
-    pub fn is_greeted(&self, id: SessionId) -> bool {
-        self.sessions.session(id).is_some_and(|session| session.greeted)
-    }
-
-    /// Whether this session may hold a lease.
-    pub fn may_hold_leases(&self, id: SessionId) -> bool {
-        self.sessions.session(id).is_some_and(Session::may_hold_leases)
-    }
-
-    /// Whether this session is taken for dead if it is silent for [`Config::silence`]: a job would be handed to it, or
-    /// it has promised to send signs of life.
-    pub fn may_not_be_silent(&self, id: SessionId) -> bool {
-        let polls = |session: &Session| session.parked.iter().any(|number| self.parked.ends_with_input(*number));
-        self.sessions.session(id).is_some_and(|session| session.beats || polls(session))
-    }
-
-    /// How long such a session may be silent.
-    pub fn silence(&self) -> Millis {
-        self.config.silence
-    }
-
-    /// What waits to be sent to this session.
-    pub fn outbox(&mut self, id: SessionId) -> Option<&mut Outbox> {
-        self.sessions.outbox(id)
-    }
-
-    /// Takes the next session that may have something to send or is done.
-    pub fn next_ready(&mut self) -> Option<SessionId> {
-        self.sessions.next_ready()
     }
 
     /// How many segments the log has; each takes a file descriptor.
@@ -317,7 +282,8 @@ impl Master {
         let served = self.has_read().then_some(self.turn_at);
         let queues = journal.queues.next_deadline().into_iter().chain(keeping).chain(room).chain(served);
         let ticks = self.ticks.next_deadline(&journal.queues).filter(|_| !self.stopping);
-        let looks = journal.queues.has_looks().then_some(self.turn_at);
+        let has_work = journal.queues.has_looks() || journal.queues.has_batch_work();
+        let looks = has_work.then_some(self.turn_at).into_iter().chain(self.fillers.next_deadline());
         let queues =
             queues.chain(ticks).chain(looks).chain(self.scans.next_deadline()).chain(self.parked.waits.next_tell());
         queues.chain(self.parked.next_deadline()).chain(journal.sync_at()).chain(journal.mark_at()).min()
@@ -412,6 +378,7 @@ impl Master {
     fn disconnected(&mut self, id: SessionId, now: Timestamp) {
         let Some(mut session) = self.sessions.close(id) else { return };
         self.keeping.backups.end(id);
+        self.fillers.left(id, now);
         if let Some(worker) = session.worker {
             self.workers.left(worker, id);
         }

@@ -315,7 +315,7 @@ impl Master {
             payload: plan.payload,
             ..SubmitJob::default()
         };
-        self.admit(&Submit { jobs: List::lent(&[job]) }, now)?;
+        self.admit(&Submit::of(&[job]), now)?;
         let bytes = 3 * RECORD_OVERHEAD_BYTES_MAX + HEADERS_BYTES_MAX + plan.payload.len();
         if !self.journal.has_room(bytes, 1, now)? {
             return Err(Refusal::new(crate::protocol::ErrorCode::StorageFull, NO_ROOM).into());
@@ -329,7 +329,7 @@ impl Master {
         if is_planted(Bug::TickApart) {
             self.journal.begin_group(bytes)?;
         }
-        self.journal.record(now, &enqueue(&job, (&self.config, &of_queue), (id, &[]), now), false)?;
+        self.journal.record(now, &enqueue(&job, (&self.config, &of_queue), (id, &[], None), now), false)?;
         Ok(id)
     }
 }

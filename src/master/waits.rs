@@ -16,14 +16,23 @@ use crate::time::{Millis, Timestamp};
 /// it is requeued.
 pub type End = (JobId, Option<u8>);
 
+/// Where nothing is to run any more.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quiet {
+    /// In a queue, or in all with an empty name.
+    Queue(Box<str>),
+    /// In a batch.
+    Batch(Box<str>),
+}
+
 /// Waits, each by its number among all that are parked.
 #[derive(Debug, Default)]
 pub struct Waits {
     of_jobs: HashMap<u32, JobsWait>,
     by_job: HashMap<JobId, Vec<u32>>,
-    /// Those that wait for a queue, or all with an empty name, to have nothing to run; and the queue of each.
-    by_queue: BTreeMap<Box<str>, Vec<u32>>,
-    of_queue: HashMap<u32, Box<str>>,
+    /// Those that wait until nothing is to run somewhere, and where that is.
+    by_quiet: BTreeMap<Quiet, Vec<u32>>,
+    of_quiet: HashMap<u32, Quiet>,
     /// How many jobs are waited for, each as often as it is.
     waited: usize,
     /// The newest record when it was looked whether queues are idle: without another one none has become so.
@@ -51,7 +60,7 @@ impl JobsWait {
 impl Waits {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.of_jobs.len() + self.of_queue.len()
+        self.of_jobs.len() + self.of_quiet.len()
     }
 
     /// Whether any job's end is waited for.
@@ -66,20 +75,29 @@ impl Waits {
 
     /// A request waits for a queue, or for all with an empty name, to have nothing to run.
     pub fn add_idle(&mut self, number: u32, queue: &str) {
-        self.by_queue.entry(queue.into()).or_default().push(number);
-        self.of_queue.insert(number, queue.into());
+        self.add_quiet(number, Quiet::Queue(queue.into()));
     }
 
-    /// The queue that it waits for, if it waits for one.
-    pub fn queue_of(&self, number: u32) -> Option<&str> {
-        self.of_queue.get(&number).map(|queue| &**queue)
+    /// A request waits for a batch to be over.
+    pub fn add_batch(&mut self, number: u32, batch: &str) {
+        self.add_quiet(number, Quiet::Batch(batch.into()));
     }
 
-    /// Those whose queue has nothing to run come into `over`. Each queue is looked at once, whoever waits for it, and
-    /// none where no record came since this was asked last.
-    pub fn note_idle(&mut self, newest: Lsn, is_idle: impl Fn(&str) -> bool, over: &mut Vec<u32>) {
+    fn add_quiet(&mut self, number: u32, quiet: Quiet) {
+        self.by_quiet.entry(quiet.clone()).or_default().push(number);
+        self.of_quiet.insert(number, quiet);
+    }
+
+    /// The queue or batch that it waits for, if it waits for one.
+    pub fn quiet_of(&self, number: u32) -> Option<&Quiet> {
+        self.of_quiet.get(&number)
+    }
+
+    /// Those whose queue or batch has nothing to run come into `over`. Each is looked at once, whoever waits for it,
+    /// and none where no record came since this was asked last.
+    pub fn note_idle(&mut self, newest: Lsn, is_idle: impl Fn(&Quiet) -> bool, over: &mut Vec<u32>) {
         if std::mem::replace(&mut self.looked, newest) != newest {
-            let idle = self.by_queue.iter().filter(|(queue, _)| is_idle(queue));
+            let idle = self.by_quiet.iter().filter(|(quiet, _)| is_idle(quiet));
             over.extend(idle.flat_map(|(_, numbers)| numbers));
         }
     }
@@ -128,8 +146,8 @@ impl Waits {
 
     /// It waits no more; its jobs, and how those ended that did.
     pub fn remove(&mut self, number: u32) -> Vec<End> {
-        if let Some(queue) = self.of_queue.remove(&number)
-            && let Entry::Occupied(mut waiting) = self.by_queue.entry(queue)
+        if let Some(quiet) = self.of_quiet.remove(&number)
+            && let Entry::Occupied(mut waiting) = self.by_quiet.entry(quiet)
         {
             waiting.get_mut().retain(|waits| *waits != number);
             if waiting.get().is_empty() {
@@ -233,17 +251,18 @@ mod tests {
         }
         let told = |waits: &mut Waits, newest, idle: &[&str]| {
             let mut over = Vec::new();
-            waits.note_idle(Lsn(newest), |queue| idle.contains(&queue), &mut over);
+            let is_idle = |quiet: &Quiet| matches!(quiet, Quiet::Queue(queue) if idle.contains(&&**queue));
+            waits.note_idle(Lsn(newest), is_idle, &mut over);
             over
         };
         assert_eq!(told(&mut waits, 1, &["b"]), [2]);
         assert_eq!(told(&mut waits, 1, &["a"]), [0; 0], "nothing was written since");
         assert_eq!(told(&mut waits, 2, &["a", ""]), [4, 1, 3]);
-        assert_eq!((waits.queue_of(3), waits.queue_of(9)), (Some("a"), None));
+        assert_eq!((waits.quiet_of(3), waits.quiet_of(9)), (Some(&Quiet::Queue("a".into())), None));
         for number in [1, 3, 4, 2] {
             waits.remove(number);
         }
-        assert!(waits.by_queue.is_empty() && waits.len() == 0);
+        assert!(waits.by_quiet.is_empty() && waits.len() == 0);
     }
 
     #[test]

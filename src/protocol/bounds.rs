@@ -5,7 +5,9 @@ use std::fmt;
 
 use super::requests::{After, AfterBy};
 use crate::codec::{Bound, DecodeError, Field, List};
-use crate::ids::{NameError, check_client_name, check_group_name, check_key, check_queue_name, check_schedule_name};
+use crate::ids::{
+    NameError, check_batch_name, check_client_name, check_group_name, check_key, check_queue_name, check_schedule_name,
+};
 use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
 use crate::limits::{
     ATTEMPTS_MAX, BACKOFF_MS_LONGEST, BEFORE_BYTES_MAX, BEFORE_MAX, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN,
@@ -58,6 +60,7 @@ pub(super) fn some_before(name: &'static str, list: &List<'_, After<'_>>) -> Che
             AfterBy::Job => range(name, "id of a job that it waits for", number, 1, JOB_ID_END - 1)?,
             AfterBy::Item => range(name, "place of a job that it waits for", number, 0, ITEMS_MAX as u64)?,
             AfterBy::Key => some_key(name, &key)?,
+            AfterBy::Batch => batch_name(name, &key)?,
         }
     }
     Ok(())
@@ -162,6 +165,14 @@ fn sane_rate(name: &'static str, rate: Rate) -> Checked {
 
 pub(super) fn group_name(name: &'static str, group: &&str) -> Checked {
     named(name, check_group_name(group))
+}
+
+pub(super) fn batch_name(name: &'static str, batch: &&str) -> Checked {
+    named(name, check_batch_name(batch))
+}
+
+pub(super) fn batch_or_none(name: &'static str, batch: &&str) -> Checked {
+    if batch.is_empty() { Ok(()) } else { batch_name(name, batch) }
 }
 
 pub(super) fn group_or_none(name: &'static str, group: &&str) -> Checked {

@@ -94,6 +94,8 @@ error_codes! {
     TooManyGroups = 25, retry true, closes false;
     /// A job holds the key, and the submit says that this is an error.
     KeyHeld = 26, retry false, closes false;
+    /// The master knows as many batches as it takes.
+    TooManyBatches = 27, retry true, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

@@ -1,15 +1,16 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk, HeartbeatOk, HelloOk, IdleOk,
-    ListJobsOk, ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts,
-    ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
+    BackupOk, BatchFacts, BeginBatchOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk, HeartbeatOk,
+    HelloOk, IdleOk, ListBatchesOk, ListJobsOk, ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk,
+    PutScheduleOk, QueueFacts, ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk, SubmitOk, TextOk,
+    WaitOk, WorkersOk,
 };
 use super::requests::{
-    Ack, Backup, CountJobs, DeleteQueue, Drain, DropSchedule, Explain, ExplainQueue, Fail, Find, Get, Groups,
-    Heartbeat, Hello, Idle, ListJobs, ListSchedules, Log, Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress,
-    PutSchedule, Read, Release, Resume, ResumeSchedule, RunSchedule, SetGroup, SetQueue, ShowQueue, ShowSchedule,
-    Snapshot, Stats, Submit, Text, Wait, Workers,
+    Ack, Backup, BeginBatch, CancelBatch, CountJobs, DeleteQueue, Drain, DropSchedule, EndBatch, Explain, ExplainQueue,
+    Fail, Find, Get, Groups, Heartbeat, Hello, Idle, ListBatches, ListJobs, ListSchedules, Log, Mend, MendAll, Order,
+    Pause, PauseSchedule, Poll, Progress, PutSchedule, Read, Release, Resume, ResumeSchedule, RunSchedule, SetGroup,
+    SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text, Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -166,6 +167,11 @@ requests! {
     39 PauseSchedule<'a> -> PauseScheduleOk(Done);
     40 ResumeSchedule<'a> -> ResumeScheduleOk(Done);
     41 RunSchedule<'a> -> RunScheduleOk(RunScheduleOk);
+    42 BeginBatch<'a> -> BeginBatchOk(BeginBatchOk);
+    43 EndBatch<'a> -> EndBatchOk(Done);
+    44 ShowBatch<'a> -> ShowBatchOk(BatchFacts<'a>);
+    45 CancelBatch<'a> -> CancelBatchOk(Done);
+    46 ListBatches<'a> -> ListBatchesOk(ListBatchesOk<'a>);
 }
 
 impl<'a> Request<'a> {

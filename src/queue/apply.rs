@@ -1,16 +1,17 @@
 //! `apply`: the only function that changes what is durable.
 
+mod enqueue;
+
 use std::fmt;
 
-use super::after::may_wait;
 use super::entry::{Entry, Text};
-use super::events::{Dead, Dispatch, Enqueue, Move, Part, Release, ReleaseReason};
+use super::events::{Dead, Dispatch, Move, Part, Release, ReleaseReason};
+use super::groups::Home;
 use super::leases::Granted;
 use super::sides::NEVER;
 use super::{Event, Queues};
 use crate::ids::{JobId, LeaseId, Location, Lsn};
-use crate::job::{Ending, Standing, StoryText, Unique};
-use crate::limits::{JOB_ID_END, JOB_IDS_AHEAD_MAX};
+use crate::job::{Ending, Standing, StoryText};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
@@ -67,8 +68,8 @@ impl Queues {
             Event::Move(moved) => self.apply_move(moved, tail_at),
             Event::Forget(forget) => self.apply_forget(forget.queue),
             Event::Cancel(cancel) => self.apply_cancel(at, cancel),
-            Event::Requeue(requeue) => self.apply_requeue(requeue),
-            Event::Purge(purge) => self.apply_purge(purge),
+            Event::Requeue(requeue) => self.apply_requeue(at, requeue),
+            Event::Purge(purge) => self.apply_purge(at, purge),
             Event::Expire(expire) => self.apply_expire(at, expire),
             Event::Update(update) => self.apply_update(update),
             Event::Replace(replace) => self.apply_replace(at, replace, tail_at),
@@ -76,78 +77,24 @@ impl Queues {
             Event::Resume(resume) => self.apply_resume(resume),
             Event::Set(set) => self.apply_set(set),
             Event::SetGroup(set) => self.apply_set_group(set),
+            of_many => self.apply_of_many(at, of_many),
+        };
+        outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
+    }
+
+    /// Events of batches and schedules.
+    fn apply_of_many(&mut self, at: Timestamp, event: &Event<'_>) -> Applied<()> {
+        match event {
+            Event::Begin(begin) => self.apply_begin(begin),
+            Event::End(end) => self.apply_end(at, end.batch),
+            Event::Admit(admit) => self.apply_admit(at, admit.batch, admit.upto),
+            Event::CallOff(called_off) => self.apply_call_off(at, called_off.batch),
             Event::Schedule(schedule) => self.apply_schedule(schedule),
             Event::Unschedule(unschedule) => self.apply_unschedule(unschedule),
             Event::Tick(tick) => self.apply_tick(at, tick),
             Event::Suspend(suspend) => self.apply_suspend(suspend),
             Event::Continue(goes_on) => self.apply_continue(goes_on),
-        };
-        outcome.map_err(|why| Broken { lsn, event: event.name(), job: event.job(), why })
-    }
-
-    fn apply_enqueue(&mut self, lsn: Lsn, at: Timestamp, job: &Enqueue<'_>, payload_at: Location) -> Applied<()> {
-        self.is_next(lsn, job.job)?;
-        if !job.key.is_empty() && self.keys.held(job.key).is_some() {
-            return Err("its key is still remembered for another job");
-        }
-        is_sane(job)?;
-        may_wait(job)?;
-        self.later(job.key_until)?;
-        let payload = text(payload_at, job.payload)?;
-        let headers = headers_of(job, payload_at)?;
-        if self.lacks_group(job.queue, job.group.unwrap_or_default()) {
-            return Err("there are too many groups");
-        }
-        let queue = self.registry.used(job.queue).ok_or("there are too many queues")?;
-        let home = self.home(queue, job.group.unwrap_or_default());
-        self.next_job = JobId(job.job.0 + 1);
-        if !job.key.is_empty() {
-            self.keys.hold(job.key, job.job, job.digest.unwrap_or(0), unique(job));
-        }
-        let slot = self.table.insert(Entry {
-            id: job.job,
-            payload,
-            home,
-            settings: job.settings,
-            submitted_at: at.into(),
-            ..Entry::vacant()
-        });
-        self.enter_group(home);
-        self.usage.add(payload);
-        if headers.bytes > 0 || job.keep_s.is_some() || job.backoff.is_some() || job.expires_at.is_some() {
-            self.settle(slot, job, headers);
-        }
-        if job.before.is_some() {
-            self.enter_waits(slot, job);
-        } else {
-            self.enter_waiting(slot, job.due_at, None);
-        }
-        Ok(())
-    }
-
-    /// Whether a new job can have this id.
-    fn is_next(&self, lsn: Lsn, id: JobId) -> Applied<()> {
-        if id < self.next_job || id.0 >= JOB_ID_END {
-            return Err("its id is not above all ids before it");
-        }
-        // The table takes memory for all ids between the oldest job and the newest.
-        if id.0 > lsn.0.saturating_add(JOB_IDS_AHEAD_MAX) {
-            return Err("its id is far above the number of records");
-        }
-        Ok(())
-    }
-
-    /// What a plain job does not have.
-    fn settle(&mut self, slot: u32, job: &Enqueue<'_>, headers: Text) {
-        let entry = &mut self.table[slot];
-        if let Some(keep_s) = job.keep_s {
-            self.sides.set_keep_s(entry, keep_s);
-        }
-        if headers.bytes > 0 || job.backoff.is_some() || job.expires_at.is_some() {
-            let rare = self.sides.rare_made(entry);
-            (rare.headers, rare.backoff) = (headers, job.backoff);
-            rare.expires_at = job.expires_at.unwrap_or(NEVER);
-            self.usage.add(headers);
+            other => unreachable!("{} is carried out before", other.name()),
         }
     }
 
@@ -155,6 +102,7 @@ impl Queues {
         let kept_until = self.later(dead.kept_until)?.unwrap_or(NEVER);
         let slot = self.fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, story_at)?;
         self.rest(slot, Standing::Dead, kept_until);
+        self.note_death(dead.job, at, true);
         self.note_failed(dead.job, None);
         let queue = self.groups.queue_of(self.table[slot].home);
         self.registry.queue_mut(queue).counters.died += 1;
@@ -329,6 +277,19 @@ impl Queues {
         if has_turns {
             self.note_group(home, standing, retries, true);
         }
+        if !self.batches.is_empty() {
+            self.note_member(self.table[slot].id, standing, true);
+        }
+    }
+
+    /// A job has left its state: its group and its batch are told.
+    fn note_leaving(&mut self, slot: u32, (home, has_turns): (Home, bool), standing: Standing, retries: bool) {
+        if has_turns {
+            self.note_group(home, standing, retries, false);
+        }
+        if !self.batches.is_empty() {
+            self.note_member(self.table[slot].id, standing, false);
+        }
     }
 
     /// Takes a job out of its state: out of its line or of its wheel, if `advance` has not done that.
@@ -366,47 +327,13 @@ impl Queues {
                 self.ended -= 1;
             }
         }
-        if has_turns {
-            self.note_group(home, standing, retries, false);
-        }
-    }
-}
-
-/// Whether a job can be what it is said to be, whatever the state is.
-fn is_sane(job: &Enqueue<'_>) -> Applied<()> {
-    if job.settings.max_attempts == 0 {
-        return Err("it may never be tried");
-    }
-    // In a snapshot no name stands for a queue that is gone.
-    if job.queue.is_empty() {
-        return Err("it names no queue");
-    }
-    if job.backoff.is_some_and(|backoff| backoff.first_ms == 0) {
-        return Err("its backoff is none");
-    }
-    Ok(())
-}
-
-/// How long its key is held.
-fn unique(job: &Enqueue<'_>) -> (Unique, Option<Timestamp>) {
-    match (job.key_until, job.key_until_start) {
-        (Some(until), _) => (Unique::Until, Some(until)),
-        (None, Some(true)) => (Unique::UntilStart, None),
-        _ => (Unique::ToEnd, None),
+        self.note_leaving(slot, (home, has_turns), standing, retries);
     }
 }
 
 /// Whether it waits for its time and was tried before.
 fn is_retrying(entry: &Entry) -> bool {
     entry.standing == Standing::Delayed && entry.attempts > 0
-}
-
-/// Where the headers of a job lie: right before its payload.
-fn headers_of(job: &Enqueue<'_>, payload_at: Location) -> Applied<Text> {
-    let headers = job.headers.unwrap_or_default().0;
-    let before = u32::try_from(headers.len()).map_err(|_| "its headers are too many")?;
-    let offset = payload_at.offset.checked_sub(before).ok_or("its headers lie before its record")?;
-    text(Location { offset, ..payload_at }, headers)
 }
 
 /// The place of bytes that lie in the log; none at all lie nowhere.

@@ -53,6 +53,7 @@ impl Queues {
     fn check_parts(&self) {
         self.check_sides();
         self.check_after();
+        self.check_batches();
         self.check_pauses();
         self.check_groups();
         self.check_schedules();
@@ -80,7 +81,10 @@ impl Queues {
                 let lease = entry.lease().map(|index| self.leases.lease(index).granted.job);
                 assert_eq!(lease, Some(id), "lease of job {id}");
             }
-            Standing::Waiting => assert!(self.after.of(id).is_some(), "job {id} waits for nothing"),
+            Standing::Waiting => {
+                let waits = self.after.of(id).is_some() || !self.is_admitted(id);
+                assert!(waits, "job {id} waits for nothing");
+            }
             Standing::Dead => assert_ne!(entry.side, NIL, "past of job {id}"),
             Standing::Completed | Standing::Cancelled | Standing::Expired => {
                 assert!(entry.kept_until() > self.now && entry.kept_until() != NEVER, "job {id} is kept past its time");
@@ -144,6 +148,7 @@ impl Queues {
             lines.extend(queue.rules.as_ref().map(|rules| format!("queue {} rules {rules:?}", queue.name)));
         }
         lines.extend(self.describe_schedules());
+        lines.extend(self.describe_batches());
         lines.extend(self.after.tombstones.all().map(|(job, until)| format!("tombstone {job} {until}")));
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);

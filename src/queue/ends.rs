@@ -2,6 +2,7 @@
 
 use super::Queues;
 use super::apply::{Applied, text};
+use super::counters::Counters;
 use super::deadlines::NIL;
 use super::entry::{Entry, Text};
 use super::events::{Ack, Cancel, Expire, Part, Purge, Replace, Requeue, Update};
@@ -25,7 +26,7 @@ impl Queues {
         } else {
             let queue = self.remove_job(slot);
             self.keys.gone(ack.job, ack.key_until, &self.registry.queue(queue).name);
-            *self.ended(queue, Standing::Completed) += 1;
+            self.count_end(ack.job, queue, Standing::Completed, at);
         }
         self.after.note_over(Before::job(ack.job));
         Ok(())
@@ -68,21 +69,25 @@ impl Queues {
         Ok(())
     }
 
-    pub(super) fn apply_purge(&mut self, purge: &Purge<'_>) -> Applied<()> {
+    pub(super) fn apply_purge(&mut self, at: Timestamp, purge: &Purge<'_>) -> Applied<()> {
         let slot = self.table.slot(purge.job).ok_or("there is no such job")?;
         if self.table[slot].standing == Standing::InFlight {
             return Err("the job is in flight");
         }
         let failed_until = self.later(purge.failed_until)?;
+        let standing = self.table[slot].standing;
         self.leave_state(slot);
         let queue = self.remove_job(slot);
         self.leave_key(purge.job, queue);
         self.registry.queue_mut(queue).counters.purged += 1;
+        if !standing.is_ended() || standing == Standing::Dead {
+            self.count_member(purge.job, at, |counters| &mut counters.purged);
+        }
         self.note_failed(purge.job, failed_until);
         Ok(())
     }
 
-    pub(super) fn apply_requeue(&mut self, requeue: &Requeue<'_>) -> Applied<()> {
+    pub(super) fn apply_requeue(&mut self, at: Timestamp, requeue: &Requeue<'_>) -> Applied<()> {
         let slot = self.table.slot(requeue.job).ok_or("there is no such job")?;
         if self.table[slot].standing != Standing::Dead {
             return Err("the job is not dead");
@@ -93,6 +98,7 @@ impl Queues {
         self.expires_no_more(slot);
         self.keys.goes_on(requeue.job);
         self.after.tombstones.remove(requeue.job);
+        self.note_death(requeue.job, at, false);
         self.enter_waiting(slot, Timestamp(0), None);
         Ok(())
     }
@@ -212,7 +218,7 @@ impl Queues {
         } else {
             let queue = self.remove_job(slot);
             self.leave_key(id, queue);
-            *self.ended(queue, standing) += 1;
+            self.count_end(id, queue, standing, at);
         }
     }
 
@@ -224,7 +230,7 @@ impl Queues {
         side.is_cancelled = false;
         self.rest(slot, standing, until);
         let queue = self.groups.queue_of(self.table[slot].home);
-        *self.ended(queue, standing) += 1;
+        self.count_end(self.table[slot].id, queue, standing, at);
     }
 
     /// Puts a job that is in no state to those that have ended and are there until then.
@@ -236,14 +242,15 @@ impl Queues {
         self.enter_state(slot, standing);
     }
 
-    /// How many ended so in a queue.
-    fn ended(&mut self, queue: QueueId, standing: Standing) -> &mut u64 {
-        let counters = &mut self.registry.queue_mut(queue).counters;
-        match standing {
-            Standing::Cancelled => &mut counters.cancelled,
-            Standing::Expired => &mut counters.expired,
-            _ => &mut counters.completed,
-        }
+    /// A job has ended so: it is counted in its queue and its batch.
+    fn count_end(&mut self, id: JobId, queue: QueueId, standing: Standing, at: Timestamp) {
+        let of: fn(&mut Counters) -> &mut u64 = match standing {
+            Standing::Cancelled => |counters| &mut counters.cancelled,
+            Standing::Expired => |counters| &mut counters.expired,
+            _ => |counters| &mut counters.completed,
+        };
+        *of(&mut self.registry.queue_mut(queue).counters) += 1;
+        self.count_member(id, at, of);
     }
 
     /// The jobs whose time to be kept is over are gone, without an event.
@@ -261,6 +268,7 @@ impl Queues {
             let queue = self.remove_job(slot);
             self.keys.leaves(id, &self.registry.queue(queue).name);
             if standing == Standing::Dead {
+                self.count_member(id, until, |counters| &mut counters.purged);
                 self.after.note_faded(id, until);
             }
         }

@@ -7,62 +7,19 @@
 //! What a person asked for carries `by`: what the client that asked called itself.
 
 mod about;
+mod reasons;
+mod room;
 
+use crate::codec::message;
 use crate::codec::{DecodeError, Fault, Field, Message, Reader, Value};
-use crate::codec::{coded, message};
-use crate::ids::{JobId, LeaseId};
-use crate::job::{Backoff, Before, BeforeList, Ending, HeadersText, IfFailed, Settings, StoryText};
-use crate::limits::CLIENT_NAME_BYTES_MAX;
+use crate::ids::{BatchId, JobId, LeaseId};
+use crate::job::{Backoff, Before, BeforeList, HeadersText, IfFailed, Settings, StoryText};
 use crate::rules::{GroupSettings, QueueSettings, Way};
 use crate::schedule::{Plan, TickOutcome};
 use crate::time::Timestamp;
 
-coded! {
-    /// Why an attempt does not count.
-    ReleaseReason {
-        /// Its worker gave the job back.
-        Reported = 1 "reported";
-        /// Its lease ended before its worker had begun the job.
-        NeverBegun = 2 "never-begun";
-        /// Its worker gave the job back, and may have begun it: it does not expire any more.
-        Begun = 3 "begun";
-    }
-}
-
-coded! {
-    /// Why a job is dead.
-    DeathReason {
-        /// Its last attempt failed.
-        Attempts = 1 "attempts";
-        /// The worker said that further attempts are pointless.
-        ForGood = 2 "for_good";
-        /// The lease of its last attempt ran out.
-        Lease = 3 "lease";
-    }
-}
-
-impl DeathReason {
-    /// How the last attempt ended.
-    pub fn ending(self) -> Ending {
-        match self {
-            DeathReason::Attempts => Ending::Failed,
-            DeathReason::ForGood => Ending::ForGood,
-            DeathReason::Lease => Ending::LeaseRanOut,
-        }
-    }
-}
-
-coded! {
-    /// Which bytes of a job lie in the log.
-    Part {
-        Payload = 1 "payload";
-        /// Of a job that is not completed.
-        Story = 2 "story";
-        Headers = 3 "headers";
-        /// Of a job that is completed.
-        Result = 4 "result";
-    }
-}
+pub use reasons::{DeathReason, Part, ReleaseReason};
+pub use room::{CANCEL_BYTES, END_BYTES, HAND_OUT_BYTES, READY_BYTES};
 
 /// Declares the events: number, name in listings, and fields of each.
 macro_rules! events {
@@ -176,6 +133,8 @@ events! {
         10 delay_ms: u64;
         /// It is to be given the results of those.
         11 with_results: bool;
+        /// It is a member of this batch, and waits until that is sealed.
+        12 batch: BatchId;
         /// The last of all extras, so that they lie right before the payload.
         255 headers: HeadersText<'a>;
     } tail payload: &'a [u8];
@@ -403,6 +362,37 @@ events! {
         job: JobId;
     };
 
+    /// A batch is there, and takes members.
+    26 "BEGIN" Begin<'a> {
+        batch: BatchId;
+        name: &'a str;
+        /// How long it is known once it is over.
+        known_ms: u64;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// All its members are there: they are let go from now on.
+    27 "END" End<'a> {
+        batch: BatchId;
+    } extras {
+        2 by: &'a str;
+    };
+
+    /// Its members up to this one are pending, or their delays begin; some of them may wait for others still.
+    28 "ADMIT" Admit {
+        batch: BatchId;
+        upto: JobId;
+    };
+
+    /// Its members are to be cancelled, and none comes any more.
+    29 "CALL_OFF" CallOff<'a> {
+        batch: BatchId;
+    } extras {
+        /// Without it, whoever filled the batch was gone for too long.
+        2 by: &'a str;
+    };
+
     /// It makes jobs again.
     24 "CONTINUE" Continue<'a> {
         name: &'a str;
@@ -412,32 +402,6 @@ events! {
         2 by: &'a str;
     };
 }
-
-/// The longest body of an event that hands a job out, with the longest name of a worker.
-pub const HAND_OUT_BYTES: usize = Dispatch::HEAD_BYTES + CLIENT_NAME_BYTES_MAX;
-
-/// The longest body of an event that ends the wait of a job for others.
-pub const READY_BYTES: usize = Ready::HEAD_BYTES;
-
-/// The longest body of an event that ends a job, without its texts and without who did it.
-pub const END_BYTES: usize = {
-    let ends = [Ack::HEAD_BYTES, Dead::HEAD_BYTES, Cancel::HEAD_BYTES, Expire::HEAD_BYTES];
-    let (mut most, mut at) = (0, 0);
-    while at < ends.len() {
-        most = if ends[at] > most { ends[at] } else { most };
-        at += 1;
-    }
-    most
-};
-
-/// The longest body of an event by which a person ends a job, without who did it.
-pub const CANCEL_BYTES: usize = Cancel::HEAD_BYTES - EXTRA_HEAD_BYTES - EXTRA_HEAD_BYTES - Before::BYTES - BY_BYTES;
-
-/// Tag and length of an extra.
-const EXTRA_HEAD_BYTES: usize = 3;
-
-/// The name of nobody, with its length.
-const BY_BYTES: usize = 2;
 
 #[cfg(test)]
 mod tests;

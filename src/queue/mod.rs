@@ -17,6 +17,7 @@ pub mod events;
 
 mod after;
 mod apply;
+mod batches;
 mod check;
 mod ends;
 mod entry;
@@ -40,6 +41,7 @@ mod views;
 use std::collections::BTreeSet;
 
 use after::After;
+use batches::Batches;
 use deadlines::Wheel;
 use entry::Text;
 use groups::Groups;
@@ -61,6 +63,7 @@ use crate::time::{Millis, Timestamp};
 
 pub use after::{Settled, Waits};
 pub use apply::Broken;
+pub use batches::{Batch, BatchStep};
 pub use events::{Event, Part};
 pub use groups::GroupView;
 pub use leases::HowFar;
@@ -85,6 +88,7 @@ pub struct Queues {
     keys: Keys,
     sides: Sides,
     after: After,
+    batches: Batches,
     /// Jobs that have ended and are there until a moment.
     kept: Wheel,
     pause_ends: PauseEnds,
@@ -133,6 +137,7 @@ impl Default for Queues {
             keys: Keys::default(),
             sides: Sides::default(),
             after: After::default(),
+            batches: Batches::default(),
             kept: Wheel::default(),
             pause_ends: PauseEnds::default(),
             ruled: BTreeSet::new(),
@@ -178,6 +183,7 @@ impl Queues {
         refills.for_each(|(_, owner)| self.refill(owner));
         self.drop_kept(&mut due);
         self.advance_tombstones(now);
+        self.advance_batches(now);
         self.due = due;
         self.end_pauses();
     }
@@ -196,6 +202,7 @@ impl Queues {
         let wheels = [&self.delayed, &self.kept].iter().any(|wheel| wheel.next_deadline().is_some());
         let others = [self.sides.next_deadline(), self.pause_ends.next_deadline(), self.groups.buckets.next_deadline()];
         let others = others.iter().any(Option::is_some) || self.after.tombstones.next_deadline().is_some();
+        let others = others || self.batches.waits_for_time();
         let spans = self.next_schedule(ByClock::Log).is_some();
         wheels || others || spans || self.keys.waits_for_time()
     }

@@ -2,6 +2,7 @@
 
 use super::Queues;
 use super::after::{Tombstone, Waits};
+use super::batches::{KIND_BATCHES, KIND_RUNS, take_batches, take_runs};
 use super::counters::Counters;
 use super::entry::{Entry, Text};
 use super::groups::{Owner, TakingGroups, take_group_rules};
@@ -70,6 +71,9 @@ impl Restoring {
             KIND_GROUP_RULES if queues.table.len() > 0 || self.groups.has_any() => Err(undefined("settings")),
             KIND_GROUP_RULES => take_group_rules(queues, &self.queues, &mut reader),
             KIND_SCHEDULES => take_schedules(queues, &mut reader),
+            KIND_BATCHES | KIND_RUNS if queues.table.len() > 0 => Err(undefined("batch")),
+            KIND_BATCHES => take_batches(queues, &mut reader),
+            KIND_RUNS => take_runs(queues, &mut reader),
             KIND_TOMBSTONES => take_tombstones(queues, &mut reader),
             _ => Err(DecodeError::new("block", Fault::Unknown(u64::from(kind)))),
         }
@@ -92,6 +96,9 @@ impl Restoring {
             queues.line_up(slot);
             queues.registry.queue_mut(id).used_at = used_at;
         }
+        if queues.are_batches_torn() {
+            return Err(undefined("batch"));
+        }
         self.groups.finish(queues)
     }
 
@@ -112,6 +119,7 @@ impl Restoring {
         }
         (queues.back, queues.front) = (head.back, head.front);
         self.groups.newest_turn = head.newest_turn;
+        queues.batches.newest = head.newest_batch;
         queues.registry.set_forgotten(Counters::default().with_tally(head.forgotten));
         while !reader.rest().is_empty() {
             let state = QueueState::read(reader, "queue")?;
@@ -186,7 +194,7 @@ impl Restoring {
         let Some(standing) = Standing::from_code(code) else {
             return Err(DecodeError::new("standing", Fault::Unknown(u64::from(code))));
         };
-        let Entry { attempts, settings, .. } = queues.table[slot];
+        let Entry { id, attempts, settings, .. } = queues.table[slot];
         match standing {
             Standing::Pending | Standing::Delayed | Standing::Waiting if attempts == settings.max_attempts => {
                 return Err(undefined("attempts"));
@@ -206,7 +214,7 @@ impl Restoring {
                 }
                 queues.table[slot].set_due_at(due_at);
             }
-            Standing::Waiting if flags & AFTER == 0 => return Err(undefined("flags")),
+            Standing::Waiting if flags & AFTER == 0 && queues.is_admitted(id) => return Err(undefined("flags")),
             Standing::Waiting => queues.table[slot].set_delay_ms(reader.varint("delay")?),
             Standing::InFlight => take_lease(queues, slot, reader, before)?,
             Standing::Dead | Standing::Completed | Standing::Cancelled | Standing::Expired => {}

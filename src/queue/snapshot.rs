@@ -16,7 +16,8 @@
 //! | 4 | keys | a [`EndedKey`] for each key of a job that is gone |
 //! | 5 | groups | a [`GroupState`] for each group |
 //! | 6 | settings | a [`GroupRule`] for each group that has settings of its own |
-//! | 7 | tombstones | a [`Tombstone`] for each |
+//! | 7 | tombstones | a [`Tombstone`](super::after::Tombstone) for each |
+//! | 8, 11 | batches, their members | see `batches`; before those of jobs |
 //! | 10 | schedules | see `schedules`; before those of jobs |
 //!
 //! | part of a job | fields |
@@ -52,7 +53,7 @@ use super::registry::Queue;
 use super::ruling::Paused;
 use crate::codec::Field;
 use crate::codec::message;
-use crate::ids::JobId;
+use crate::ids::{BatchId, JobId};
 use crate::planted::{Bug, is_planted};
 use crate::rules::{GroupSettings, QueueSettings};
 use crate::time::Timestamp;
@@ -91,6 +92,7 @@ message! {
         newest_turn: u64;
         /// Of queues that were forgotten.
         forgotten: Tally;
+        newest_batch: BatchId;
     }
 }
 
@@ -167,6 +169,7 @@ pub struct Taking {
     /// Where the visit to the keys of jobs that are gone goes on.
     keys_from: (Timestamp, JobId),
     schedules: super::schedules::SchedulesLeft,
+    batches: super::batches::BatchesLeft,
     block: Vec<u8>,
     before: Before,
 }
@@ -224,6 +227,7 @@ impl Queues {
             group_rules: self.encode_group_rules(),
             keys_from: (Timestamp(0), JobId(0)),
             schedules: self.hold_schedules(),
+            batches: self.hold_batches(),
             block: Vec::new(),
             before: Before::default(),
         }));
@@ -237,6 +241,7 @@ impl Queues {
             front: self.front,
             newest_turn: self.groups.newest_turn,
             forgotten: self.registry.forgotten().tally(),
+            newest_batch: self.batches.newest,
         };
         head.write(&mut body);
         for queue in self.registry.by_id() {
@@ -270,7 +275,8 @@ impl Queues {
             self.taking = Some(taking);
             return Slice::Block(KIND_GROUPS, block);
         }
-        let slice = taking.schedules.next_block().unwrap_or_else(|| self.next_slice(&mut taking, slots_max));
+        let first = taking.schedules.next_block().or_else(|| taking.batches.next_block());
+        let slice = first.unwrap_or_else(|| self.next_slice(&mut taking, slots_max));
         if slice != Slice::Done {
             self.taking = Some(taking);
         }

@@ -1,6 +1,7 @@
 //! Views: what can be asked of the queues. Nothing changes here.
 
 use super::after::Waits;
+use super::batches::Batch;
 use super::counters::Counters;
 use super::entry::{Entry, Text};
 use super::leases::HowFar;
@@ -47,6 +48,8 @@ pub struct JobFacts<'a> {
     pub progress: Option<&'a HowFar>,
     /// What it waits for, or has waited for and wants the results of.
     pub waits: Option<&'a Waits>,
+    /// The batch that it is a member of.
+    pub batch: Option<&'a Batch>,
 }
 
 /// What few jobs have.
@@ -231,6 +234,7 @@ impl Queues {
             more: self.more(entry),
             progress: entry.lease().and_then(|lease| self.leases.progress(lease)),
             waits: self.after.of(job),
+            batch: self.batches.of(job).and_then(|id| self.batches.get(id)),
         })
     }
 

@@ -139,7 +139,7 @@ mod tests {
         let jobs = [SubmitJob { queue: "q", ..SubmitJob::default() }];
         let poll = Poll { queues: List::lent(&["q"]), free: 1, lease_ms: 10_000, ..Poll::default() };
         let mut frames = Vec::new();
-        Request::from(Submit { jobs: List::lent(&jobs) }).encode(1, &mut frames);
+        Request::from(Submit::of(&jobs)).encode(1, &mut frames);
         Request::from(poll).encode(2, &mut frames);
         source.send(frames).unwrap();
         assert!(Locals::default().read(&messages, &mut master, now).unwrap());

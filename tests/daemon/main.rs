@@ -6,6 +6,7 @@ mod harness;
 mod logs;
 
 mod backup;
+mod batches;
 mod cli;
 mod door;
 mod explain;

@@ -4,7 +4,7 @@ use falconqueue::client::{After, SubmitJob};
 use falconqueue::ids::JobId;
 use falconqueue::job::{IfFailed, Standing};
 use falconqueue::master::Config;
-use falconqueue::protocol::{List, Request, Submit};
+use falconqueue::protocol::{Request, Submit};
 use falconqueue::queue::Event;
 use falconqueue::wal::MemoryDevice;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn standing(hand: &Hand, job: u64) -> Option<Standing> {
 
 fn refused(hand: &mut Hand, jobs: &[SubmitJob<'_>], code: u16) -> String {
     let id = hand.connect();
-    let reply = hand.ask(id, &Request::Submit(Submit { jobs: List::lent(jobs) }));
+    let reply = hand.ask(id, &Request::Submit(Submit::of(jobs)));
     assert!(is_error(&reply, code), "{reply:?}");
     let Reply::Error { text, .. } = reply else { panic!("an error") };
     text
@@ -178,7 +178,7 @@ fn chain(hand: &mut Hand, count: u64) -> u64 {
         let next: Vec<[After<'_>; 1]> = next.collect();
         let of = |place: usize| if place == 0 { &behind } else { &next[place - 1] };
         let jobs: Vec<SubmitJob<'_>> = (0..STEP).map(|place| job().with_after(of(place))).collect();
-        hand.send(id, &Request::Submit(Submit { jobs: List::lent(&jobs) }));
+        hand.send(id, &Request::Submit(Submit::of(&jobs)));
         last += STEP as u64;
     }
     hand.turn().expect("the log takes records");
@@ -217,7 +217,7 @@ fn a_crowd_of_100_000_is_let_go_in_slices() {
     let after = [After::job(JobId(first))];
     let jobs: Vec<SubmitJob<'_>> = (0..STEP).map(|_| job().with_after(&after)).collect();
     for _ in 0..100_000 / STEP {
-        hand.send(id, &Request::Submit(Submit { jobs: List::lent(&jobs) }));
+        hand.send(id, &Request::Submit(Submit::of(&jobs)));
     }
     turn(&mut hand);
     hand.sync();

@@ -81,7 +81,7 @@ impl Loop {
         self.turn();
         let job = SubmitJob { queue: "steady", payload: &[b'x'; 256], ..SubmitJob::default() };
         let jobs = [job; JOBS_MAX];
-        self.send(producer, &Request::Submit(Submit { jobs: List::lent(&jobs[..count]) }));
+        self.send(producer, &Request::Submit(Submit::of(&jobs[..count])));
         self.turn();
         self.hear(producer);
         self.hear(worker);

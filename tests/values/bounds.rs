@@ -19,7 +19,7 @@ fn a_full_disk_refuses_jobs_while_polls_and_acks_drain_the_queue() {
     let mut accepted = 0;
     let large = SubmitJob { payload: &[b'x'; 1000], ..job("q") };
     loop {
-        match hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&[large]) })) {
+        match hand.ask(client, &Request::Submit(Submit::of(&[large]))) {
             Reply::SubmitOk(_) => accepted += 1,
             Reply::Error { code: STORAGE_FULL, .. } => break,
             other => panic!("{other:?}"),
@@ -32,7 +32,7 @@ fn a_full_disk_refuses_jobs_while_polls_and_acks_drain_the_queue() {
     }
     hand.device.limit_space(None);
     let mut tries = 0;
-    while is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&[large]) })), STORAGE_FULL) {
+    while is_error(&hand.ask(client, &Request::Submit(Submit::of(&[large]))), STORAGE_FULL) {
         hand.pass(100);
         std::thread::yield_now();
         tries += 1;
@@ -70,7 +70,7 @@ fn there_are_no_more_queues_with_jobs_than_the_limit() {
         hand.submit(client, &jobs);
     }
     let refused = [job("one-more")];
-    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&refused) })), TOO_MANY_QUEUES));
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit::of(&refused))), TOO_MANY_QUEUES));
     assert_eq!(hand.poll(client, &["one-more"], 1), [], "a name alone takes no place");
     let got = hand.poll(client, &["q77", "one-more"], 1).pop().expect("a job of the queue that is there");
     assert_eq!(got.queue, "q77");
@@ -99,7 +99,7 @@ fn the_first_job_of_a_key_is_told_though_its_queue_would_be_one_too_many() {
     }
     assert_eq!(hand.put(client, keyed), id);
     let other = [SubmitJob { key: "l", ..keyed }];
-    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&other) })), TOO_MANY_QUEUES));
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit::of(&other))), TOO_MANY_QUEUES));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn reports_of_leases_that_are_none_take_no_room_in_a_full_log() {
     let client = hand.connect();
     hand.device.limit_space(Some(0));
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
-    while matches!(hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })), Reply::SubmitOk(_)) {}
+    while matches!(hand.ask(client, &Request::Submit(Submit::of(&large))), Reply::SubmitOk(_)) {}
     let result = vec![b'r'; 60_000];
     let items = [AckItem { job: JobId(1), lease: LeaseId(1), result: &result, ..AckItem::default() }; 100];
     let Reply::Done(ACK_OK, outcome) = hand.ask(client, &Request::Ack(Ack { items: List::lent(&items) })) else {
@@ -125,7 +125,7 @@ fn a_full_log_still_tells_the_first_job_of_a_key() {
     let id = hand.put(client, keyed);
     hand.device.limit_space(Some(0));
     let large = [SubmitJob { payload: &[b'x'; 1000], ..job("q") }];
-    while matches!(hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&large) })), Reply::SubmitOk(_)) {}
+    while matches!(hand.ask(client, &Request::Submit(Submit::of(&large))), Reply::SubmitOk(_)) {}
     assert_eq!(hand.put(client, keyed), id);
 }
 
@@ -143,5 +143,5 @@ fn jobs_that_are_there_by_their_keys_do_not_count_against_what_a_queue_may_hold(
     assert!(first == held && second == third && second != held, "{told:?}");
     assert_eq!(hand.submit(client, &["once", "held"].map(keyed)).len(), 2, "it is full, and nothing is added");
     let more = ["held", "more"].map(keyed);
-    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&more) })), QUEUE_FULL));
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit::of(&more))), QUEUE_FULL));
 }

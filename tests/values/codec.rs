@@ -34,7 +34,7 @@ fn a_job_with_all_that_few_have() {
     let own = frames::Job { priority: 3, max_attempts: 4, timeout_ms: 9, keep_ms: Some(1500), ..frames::job("q", "x") };
     let headers = vec![("trace".to_owned(), "7".to_owned())];
     let own = frames::Job { backoff: Some((10, 20)), ttl_ms: Some(77), headers, ..own };
-    same(&submit(&[own]), wire::Submit { jobs: List::lent(&[job]) });
+    same(&submit(&[own]), wire::Submit::of(&[job]));
 }
 
 #[test]

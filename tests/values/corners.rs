@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::hand::*;
 use falconqueue::job::Settings;
 use falconqueue::master::{Config, Input, Master, Progress, SyncMode, Urgency};
-use falconqueue::protocol::{Backup, List, Read, Request, Snapshot, Submit, SubmitJob};
+use falconqueue::protocol::{Backup, Read, Request, Snapshot, Submit, SubmitJob};
 use falconqueue::wal::{DirDevice, LogDevice, MemoryDevice, SegmentIo};
 
 fn names(device: &MemoryDevice) -> Vec<String> {
@@ -59,7 +59,7 @@ fn a_snapshot_that_fails_while_the_state_is_visited_is_answered_and_tried_again(
     };
     let jobs: Vec<SubmitJob<'_>> = (0..1000).map(with).collect();
     for _ in 0..300 {
-        hand.send(client, &Request::Submit(Submit { jobs: List::lent(&jobs) }));
+        hand.send(client, &Request::Submit(Submit::of(&jobs)));
     }
     hand.heard(client);
     device.limit_space(Some(100_000));
@@ -110,7 +110,7 @@ fn a_snapshot_right_after_a_cut_covers_a_segment_that_is_there() {
         hand.put(client, job("q"));
     }
     // not synced: a torn group
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q"), job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q"), job("q")])));
     let device = hand.device.kill();
     let newest = *device.segments().last().unwrap();
     device.damage(newest, |content| {
@@ -140,7 +140,7 @@ fn a_torn_tail_on_a_full_disk_is_no_obstacle() {
         hand.put(client, job("q"));
     }
     let payload = [7u8; 3000];
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[SubmitJob { payload: &payload, ..job("q") }]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[SubmitJob { payload: &payload, ..job("q") }])));
     let device = hand.device.kill();
     for name in names(&device).iter().filter(|name| name.ends_with("spare")) {
         device.remove(name).unwrap();
@@ -164,7 +164,7 @@ fn a_snapshot_gets_its_name_only_when_the_log_is_durable_up_to_it() {
     let config = Config { sync: SyncMode::Never, ..config() };
     let mut hand = Hand::open(config, MemoryDevice::default(), START);
     let client = hand.connect();
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
     hand.send(client, &Request::Snapshot(Snapshot {}));
     let is_named = |hand: &Hand| !falconqueue::wal::names::snapshots(&names(&hand.device)).is_empty();
     for _ in 0..20 {

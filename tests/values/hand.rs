@@ -155,7 +155,7 @@ impl Hand {
     }
 
     pub fn submit(&mut self, id: SessionId, jobs: &[SubmitJob<'_>]) -> Vec<Submitted> {
-        submitted(self.ask(id, &Request::Submit(Submit { jobs: List::lent(jobs) })))
+        submitted(self.ask(id, &Request::Submit(Submit::of(jobs))))
     }
 
     /// The id of one submitted job.

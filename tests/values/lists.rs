@@ -1,12 +1,14 @@
 //! The naive model: jobs as lists that a reader can check by eye.
 
 mod after;
+mod batches;
 mod ends;
 mod groups;
 mod rules;
 mod waits;
 
 pub use after::{Look, Waits};
+pub use batches::Batch;
 pub use groups::{GROUPS, Turns};
 pub use rules::Rules;
 pub use waits::{JobsWait, standing};
@@ -170,6 +172,9 @@ pub struct Model {
     pub waits: Vec<JobsWait>,
     /// Jobs that wait for others and are to be looked at.
     pub looks: Vec<Look>,
+    pub batches: Vec<Batch>,
+    /// Batches whose members are to be let go or cancelled.
+    pub batch_work: Vec<usize>,
     /// Number, queue or all, and until when it waits.
     pub idle: Vec<(u64, Option<usize>, Timestamp)>,
 }
@@ -188,6 +193,8 @@ impl Model {
             tally: Tally::default(),
             waits: Vec::new(),
             looks: Vec::new(),
+            batches: Vec::new(),
+            batch_work: Vec::new(),
             idle: Vec::new(),
         }
     }
@@ -210,6 +217,7 @@ impl Model {
             }
         }
         self.expire();
+        self.call_off_abandoned();
     }
 
     /// Delayed jobs wait in line from their moments on, and tokens come in between, by theirs.

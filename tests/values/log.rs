@@ -3,7 +3,7 @@
 use falconqueue::ids::{JobId, Lsn};
 use falconqueue::limits::{READING_WAIT_MS_MAX, READINGS_OF_ONE_MAX};
 use falconqueue::master::Input;
-use falconqueue::protocol::{Get, List, Log, Request, Submit, SubmitJob};
+use falconqueue::protocol::{Get, Log, Request, Submit, SubmitJob};
 use falconqueue::queue::Event;
 
 use crate::frames::{LogPage, NOT_FOUND, Reply, SHUTTING_DOWN, is_error};
@@ -86,7 +86,7 @@ fn nothing_is_told_that_a_power_cut_takes_back() {
     let mut hand = Hand::new();
     let (reader, other) = (hand.connect(), hand.connect());
     let first = hand.put(other, job("q"));
-    hand.send(other, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(other, &Request::Submit(Submit::of(&[job("q")])));
     hand.send(reader, &log(first + 1, 0));
     hand.read_log();
     assert_eq!(hand.heard(reader), []);

@@ -15,6 +15,7 @@ mod truth;
 
 mod after;
 mod allocations;
+mod batches;
 mod begun;
 mod bounds;
 mod checker;

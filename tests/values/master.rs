@@ -21,7 +21,7 @@ const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
 fn an_ok_leaves_only_when_it_is_durable() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
     hand.turn().unwrap();
     assert_eq!(hand.heard(client), []);
     let request = hand.master.sync_request(hand.now, Urgency::Quiet).unwrap();
@@ -34,9 +34,9 @@ fn an_ok_leaves_only_when_it_is_durable() {
 fn what_came_after_a_sync_was_asked_for_waits_for_the_next() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
     let request = hand.master.sync_request(hand.now, Urgency::Quiet).unwrap();
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
     hand.master.synced(&request.run()).unwrap();
     assert_eq!(hand.heard(client).len(), 1);
     assert!(hand.sync());
@@ -51,12 +51,12 @@ fn answers_that_only_tell_wait_for_what_they_have_seen() {
     let stale = [HeldLease { job: JobId(1), lease: LeaseId(1), stage: Stage::Begun }];
     let ack = [AckItem { job: JobId(1), lease: LeaseId(1), result: b"", ..AckItem::default() }];
     for request in [
-        Request::Submit(Submit { jobs: List::lent(&[keyed]) }),
+        Request::Submit(Submit::of(&[keyed])),
         Request::Stats(Stats {}),
         Request::Ack(Ack { items: List::lent(&ack) }),
         Request::Heartbeat(Heartbeat { leases: List::lent(&stale), ..Heartbeat::default() }),
     ] {
-        hand.send(writer, &Request::Submit(Submit { jobs: List::lent(&[keyed, job("q")]) }));
+        hand.send(writer, &Request::Submit(Submit::of(&[keyed, job("q")])));
         hand.send(reader, &request);
         hand.turn().unwrap();
         assert_eq!(hand.heard(reader), [], "{request:?} tells of what is not durable yet");
@@ -72,7 +72,7 @@ fn answers_without_state_leave_at_once() {
     let (writer, worker) = (hand.connect(), hand.connect());
     hand.put(writer, job("q"));
     let held = hand.take(worker, "q");
-    hand.send(writer, &Request::Submit(Submit { jobs: List::lent(&[job("other")]) }));
+    hand.send(writer, &Request::Submit(Submit::of(&[job("other")])));
     let extend = [HeldLease { job: JobId(held.job), lease: LeaseId(held.lease), stage: Stage::Begun }];
     hand.send(worker, &Request::Heartbeat(Heartbeat { leases: List::lent(&extend), ..Heartbeat::default() }));
     hand.send(worker, &poll(&["nothing"], 1, 0));
@@ -87,7 +87,7 @@ fn a_submit_and_its_dispatch_to_a_waiting_worker_share_one_sync() {
     let (writer, worker) = (hand.connect(), hand.connect());
     hand.send(worker, &poll(&["q"], 1, 1000));
     hand.turn().unwrap();
-    hand.send(writer, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(writer, &Request::Submit(Submit::of(&[job("q")])));
     hand.turn().unwrap();
     assert_eq!((hand.heard(writer), hand.heard(worker)), (vec![], vec![]));
     assert!(hand.sync());
@@ -100,7 +100,7 @@ fn a_submit_and_its_dispatch_to_a_waiting_worker_share_one_sync() {
 fn a_failed_sync_is_the_end() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
     hand.turn().unwrap();
     hand.device.fail_syncs();
     let outcome = hand.master.sync_request(hand.now, Urgency::Quiet).unwrap().run();
@@ -254,7 +254,7 @@ fn without_sync_always_replies_leave_at_once_and_the_interval_bounds_the_risk() 
     for sync in [SyncMode::Never, SyncMode::Every(Millis(10))] {
         let mut hand = Hand::open(Config { sync, ..config() }, MemoryDevice::default(), START);
         let client = hand.connect();
-        hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+        hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
         hand.turn().unwrap();
         assert_eq!(hand.heard(client).len(), 1);
         assert!(hand.master.sync_request(hand.now, Urgency::Quiet).is_none());
@@ -306,7 +306,7 @@ fn stopping_refuses_polls_and_jobs_and_still_takes_acks() {
     hand.master.begin_stop();
     assert!(matches!(hand.heard(client)[..], [Reply::Error { code: SHUTTING_DOWN, .. }]));
     let submit = [job("q")];
-    assert!(is_error(&hand.ask(client, &Request::Submit(Submit { jobs: List::lent(&submit) })), SHUTTING_DOWN));
+    assert!(is_error(&hand.ask(client, &Request::Submit(Submit::of(&submit))), SHUTTING_DOWN));
     assert!(hand.ack(client, held.job, held.lease));
 }
 
@@ -351,7 +351,7 @@ fn waiting_polls_get_jobs_in_the_order_in_which_they_came() {
 fn a_sync_is_asked_for_in_time_although_others_never_fall_silent() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    hand.send(client, &Request::Submit(Submit { jobs: List::lent(&[job("q")]) }));
+    hand.send(client, &Request::Submit(Submit::of(&[job("q")])));
     hand.pass(4);
     assert!(hand.master.sync_request(hand.now, Urgency::Full).is_none());
     hand.pass(1);
@@ -364,7 +364,7 @@ fn enough_for_a_sync_does_not_wait_for_silence_but_for_the_sync_under_way() {
     let client = hand.connect();
     let payload = vec![1; 40 << 10];
     let large = [SubmitJob { payload: &payload, ..job("q") }];
-    let submit = Request::Submit(Submit { jobs: List::lent(&large) });
+    let submit = Request::Submit(Submit::of(&large));
     hand.send(client, &submit);
     assert!(!hand.master.is_group_full() && hand.master.sync_request(hand.now, Urgency::Full).is_none());
     hand.send(client, &submit);

@@ -60,7 +60,7 @@ fn fill(hand: &mut Hand, queue: &'static str) -> u64 {
     for bytes in [8000, 500, 0] {
         let payload = vec![b'x'; bytes];
         let jobs = [SubmitJob { payload: &payload, ..job(queue) }];
-        let submit = Request::Submit(Submit { jobs: List::lent(&jobs) });
+        let submit = Request::Submit(Submit::of(&jobs));
         while matches!(hand.ask(client, &submit), Reply::SubmitOk(_)) {}
     }
     hand.master.queues().totals().pending - before

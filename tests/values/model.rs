@@ -2,16 +2,18 @@
 //! check by eye, every invariant of the indexes is held after every step, and what a crash leaves is what was.
 
 mod after;
+mod batches;
 mod looks;
 mod mending;
 mod steps;
 
 use crate::frames::{
     self, ACK_OK, CANCELLED, FAIL_OK, KEY_HELD, LEASE_LOST, NOT_FOUND, RELEASE_OK, Reply, Request, fail_for,
-    heartbeat_at, is_error, keyed, status, submitted,
+    heartbeat_at, is_error, keyed, status, submit_to_batch, submitted,
 };
 use crate::hand::{Hand, START};
-use crate::lists::{FAILED, FOR_GOOD, GROUPS, Job, Model, NOBODY, Place, State};
+use crate::lists::{FAILED, FOR_GOOD, GROUPS, Job, Model, NOBODY, Place, State, Waits};
+use batches::BATCHES;
 use falconqueue::ids::SessionId;
 use falconqueue::job::{OnDuplicate, Unique};
 use falconqueue::master::Input;
@@ -71,6 +73,10 @@ impl Run {
             Step::Set { queue, ref settings } => self.set(queue, settings),
             Step::SetGroup { queue, group, ref settings } => self.set_group(queue, group, settings),
             Step::Delete { queue } => self.delete(queue),
+            Step::BeginBatch { name } => self.begin_batch(name),
+            Step::EndBatch { name } => self.end_batch(name),
+            Step::CancelBatch { name } => self.cancel_batch(name),
+            Step::ShowBatch { name } => self.show_batch(name),
             Step::Wait { ref picks, any, wait_ms } => self.wait(picks, any, wait_ms),
             Step::Idle { queue, wait_ms } => self.idle(queue, wait_ms),
             Step::Pass(span) => self.pass(span),
@@ -121,16 +127,18 @@ impl Run {
     fn submit(&mut self, new: &NewJobs) {
         let first = self.model.remembered(new.key);
         let jobs: Vec<frames::Job> = (0..new.count).map(|at| self.asked(new, at == 0)).collect();
-        let count = jobs.len() - usize::from(first.is_some());
-        let takes_place = first.is_some() && new.on_duplicate == Some(OnDuplicate::Replace.code());
-        let replaced = u64::from(takes_place);
-        let is_held = first.is_some() && new.on_duplicate == Some(OnDuplicate::Refuse.code());
-        let refused = self.model.refuses(new.queue, (count as u64, replaced), new.bytes as u64);
-        let refused = if is_held { Some(KEY_HELD) } else { refused };
-        let refused = if self.waits_for_none(&jobs) { Some(NOT_FOUND) } else { refused };
-        let reply = self.hand.ask_frame(self.clients[0], &frames::submit(&jobs));
+        let (batch, refused_by_batch) = self.batch_for(new.batch);
+        let refused = refused_by_batch.or_else(|| self.refuses(new, &jobs, first));
+        let request = match new.batch {
+            Some(name) => submit_to_batch(BATCHES[name], &jobs),
+            None => frames::submit(&jobs),
+        };
+        let reply = self.hand.ask_frame(self.clients[0], &request);
         if let Some(code) = refused {
             return assert!(is_error(&reply, code), "{reply:?} instead of {code}");
+        }
+        if let Some(batch) = batch {
+            self.model.batches[batch].alone_until = None;
         }
         let answers = submitted(reply);
         assert_eq!(answers.len(), jobs.len());
@@ -145,14 +153,31 @@ impl Run {
                 }
                 Some(first) => assert_eq!(answer.job, first),
                 None => {
-                    let before = self.before(&job, first_job);
+                    let before = self.before(new, &job, first_job);
+                    if let Some(batch) = batch {
+                        self.model.batches[batch].members.push(answer.job);
+                    }
                     self.accepted(answer.job, new, job, (if at == 0 { new.key } else { 0 }, before));
                 }
             }
         }
     }
 
-    fn accepted(&mut self, id: u64, new: &NewJobs, asked: frames::Job, (key, before): (usize, Vec<u64>)) {
+    /// Why jobs are not taken, if so; the first of them has a key that this job holds.
+    fn refuses(&self, new: &NewJobs, jobs: &[frames::Job], first: Option<u64>) -> Option<u16> {
+        let does = |what: OnDuplicate| first.is_some() && new.on_duplicate == Some(what.code());
+        if self.waits_for_none(new, jobs) {
+            return Some(NOT_FOUND);
+        }
+        if does(OnDuplicate::Refuse) {
+            return Some(KEY_HELD);
+        }
+        let count = jobs.len() - usize::from(first.is_some());
+        let replaced = u64::from(does(OnDuplicate::Replace));
+        self.model.refuses(new.queue, (count as u64, replaced), new.bytes as u64)
+    }
+
+    fn accepted(&mut self, id: u64, new: &NewJobs, asked: frames::Job, (key, before): (usize, Waits)) {
         assert!(self.model.jobs.keys().all(|known| *known < id), "ids grow");
         let now = self.hand.now;
         let settings = &self.model.rules[new.queue].settings;
@@ -179,10 +204,10 @@ impl Run {
             ..Job::new(new.queue, key, now)
         };
         self.model.jobs.insert(id, job);
-        if before.is_empty() {
+        if before.is_empty() && new.batch.is_none() {
             self.model.wait(id, Some(now.plus(Millis(new.delay_ms))), Place::Last);
         } else {
-            self.holds_back(id, new, before);
+            self.holds_back(id, before);
         }
     }
 
@@ -208,7 +233,9 @@ impl Run {
             assert_eq!((got.key.as_str(), &got.headers), (key, &job.headers));
             assert_eq!(got.group, GROUPS[job.group]);
             assert_eq!(got.payload, vec![b'p'; job.bytes as usize]);
-            assert_eq!(got.results_of, if job.waits.with_results { job.waits.before.clone() } else { Vec::new() });
+            let waits = self.model.jobs[&got.job].waits.clone();
+            let results = if waits.with_results { waits.named() } else { Vec::new() };
+            assert_eq!(got.results_of, results);
         }
     }
 
@@ -290,6 +317,9 @@ impl Run {
     fn disconnect(&mut self, client: usize) {
         self.hand.master.take(self.clients[client], Input::Gone, self.hand.now).unwrap();
         self.clients[client] = if client == 0 { self.hand.connect() } else { self.hand.connect_saying_begun() };
+        if client == 0 {
+            self.model.leave_batches();
+        }
         let grace = self.hand.now.plus(Millis(2000));
         for job in self.model.jobs.values_mut() {
             if let State::InFlight { until, holder, .. } = &mut job.state
@@ -306,6 +336,7 @@ impl Run {
         assert_eq!(self.hand.master.queues().describe(), before, "the state from disk is the state before");
         self.clients = [self.hand.connect(), self.hand.connect_saying_begun()];
         self.waiter = self.hand.connect();
+        self.model.leave_batches_anew();
         self.model.waits.clear();
         self.model.idle.clear();
         for job in self.model.jobs.values_mut() {

@@ -1,5 +1,6 @@
 //! Each hex dump of `protocol.md` is decoded, and is what the code writes for the values that its caption names.
 
+mod batches;
 mod schedules;
 
 use std::fmt::Write;
@@ -191,7 +192,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     let queues = ["mail", "bulk"];
     let mut all: Vec<Request<'_>> = vec![
         hello().into(),
-        Submit { jobs: List::lent(&jobs) }.into(),
+        Submit::of(&jobs).into(),
         poll(&queues).into(),
         Ack { items: List::lent(&ack) }.into(),
         Fail { items: List::lent(&fail) }.into(),
@@ -209,6 +210,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     ];
     all.extend(operating_requests());
     all.extend(schedules::requests());
+    all.extend(batches::requests());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {
@@ -369,6 +371,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     }
     for_each_operating_reply(|name, reply| take(name, encoded(name, &reply)));
     schedules::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
+    batches::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
 }
 
 fn encoded(name: &str, reply: &Reply<'_>) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! A snapshot that is taken in slices, with anything at all happening between them, holds the state as it was when it
 //! was begun; and what a replay of the rest makes of it is the state at the end.
 
-use falconqueue::ids::{JobId, Location, Lsn};
+use falconqueue::ids::{BatchId, JobId, Location, Lsn};
 use std::sync::LazyLock;
 
 use falconqueue::codec::{DecodeError, Field, List};
@@ -9,8 +9,8 @@ use falconqueue::job::{
     Attempt, Backoff, Before, BeforeList, Header, HeadersText, IfFailed, Settings, Standing, Story, StoryText,
 };
 use falconqueue::queue::events::{
-    Ack, Cancel, Dead, DeathReason, Dispatch, Enqueue, Expire, Forget, Move, Part, Pause, Purge, Ready, Release,
-    ReleaseReason, Replace, Requeue, Resume, Retry, Set, SetGroup, Timeout, Update,
+    Ack, Admit, Begin, CallOff, Cancel, Dead, DeathReason, Dispatch, End, Enqueue, Expire, Forget, Move, Part, Pause,
+    Purge, Ready, Release, ReleaseReason, Replace, Requeue, Resume, Retry, Set, SetGroup, Timeout, Update,
 };
 use falconqueue::queue::{Event, JobFacts, Queues, Restoring, Slice, TextAt};
 use falconqueue::rules::{GroupSettings, QueueSettings, Rate, Way};
@@ -27,6 +27,7 @@ enum Step {
     Forget { pick: usize },
     Mend { pick: usize, how: u8, at: u64 },
     Rule { pick: usize, how: u8, at: u64 },
+    Batch { pick: usize, how: u8 },
     Pass(u64),
     Slice,
 }
@@ -43,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0usize..100, 0u8..12, moment).prop_map(|(pick, how, at)| Step::Rule { pick, how, at }),
         1 => (0usize..100).prop_map(|pick| Step::Move { pick }),
         1 => (0usize..100).prop_map(|pick| Step::Forget { pick }),
+        2 => (0usize..2, 0u8..8).prop_map(|(pick, how)| Step::Batch { pick, how }),
         1 => (0u64..60).prop_map(Step::Pass),
         3 => Just(Step::Slice),
     ]
@@ -146,8 +148,27 @@ impl Run {
                 let name = self.queues.queue_name(*queue);
                 encoded(Forget { queue: name, by: None })
             }
+            Step::Batch { pick, how } => self.batch(["one", "two"][pick], how)?,
             Step::Pass(_) | Step::Slice => return None,
         })
+    }
+
+    /// What comes next for a batch of this name, or its end.
+    fn batch(&self, name: &str, how: u8) -> Option<Applied> {
+        let by = Some("someone");
+        let Some(batch) = self.queues.batch_named(name) else {
+            let newest = BatchId(self.queues.newest_batch().0 + 1);
+            return Some(encoded(Begin { batch: newest, name, known_ms: 10 * u64::from(how), by }));
+        };
+        let known = self.queues.batch(batch)?;
+        match how {
+            0 if !known.is_called_off && !known.is_over() => Some(encoded(CallOff { batch, by })),
+            1..4 if !known.is_sealed => Some(encoded(End { batch, by })),
+            4.. if known.is_sealed && !known.is_called_off && known.admitted < known.last() => {
+                Some(encoded(Admit { batch, upto: JobId(known.last().0.min(known.admitted.0 + 9)) }))
+            }
+            _ => None,
+        }
     }
 
     /// The jobs of which this holds, by their ids.
@@ -168,6 +189,8 @@ impl Run {
         // Some that are there or were, two of them at most.
         let before: Vec<Before> = [id.0 / 2, id.0 / 3].iter().map(|id| Before::job(JobId(*id))).collect();
         let before = if id.0 > 5 && id.0 % 5 > 2 { before } else { Vec::new() };
+        let batch = self.queues.open_batches().next().filter(|_| id.0.is_multiple_of(2));
+        let waits = !before.is_empty() || batch.is_some();
         let (mut headers, names) = (Vec::new(), [Header { name: "trace", value: "7" }]);
         List::lent(&names).write(&mut headers);
         encoded(Enqueue {
@@ -175,10 +198,11 @@ impl Run {
             queue: QUEUES[usize::try_from(id.0).unwrap() % 3],
             key,
             settings: Settings { priority, max_attempts, timeout_ms: u32::from(priority) * 1000 },
-            due_at: if before.is_empty() { self.after(due) } else { Timestamp(0) },
+            due_at: if waits { Timestamp(0) } else { self.after(due) },
+            batch,
             before: (!before.is_empty()).then(|| BeforeList(List::lent(&before))),
             if_failed: (!before.is_empty()).then(|| IfFailed::ALL[usize::try_from(id.0 % 3).unwrap()]),
-            delay_ms: (!before.is_empty() && id.0.is_multiple_of(2)).then_some(due),
+            delay_ms: (waits && id.0.is_multiple_of(2)).then_some(due),
             with_results: (!before.is_empty() && id.0 % 3 == 1).then_some(true),
             digest: (!key.is_empty()).then_some(id.0),
             keep_s: id.0.is_multiple_of(4).then_some(u32::try_from(id.0 % 3).unwrap()),
@@ -231,7 +255,10 @@ impl Run {
                 let ends = !flies || at == 0;
                 Some(encoded(Cancel { job, ends, kept_until, by, failed_until, before }))
             }
-            1 if facts.standing == Standing::Waiting => Some(encoded(Ready { job })),
+            1 if facts.standing == Standing::Waiting => {
+                let is_admitted = facts.batch.is_none_or(|batch| job <= batch.admitted);
+                (is_admitted && facts.waits.is_some()).then(|| encoded(Ready { job }))
+            }
             1 if facts.standing == Standing::Dead => Some(encoded(Requeue { job, by })),
             2 if !flies => Some(encoded(Purge { job, by, failed_until })),
             3 if waits => {
@@ -368,7 +395,7 @@ fn taken_in(kind: u32, body: &[u8]) -> Result<(), DecodeError> {
 #[test]
 fn what_only_a_later_version_knows_of_a_snapshot_is_told_from_what_cannot_be() {
     let unknown = [
-        ("a block", 9, &[][..]),
+        ("a block", 12, &[][..]),
         ("where a job stands", 3, &[8, 2, 0, 0]),
         // Flags of three bytes: the first one that is not there.
         ("a flag", 3, &[0x80, 0x80, 0x01]),

@@ -122,7 +122,7 @@ fn a_full_disk_ends_the_last_attempt_without_its_story() {
     hand.device.limit_space(Some(0));
     let large = SubmitJob { payload: &[b'x'; 1000], ..job("other") };
     let large = [large];
-    let fill = Request::Submit(Submit { jobs: List::lent(&large) });
+    let fill = Request::Submit(Submit::of(&large));
     while matches!(hand.ask(client, &fill), Reply::SubmitOk(_)) {}
     hand.pass(10_000);
     let dead = known(&mut hand, id);
@@ -141,7 +141,7 @@ fn full(settings: &[u16]) -> (Hand, SessionId, Vec<Delivery>) {
     for bytes in [1000, 0] {
         let payload = vec![b'x'; bytes];
         let jobs = [SubmitJob { payload: &payload, ..job("other") }];
-        let fill = Request::Submit(Submit { jobs: List::lent(&jobs) });
+        let fill = Request::Submit(Submit::of(&jobs));
         while matches!(hand.ask(client, &fill), Reply::SubmitOk(_)) {}
     }
     (hand, client, held)

@@ -96,7 +96,7 @@ impl Driven {
     fn submit_later(&mut self, count: usize, payload: &[u8], delay_ms: u64) {
         let job = SubmitJob { queue: "a", delay_ms, payload, ..SubmitJob::default() };
         let jobs = vec![job; count];
-        let ids = submitted(self.ask(&Request::Submit(Submit { jobs: List::lent(&jobs) })));
+        let ids = submitted(self.ask(&Request::Submit(Submit::of(&jobs))));
         assert_eq!(ids.len(), count);
     }
 
@@ -253,7 +253,7 @@ fn lifetimes_that_are_mixed_in_each_segment_are_written_less_than_twice() {
                 ..SubmitJob::default()
             };
             let jobs: Vec<_> = delays.iter().map(job).collect();
-            submitted(driven.ask(&Request::Submit(Submit { jobs: List::lent(&jobs) })));
+            submitted(driven.ask(&Request::Submit(Submit::of(&jobs))));
             let got = driven.poll(1000);
             if !got.is_empty() {
                 driven.ack(&got);

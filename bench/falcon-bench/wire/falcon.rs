@@ -250,7 +250,7 @@ mod tests {
             .iter()
             .map(|payload| SubmitJob { queue: "mail", settings, payload, ..SubmitJob::default() })
             .collect();
-        assert_eq!(out, encoded(&Submit { jobs: List::lent(&jobs) }.into()));
+        assert_eq!(out, encoded(&Submit::of(&jobs).into()));
 
         out.clear();
         wire.poll(&mut out);

@@ -1,5 +1,6 @@
 //! The command line of `falcon-cli`, and its exit statuses. The arguments of each group of commands are beside it.
 
+mod batch;
 mod groups;
 mod job;
 mod queue;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use batch::{BatchCommand, Wait as BatchWait};
 pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
@@ -42,6 +44,7 @@ Examples:
   falcon-cli queue pause mail --for 10m --reason 'the relay is down'
   falcon-cli schedule add report --cron '0 7 * * 1-5' --tz Europe/Berlin reports daily
   falcon-cli worker quiet all
+  falcon-cli submit mail --lines addresses.txt --batch newsletter; falcon-cli batch wait newsletter
   falcon-cli backup /backup/monday
   falcon-cli wal dump ./falcon-data --event ack --follow
 
@@ -123,6 +126,9 @@ pub enum Command {
     /// Look at queues, pause them, and settle what holds in them.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Fill named sets of jobs that are handed out once all of them are there, and wait for them.
+    #[command(subcommand)]
+    Batch(BatchCommand),
     /// Make recurring jobs, and look at when they are due.
     #[command(subcommand)]
     Schedule(ScheduleCommand),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::values::{Earlier, backoff, delay, earlier, group, header, if_failed, keep, key, timeout, ttl, unique_for};
-use crate::ids::parse_queue_name;
+use crate::ids::{parse_batch_name, parse_queue_name};
 use crate::job::{Backoff, IfFailed, OnDuplicate};
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
 use crate::time::Millis;
@@ -90,8 +90,8 @@ pub struct Submit {
     /// A name and a value that go with it to its worker; may be given several times.
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     pub headers: Vec<(String, String)>,
-    /// Let it wait for other jobs: their ids, or key:KEY for the job that holds a key; several with commas between. Its
-    /// delay counts from then.
+    /// Let it wait for other jobs: their ids, or key:KEY for the job that holds a key, or
+    /// batch:NAME for all jobs of a batch; several with commas between. Its delay counts from then.
     #[arg(long, value_name = "JOB,…", value_delimiter = ',', value_parser = earlier)]
     pub after: Vec<Earlier>,
     /// What becomes of it if one of those does not complete: cancel it, run it all the same when all have ended, or let
@@ -101,6 +101,13 @@ pub struct Submit {
     /// Give it the results of those, as a JSON file that `FALCON_RESULTS` names.
     #[arg(long, requires = "after")]
     pub with_results: bool,
+    /// Make the jobs members of this batch, which is begun if it is not there, and ended when all are submitted: they
+    /// are handed out from then on.
+    #[arg(long, value_name = "NAME", value_parser = parse_batch_name)]
+    pub batch: Option<String>,
+    /// Leave the batch open for more jobs; `falcon-cli batch end NAME` ends it.
+    #[arg(long, requires = "batch", conflicts_with = "wait")]
+    pub keep_open: bool,
     /// Wait for the ends of all jobs that are submitted, and show their results; with one job and --output quiet, just
     /// that. They are kept for 10m if nothing else is said.
     #[arg(long)]

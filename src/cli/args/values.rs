@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::ids::{JobId, check_group_name, check_key};
+use crate::ids::{JobId, check_group_name, check_key, parse_batch_name};
 use crate::job::{Backoff, IfFailed, Standing, header_variable};
 use crate::limits::{
     BACKOFF_MS_LONGEST, DELAY_MS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HEADER_NAME_BYTES_MAX, JITTER_MS_MAX, JOB_ID_END,
@@ -39,6 +39,7 @@ pub fn group(text: &str) -> Result<String, String> {
 pub enum Earlier {
     Job(u64),
     Key(String),
+    Batch(String),
 }
 
 impl Earlier {
@@ -46,18 +47,22 @@ impl Earlier {
         match self {
             Earlier::Job(id) => After::job(JobId(*id)),
             Earlier::Key(key) => After::key(key),
+            Earlier::Batch(batch) => After::batch(batch),
         }
     }
 }
 
-/// Reads `12`, `key:KEY`.
+/// Reads `12`, `key:KEY`, `batch:NAME`.
 pub fn earlier(text: &str) -> Result<Earlier, String> {
     if let Some(name) = text.strip_prefix("key:") {
         return key(name).map(Earlier::Key);
     }
+    if let Some(name) = text.strip_prefix("batch:") {
+        return parse_batch_name(name).map(Earlier::Batch).map_err(|error| error.to_string());
+    }
     match number(text) {
         Ok(id) if (1..JOB_ID_END).contains(&id) => Ok(Earlier::Job(id)),
-        _ => Err("it is a job's id, or key:KEY for the job that holds a key".to_owned()),
+        _ => Err("it is a job's id, key:KEY for the job that holds a key, or batch:NAME".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person, or a program in a person's place, asks of the master: looks at jobs and waits for them, changes them,
 //! and settles what holds in a queue.
 
+mod batches;
 mod jobs;
 mod pages;
 mod queues;
@@ -8,6 +9,7 @@ mod reasons;
 mod schedules;
 mod waits;
 
+pub use batches::{BatchState, ListedBatch};
 pub use jobs::headers;
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
 pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};

@@ -116,10 +116,18 @@ fn delayed(facts: &JobFacts<'_>, reasons: &mut Reasons) {
 
 fn waiting(queues: &Queues, facts: &JobFacts<'_>, reasons: &mut Reasons) {
     let id = facts.view.id;
+    if let Some(batch) = facts.batch.filter(|batch| !batch.is_sealed) {
+        let name = &batch.name;
+        let text = format!("it is a member of batch {name:?}, which is open; `falcon-cli batch end {name}` ends it");
+        reasons.add(Cause::Batch, text);
+    }
     let Some((first, count)) = queues.first_awaited(id) else { return };
-    let stands = match first.what() {
-        Awaited::Job(job) => queues.standing(job).map_or("gone", Standing::word),
-        Awaited::Batch(_) => "not done",
+    let (named, stands) = match first.what() {
+        Awaited::Job(job) => (format!("job {job}"), queues.standing(job).map_or("gone", Standing::word)),
+        Awaited::Batch(id) => {
+            let name = queues.batch(id).map(|batch| &*batch.name).unwrap_or_default();
+            (format!("batch {name:?}"), "not done")
+        }
     };
     let more = if count > 1 { format!(", and for {} more", count - 1) } else { String::new() };
     let mends = match (facts.waits.map(|waits| waits.if_failed), first.what()) {
@@ -128,8 +136,6 @@ fn waiting(queues: &Queues, facts: &JobFacts<'_>, reasons: &mut Reasons) {
         }
         _ => format!("; `falcon-cli job show {id}` names all"),
     };
-    let of_job = matches!(first.what(), Awaited::Job(_));
-    let named = if of_job { format!("job {first}") } else { first.to_string() };
     reasons.count(Cause::Waits, count as u64, format!("it waits for {named}, which is {stands}{more}{mends}"));
 }
 

@@ -110,6 +110,7 @@ fn more<'f>(facts: &JobFacts<'f>) -> Option<More<'f>> {
         if_failed: facts.waits.map(|waits| waits.if_failed),
         with_results: facts.waits.filter(|waits| waits.with_results).map(|_| true),
         delay_ms: Some(delay_ms).filter(|delay_ms| *delay_ms > 0),
+        batch: facts.batch.map(|batch| &*batch.name),
     };
     (more != More::default()).then_some(more)
 }

@@ -1,6 +1,8 @@
 //! Decisions: one function a request. It looks at the state, decides events, and gives an answer back; it knows no
 //! bytes and no sockets. Each takes the parts of the master that it needs, and no others.
 
+mod admit;
+mod batches;
 mod explain;
 mod explain_group;
 mod hello;
@@ -130,7 +132,7 @@ impl Master {
                 hello::hello(&self.config, present, id, &hello, now, &mut scratch.written)
             }
             Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
-            Request::Submit(submit) => self.submit(&submit, now, scratch),
+            Request::Submit(submit) => self.submit(id, &submit, now, scratch),
             Request::Poll(poll) => self.poll(id, header, &poll, now),
             Request::Ack(Ack { items }) => self.report::<Ack<'_>, _>(items, now, scratch),
             Request::Fail(Fail { items }) => self.report::<Fail<'_>, _>(items, now, scratch),
@@ -157,8 +159,17 @@ impl Master {
         Ok(self.park(id, number))
     }
 
-    fn submit<'s>(&mut self, submit: &Submit<'_>, now: Timestamp, scratch: &'s mut Scratch) -> Decided<'s> {
+    fn submit<'s>(
+        &mut self,
+        id: SessionId,
+        submit: &Submit<'_>,
+        now: Timestamp,
+        scratch: &'s mut Scratch,
+    ) -> Decided<'s> {
         self.admit(submit, now)?;
+        if let Some(batch) = submit.batch.and_then(|name| self.journal.queues.batch_named(name)) {
+            self.fillers.fills(id, batch);
+        }
         submit::submit(&mut self.journal, &self.config, submit, now, scratch)
     }
 
@@ -172,10 +183,11 @@ impl Master {
             let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
             return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
         }
-        submit::hold_against_waits(&self.journal, submit)?;
-        submit::hold_against_keys(&self.journal, submit)?;
-        submit::hold_against_rules(&self.journal, submit)?;
-        submit::hold_against_groups(&self.journal, submit)?;
+        batches::hold_against_batch(&self.journal, submit)?;
+        admit::hold_against_waits(&self.journal, submit)?;
+        admit::hold_against_keys(&self.journal, submit)?;
+        admit::hold_against_rules(&self.journal, submit)?;
+        admit::hold_against_groups(&self.journal, submit)?;
         submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)
     }
 

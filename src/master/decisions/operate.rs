@@ -44,14 +44,14 @@ impl Master {
                 let waited = waits::idle((&mut self.journal, &mut self.parked), id, header, idle, now, written);
                 Ok(self.waited(id, waited))
             }
-            ruling => self.rule(id, ruling, now, written),
+            ruling => self.rule((id, header), ruling, now, written),
         }
     }
 
-    /// Requests that change what holds in a queue, or are about schedules; their events say who asked.
+    /// Requests that change what holds in a queue, or are about schedules or batches; their events say who asked.
     fn rule<'s>(
         &mut self,
-        id: SessionId,
+        (id, header): (SessionId, &Header),
         request: &Request<'_>,
         now: Timestamp,
         written: &'s mut Vec<u8>,
@@ -64,6 +64,11 @@ impl Master {
             Request::SetQueue(set) => asked.set(set, written),
             Request::SetGroup(set) => asked.set_group(set, written),
             Request::DeleteQueue(delete) => asked.delete(delete, written),
+            of_batches @ (Request::BeginBatch(_)
+            | Request::EndBatch(_)
+            | Request::ShowBatch(_)
+            | Request::CancelBatch(_)
+            | Request::ListBatches(_)) => self.batches((id, header), of_batches, now, written),
             of_schedules => self.schedules(id, of_schedules, now, written),
         }
     }
@@ -108,7 +113,7 @@ impl Master {
         rules::done::<Drain>(written)
     }
 
-    fn waited<'s>(&mut self, id: SessionId, waited: waits::Waited<'s>) -> Answer<'s> {
+    pub(super) fn waited<'s>(&mut self, id: SessionId, waited: waits::Waited<'s>) -> Answer<'s> {
         match waited {
             waits::Waited::Answered(answer) => answer,
             waits::Waited::Parked(number) => self.park(id, number),

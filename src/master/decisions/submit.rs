@@ -7,13 +7,12 @@ use super::super::config::Config;
 use super::super::journal::Journal;
 use super::super::parked::Parked;
 use super::Scratch;
-use crate::ids::JobId;
+use crate::ids::{BatchId, JobId};
 use crate::job::{Before, BeforeList, OnDuplicate, Settings, Standing};
-use crate::limits::{ATTEMPTS_DEFAULT, GROUPS_MAX, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
-use crate::planted::{Bug, is_planted};
+use crate::limits::{ATTEMPTS_DEFAULT, QUEUES_MAX, RECORD_OVERHEAD_BYTES_MAX};
 use crate::protocol::{After, AfterBy, ErrorCode, List, Refusal, Submit, SubmitJob, SubmitOk, Submitted};
+use crate::queue::Event;
 use crate::queue::events::{Enqueue, Forget, Replace};
-use crate::queue::{Event, KeyView, Paused};
 use crate::rules::QueueSettings;
 use crate::time::{Millis, Timestamp};
 use crate::wal::{WalError, digest};
@@ -101,12 +100,13 @@ impl<'a> Taking<'_, 'a> {
     /// What a job waits for, each once. All of it is known: it was looked at before.
     fn before(&self, job: &SubmitJob<'_>, so_far: &[Submitted<'static>]) -> Vec<Before> {
         let named = |after: After<'_>| match after.by {
-            AfterBy::Job => Some(JobId(after.number)),
-            AfterBy::Item => so_far.get(after.number as usize).map(|outcome| outcome.job),
-            AfterBy::Key => self.first_of_key(after.name),
+            AfterBy::Job => Some(Before::job(JobId(after.number))),
+            AfterBy::Item => so_far.get(after.number as usize).map(|outcome| Before::job(outcome.job)),
+            AfterBy::Key => self.first_of_key(after.name).map(Before::job),
+            AfterBy::Batch => self.journal.queues.batch_named(after.name).map(Before::batch),
         };
         let after = job.after.unwrap_or_default();
-        let mut before: Vec<Before> = after.iter().filter_map(named).map(Before::job).collect();
+        let mut before: Vec<Before> = after.iter().filter_map(named).collect();
         before.sort_unstable();
         before.dedup();
         before
@@ -137,10 +137,11 @@ impl<'a> Taking<'_, 'a> {
     fn write_next(&mut self, more: bool) -> Result<(), Unanswered> {
         let Some(Next { job, id, replaces, before }) = self.next.take() else { return Ok(()) };
         let of_queue = self.journal.queues.settings(job.queue);
+        let batch = self.submit.batch.and_then(|name| self.journal.queues.batch_named(name));
         let event = if replaces {
             replace(&job, &of_queue, id, self.now)
         } else {
-            enqueue(&job, (self.config, &of_queue), (id, &before), self.now)
+            enqueue(&job, (self.config, &of_queue), (id, &before, batch), self.now)
         };
         self.journal.record(self.now, &event, more)?;
         Ok(())
@@ -171,7 +172,7 @@ fn told_of_duplicates<'j>(
 fn begin(journal: &mut Journal, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
     let group_bytes = submit.jobs.bytes() + submit.jobs.len() * RECORD_OVERHEAD_BYTES_MAX;
     // For the end of each wait.
-    let held_back = submit.jobs.iter().filter(|job| job.after.is_some()).count();
+    let held_back = submit.jobs.iter().filter(|job| submit.batch.is_some() || job.after.is_some()).count();
     if !journal.has_room(group_bytes + held_back * RECORD_OVERHEAD_BYTES_MAX, submit.jobs.len(), now)? {
         return Err(no_room());
     }
@@ -186,10 +187,11 @@ fn no_room() -> Unanswered {
 pub(in super::super) fn enqueue<'a>(
     job: &SubmitJob<'a>,
     (config, queue): (&Config, &QueueSettings),
-    (id, before): (JobId, &'a [Before]),
+    (id, before, batch): (JobId, &'a [Before], Option<BatchId>),
     now: Timestamp,
 ) -> Event<'a> {
-    let waits = !before.is_empty();
+    let is_behind = !before.is_empty();
+    let waits = is_behind || batch.is_some();
     let max_attempts = match job.settings.max_attempts {
         0 => queue.max_attempts.unwrap_or(ATTEMPTS_DEFAULT),
         attempts => attempts,
@@ -205,10 +207,11 @@ pub(in super::super) fn enqueue<'a>(
         digest: (!job.key.is_empty()).then(|| digest(job.payload)),
         settings: Settings { timeout_ms, max_attempts, ..job.settings },
         due_at: if waits { Timestamp(0) } else { due_at(job.delay_ms, now) },
-        before: waits.then(|| BeforeList(List::lent(before))),
-        if_failed: job.if_failed.filter(|_| waits),
+        before: is_behind.then(|| BeforeList(List::lent(before))),
+        if_failed: job.if_failed.filter(|_| is_behind),
         delay_ms: Some(job.delay_ms).filter(|delay_ms| waits && *delay_ms > 0),
-        with_results: job.with_results.filter(|_| waits),
+        with_results: job.with_results.filter(|_| is_behind),
+        batch,
         group: job.group,
         key_until: job.unique_for_ms.filter(|_| !job.key.is_empty()).map(|span| now.plus(Millis(span))),
         key_until_start: job.unique_until_start.filter(|_| !job.key.is_empty()),
@@ -229,76 +232,6 @@ fn replace<'a>(job: &SubmitJob<'a>, queue: &QueueSettings, id: JobId, now: Times
         expires_at: job.ttl_ms.or(queue.ttl_ms).map(|ttl_ms| now.plus(Millis(ttl_ms))),
         payload: job.payload,
     })
-}
-
-/// Refuses jobs whose keys are held, where that is to be an error.
-pub(super) fn hold_against_keys(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    if submit.jobs.iter().all(|job| job.on_duplicate != Some(OnDuplicate::Refuse)) {
-        return Ok(());
-    }
-    let mut keys_here = HashSet::new();
-    for job in submit.jobs.iter().filter(|job| !job.key.is_empty()) {
-        let is_first = keys_here.insert(job.key);
-        if job.on_duplicate != Some(OnDuplicate::Refuse) {
-            continue;
-        }
-        if let Some(held) = journal.queues.key(job.key) {
-            return Err(key_held(&job, &held));
-        }
-        if !is_first {
-            let text = format!("key {:?} stands twice in this request; nothing was submitted", job.key);
-            return Err(Refusal::new(ErrorCode::KeyHeld, text));
-        }
-    }
-    Ok(())
-}
-
-fn key_held(job: &SubmitJob<'_>, held: &KeyView<'_>) -> Refusal {
-    let differs = match (held.queue != job.queue, held.digest != digest(job.payload)) {
-        (true, true) => ", with another queue and payload",
-        (true, false) => ", with another queue",
-        (false, true) => ", with another payload",
-        (false, false) => "",
-    };
-    let stands = held.standing.unwrap_or(Standing::Completed).word();
-    let text = format!(
-        "key {:?} is held by job {} of queue {}, which is {stands}{differs}; nothing was submitted",
-        job.key, held.job, held.queue
-    );
-    Refusal::new(ErrorCode::KeyHeld, text)
-}
-
-/// Refuses jobs that wait for what never was, or is not there yet.
-pub(super) fn hold_against_waits(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    if submit.jobs.iter().all(|job| job.after.is_none()) {
-        return Ok(());
-    }
-    let mut keys_here = HashSet::new();
-    for (place, job) in submit.jobs.iter().enumerate() {
-        for after in job.after.unwrap_or_default().iter() {
-            hold_against(journal, after, place, &keys_here)?;
-        }
-        keys_here.insert(job.key);
-    }
-    Ok(())
-}
-
-fn hold_against(journal: &Journal, after: After<'_>, place: usize, keys_here: &HashSet<&str>) -> Result<(), Refusal> {
-    let After { by, number, name } = after;
-    let newest = journal.queues.next_job().0 - 1;
-    let text = match by {
-        AfterBy::Job if number > newest => {
-            format!("there never was a job {number} to wait for: the newest is {newest}; nothing was submitted")
-        }
-        AfterBy::Item if number >= place as u64 => {
-            format!("item {place} waits for item {number}, which does not stand before it; nothing was submitted")
-        }
-        AfterBy::Key if journal.queues.job_of_key(name).is_none() && !keys_here.contains(name) => {
-            format!("no job holds the key {name:?} that one is to wait for; nothing was submitted")
-        }
-        _ => return Ok(()),
-    };
-    Err(Refusal::new(ErrorCode::NotFound, text))
 }
 
 /// The moment after a delay; 0 for at once.
@@ -344,73 +277,6 @@ pub(super) fn make_room_for_names(
         return Err(Refusal::new(ErrorCode::TooManyQueues, text).into());
     }
     Ok(())
-}
-
-/// Refuses jobs of queues that are paused or full.
-pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    // Most masters have no queue with rules, and nothing is looked up.
-    if journal.queues.ruled() == 0 || is_planted(Bug::BoundsIgnored) {
-        return Ok(());
-    }
-    let mut more: HashMap<&str, (u64, u64)> = HashMap::new();
-    let mut keys_here = HashSet::new();
-    for job in submit.jobs.iter() {
-        let mut is_held = |key| journal.queues.job_of_key(key).is_some() || !keys_here.insert(key);
-        let is_more = job.key.is_empty() || !is_held(job.key);
-        // What takes the place of another payload is no further job, and brings its bytes.
-        if !is_more && job.on_duplicate != Some(OnDuplicate::Replace) {
-            continue;
-        }
-        let Some(rules) = journal.queues.rules(job.queue) else { continue };
-        if let Some(paused) = &rules.pause_in {
-            return Err(paused_in(job.queue, paused));
-        }
-        let (jobs, bytes) = more.entry(job.queue).or_default();
-        (*jobs, *bytes) = (*jobs + u64::from(is_more), *bytes + job.payload.len() as u64);
-        let (waiting, waiting_bytes) = journal.queues.waiting_in(job.queue);
-        let QueueSettings { depth_max, bytes_max, .. } = rules.settings;
-        if depth_max.is_some_and(|max| waiting + *jobs > max) {
-            return Err(full(job.queue, waiting, "jobs", depth_max));
-        }
-        if bytes_max.is_some_and(|max| waiting_bytes + *bytes > max) {
-            return Err(full(job.queue, waiting_bytes, "bytes of payload", bytes_max));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses jobs of groups that are more than there may be.
-pub(super) fn hold_against_groups(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    // Most submits come nowhere near the bound, and are not looked at one by one.
-    let queues = &journal.queues;
-    if queues.groups() + submit.jobs.len() <= GROUPS_MAX {
-        return Ok(());
-    }
-    let mut fresh = HashSet::new();
-    for job in submit.jobs.iter() {
-        let is_held = !job.key.is_empty() && queues.job_of_key(job.key).is_some();
-        if let Some(group) = job.group.filter(|group| !is_held && !queues.is_group(job.queue, group)) {
-            fresh.insert((job.queue, group));
-        }
-    }
-    if fresh.is_empty() || queues.groups() + fresh.len() <= GROUPS_MAX {
-        return Ok(());
-    }
-    let text = format!("{} groups have jobs, and {GROUPS_MAX} may; try again when some have none", queues.groups());
-    Err(Refusal::new(ErrorCode::TooManyGroups, text))
-}
-
-fn paused_in(queue: &str, paused: &Paused) -> Refusal {
-    let reason = if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) };
-    let text =
-        format!("queue {queue:?} is paused and takes no jobs{reason}; `falcon-cli queue resume {queue}` ends it");
-    Refusal::new(ErrorCode::QueuePaused, text)
-}
-
-fn full(queue: &str, waiting: u64, what: &str, max: Option<u64>) -> Refusal {
-    let max = max.unwrap_or_default();
-    let text = format!("queue {queue:?} is full: {waiting} {what} wait there, and {max} may; try again later");
-    Refusal::new(ErrorCode::QueueFull, text)
 }
 
 /// Forgets up to `most` queues that have no jobs and no waiting polls and were last used before `before`; returns how

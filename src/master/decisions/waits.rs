@@ -3,14 +3,16 @@
 use super::super::answers::Answer;
 use super::super::journal::Journal;
 use super::super::parked::{Caller, Parked, Wish};
-use super::super::waits::End;
+use super::super::waits::{End, Quiet};
 use super::super::{Master, Timestamp};
+use super::batches::batch_reply;
 use crate::ids::{JobId, SessionId};
 use crate::job::Standing;
 use crate::limits::{WAITED_JOBS_ALL_MAX, WAITED_PROGRESS_MAX};
 use crate::protocol::{
     ErrorCode, Header, Idle, IdleOk, JobEnd, List, Refusal, Reply, Wait, WaitOk, WaitProgress, WaitedProgress,
 };
+use crate::queue::Batch;
 use crate::time::Millis;
 
 /// What a wait comes to when it is asked.
@@ -71,7 +73,7 @@ pub(super) fn idle<'s>(
     Waited::Parked(number)
 }
 
-fn caller(session: SessionId, header: &Header, wait_ms: u32, now: Timestamp) -> Caller {
+pub(super) fn caller(session: SessionId, header: &Header, wait_ms: u32, now: Timestamp) -> Caller {
     let deadline = now.plus(Millis(u64::from(wait_ms)));
     Caller { session, correlation: header.correlation, since: now, deadline }
 }
@@ -100,7 +102,11 @@ impl Master {
         }
         let mut over = Vec::new();
         self.parked.waits.note(self.journal.ended.drain(..), &mut over);
-        let is_idle = |queue: &str| self.journal.queues.busy(queue).0 == 0;
+        let queues = &self.journal.queues;
+        let is_idle = |what: &Quiet| match what {
+            Quiet::Queue(queue) => queues.busy(queue).0 == 0,
+            Quiet::Batch(name) => queues.batch_named(name).and_then(|id| queues.batch(id)).is_none_or(Batch::is_over),
+        };
         self.parked.waits.note_idle(self.journal.wal.last_lsn(), is_idle, &mut over);
         let told = self.parked.waits.tells_due(self.turn_at).filter(|number| !over.contains(number));
         let told: Vec<u32> = told.collect();
@@ -113,14 +119,22 @@ impl Master {
 
     /// Answers a wait with how it stands now.
     pub(in super::super) fn answer_wait(&mut self, number: u32) {
-        let queue = self.parked.waits.queue_of(number).map(str::to_owned);
+        let quiet = self.parked.waits.quiet_of(number).cloned();
         let since = self.parked.waits.progress_since(number);
         let ends = self.parked.waits.remove(number);
         let (caller, _) = self.unpark(number);
         let gate = self.journal.gate();
-        if let Some(queue) = queue {
-            let reply = Reply::IdleOk(idle_of(&self.journal, &queue));
-            return self.sessions.write(caller.session, caller.correlation, gate, &reply);
+        match quiet {
+            Some(Quiet::Queue(queue)) => {
+                let reply = Reply::IdleOk(idle_of(&self.journal, &queue));
+                return self.sessions.write(caller.session, caller.correlation, gate, &reply);
+            }
+            Some(Quiet::Batch(name)) => {
+                let sessions = &mut self.sessions;
+                let write = |reply: &Reply<'_>| sessions.write(caller.session, caller.correlation, gate, reply);
+                return batch_reply(&self.journal, &name, write);
+            }
+            None => {}
         }
         let told = |(job, end): &End| match end {
             Some(standing) => JobEnd { job: *job, standing: *standing },

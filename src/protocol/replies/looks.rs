@@ -75,6 +75,8 @@ message! {
         11 with_results: bool;
         /// Of one that waits: its delay once that is over.
         12 delay_ms: u64;
+        /// The batch that it is a member of.
+        13 batch: &'a str;
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the master answers: one message for each request.
 
+mod batches;
 mod looks;
 mod operate;
 mod schedules;
 
+pub use batches::*;
 pub use looks::*;
 pub use operate::*;
 pub use schedules::*;

@@ -1,14 +1,16 @@
 //! What a client asks: one message each, with its bounds. The table of all requests is in [`super::table`].
 
+mod batches;
 mod operate;
 mod schedules;
 
+pub use batches::*;
 pub use operate::*;
 pub use schedules::*;
 
 use super::bounds::{
-    any_items, at_most, client_name, group_name, key_or_none, queue_name, queue_names, sane_backoff, sane_headers,
-    sane_settings, short_payload, some_before, some_items, within,
+    any_items, at_most, batch_name, client_name, group_name, key_or_none, queue_name, queue_names, sane_backoff,
+    sane_headers, sane_settings, short_payload, some_before, some_items, within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
@@ -59,6 +61,16 @@ message! {
     /// Hands jobs in, all or none.
     Submit<'a> {
         jobs: List<'a, SubmitJob<'a>> => some_items;
+    } extras {
+        /// All are members of this batch, which is open.
+        1 batch: &'a str => batch_name;
+    }
+}
+
+impl<'a> Submit<'a> {
+    /// These jobs, members of no batch.
+    pub fn of(jobs: &'a [SubmitJob<'a>]) -> Submit<'a> {
+        Submit { jobs: List::lent(jobs), batch: None }
     }
 }
 
@@ -106,6 +118,8 @@ coded! {
         Item = 1 "item";
         /// By the key that it holds.
         Key = 2 "key";
+        /// It is no job but a batch, of this name.
+        Batch = 3 "batch";
     }
 }
 
@@ -114,7 +128,7 @@ message! {
     After<'a> {
         by: AfterBy;
         number: u64;
-        /// The key; otherwise empty.
+        /// The key, or the batch's name; otherwise empty.
         name: &'a str;
     }
 }

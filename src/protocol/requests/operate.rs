@@ -294,5 +294,7 @@ coded! {
         GroupsBefore = 27 "groups-before";
         /// It waits for other jobs to end.
         Waits = 28 "waits";
+        /// It is a member of a batch that is open.
+        Batch = 29 "batch";
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of waits when jobs come, move and go: a part of `apply`.
 
 use super::{After, Look, Waits};
-use crate::ids::JobId;
+use crate::ids::{BatchId, JobId};
 use crate::job::{Awaited, Before, Standing};
 use crate::queue::Queues;
 use crate::queue::apply::Applied;
@@ -9,9 +9,31 @@ use crate::queue::events::Enqueue;
 use crate::time::{Millis, Timestamp};
 
 impl Queues {
+    /// Whether a job can wait for what it names.
+    pub(in crate::queue) fn may_wait(&self, job: &Enqueue<'_>) -> Applied<()> {
+        let Some(list) = job.before else { return Ok(()) };
+        if job.due_at != Timestamp(0) {
+            return Err("it waits for a moment at the same time");
+        }
+        self.may_be_before((job.job, job.batch), list.0.iter().collect())
+    }
+
+    /// Whether a job can wait for these: each is there or was, is older than the job, and does not wait for it.
+    fn may_be_before(&self, (job, batch): (JobId, Option<BatchId>), mut before: Vec<Before>) -> Applied<()> {
+        before.sort_unstable();
+        if before.is_empty() || before.windows(2).any(|two| two[0] == two[1]) {
+            return Err("it waits for nothing, or for one twice");
+        }
+        let may_be = |before: Before| match before.what() {
+            Awaited::Job(before) => before.0 > 0 && before < job,
+            Awaited::Batch(before) => Some(before) != batch && self.batches.get(before).is_some(),
+        };
+        if before.into_iter().all(may_be) { Ok(()) } else { Err("it waits for what never was, or for itself") }
+    }
+
     /// The same for a job of a snapshot, which then wants these.
     pub(in crate::queue) fn put_waits(&mut self, job: JobId, waits: Waits) -> Applied<()> {
-        may_be_before(job, waits.before.to_vec())?;
+        self.may_be_before((job, self.batches.of(job)), waits.before.to_vec())?;
         self.after.waits.insert(job, waits);
         Ok(())
     }
@@ -63,7 +85,7 @@ impl Queues {
     /// All that it waited for have ended: it is pending, or its delay begins.
     pub(in crate::queue) fn apply_ready(&mut self, at: Timestamp, job: JobId) -> Applied<()> {
         let slot = self.table.slot(job).ok_or("there is no such job")?;
-        if self.table[slot].standing != Standing::Waiting || self.after.of(job).is_none() {
+        if self.table[slot].standing != Standing::Waiting || self.after.of(job).is_none() || !self.is_admitted(job) {
             return Err("the job does not wait for others");
         }
         self.leave_state(slot);
@@ -75,33 +97,11 @@ impl Queues {
     }
 
     /// Puts a job that has waited, and is in no state, where it belongs when its delay begins now.
-    fn enter_after_delay(&mut self, slot: u32, at: Timestamp) {
+    pub(in crate::queue) fn enter_after_delay(&mut self, slot: u32, at: Timestamp) {
         let due_at = match self.table[slot].delay_ms() {
             0 => Timestamp(0),
             delay_ms => at.plus(Millis(delay_ms)),
         };
         self.enter_waiting(slot, due_at, None);
     }
-}
-
-/// Whether a job can wait for what it names.
-pub(in crate::queue) fn may_wait(job: &Enqueue<'_>) -> Applied<()> {
-    let Some(list) = job.before else { return Ok(()) };
-    if job.due_at != Timestamp(0) {
-        return Err("it waits for a moment at the same time");
-    }
-    may_be_before(job.job, list.0.iter().collect())
-}
-
-/// Whether a job can wait for these: each is there or was, and is older than the job.
-fn may_be_before(job: JobId, mut before: Vec<Before>) -> Applied<()> {
-    before.sort_unstable();
-    if before.is_empty() || before.windows(2).any(|two| two[0] == two[1]) {
-        return Err("it waits for nothing, or for one twice");
-    }
-    let is_older = |before: Before| match before.what() {
-        Awaited::Job(before) => before.0 > 0 && before < job,
-        Awaited::Batch(_) => false,
-    };
-    if before.into_iter().all(is_older) { Ok(()) } else { Err("it waits for what never was") }
 }

@@ -14,13 +14,12 @@ mod tombstones;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use tombstones::{HELD, Tombstones};
+use tombstones::Tombstones;
 
-pub(super) use apply::may_wait;
-pub use tombstones::Tombstone;
+pub use tombstones::{HELD, Tombstone};
 
 use super::Queues;
-use crate::ids::JobId;
+use crate::ids::{BatchId, JobId};
 use crate::job::{Awaited, Before, IfFailed, Standing};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
@@ -137,6 +136,10 @@ impl After {
         }
     }
 
+    pub(super) fn look_at(&mut self, job: JobId) {
+        self.look(Look::Job(job));
+    }
+
     fn look(&mut self, look: Look) {
         // In a replay nobody looks: what is settled by then goes as it came.
         for _ in 0..2 {
@@ -201,6 +204,7 @@ impl Queues {
         waiting.retain(|job| self.standing(*job) == Some(Standing::Waiting));
         waiting.sort_unstable();
         self.after.looks.extend(waiting.into_iter().map(Look::Job));
+        self.look_at_batches();
     }
 
     /// Looks at jobs that wait, at most at so many as are `left`, up to the first that does not wait any more. The
@@ -218,7 +222,7 @@ impl Queues {
 
     /// What is to become of a job that waits, if that is known.
     fn settled(&self, job: JobId) -> Option<Settled> {
-        if self.standing(job) != Some(Standing::Waiting) {
+        if self.standing(job) != Some(Standing::Waiting) || !self.is_admitted(job) {
             return None;
         }
         let waits = self.after.of(job)?;
@@ -244,7 +248,10 @@ impl Queues {
 
     /// What became of something that is waited for. A job that is gone has completed, unless it left a tombstone.
     fn fate(&self, before: Before) -> Fate {
-        let Awaited::Job(job) = before.what() else { return Fate { is_over: true, failed: None } };
+        let job = match before.what() {
+            Awaited::Job(job) => job,
+            Awaited::Batch(id) => return self.fate_of_batch(id),
+        };
         let failed = match self.standing(job) {
             None => self.after.tombstones.has(job).then_some(Failed::ForGood),
             Some(Standing::Completed) => None,
@@ -253,6 +260,14 @@ impl Queues {
             Some(_) => return Fate { is_over: false, failed: None },
         };
         Fate { is_over: true, failed }
+    }
+
+    /// The same of a batch: it is as good as the worst of its members.
+    fn fate_of_batch(&self, id: BatchId) -> Fate {
+        let Some(batch) = self.batches.get(id) else { return Fate { is_over: true, failed: None } };
+        let is_failed = batch.is_called_off || batch.failed_for_good() > 0;
+        let failed = is_failed.then_some(Failed::ForGood);
+        Fate { is_over: batch.is_over(), failed: failed.or((batch.counters.dead > 0).then_some(Failed::Dead)) }
     }
 
     /// The first of those that this job waits for which has not ended, and how many have not.

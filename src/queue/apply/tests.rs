@@ -1,7 +1,8 @@
 //! What does not fit the state is refused, and changes nothing.
 
 use super::*;
-use crate::queue::events::{Retry, Timeout};
+use crate::limits::JOB_IDS_AHEAD_MAX;
+use crate::queue::events::{Enqueue, Retry, Timeout};
 
 const AT: Timestamp = Timestamp(10);
 

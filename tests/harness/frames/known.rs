@@ -55,6 +55,8 @@ pub struct More {
     pub if_failed: Option<u8>,
     pub with_results: bool,
     pub delay_ms: Option<u64>,
+    /// Empty for none.
+    pub batch: String,
 }
 
 impl Reader<'_> {
@@ -130,6 +132,7 @@ impl Reader<'_> {
                 10 => more.if_failed = Some(value.u8()),
                 11 => more.with_results = value.u8() == 1,
                 12 => more.delay_ms = Some(value.u64()),
+                13 => more.batch = value.text(),
                 other => panic!("an extra {other} of what few jobs have"),
             }
             false

@@ -4,6 +4,7 @@
 // Each crate of tests speaks the part of the page that it needs.
 #![allow(dead_code)]
 
+mod batches;
 mod known;
 mod mending;
 mod queues;
@@ -13,6 +14,7 @@ mod scans;
 mod schedules;
 mod workers;
 
+pub use batches::*;
 pub use known::*;
 pub use mending::*;
 pub use queues::*;
@@ -47,6 +49,7 @@ pub const QUEUE_FULL: u16 = 23;
 pub const WRONG_STATE: u16 = 24;
 pub const TOO_MANY_GROUPS: u16 = 25;
 pub const KEY_HELD: u16 = 26;
+pub const TOO_MANY_BATCHES: u16 = 27;
 
 pub const ACK_OK: u16 = 0x8004;
 pub const FAIL_OK: u16 = 0x8005;
@@ -158,7 +161,7 @@ pub struct Job {
     pub backoff: Option<(u32, u32)>,
     pub ttl_ms: Option<u64>,
     pub headers: Vec<(String, String)>,
-    /// What it waits for: by id (0), place (1) or key (2); the number, and the key.
+    /// What it waits for: by id (0), place (1), key (2), or a batch (3); the number, and the name.
     pub after: Vec<(u8, u64, String)>,
     pub if_failed: Option<u8>,
     pub with_results: bool,

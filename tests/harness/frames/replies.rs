@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, OfSchedules,
-    QueueFacts, RELEASE_OK,
+    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, OfBatches,
+    OfSchedules, QueueFacts, RELEASE_OK,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +116,7 @@ pub enum Reply {
     /// `ExplainOk` or `ExplainQueueOk`: cause and text of each reason.
     ExplainOk(Vec<(u8, String)>),
     OfSchedules(OfSchedules),
+    OfBatches(OfBatches),
     StatsOk(Stats),
     SnapshotOk {
         lsn: u64,
@@ -307,6 +308,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x8011..=0x801B | 0x8021 | 0x8022 => r.mending(kind),
         0x801C..=0x8020 => r.scanned(kind),
         0x8023..=0x8029 => r.of_schedules(kind),
+        0x802A..=0x802E => r.of_batches(kind),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };

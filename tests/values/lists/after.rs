@@ -9,9 +9,23 @@ use falconqueue::time::{Millis, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Waits {
     pub before: Vec<u64>,
+    /// Numbers of batches.
+    pub batches: Vec<usize>,
     pub if_failed: IfFailed,
     pub with_results: bool,
     pub delay_ms: u64,
+}
+
+impl Waits {
+    /// As it is told: batches by their numbers from 1 on, behind all jobs.
+    pub fn named(&self) -> Vec<u64> {
+        let batches = self.batches.iter().map(|batch| 1 << 63 | (*batch as u64 + 1));
+        self.before.iter().copied().chain(batches).collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.batches.is_empty()
+    }
 }
 
 /// Who is to be looked at.
@@ -19,16 +33,19 @@ pub struct Waits {
 pub enum Look {
     Job(u64),
     Behind(u64),
+    /// The same for a batch, by its number.
+    BehindBatch(usize),
 }
 
 /// How much longer it is known that a job failed while one waits for it.
-const HELD: Millis = Millis(3_600_000);
+pub const HELD: Millis = Millis(3_600_000);
 
 enum Fate {
     Open,
     Done,
-    Dead,
-    Failed,
+    /// And whether it is over; a batch may go on.
+    Dead(bool),
+    Failed(bool),
 }
 
 impl Model {
@@ -44,6 +61,28 @@ impl Model {
         behind
     }
 
+    pub fn behind_batch(&self, batch: usize) -> Vec<u64> {
+        let waits = |id: &u64| {
+            let job = &self.jobs[id];
+            job.state == State::Waiting && !job.is_gone && job.waits.batches.contains(&batch)
+        };
+        let mut behind: Vec<u64> = self.jobs.keys().copied().filter(waits).collect();
+        behind.sort_by_key(|id| (!self.jobs[id].waits.with_results, *id));
+        behind
+    }
+
+    fn fate_of_batch(&self, batch: usize) -> Fate {
+        let (_, dead, failed) = self.counts_of(batch);
+        if self.batches[batch].is_called_off || failed > 0 {
+            return Fate::Failed(self.is_batch_over(batch));
+        }
+        match (dead > 0, self.is_batch_over(batch)) {
+            (true, is_over) => Fate::Dead(is_over),
+            (false, true) => Fate::Done,
+            (false, false) => Fate::Open,
+        }
+    }
+
     /// What was kept long enough is gone; who waits for one that was dead is told so.
     pub fn fade(&mut self, now: Timestamp) {
         for id in self.ids_of(|job| job.state.has_ended() && job.kept_until <= now && !job.is_gone) {
@@ -53,9 +92,13 @@ impl Model {
             if job.state == State::Dead && is_waited_for {
                 job.failed_until = Some(job.kept_until.plus(HELD));
             }
+            if self.jobs[&id].state == State::Dead {
+                self.member_ended(id);
+            }
             self.looks.push(Look::Behind(id));
         }
         self.forget_failures(now);
+        self.forget_batches(now);
     }
 
     /// It is known for a while of a job that is gone that it did not complete, and longer while one waits for it.
@@ -77,19 +120,21 @@ impl Model {
     fn fate(&self, id: u64) -> Fate {
         let job = &self.jobs[&id];
         match job.state {
-            _ if job.is_gone && job.failed_until.is_some() => Fate::Failed,
+            _ if job.is_gone && job.failed_until.is_some() => Fate::Failed(true),
             _ if job.is_gone => Fate::Done,
             State::Completed => Fate::Done,
-            State::Dead => Fate::Dead,
-            State::Cancelled | State::Expired => Fate::Failed,
+            State::Dead => Fate::Dead(true),
+            State::Cancelled | State::Expired => Fate::Failed(true),
             _ => Fate::Open,
         }
     }
 
     /// Ends the waits that are over.
     pub fn settle_waits(&mut self) {
+        self.work_on_batches();
         while !self.looks.is_empty() {
             let waiting = match self.looks.remove(0) {
+                Look::BehindBatch(batch) => self.behind_batch(batch),
                 Look::Job(id) => vec![id],
                 Look::Behind(before) => self.behind(before),
             };
@@ -101,20 +146,21 @@ impl Model {
 
     fn look_at(&mut self, id: u64) {
         let job = &self.jobs[&id];
-        if job.state != State::Waiting || job.is_gone {
+        if job.state != State::Waiting || job.is_gone || job.waits.is_empty() || !self.is_admitted(id) {
             return;
         }
         let waits = job.waits.clone();
-        let fates: Vec<Fate> = waits.before.iter().map(|before| self.fate(*before)).collect();
+        let of_jobs = waits.before.iter().map(|before| self.fate(*before));
+        let fates: Vec<Fate> = of_jobs.chain(waits.batches.iter().map(|batch| self.fate_of_batch(*batch))).collect();
         let fails = |fate: &Fate| match waits.if_failed {
-            IfFailed::Cancel => matches!(fate, Fate::Dead | Fate::Failed),
+            IfFailed::Cancel => matches!(fate, Fate::Dead(_) | Fate::Failed(_)),
             IfFailed::Run => false,
-            IfFailed::Wait => matches!(fate, Fate::Failed),
+            IfFailed::Wait => matches!(fate, Fate::Failed(_)),
         };
         let is_met = |fate: &Fate| match fate {
             Fate::Done => true,
             Fate::Open => false,
-            Fate::Dead | Fate::Failed => waits.if_failed == IfFailed::Run,
+            Fate::Dead(is_over) | Fate::Failed(is_over) => *is_over && waits.if_failed == IfFailed::Run,
         };
         if fates.iter().any(fails) {
             self.end(id, State::Cancelled);

@@ -39,6 +39,7 @@ impl Model {
         if is_known {
             self.failed(id, failed_from);
         }
+        self.member_ended(id);
         self.looks.push(Look::Behind(id));
         self.settle();
         self.became(id, Some(standing));
@@ -71,6 +72,9 @@ impl Model {
             job.key_until = job.key_until.filter(|until| *until <= now).map(|_| Timestamp(0));
         }
         self.wait(id, None, Place::Last);
+        if let Some(batch) = self.batch_of(id) {
+            self.note_batch(batch);
+        }
         self.became(id, None);
         0
     }
@@ -95,6 +99,7 @@ impl Model {
         }
         if !had_ended || was_dead {
             self.failed(id, now);
+            self.member_ended(id);
         }
         self.looks.push(Look::Behind(id));
         self.tally.purged += 1;

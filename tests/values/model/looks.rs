@@ -1,5 +1,6 @@
 //! What the master tells of its jobs, held against the lists.
 
+use super::batches::BATCHES;
 use super::{KEYS, QUEUES, Run};
 use crate::frames::{Known, More, NOT_FOUND, Reply, is_error};
 use crate::lists::*;
@@ -30,7 +31,7 @@ impl Run {
         assert_eq!((known.queue.as_str(), known.key.as_str()), (QUEUES[job.queue], key));
         assert_eq!((known.priority, known.max_attempts), (job.priority, job.max_attempts));
         assert_eq!((known.attempts, known.submitted_at), (job.attempts, job.submitted_at.0));
-        assert_eq!(known.more, more(job), "job {id}");
+        assert_eq!(known.more, more(&self.model, id), "job {id}");
         hold_past(&known, job);
     }
 
@@ -67,15 +68,17 @@ impl Run {
         let expires = |job: &&Job| job.state.is_waiting() && job.attempts == 0;
         let there = || jobs.values().filter(|job| !job.is_gone);
         let all = there().map(of_job).chain(there().filter(expires).filter_map(|job| job.expires_at));
-        let all = all.chain(rules.iter().flat_map(Rules::pauses)).chain(self.model.token_moments());
+        let alone = self.model.batches.iter().filter(|batch| !batch.is_sealed).filter_map(|batch| batch.alone_until);
+        let all = all.chain(alone).chain(rules.iter().flat_map(Rules::pauses)).chain(self.model.token_moments());
         all.chain(waits.iter().map(|wait| wait.until)).chain(idle.iter().map(|(_, _, until)| *until)).collect()
     }
 }
 
-fn more(job: &Job) -> More {
+fn more(model: &Model, id: u64) -> More {
+    let job = &model.jobs[&id];
     let is_kept = job.state.has_ended() && job.kept_until != NEVER;
     let is_open = !job.state.has_ended() || job.state == State::Dead;
-    let wants = !job.waits.before.is_empty() && (job.state == State::Waiting || job.waits.with_results && is_open);
+    let wants = !job.waits.is_empty() && (job.state == State::Waiting || job.waits.with_results && is_open);
     let has_result = job.state == State::Completed && !job.result.is_empty();
     More {
         keep_s: job.keep_s,
@@ -86,9 +89,10 @@ fn more(job: &Job) -> More {
         result_bytes: has_result.then_some(job.result.len() as u32),
         is_cancelled: job.is_marked,
         group: GROUPS[job.group].to_owned(),
-        after: if wants { job.waits.before.clone() } else { Vec::new() },
+        after: if wants { job.waits.named() } else { Vec::new() },
         if_failed: wants.then_some(job.waits.if_failed.code()),
         with_results: wants && job.waits.with_results,
+        batch: model.batch_of(id).map_or_else(String::new, |batch| BATCHES[model.batches[batch].name].to_owned()),
         delay_ms: Some(job.waits.delay_ms).filter(|delay_ms| job.state == State::Waiting && *delay_ms > 0),
     }
 }

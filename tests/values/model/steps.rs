@@ -30,6 +30,8 @@ pub struct NewJobs {
     pub after: Vec<(u8, usize)>,
     pub if_failed: IfFailed,
     pub with_results: bool,
+    /// The name of the batch that they are members of.
+    pub batch: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +51,10 @@ pub enum Step {
     Set { queue: usize, settings: QueueSettings },
     SetGroup { queue: usize, group: usize, settings: GroupSettings },
     Delete { queue: usize },
+    BeginBatch { name: usize },
+    EndBatch { name: usize },
+    CancelBatch { name: usize },
+    ShowBatch { name: usize },
     Wait { picks: Vec<usize>, any: bool, wait_ms: u32 },
     Idle { queue: Option<usize>, wait_ms: u32 },
     Pass(u64),
@@ -86,6 +92,19 @@ fn way() -> impl Strategy<Value = u8> {
     prop_oneof![Just(WAY_IN), Just(WAY_OUT), Just(WAY_BOTH)]
 }
 
+/// What a job waits for, what then, whether it wants results, and its batch.
+fn waits() -> impl Strategy<Value = (Vec<(u8, usize)>, IfFailed, bool, Option<usize>)> {
+    let named = prop_oneof![
+        6 => PICK.prop_map(|pick| (0, pick)),
+        1 => Just((1, 0)),
+        1 => (1usize..4).prop_map(|key| (2, key)),
+        1 => (0usize..2).prop_map(|name| (3, name)),
+    ];
+    let if_failed = prop_oneof![Just(IfFailed::Cancel), Just(IfFailed::Run), Just(IfFailed::Wait)];
+    let after = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(named, 1..4)];
+    (after, if_failed, any::<bool>(), weighted(0.3, 0usize..2))
+}
+
 fn new_jobs() -> impl Strategy<Value = Step> {
     let what = (QUEUE, 0usize..4, prop_oneof![6 => Just(1usize), 1 => 2usize..4], 0u8..3, delay());
     let attempts = prop_oneof![1 => Just(0u16), 5 => max_attempts()];
@@ -93,14 +112,9 @@ fn new_jobs() -> impl Strategy<Value = Step> {
     let more = (attempts, keep_ms, weighted(0.2, while_ms()), weighted(0.2, backoff()), any::<bool>(), 0usize..40);
     let group = prop_oneof![1 => Just(0usize), 2 => 0usize..3];
     let unique = (weighted(0.2, while_ms()), prop::bool::weighted(0.3), weighted(0.5, 0u8..3));
-    let named =
-        prop_oneof![6 => PICK.prop_map(|pick| (0, pick)), 1 => Just((1, 0)), 1 => (1usize..4).prop_map(|key| (2, key))];
-    let if_failed = prop_oneof![Just(IfFailed::Cancel), Just(IfFailed::Run), Just(IfFailed::Wait)];
-    let after = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(named, 1..4)];
-    let waits = (after, if_failed, any::<bool>());
-    (what, more, group, unique, waits).prop_map(
+    (what, more, group, unique, waits()).prop_map(
         |((queue, key, count, priority, delay_ms), more, group, unique, waits)| {
-            let (after, if_failed, with_results) = waits;
+            let (after, if_failed, with_results, batch) = waits;
             let (max_attempts, keep_ms, ttl_ms, backoff, has_headers, bytes) = more;
             let what = NewJobs {
                 queue,
@@ -120,6 +134,7 @@ fn new_jobs() -> impl Strategy<Value = Step> {
                 after,
                 if_failed,
                 with_results,
+                batch,
             };
             Step::Submit(what)
         },
@@ -177,6 +192,16 @@ fn set_group() -> impl Strategy<Value = Step> {
     })
 }
 
+fn of_batch() -> impl Strategy<Value = Step> {
+    let name = || 0usize..2;
+    prop_oneof![
+        6 => name().prop_map(|name| Step::BeginBatch { name }),
+        4 => name().prop_map(|name| Step::EndBatch { name }),
+        1 => name().prop_map(|name| Step::CancelBatch { name }),
+        2 => name().prop_map(|name| Step::ShowBatch { name }),
+    ]
+}
+
 fn mending() -> impl Strategy<Value = Step> {
     let change = prop_oneof![4 => Just(CANCEL), 2 => Just(CANCEL_NOW), 4 => Just(REQUEUE), 1 => Just(PURGE)];
     let for_ms = prop_oneof![1 => Just(0u64), 3 => while_ms()];
@@ -191,6 +216,7 @@ fn mending() -> impl Strategy<Value = Step> {
         2 => set(),
         2 => set_group(),
         1 => QUEUE.prop_map(|queue| Step::Delete { queue }),
+        12 => of_batch(),
         5 => (picks, any::<bool>(), wait_ms.clone())
             .prop_map(|(picks, any, wait_ms)| Step::Wait { picks, any, wait_ms }),
         2 => (of_queue, wait_ms).prop_map(|(queue, wait_ms)| Step::Idle { queue, wait_ms }),

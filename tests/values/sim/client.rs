@@ -2,7 +2,7 @@
 
 use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::WalError;
-use falconqueue::protocol::{Change, List, Request, Submit, SubmitJob};
+use falconqueue::protocol::{Change, Request, Submit, SubmitJob};
 use falconqueue::rules::QueueSettings;
 use falconqueue::time::Timestamp;
 
@@ -80,7 +80,7 @@ impl Sim {
         if self.settled.is_draining && !self.net.is_broken(self.producer) {
             self.settled.drained.insert(self.correlation + 1);
         }
-        self.send(self.producer, &Request::Submit(Submit { jobs: List::lent(&lent) }), What::Submit(jobs))
+        self.send(self.producer, &Request::Submit(Submit::of(&lent)), What::Submit(jobs))
     }
 
     /// Takes in every reply that may leave.

@@ -224,7 +224,7 @@ impl Recovered {
             payload: super::told::payload(self.now.0, 300),
         };
         let lent = [job.lent()];
-        let id = submitted(self.ask(&Request::Submit(Submit { jobs: List::lent(&lent) })))[0].job;
+        let id = submitted(self.ask(&Request::Submit(Submit::of(&lent))))[0].job;
         assert!(id > told.last_job);
         self.drain(told);
         let again = self.device.crash();

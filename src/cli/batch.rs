@@ -1,0 +1,140 @@
+//! `falcon-cli batch`: named sets of jobs that are handed out once all of them are there.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::args::{BatchCommand, BatchWait, Common, Output};
+use super::progress::Progress;
+use super::render::{Renderer, Row, tell};
+use super::{Stop, connect, found};
+use crate::client::{BatchState, Client, ListedBatch};
+use crate::exit::{self, Failure};
+use crate::words::{counted, is, was};
+
+const COLUMNS: [(&str, usize); 5] = [("batch", 24), ("state", 9), ("jobs", 10), ("left", 10), ("failed", 0)];
+
+/// Width of the column of names.
+const NAME: usize = 15;
+
+pub fn run(common: &Common, command: &BatchCommand) -> Result<(), Stop> {
+    let client = connect::client(common)?;
+    match command {
+        BatchCommand::Begin(batch) => {
+            let (name, members) = (&batch.name, client.begin_batch(&batch.name)?);
+            let text = format!(
+                "batch {name} is open, with {}; it is cancelled when nobody fills it for 60 s",
+                counted(members, "job")
+            );
+            Ok(tell(common.output, text, json!({"batch": name, "members": members}), name.clone())?)
+        }
+        BatchCommand::End(batch) => {
+            found(client.end_batch(&batch.name))?;
+            show(common, &found(client.batch(&batch.name))?)
+        }
+        BatchCommand::List => list(common, &client),
+        BatchCommand::Show(batch) => show(common, &found(client.batch(&batch.name))?),
+        BatchCommand::Wait(wait) => wait_for(common, &client, wait),
+        BatchCommand::Cancel(batch) => {
+            let name = &batch.name;
+            found(client.cancel_batch(name))?;
+            let text = format!("batch {name} is cancelled; what its workers have begun ends when they report");
+            Ok(tell(common.output, text, json!({"batch": name, "cancelled": true}), name.clone())?)
+        }
+    }
+}
+
+fn list(common: &Common, client: &Client) -> Result<(), Stop> {
+    let mut renderer = Renderer::new(common.output);
+    renderer.heading(&COLUMNS)?;
+    let mut behind = String::new();
+    loop {
+        let (batches, more) = client.list_batches(&behind)?;
+        for batch in &batches {
+            let (cells, json) = told(batch);
+            renderer.row(&Row { cells: &cells, json, quiet: batch.name.clone() })?;
+        }
+        renderer.flush()?;
+        let Some(last) = batches.last().filter(|_| more) else { return Ok(()) };
+        behind.clone_from(&last.name);
+    }
+}
+
+/// Its cells, and the same as JSON.
+fn told(batch: &ListedBatch) -> (Vec<(String, usize)>, Value) {
+    let ListedBatch { name, sealed, called_off, members, left, failed } = batch;
+    let state = state(*sealed, *called_off, *left);
+    let texts = [name.clone(), state.to_owned(), members.to_string(), left.to_string(), failed.to_string()];
+    let cells = texts.into_iter().zip(COLUMNS.map(|(_, width)| width)).collect();
+    let json = json!({"batch": name, "state": state, "members": members, "left": left, "failed": failed});
+    (cells, json)
+}
+
+fn state(sealed: bool, called_off: bool, left: u64) -> &'static str {
+    match (sealed, called_off, left) {
+        (_, true, _) => "cancelled",
+        (false, ..) => "open",
+        (true, _, 0) => "over",
+        (true, ..) => "running",
+    }
+}
+
+fn show(common: &Common, batch: &BatchState) -> Result<(), Stop> {
+    let BatchState { name, sealed, called_off, members, left, figures } = batch;
+    let state = state(*sealed, *called_off, *left);
+    let done = members - left;
+    let mut lines = vec![
+        format!("{:NAME$}  {name}", "batch"),
+        format!("{:NAME$}  {state}", "state"),
+        format!("{:NAME$}  {members}", "jobs"),
+        format!("{:NAME$}  {done} ({} %)", "ended", percent(done, *members)),
+    ];
+    let there = figures.iter().filter(|(_, count)| **count > 0);
+    lines.extend(there.map(|(name, count)| format!("{:NAME$}  {count}", name.replace('_', " "))));
+    let counts: Map<String, Value> = figures.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
+    let json = json!({"batch": name, "state": state, "members": members, "left": left, "figures": counts});
+    Ok(tell(common.output, lines.join("\n"), json, state.to_owned())?)
+}
+
+fn percent(done: u64, of: u64) -> u64 {
+    (100 * done).checked_div(of).unwrap_or(100)
+}
+
+fn wait_for(common: &Common, client: &Client, wait: &BatchWait) -> Result<(), Stop> {
+    let deadline = wait.timeout.map(|timeout| Instant::now() + timeout.into());
+    let left_until = || deadline.map_or(Duration::MAX, |at: Instant| at.saturating_duration_since(Instant::now()));
+    let mut progress = Progress::of_short();
+    let batch = loop {
+        let batch = found(client.wait_for_batch(&wait.name, progress.interval().min(left_until())))?;
+        if batch.is_over() || left_until().is_zero() {
+            break batch;
+        }
+        let words = format!("{} {} left of batch {}", counted(batch.left, "job"), is(batch.left), wait.name);
+        progress.show(batch.members - batch.left, batch.members, &words);
+    };
+    progress.end();
+    if common.output == Output::Json {
+        show(common, &batch)?;
+    }
+    Ok(judge(&batch)?)
+}
+
+/// What the exit status says of a batch that was waited for.
+pub fn judge(batch: &BatchState) -> Result<(), Failure> {
+    let BatchState { name, members, left, .. } = batch;
+    if !batch.is_over() {
+        let why = if batch.sealed { "" } else { ", and it is open still" };
+        let text = format!("{} of batch {name} {} left{why}", counted(*left, "job"), is(*left));
+        return Err(Failure::new(exit::TIMED_OUT, text));
+    }
+    let failed = batch.failed();
+    if failed > 0 {
+        let text = format!(
+            "{} of {members} of batch {name} did not complete; `falcon-cli batch show {name}` says what became of them",
+            counted(failed, "job")
+        );
+        return Err(Failure::new(exit::FAILED, text));
+    }
+    exit::say(&format!("all {} of batch {name} {} completed", counted(*members, "job"), was(*members)));
+    Ok(())
+}
