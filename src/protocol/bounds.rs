@@ -117,6 +117,7 @@ pub(super) fn sane_plan(name: &'static str, plan: &Plan<'_>) -> Checked {
     plan.ttl_ms.map_or(Ok(()), |ttl_ms| range(name, "ttl_ms", ttl_ms, 1, KEEP_MS_MAX))?;
     plan.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))?;
     plan.headers.map_or(Ok(()), |headers| sane_headers_of_plan(name, &headers))?;
+    plan.group.map_or(Ok(()), |group| group_name(name, &group))?;
     range(name, "payload bytes", plan.payload.len() as u64, 0, SCHEDULE_PAYLOAD_BYTES_MAX as u64)
 }
 

@@ -19,7 +19,9 @@ pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
 pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};
 pub use submit::{Submit, UniqueUntil};
-pub use values::{Setting, backoff, check_header, check_headers, every, jitter, keep, missed, timeout, ttl, written};
+pub use values::{
+    Setting, backoff, check_header, check_headers, every, group, jitter, keep, missed, timeout, ttl, written,
+};
 pub use wait::{Drain, Wait};
 pub use wal::{Dump, Repair, WalCommand};
 pub use worker::WorkerCommand;
