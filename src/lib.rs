@@ -39,8 +39,18 @@
 //! 16. A queue that is paused hands nothing out (`tests/values/model.rs`).
 //! 17. What a person changes is changed job by job: each as a whole or not at all
 //!     (`tests/values/model.rs`, `tests/values/snapshot.rs`).
-//! 18. Each tick of a schedule makes one job while the master serves, and what was missed follows its rule
+//! 18. Each tick of a schedule makes exactly one job while the master serves, and what was missed follows its rule
 //!     (`tests/values/schedules.rs`, `tests/processes/schedules.rs`).
+//! 19. Groups of a queue have their turns: one that has jobs to hand out waits for one turn of each other at most, and
+//!     has as many jobs in its own as its weight says (`tests/values/groups.rs`, `tests/values/model.rs`).
+//! 20. A limit on jobs in flight is never passed, and a place is free in the turn in which a lease ends
+//!     (`tests/values/groups.rs`, `tests/values/model.rs`, `tests/values/meddling.rs`).
+//! 21. In any window at most the burst and rate × window of jobs are handed out, also across restarts
+//!     (`tests/values/groups.rs`, `tests/values/model.rs`, unit tests of `queue::groups::bucket`).
+//! 22. In strict order a group has one job in flight, and none of its priority passes the one that is tried again
+//!     (`tests/values/groups.rs`, `tests/values/model.rs`, `tests/values/meddling.rs`).
+//! 23. A key is held as long as its submit said, and a second submit returns, is refused or replaces as it said, exact
+//!     across crashes (`tests/daemon/keys.rs`, `tests/values/model.rs`).
 //!
 //! # What is always true
 //!

@@ -46,6 +46,9 @@ pub const BATCH_ALONE_MS: u64 = 60_000;
 /// write.
 pub const LOOKS_PER_TURN: usize = 1000;
 
+/// Most jobs that one ack may submit: with the ack they fit into a group.
+pub const FOLLOW_UPS_MAX: usize = 1000;
+
 /// Most queues that one Poll may name.
 pub const POLL_QUEUES_MAX: usize = 32;
 
@@ -396,6 +399,7 @@ pub const GROUP_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + ITEMS_MAX * RECORD_OVE
 
 const _: () = {
     assert!(RECORD_BYTES_MAX <= GROUP_BYTES_MAX);
+    assert!(FOLLOW_UPS_MAX < ITEMS_MAX, "an ack and its follow-ups are a group");
     assert!(PAYLOAD_BYTES_MAX + 1024 <= FRAME_BODY_BYTES_MAX);
     assert!(
         TOKEN_BYTES_MAX + CLIENT_NAME_BYTES_MAX + HOST_BYTES_MAX + SOFTWARE_BYTES_MAX + 96 <= HELLO_BODY_BYTES_MAX,

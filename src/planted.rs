@@ -96,6 +96,8 @@ coded! {
         MissedForgotten = 42 "missed-forgotten";
         /// Members of a batch are handed out although it is not sealed.
         BatchEarly = 43 "batch-early";
+        /// Jobs that follow from another one stand in a group of their own.
+        FollowUpApart = 44 "follow-up-apart";
     }
 }
 

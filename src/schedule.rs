@@ -51,6 +51,8 @@ message! {
         2 backoff: Backoff;
         3 ttl_ms: u64;
         4 headers: HeadersText<'a>;
+        /// Of each job, inside its queue; without it they are in none.
+        5 group: &'a str;
     } tail payload: &'a [u8]
 }
 

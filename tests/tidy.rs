@@ -26,7 +26,11 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("master", &["rebuilt", "queue", "timing", "wal", "protocol"], &["bytes", "crc32fast", "slab", "log"]),
     ("reactor", &["master", "protocol"], &["mio", "rustix", "signal_hook", "signal_hook_mio", "log"]),
     ("client", &["protocol"], &["rustix"]),
-    ("worker", &["client", "protocol"], &["base64", "clap", "rustix", "serde", "serde_json", "signal_hook", "log"]),
+    (
+        "worker",
+        &["client", "protocol"],
+        &["base64", "clap", "rustix", "serde", "serde_json", "signal_hook", "tempfile", "log"],
+    ),
     ("embedded", &["client", "master", "protocol", "reactor", "wal"], &["log"]),
     (
         "cli",

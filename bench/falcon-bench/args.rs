@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::load::{Load, Pace, Window};
+use crate::load::{Load, Pace, Settle, Window};
 use crate::runs::Settings;
 use crate::wire::WireKind;
 
@@ -113,6 +113,9 @@ pub struct LoadArgs {
     batch: u32,
     #[arg(long, default_value_t = 256)]
     payload_bytes: usize,
+    /// Spread the jobs over so many groups, `g0` and on; the server has to know groups
+    #[arg(long, default_value_t = 0)]
+    groups: u64,
     /// Open loop: jobs a second
     #[arg(long)]
     per_s: Option<f64>,
@@ -139,13 +142,17 @@ impl LoadArgs {
         if self.batch != 1 && !self.wire.has_batches() {
             return Err("this server takes one job a request".into());
         }
+        if self.groups > 0 && !self.wire.has_groups() {
+            return Err("this server knows no groups".into());
+        }
         let mut load = Load::closed(self.wire, self.address, self.producers, self.workers);
         (load.idle, load.open, load.batch) = (self.idle, self.open, self.batch);
         load.payload_bytes = self.payload_bytes;
         load.pace = self.per_s.map_or(Pace::Closed, |per_s| Pace::Open { per_s });
         load.warmup = Duration::from_secs_f64(self.warmup);
         load.window = self.jobs.map_or(Window::Time(Duration::from_secs_f64(self.seconds)), Window::Submits);
-        (load.waiting, load.settle) = (self.waiting, self.waiting == 0);
+        (load.waiting, load.groups) = (self.waiting, self.groups);
+        load.settle = if self.waiting == 0 { Settle::All } else { Settle::HandedOut };
         load.server_pid = self.pid;
         Ok(load)
     }

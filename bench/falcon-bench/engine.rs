@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::books::Books;
 use crate::conn::{Conn, Role};
-use crate::load::{Figures, Load, Pace, Window};
+use crate::load::{Figures, Load, Pace, Settle, Window};
 use crate::schedule::Schedule;
 use crate::wire::{Batch, Seen};
 
@@ -56,6 +56,8 @@ struct Engine<'l> {
     /// Producers that could send; one stands here for each request that it may open.
     free: VecDeque<usize>,
     schedule: Option<Schedule>,
+    /// Polls of all workers that are not answered.
+    polls_open: u32,
     begun_ns: u64,
     /// When the window ends, or when the run has to be over.
     deadline_ns: u64,
@@ -72,7 +74,7 @@ impl<'l> Engine<'l> {
         let roles = [(Role::Worker, load.workers), (Role::Producer, load.producers), (Role::Idle, load.idle)];
         for (role, count) in roles {
             for _ in 0..count {
-                let wire = load.wire.wire(conns.len(), load.queue, load.batch);
+                let wire = load.wire.wire(conns.len(), load);
                 let mut conn = Conn::open(load.address, role, wire)?;
                 let both = Interest::READABLE | Interest::WRITABLE;
                 poll.registry().register(&mut conn.stream, Token(conns.len()), both).map_err(failed("epoll"))?;
@@ -89,6 +91,7 @@ impl<'l> Engine<'l> {
             books: Books::new(load.waiting, load.payload_bytes, load.server_pid),
             free: VecDeque::new(),
             schedule: None,
+            polls_open: 0,
             begun_ns: 0,
             deadline_ns: u64::MAX,
         })
@@ -122,12 +125,20 @@ impl<'l> Engine<'l> {
         loop {
             let now_ns = now_ns();
             self.keep_window(now_ns)?;
-            if self.books.window_ended() && (!self.load.settle || self.books.is_settled(self.load.workers > 0)) {
+            if self.books.window_ended() && self.is_settled() {
                 return Ok(());
             }
             self.submit_all(now_ns)?;
             let sleep = self.schedule.as_ref().map_or(SLEEP_MAX, |schedule| schedule.sleep(now_ns));
             self.turn(if self.books.window_ended() { SLEEP_MAX } else { sleep.min(SLEEP_MAX) })?;
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        match self.load.settle {
+            Settle::Nothing => true,
+            Settle::HandedOut => self.polls_open == 0 && self.books.acked == self.books.delivered,
+            Settle::All => self.books.is_settled(self.load.workers > 0),
         }
     }
 
@@ -137,7 +148,10 @@ impl<'l> Engine<'l> {
             let conn = &mut self.conns[index];
             for _ in 0..self.load.open {
                 match conn.role {
-                    Role::Worker => conn.wire.poll(&mut conn.out),
+                    Role::Worker => {
+                        conn.wire.poll(&mut conn.out);
+                        self.polls_open += 1;
+                    }
                     Role::Producer => self.free.push_back(index),
                     Role::Idle => {}
                 }
@@ -228,8 +242,10 @@ impl<'l> Engine<'l> {
         }
         self.books.acked(self.seen.acks, now_ns);
         conn.wire.ack(&mut conn.out);
-        for _ in 0..self.seen.polls {
-            conn.wire.poll(&mut conn.out);
+        if self.books.window_ended() && self.load.settle == Settle::HandedOut {
+            self.polls_open -= self.seen.polls;
+        } else {
+            (0..self.seen.polls).for_each(|_| conn.wire.poll(&mut conn.out));
         }
         if self.seen.submits > 0 {
             self.submit_all(now_ns)?;

@@ -27,6 +27,16 @@ pub enum Window {
     Acks(u64),
 }
 
+/// What is waited for after the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    Nothing,
+    /// The acks of all that was handed out: workers ask for no more, and leave nothing in flight for the next load.
+    HandedOut,
+    /// The acks of all jobs, and a count of them.
+    All,
+}
+
 #[derive(Clone, Debug)]
 pub struct Load {
     pub wire: WireKind,
@@ -41,6 +51,8 @@ pub struct Load {
     /// Jobs of a request.
     pub batch: u32,
     pub payload_bytes: usize,
+    /// Jobs are spread over so many; 0 for none.
+    pub groups: u64,
     pub pace: Pace,
     pub warmup: Duration,
     pub window: Window,
@@ -48,8 +60,7 @@ pub struct Load {
     pub backlog_max: Option<u64>,
     /// Jobs 0 to this that wait in the server already.
     pub waiting: u64,
-    /// Go on after the window until each job is acked, and count them.
-    pub settle: bool,
+    pub settle: Settle,
     /// How long the pieces are in which cycles are counted beside the whole.
     pub piece: Option<Duration>,
     /// The server, for its processor time.
@@ -69,12 +80,13 @@ impl Load {
             open: 1,
             batch: 1,
             payload_bytes: 256,
+            groups: 0,
             pace: Pace::Closed,
             warmup: Duration::ZERO,
             window: Window::Time(Duration::from_secs(1)),
             backlog_max: None,
             waiting: 0,
-            settle: true,
+            settle: Settle::All,
             piece: None,
             server_pid: None,
         }

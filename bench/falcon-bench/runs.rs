@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::control;
 use crate::engine;
-use crate::load::{Figures, Load, PERCENTILES, Pace, Window};
+use crate::load::{Figures, Load, PERCENTILES, Pace, Settle, Window};
 use crate::machine;
 use crate::scenario::{FIFTY, Kind, Scenario, Shape};
 use crate::server::{Mode, Server};
@@ -123,7 +123,7 @@ impl Run<'_> {
         }
         if self.mode.is_echo() && shape.workers > 0 {
             as_ceiling(&mut figures);
-        } else if !self.mode.is_echo() && load.settle {
+        } else if !self.mode.is_echo() && load.settle == Settle::All {
             let left = if shape.workers == 0 { figures["jobs_in_all"] as u64 } else { 0 };
             check_count(server, left)?;
         }
@@ -221,7 +221,7 @@ impl Run<'_> {
         let before = control::falcon(server.address)?;
         let disk_before = machine::disk_bytes(server.pid())?;
         let mut figures = self.measure_on(&server, FIFTY, |load| {
-            (load.waiting, load.settle) = (jobs, false);
+            (load.waiting, load.settle) = (jobs, Settle::Nothing);
             (load.window, load.piece) = (Window::Time(window), Some(piece));
         })?;
         let mut told = control::falcon(server.address)?;
@@ -247,7 +247,7 @@ impl Run<'_> {
         }
         self.measure_on(&server, FIFTY, |load| {
             load.waiting = jobs;
-            load.settle = !with;
+            load.settle = if with { Settle::Nothing } else { Settle::All };
         })
     }
 

@@ -99,6 +99,7 @@ fn spec(args: &Add) -> Result<ScheduleSpec, Failure> {
         backoff: args.backoff,
         ttl_ms: args.ttl.map(|ttl| ttl.0),
         headers: if pairs.is_empty() { Vec::new() } else { headers(&pairs) },
+        group: args.group.clone().unwrap_or_default(),
         payload,
     })
 }

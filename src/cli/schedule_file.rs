@@ -8,7 +8,9 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Map, Value, json};
 
-use super::args::{Apply, Common, backoff, check_header, check_headers, every, jitter, keep, missed, timeout, ttl};
+use super::args::{
+    Apply, Common, backoff, check_header, check_headers, every, group, jitter, keep, missed, timeout, ttl,
+};
 use super::input::InputFile;
 use super::render::{Renderer, Row};
 use super::schedule::all;
@@ -55,6 +57,8 @@ struct Entry {
     missed: Option<(Missed, u16)>,
     #[serde(default, deserialize_with = "some_overlap")]
     overlap: Option<bool>,
+    #[serde(default, deserialize_with = "some_group")]
+    group: Option<String>,
     #[serde(default)]
     priority: Option<u8>,
     #[serde(default, deserialize_with = "some_attempts")]
@@ -93,6 +97,7 @@ readers! {
     some_jitter: Millis = jitter;
     some_missed: (Missed, u16) = missed;
     some_overlap: bool = overlap;
+    some_group: String = group;
     some_timeout: Millis = timeout;
     some_keep: Millis = keep;
     some_ttl: Millis = ttl;
@@ -153,6 +158,7 @@ impl Entry {
             backoff: self.backoff,
             ttl_ms: self.ttl.map(|ttl| ttl.0),
             headers,
+            group: self.group.unwrap_or_default(),
             payload: self.payload.into_bytes(),
         };
         (self.name, spec)
@@ -306,6 +312,7 @@ payload = "daily"
 missed = "all:3"
 overlap = "skip"
 headers = { kind = "daily" }
+group = "acme"
 
 [[schedule]]
 name = "sweep"
@@ -318,13 +325,14 @@ payload = ""
     fn toml_and_json_say_the_same() {
         let json = r#"{"schedule": [
             {"name": "report", "cron": "0 7 * * *", "tz": "Europe/Berlin", "queue": "reports", "payload": "daily",
-             "missed": "all:3", "overlap": "skip", "headers": {"kind": "daily"}},
+             "missed": "all:3", "overlap": "skip", "headers": {"kind": "daily"}, "group": "acme"},
             {"name": "sweep", "every": "90s", "queue": "sweeps", "payload": ""}
         ]}"#;
         let (of_toml, of_json) = (parse(TOML, true).unwrap(), parse(json, false).unwrap());
         assert_eq!(of_toml, of_json);
         let (name, report) = &of_toml[0];
         assert_eq!((name.as_str(), report.missed, report.missed_max), ("report", Missed::All, 3));
+        assert_eq!(report.group, "acme");
         assert!(report.skip_overlap && report.settings.priority == PRIORITY_DEFAULT);
         assert_eq!(of_toml[1].1.every_ms, 90_000);
     }
@@ -333,10 +341,11 @@ payload = ""
     fn what_is_wrong_is_told_with_its_line_and_field() {
         for (from, to, line, why) in [
             ("overlap = \"skip\"", "overlap = \"maybe\"", "line 9", "allow or skip"),
-            ("every = \"90s\"", "every = \"90\"", "line 14", "duration"),
-            ("every = \"90s\"", "evry = \"90s\"", "line 14", "evry"),
+            ("every = \"90s\"", "every = \"90\"", "line 15", "duration"),
+            ("every = \"90s\"", "evry = \"90s\"", "line 15", "evry"),
             ("missed = \"all:3\"", "missed = \"all\"", "line 8", "all:10"),
-            ("name = \"sweep\"", "name = \"report\"", "line 13", "two schedules"),
+            ("name = \"sweep\"", "name = \"report\"", "line 14", "two schedules"),
+            ("group = \"acme\"", "group = \"\"", "line 11", "group name"),
         ] {
             let error = parse(&TOML.replace(from, to), true).unwrap_err();
             assert!(error.contains(line) && error.contains(why), "{to}: {error}");

@@ -14,7 +14,7 @@ use crate::time::{Millis, Timestamp};
 const NAME: usize = 15;
 
 /// The columns of a list behind the name, and their least widths.
-pub const COLUMNS: [(&str, usize); 4] = [("QUEUE", 12), ("WHEN", 32), ("NEXT", 24), ("LAST", 0)];
+pub const COLUMNS: [(&str, usize); 5] = [("QUEUE", 12), ("GROUP", 12), ("WHEN", 32), ("NEXT", 24), ("LAST", 0)];
 
 pub fn cells(row: &ListedSchedule) -> Vec<String> {
     let next = match row.next_at {
@@ -23,7 +23,8 @@ pub fn cells(row: &ListedSchedule) -> Vec<String> {
         Some(at) => at.rfc3339(),
     };
     let last = row.last.map(|run| run_text(&run)).unwrap_or_default();
-    vec![row.name.clone(), row.queue.clone(), when(&row.cron, row.every_ms, &row.zone), next, last]
+    let group = shown(row.group.as_bytes());
+    vec![row.name.clone(), row.queue.clone(), group, when(&row.cron, row.every_ms, &row.zone), next, last]
 }
 
 fn when(cron: &str, every_ms: u64, zone: &str) -> String {
@@ -38,6 +39,9 @@ pub fn row_json(row: &ListedSchedule) -> Value {
     let mut object = Map::new();
     object.insert("schedule".to_owned(), row.name.clone().into());
     object.insert("queue".to_owned(), row.queue.clone().into());
+    if !row.group.is_empty() {
+        object.insert("group".to_owned(), row.group.clone().into());
+    }
     put_when(&mut object, &row.cron, row.every_ms, &row.zone);
     object.insert("paused".to_owned(), row.paused.into());
     object.insert("next_at".to_owned(), row.next_at.map(|at| at.0).into());
@@ -81,10 +85,9 @@ fn missed(spec: &ScheduleSpec) -> String {
 /// What a schedule was told: name, text as on the command line, value. What is as by default is left out, but for what
 /// everyone asks about.
 pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
-    let mut object = Map::new();
-    object.insert("queue".to_owned(), spec.queue.clone().into());
-    put_when(&mut object, &spec.cron, spec.every_ms, &spec.zone);
-    let mut all = vec![("queue", spec.queue.clone(), Value::from(spec.queue.clone()))];
+    let text = |name, text: String| (name, text.clone(), Value::from(text));
+    let mut all = vec![text("queue", spec.queue.clone())];
+    all.extend((!spec.group.is_empty()).then(|| ("group", shown(spec.group.as_bytes()), spec.group.clone().into())));
     if spec.every_ms > 0 {
         all.push(("every", Millis(spec.every_ms).to_string(), Millis(spec.every_ms).to_string().into()));
     } else {
@@ -92,7 +95,6 @@ pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
         let zone = if spec.zone.is_empty() { "UTC" } else { &spec.zone };
         all.push(("tz", zone.to_owned(), zone.into()));
     }
-    let text = |name, text: String| (name, text.clone(), Value::from(text));
     let span = |name, ms: u64| text(name, Millis(ms).to_string());
     all.extend((spec.jitter_ms > 0).then(|| span("jitter", spec.jitter_ms.into())));
     all.push(text("missed", missed(spec)));

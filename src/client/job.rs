@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BootTime, Client, ClientError};
 use crate::ids::{JobId, LeaseId};
-use crate::job::{Backoff, HeadersText, IfFailed, OnDuplicate};
+use crate::job::{Backoff, Before, HeadersText, IfFailed, OnDuplicate};
 use crate::protocol::{
     self, AckItem, After, AfterBy, Delivery, FailItem, HeldLease, List, Poll, ReleaseItem, Stage, SubmitJob,
 };
@@ -39,6 +39,8 @@ pub struct Job {
     pub lease_ends_at: BootTime,
     /// Names and values that were submitted with it.
     pub headers: Vec<(String, String)>,
+    /// What it is to be given the results of; see [`Job::results`].
+    pub(crate) results_of: Vec<Before>,
     /// The payload.
     pub payload: Vec<u8>,
     pub(crate) teller: Teller,
@@ -47,6 +49,12 @@ pub struct Job {
 /// Through which the master is told of a job. Jobs are the same whoever tells of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Teller(Client);
+
+impl Teller {
+    pub(crate) fn client(&self) -> &Client {
+        &self.0
+    }
+}
 
 impl PartialEq for Teller {
     fn eq(&self, _: &Teller) -> bool {
@@ -113,6 +121,7 @@ impl Job {
             waited: millis(delivery.waited_ms),
             lease_ends_at: polled_at.plus(millis(delivery.waited_ms)).plus_certainly(lease_length),
             headers: headers(delivery),
+            results_of: delivery.results_of.map(|before| before.0.iter().collect()).unwrap_or_default(),
             payload: delivery.payload.to_owned(),
             teller: Teller(teller.clone()),
         }
@@ -144,6 +153,12 @@ impl Job {
     #[must_use]
     pub fn done<'r>(&self, result: &'r [u8]) -> AckItem<'r> {
         AckItem { job: self.id, lease: self.lease, result, ..AckItem::default() }
+    }
+
+    /// Whether it is to be given the results of those that it waited for.
+    #[must_use]
+    pub fn wants_results(&self) -> bool {
+        !self.results_of.is_empty()
     }
 
     /// Reports that it did not, and why; it is tried again while it has attempts left.

@@ -312,6 +312,7 @@ impl Master {
             backoff: plan.backoff,
             ttl_ms: plan.ttl_ms,
             headers: Some(HeadersText(&headers)),
+            group: plan.group,
             payload: plan.payload,
             ..SubmitJob::default()
         };

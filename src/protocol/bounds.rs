@@ -11,8 +11,8 @@ use crate::ids::{
 use crate::job::{Backoff, Header, HeadersText, Settings, header_variable};
 use crate::limits::{
     ATTEMPTS_MAX, BACKOFF_MS_LONGEST, BEFORE_BYTES_MAX, BEFORE_MAX, CRON_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN,
-    GROUP_WEIGHT_MAX, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, JOB_ID_END, KEEP_MS_MAX,
-    MISSED_TICKS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX,
+    FOLLOW_UPS_MAX, GROUP_WEIGHT_MAX, HEADER_NAME_BYTES_MAX, HEADERS_BYTES_MAX, ITEMS_MAX, JITTER_MS_MAX, JOB_ID_END,
+    KEEP_MS_MAX, MISSED_TICKS_MAX, PAYLOAD_BYTES_MAX, POLL_QUEUES_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX,
     SCHEDULE_PAYLOAD_BYTES_MAX, TICK_HEADERS_BYTES, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, ZONE_BYTES_MAX,
 };
 use crate::rules::{GroupSettings, QueueSettings, Rate};
@@ -49,6 +49,11 @@ pub(super) fn some_items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T
 /// A list of 0 to 1,024 items.
 pub(super) fn any_items<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
     range(name, format_args!("number of {name}"), list.len() as u64, 0, ITEMS_MAX as u64)
+}
+
+/// Jobs that follow from another one.
+pub(super) fn follow_ups<'a, T: Field<'a>>(name: &'static str, list: &List<'a, T>) -> Checked {
+    range(name, "number of follow-ups", list.len() as u64, 1, FOLLOW_UPS_MAX as u64)
 }
 
 /// What a job waits for.
@@ -135,6 +140,7 @@ pub(super) fn sane_plan(name: &'static str, plan: &Plan<'_>) -> Checked {
     plan.ttl_ms.map_or(Ok(()), |ttl_ms| range(name, "ttl_ms", ttl_ms, 1, KEEP_MS_MAX))?;
     plan.backoff.map_or(Ok(()), |backoff| sane_backoff(name, &backoff))?;
     plan.headers.map_or(Ok(()), |headers| sane_headers_of_plan(name, &headers))?;
+    plan.group.map_or(Ok(()), |group| group_name(name, &group))?;
     range(name, "payload bytes", plan.payload.len() as u64, 0, SCHEDULE_PAYLOAD_BYTES_MAX as u64)
 }
 

@@ -1,16 +1,16 @@
 //! The table of requests with their replies: number, name and messages of each, once.
 
 use super::replies::{
-    BackupOk, BatchFacts, BeginBatchOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk, HeartbeatOk,
-    HelloOk, IdleOk, ListBatchesOk, ListJobsOk, ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk, PollOk, ProgressOk,
-    PutScheduleOk, QueueFacts, ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk, SubmitOk, TextOk,
-    WaitOk, WorkersOk,
+    AckThenOk, BackupOk, BatchFacts, BeginBatchOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk,
+    HeartbeatOk, HelloOk, IdleOk, ListBatchesOk, ListJobsOk, ListSchedulesOk, LogOk, MendAllOk, MendOk, OrderOk,
+    PollOk, ProgressOk, PutScheduleOk, QueueFacts, ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk, StatsOk,
+    SubmitOk, TextOk, WaitOk, WorkersOk,
 };
 use super::requests::{
-    Ack, Backup, BeginBatch, CancelBatch, CountJobs, DeleteQueue, Drain, DropSchedule, EndBatch, Explain, ExplainQueue,
-    Fail, Find, Get, Groups, Heartbeat, Hello, Idle, ListBatches, ListJobs, ListSchedules, Log, Mend, MendAll, Order,
-    Pause, PauseSchedule, Poll, Progress, PutSchedule, Read, Release, Resume, ResumeSchedule, RunSchedule, SetGroup,
-    SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text, Wait, Workers,
+    Ack, AckThen, Backup, BeginBatch, CancelBatch, CountJobs, DeleteQueue, Drain, DropSchedule, EndBatch, Explain,
+    ExplainQueue, Fail, Find, Get, Groups, Heartbeat, Hello, Idle, ListBatches, ListJobs, ListSchedules, Log, Mend,
+    MendAll, Order, Pause, PauseSchedule, Poll, Progress, PutSchedule, Read, Release, Resume, ResumeSchedule,
+    RunSchedule, SetGroup, SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text, Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -172,6 +172,7 @@ requests! {
     44 ShowBatch<'a> -> ShowBatchOk(BatchFacts<'a>);
     45 CancelBatch<'a> -> CancelBatchOk(Done);
     46 ListBatches<'a> -> ListBatchesOk(ListBatchesOk<'a>);
+    47 AckThen<'a> -> AckThenOk(AckThenOk<'a>);
 }
 
 impl<'a> Request<'a> {

@@ -99,6 +99,8 @@ pub struct LeaseView<'a> {
     pub max_attempts: u16,
     /// Whether the job was cancelled while it was in flight.
     pub is_cancelled: bool,
+    /// Whether another job waits for its result.
+    pub is_result_wanted: bool,
     /// Of its queue, if there are any.
     rules: Option<&'a Rules>,
     keep_s: Option<u32>,
@@ -300,6 +302,7 @@ impl Queues {
             attempts: entry.attempts,
             max_attempts: entry.settings.max_attempts,
             is_cancelled: side.is_some_and(|side| side.is_cancelled),
+            is_result_wanted: self.is_result_wanted(job),
             rules,
             keep_s: side.and_then(|_| self.sides.keep_s(entry)),
             backoff: side.and_then(|_| self.sides.rare(entry)?.backoff),

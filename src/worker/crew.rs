@@ -59,6 +59,7 @@ impl Ended {
     pub fn bytes(&self) -> usize {
         match &self.outcome {
             Outcome::Done(result) => result.len(),
+            Outcome::DoneThen { result, then } => result.len() + then.bytes(),
             Outcome::Failed { error, .. } => error.len(),
             Outcome::Stopped | Outcome::NotBegun { .. } => 0,
         }

@@ -10,6 +10,11 @@
 //! 65, 75 and 78 are `EX_DATAERR`, `EX_TEMPFAIL` and `EX_CONFIG` of `sysexits.h`; 100 and 111 are what qmail's programs
 //! use for permanent and temporary failure.
 //!
+//! `FALCON_THEN` names a file that the command may write: a JSON array of jobs that follow from this one (see
+//! `follow_ups`). If it exits with 0, the job is done and they are there, or neither. A job that is to be given the
+//! results of those it waited for has them in the file that `FALCON_RESULTS` names: a JSON array of
+//! `{"job":6,"result":"…"}`, `result_base64` where it is not UTF-8, `"result":null` where there is none.
+//!
 //! The command leads a process group of its own. When its lease is lost, its time is up or the worker has to leave, the
 //! whole group and all descendants outside of it get SIGTERM, and what is left of them SIGKILL 2 s later (1.1 s if the
 //! worker has to leave). A command that does not end by that is given up.
@@ -18,16 +23,21 @@
 //! command if its worker is killed, in a process that has a [`Reaper`](super::Reaper); without one it runs to its end,
 //! unacknowledged, while the job is tried elsewhere.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use super::cancel::{Cancel, StopReason};
+use super::follow_ups;
 use super::handler::{Handler, Outcome};
 use super::master::MasterFacts;
 use super::processes::{
@@ -35,7 +45,7 @@ use super::processes::{
 };
 use crate::client::Job;
 use crate::job::header_variable;
-use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::limits::{ERROR_TEXT_BYTES_MAX, FRAME_BODY_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// How long a command is not looked at, at most.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
@@ -44,12 +54,17 @@ const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// More than a pipe holds, so that what a command wrote before its end is all taken.
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes that a command may write of what follows: more than fit into a request in any case.
+const THEN_BYTES_MAX: u64 = 2 * FRAME_BODY_BYTES_MAX as u64;
+
 /// Runs a command for each job.
 #[derive(Clone, Debug)]
 pub struct CommandHandler {
     program: String,
     arguments: Vec<String>,
     master: MasterFacts,
+    /// Where results are told to commands, and these tell what follows.
+    dir: Arc<TempDir>,
 }
 
 impl CommandHandler {
@@ -63,7 +78,9 @@ impl CommandHandler {
             return Err(format!("the command {program:?} is not there or cannot be run; check its name and PATH"));
         }
         let master = MasterFacts::default();
-        Ok(CommandHandler { program: program.clone(), arguments: arguments.to_vec(), master })
+        let dir = tempfile::Builder::new().prefix("falcon-worker-").tempdir();
+        let dir = dir.map_err(|error| format!("a directory in {}: {error}", std::env::temp_dir().display()))?;
+        Ok(CommandHandler { program: program.clone(), arguments: arguments.to_vec(), master, dir: dir.into() })
     }
 
     /// The same, and the commands are told in their environment where their master is.
@@ -72,9 +89,13 @@ impl CommandHandler {
         CommandHandler { master, ..self }
     }
 
-    fn spawn(&self, job: &Job) -> io::Result<Running> {
+    fn spawn(&self, job: &Job, files: &Files) -> io::Result<Running> {
         let mut command = Command::new(&self.program);
+        if let Some(results) = &files.results {
+            command.env("FALCON_RESULTS", results);
+        }
         command
+            .env("FALCON_THEN", &files.then)
             .args(&self.arguments)
             .env("FALCON_JOB_ID", job.id.to_string())
             .env("FALCON_QUEUE", &job.queue)
@@ -95,7 +116,11 @@ impl CommandHandler {
 impl Handler for CommandHandler {
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
         let failed = |error: String| Outcome::failed(error);
-        let mut running = match self.spawn(job) {
+        let files = match Files::of(job, self.dir.path()) {
+            Ok(files) => files,
+            Err(error) => return Outcome::NotBegun { error },
+        };
+        let mut running = match self.spawn(job, &files) {
             Ok(running) => running,
             Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
         };
@@ -108,12 +133,60 @@ impl Handler for CommandHandler {
             }
         };
         match end {
-            CommandEnd::Exited(status) => running.judge(job, status),
+            CommandEnd::Exited(status) => files.follow(job, running.judge(job, status)),
             CommandEnd::TimeUp => {
                 let limit = job.timeout.unwrap_or_default();
                 failed(running.error_text(&format!("stopped after its time of {} ms", limit.as_millis())))
             }
             CommandEnd::Cancelled => Outcome::Stopped,
+        }
+    }
+}
+
+/// Files through which a command and its worker speak. They are gone with it.
+struct Files {
+    /// The results of the jobs before it, if it is to be given them.
+    results: Option<PathBuf>,
+    /// Where it may write what follows.
+    then: PathBuf,
+}
+
+impl Files {
+    fn of(job: &Job, dir: &Path) -> Result<Files, String> {
+        let then = dir.join(format!("then-{}.json", job.lease));
+        if !job.wants_results() {
+            return Ok(Files { results: None, then });
+        }
+        let results = dir.join(format!("results-{}.json", job.lease));
+        let text = serde_json::Value::Array(follow_ups::results(job)?).to_string();
+        std::fs::write(&results, text).map_err(|error| format!("{}: {error}", results.display()))?;
+        Ok(Files { results: Some(results), then })
+    }
+
+    /// What came of a job that may have written what follows.
+    fn follow(&self, job: &Job, outcome: Outcome) -> Outcome {
+        let Outcome::Done(result) = outcome else { return outcome };
+        let mut text = Vec::new();
+        let read = File::open(&self.then).and_then(|file| file.take(THEN_BYTES_MAX + 1).read_to_end(&mut text));
+        match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => Outcome::Done(result),
+            Err(error) => Outcome::failed(format!("reading what follows from it: {error}")),
+            Ok(0) => Outcome::Done(result),
+            Ok(bytes) if bytes as u64 > THEN_BYTES_MAX => {
+                Outcome::failed(format!("what follows from it has more than {THEN_BYTES_MAX} bytes"))
+            }
+            Ok(_) => follow_ups::done_then(result, follow_ups::read(job, &text)),
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for path in self.results.iter().chain([&self.then]) {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => log::warn!("{}: {error}", path.display()),
+                _ => {}
+            }
         }
     }
 }

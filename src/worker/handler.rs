@@ -3,13 +3,20 @@
 use std::time::Duration;
 
 use super::cancel::Cancel;
-use crate::client::Job;
+use crate::client::{FollowUps, Job};
 
 /// What came of running a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It did its work; this is the result.
     Done(Vec<u8>),
+    /// The same, and these jobs follow from it: it is done and they are there, or neither.
+    DoneThen {
+        /// The result.
+        result: Vec<u8>,
+        /// The jobs.
+        then: FollowUps,
+    },
     /// It did not.
     Failed {
         /// Whether further attempts are pointless.

@@ -16,6 +16,7 @@ mod cancel;
 mod crew;
 mod error;
 mod exec;
+mod follow_ups;
 mod handler;
 mod keeper;
 mod master;

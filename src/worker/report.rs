@@ -66,6 +66,18 @@ impl Shared {
     fn send_way(&self, way: Vec<Ended>, rest: &mut Rest) {
         match self.send(&way) {
             Ok(statuses) => note(&way, &statuses),
+            Err(ClientError::Refused(refusal)) if refusal.code == ErrorCode::LeaseLost => {
+                let status = refusal.code.code();
+                let statuses = way.iter().map(|ended| ItemStatus { job: ended.job, status, text_lost: None });
+                note(&way, &statuses.collect::<Vec<_>>());
+            }
+            Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() && follows(&way) => {
+                // The job did its work, but what follows from it cannot be.
+                for Ended { job, lease, .. } in way {
+                    let outcome = Outcome::failed(format!("what follows from it was refused: {}", refusal.text));
+                    self.send_way(vec![Ended { job, lease, outcome }], rest);
+                }
+            }
             Err(ClientError::Refused(refusal)) if !refusal.code.retry_may_help() && way.len() > 1 => {
                 // One that is at fault must not take the others with it.
                 for one in way {
@@ -97,15 +109,25 @@ impl Shared {
     }
 }
 
-/// Acks without a result, which are taken on a full disk, too; those with one; fails; and what is given back.
-fn sorted(ended: &mut Vec<Ended>) -> [Vec<Ended>; 4] {
-    let mut ways = [const { Vec::new() }; 4];
+/// Whether this is one job from which others follow.
+fn follows(way: &[Ended]) -> bool {
+    matches!(way, [Ended { outcome: Outcome::DoneThen { .. }, .. }])
+}
+
+/// Acks without a result, which are taken on a full disk, too; those with one; fails; what is given back; and each from
+/// which others follow by itself.
+fn sorted(ended: &mut Vec<Ended>) -> Vec<Vec<Ended>> {
+    let mut ways = Vec::from([const { Vec::new() }; 4]);
     for one in ended.drain(..) {
         let way = match &one.outcome {
             Outcome::Done(result) if result.is_empty() => 0,
             Outcome::Done(_) => 1,
             Outcome::Failed { .. } => 2,
             Outcome::Stopped | Outcome::NotBegun { .. } => 3,
+            Outcome::DoneThen { .. } => {
+                ways.push(vec![one]);
+                continue;
+            }
         };
         ways[way].push(one);
     }
@@ -120,6 +142,10 @@ fn send(client: &Client, ended: &[Ended]) -> Result<Vec<ItemStatus>, ClientError
         let (job, lease) = (*job, *lease);
         match outcome {
             Outcome::Done(result) => acks.push(AckItem { job, lease, text_optional, result }),
+            Outcome::DoneThen { result, then } => {
+                client.ack_then(AckItem { job, lease, text_optional, result }, then)?;
+                return Ok(vec![ItemStatus { job, status: 0, text_lost: None }]);
+            }
             Outcome::Failed { for_good, retry_in, error } => {
                 let retry_in_ms =
                     retry_in.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX).min(DELAY_MS_MAX));

@@ -270,6 +270,11 @@ impl Shared {
                 log::warn!("job {}: its result of {bytes} bytes is dropped, it takes {RESULT_BYTES_MAX}", job.id);
                 Outcome::Done(Vec::new())
             }
+            Outcome::DoneThen { result, then } if result.len() > RESULT_BYTES_MAX => {
+                let bytes = result.len();
+                log::warn!("job {}: its result has {bytes} bytes, and is dropped", job.id);
+                Outcome::DoneThen { result: Vec::new(), then }
+            }
             Outcome::Failed { for_good, retry_in, error } if error.len() > ERROR_TEXT_BYTES_MAX => {
                 Outcome::Failed { for_good, retry_in, error: text_head(&error, ERROR_TEXT_BYTES_MAX).to_owned() }
             }

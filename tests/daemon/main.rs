@@ -11,6 +11,7 @@ mod cli;
 mod door;
 mod explain;
 mod faces;
+mod follow_ups;
 mod groups;
 mod job_list;
 mod job_log;

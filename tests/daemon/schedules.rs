@@ -33,15 +33,15 @@ fn a_schedule_is_added_shown_and_taken_away() {
     let all = ["--jitter", "30s", "--missed", "all:3", "--overlap", "skip", "--priority", "5", "--max-attempts", "2"];
     let more = ["--timeout", "1m", "--keep", "10m", "--ttl", "1h", "--backoff", "fixed:1s", "--header", "team=a"];
     let when = ["add", "report", "--cron", "30 2 * * *", "--tz", "Europe/Berlin", "mail", "daily"];
-    assert_eq!(text(&schedule(&master, &[&when[..], &all, &more].concat()), "change"), "changed");
+    assert_eq!(text(&schedule(&master, &[&when[..], &all, &more, &["--group", "acme"]].concat()), "change"), "changed");
 
     let known = schedule(&master, &["show", "report"]);
-    let next = known["next"].as_array().expect("a list");
-    assert_eq!(next.len(), 5);
+    let next = known["next"].as_array().filter(|next| next.len() == 5).expect("five ticks");
     assert!(next.iter().all(|tick| text(tick, "shown")[10..].starts_with("T02:30:00+0")), "{known}");
     for (name, value) in [
         ("schedule", json!("report")),
         ("queue", json!("mail")),
+        ("group", json!("acme")),
         ("cron", json!("30 2 * * *")),
         ("tz", json!("Europe/Berlin")),
         ("jitter", json!("30s")),
@@ -62,7 +62,7 @@ fn a_schedule_is_added_shown_and_taken_away() {
         assert_eq!(known[name], value, "{name}");
     }
     let shown = plainly(&master, &["show", "report"]);
-    assert!(shown.contains("\nnext             2") && shown.lines().count() == 21, "{shown}");
+    assert!(shown.contains("\nnext             2") && shown.lines().count() == 22, "{shown}");
 }
 
 #[test]
@@ -114,6 +114,31 @@ fn a_schedule_makes_jobs_that_tell_their_tick_and_goes_on_after_a_restart() {
         master.worker(&["--queue", "q"], &["sh", "-c", "printf %s \"$FALCON_HEADER_SCHEDULE $FALCON_HEADER_TICK\""]);
     master.wait_completed(2);
     drop(run);
+}
+
+#[test]
+fn the_jobs_of_a_schedule_are_in_its_group_also_after_a_restart() {
+    let (dir, files) = (scratch(), scratch());
+    let master = Master::start(dir.path(), &[]);
+    quietly(&master, &["add", "beat", "--every", "1s", "--group", "acme", "q", "x"]);
+    quietly(&master, &["add", "far", "--cron", FAR, "r", "x"]);
+    let mut wire = master.connect();
+    let got = wire.poll(&["q"], 1, 10_000, 30_000).remove(0);
+    assert_eq!(got.group, "acme");
+    wire.ack(&got);
+    let list = plainly(&master, &["list"]);
+    assert!(list.lines().nth(1).is_some_and(|line| line.contains("acme")), "{list}");
+    let rows = master.cli(&["--output", "json", "schedule", "list"]).expect(0).json();
+    assert_eq!((&rows[0]["group"], rows[1].get("group")), (&json!("acme"), None));
+
+    let text = "[[schedule]]\nname = 'beat'\nevery = '1s'\nqueue = 'q'\npayload = 'x'\ngroup = 'beta'\n";
+    let file = write(files.path(), "s.toml", text);
+    assert!(plainly(&master, &["apply", &file]).contains("group: acme -> beta"));
+    master.kill();
+    let master = Master::start(dir.path(), &[]);
+    let id = quietly(&master, &["run", "beat"]);
+    let shown = master.cli(&["--output", "json", "job", "show", id.trim()]).expect(0).json();
+    assert_eq!(shown[0]["group"], json!("beta"));
 }
 
 #[test]
@@ -171,6 +196,7 @@ fn what_cannot_be_is_refused_with_what_to_do() {
         (&["--every", "1s", "--jitter", "25h", "q", "x"], 2, "24h"),
         (&["--every", "1s", "--header", "schedule=x", "q", "x"], 6, "set by the schedule itself"),
         (&["--every", "1s", "bad queue", "x"], 2, "queue name"),
+        (&["--every", "1s", "--group", "", "q", "x"], 2, "group name"),
     ] {
         let run = master.cli(&[&["schedule", "add", "s"], args].concat()).expect(status);
         assert!(run.err.contains(why), "{args:?}: {}", run.err);

@@ -56,7 +56,7 @@ fn the_exit_status_decides_what_becomes_of_the_job() {
 fn a_child_gets_the_facts_of_its_job() {
     let master = Master::fresh(&[]);
     // Its mark is nobody's business.
-    let script = "env | grep ^FALCON_ | grep -v ^FALCON_RUN= | sort";
+    let script = "env | grep ^FALCON_ | grep -v -e ^FALCON_RUN= -e ^FALCON_THEN= | sort; test ! -e \"$FALCON_THEN\"";
     let with_key = Job { payload: script.into(), max_attempts: 7, group: "acme".to_owned(), ..keyed("the key", "q") };
     let mut wire = master.connect();
     let ids = wire.put_all(&[with_key, Job { delay_ms: 1, ..job("q", script) }]);

@@ -1,13 +1,15 @@
-//! The master at its bounds: a disk that is full, and as many queues as there may be.
+//! The master at its bounds: a disk that is full, as many queues and groups as there may be.
 
-use falconqueue::ids::{JobId, LeaseId};
+use falconqueue::ids::{JobId, LeaseId, SessionId};
+use falconqueue::limits::{GROUP_RULES_MAX, GROUPS_MAX, ITEMS_MAX};
 use falconqueue::master::Config;
-use falconqueue::protocol::{Ack, AckItem, List, Request, Submit, SubmitJob};
+use falconqueue::protocol::{Ack, AckItem, List, Request, SetGroup, Submit, SubmitJob};
 use falconqueue::time::Millis;
 use falconqueue::wal::MemoryDevice;
 
 use crate::frames::{
-    ACK_OK, LEASE_LOST, QUEUE_FULL, QueueSettings, Reply, STORAGE_FULL, TOO_MANY_QUEUES, is_error, set_queue,
+    self, ACK_OK, GroupSettings, LEASE_LOST, OfSchedules, Plan, QUEUE_FULL, QueueSettings, Reply, STORAGE_FULL,
+    TOO_MANY_GROUPS, TOO_MANY_QUEUES, delivered, is_error, set_group, set_queue,
 };
 use crate::hand::*;
 
@@ -145,3 +147,96 @@ fn jobs_that_are_there_by_their_keys_do_not_count_against_what_a_queue_may_hold(
     let more = ["held", "more"].map(keyed);
     assert!(is_error(&hand.ask(client, &Request::Submit(Submit::of(&more))), QUEUE_FULL));
 }
+
+/// A turn, its sync and what was answered, without the look at all invariants that [`Hand::turn`] ends with: with so
+/// many groups it takes minutes.
+fn turn_unlooked(hand: &mut Hand, client: SessionId) -> Option<Reply> {
+    hand.master.begin_turn(hand.now).expect("the log takes records");
+    hand.master.finish_turn(hand.now).expect("the log takes records");
+    hand.sync();
+    hand.heard(client).pop()
+}
+
+fn ask_unlooked<'r>(hand: &mut Hand, client: SessionId, request: impl Into<Request<'r>>) -> Reply {
+    hand.send(client, &request.into());
+    turn_unlooked(hand, client).expect("an answer")
+}
+
+fn in_group(group: &str) -> SubmitJob<'_> {
+    SubmitJob { group: Some(group), ..job("q") }
+}
+
+/// A master with a job of each of as many groups as may have some.
+fn full_of_groups() -> (Hand, SessionId) {
+    let large_segments = Config { segment_bytes: 8 << 20, ..config() };
+    let mut hand = Hand::open(large_segments, MemoryDevice::default(), START);
+    let client = hand.connect();
+    let names: Vec<String> = (0..GROUPS_MAX).map(|number| number.to_string()).collect();
+    for some in names.chunks(ITEMS_MAX) {
+        let jobs: Vec<_> = some.iter().map(|name| in_group(name)).collect();
+        let reply = ask_unlooked(&mut hand, client, Submit::of(&jobs));
+        assert!(matches!(reply, Reply::SubmitOk(_)), "{reply:?}");
+    }
+    (hand, client)
+}
+
+#[test]
+fn jobs_of_one_group_too_many_are_refused_and_others_are_taken() {
+    let (mut hand, client) = full_of_groups();
+    let (nameless, more) = (job("q"), in_group("one more"));
+    for jobs in [&[more][..], &[nameless, in_group("7"), more]] {
+        let reply = ask_unlooked(&mut hand, client, Submit::of(jobs));
+        let Reply::Error { code: TOO_MANY_GROUPS, retry: 1, text } = reply else { panic!("{reply:?}") };
+        assert_eq!(text, "1048576 groups have jobs, and 1048576 may; try again when some have none");
+    }
+    let jobs = [in_group("7"), nameless];
+    let reply = ask_unlooked(&mut hand, client, Submit::of(&jobs));
+    assert!(matches!(reply, Reply::SubmitOk(_)), "they make no group: {reply:?}");
+
+    // A tick waits for a place as well, and says why.
+    let plan = Plan { group: "of ticks".to_owned(), ..frames::every("q", 1000) };
+    hand.send_frame(client, &frames::put_schedule("beat", &plan, false));
+    turn_unlooked(&mut hand, client);
+    hand.now = hand.now.plus(Millis(1000));
+    turn_unlooked(&mut hand, client);
+    hand.send_frame(client, &frames::show_schedule("beat"));
+    let shown = turn_unlooked(&mut hand, client);
+    let Some(Reply::OfSchedules(OfSchedules::Show(facts))) = shown else { panic!("{shown:?}") };
+    assert!(facts.put_off.is_some_and(|why| why.contains("1048576 groups have jobs")));
+
+    // The group of the first job is gone with it, and the tick has its place.
+    let got = delivered(ask_unlooked(&mut hand, client, poll(&["q"], 1, 0))).remove(0);
+    let item = AckItem { job: JobId(got.job), lease: LeaseId(got.lease), ..AckItem::default() };
+    ask_unlooked(&mut hand, client, Ack { items: List::lent(&[item]) });
+    hand.now = hand.now.plus(Millis(500));
+    turn_unlooked(&mut hand, client);
+    assert!(hand.master.queues().is_group("q", "of ticks"));
+}
+
+#[test]
+fn one_group_too_many_with_settings_is_refused_and_others_are_set() {
+    let large_segments = Config { segment_bytes: 1 << 20, ..config() };
+    let mut hand = Hand::open(large_segments, MemoryDevice::default(), START);
+    let client = hand.connect();
+    let names: Vec<String> = (0..GROUP_RULES_MAX).map(|number| number.to_string()).collect();
+    let settings = falconqueue::rules::GroupSettings { weight: Some(2), ..Default::default() };
+    for group in &names {
+        assert_eq!(ask_unlooked(&mut hand, client, SetGroup { queue: "q", group, settings }), SET);
+    }
+
+    let two = GroupSettings { weight: Some(2), ..GroupSettings::default() };
+    let mut set = |group: &str, settings: &GroupSettings| hand.ask_frame(client, &set_group("q", group, settings));
+    let Reply::Error { code: TOO_MANY_GROUPS, retry: 1, text } = set("one more", &two) else { panic!("it is set") };
+    assert_eq!(
+        text,
+        "there are 10000 groups with settings of their own already; \
+         `falcon-cli queue set q --group-weight GROUP=default` takes those of a group back"
+    );
+    assert_eq!(set("7", &GroupSettings { weight: Some(3), ..two }), SET, "it has settings already");
+    assert_eq!(set("one more", &GroupSettings::default()), SET, "it stays without");
+    assert_eq!(set("8", &GroupSettings::default()), SET, "they are taken back");
+    assert_eq!(set("one more", &two), SET, "there is a place");
+    assert!(is_error(&set("8", &two), TOO_MANY_GROUPS), "and no other");
+}
+
+const SET: Reply = Reply::Settled(0x8021);

@@ -114,6 +114,7 @@ fn a_plan(headers: &[u8]) -> Plan<'_> {
         backoff: Some(Backoff { first_ms: 8, most_ms: 9 }),
         ttl_ms: Some(10),
         headers: Some(HeadersText(headers)),
+        group: Some("acme"),
         payload: b"x",
     }
 }
@@ -136,6 +137,7 @@ fn what_is_asked_of_schedules() {
         backoff: Some((8, 9)),
         ttl_ms: Some(10),
         headers: vec![("trace".to_owned(), "7".to_owned())],
+        group: "acme".to_owned(),
         payload: b"x".to_vec(),
         ..cron("q", "* * * * *", "Z")
     };

@@ -186,7 +186,7 @@ impl Hand {
     /// The same, for so many jobs of which a half is only to be held.
     pub fn poll_ahead(&mut self, id: SessionId, queues: &[&str], jobs_max: u16) -> Vec<Delivery> {
         let extra = (jobs_max > 1).then_some(jobs_max / 2);
-        delivered(self.ask(id, &ahead(poll(queues, jobs_max - jobs_max / 2, 0), extra)))
+        delivered(self.ask(id, &ahead(&poll(queues, jobs_max - jobs_max / 2, 0), extra)))
     }
 
     /// Polls for one job that has to be there.

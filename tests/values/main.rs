@@ -21,6 +21,7 @@ mod bounds;
 mod checker;
 mod codec;
 mod corners;
+mod follow_ups;
 mod groups;
 mod lists;
 mod log;

@@ -88,6 +88,22 @@ fn each_tick_makes_one_job_that_stands_beside_it_in_the_log() {
 }
 
 #[test]
+fn the_job_of_each_tick_is_in_the_group_that_the_plan_names() {
+    let mut hand = Hand::new();
+    let client = hand.connect();
+    put(&mut hand, client, "beat", &Plan { group: "acme".to_owned(), ..every("q", 1000) });
+    put(&mut hand, client, "beats", &every("q", 1000));
+    assert_eq!(facts(&mut hand, client, "beat").plan.group, "acme");
+    hand.pass(1000);
+    hand = hand.restart(true);
+    hand.pass(1000);
+    let client = hand.connect();
+    let mut groups: Vec<String> = hand.poll(client, &["q"], 100).into_iter().map(|got| got.group).collect();
+    groups.sort_unstable();
+    assert_eq!(groups, ["", "", "acme", "acme"]);
+}
+
+#[test]
 fn a_kill_or_a_power_cut_at_the_moment_of_a_tick_takes_none_away_and_makes_none_twice() {
     let mut dice = Dice::new(7);
     for round in 0..60 {
@@ -384,6 +400,7 @@ fn what_cannot_be_a_schedule_is_refused() {
         (Plan { jitter_ms: 86_400_001, ..good.clone() }, "jitter_ms"),
         (Plan { payload: vec![0; (16 << 10) + 1], ..good.clone() }, "payload bytes"),
         (Plan { headers: header("Tick"), ..good.clone() }, "set by the schedule itself"),
+        (Plan { group: "g".repeat(65), ..good.clone() }, "group name"),
         (cron("q", "61 * * * *", ""), "61 * * * *"),
         (cron("q", "* * * * *", "Mars/Olympus"), "Mars/Olympus"),
         (cron("q", "0 0 12 1 1 * 1969", ""), "1969"),

@@ -51,10 +51,10 @@ pub fn heard_bytes(master: &mut Master, session: SessionId) -> Vec<u8> {
 }
 
 /// The same poll, for so many more jobs to be held.
-pub fn ahead(request: Request<'_>, extra: Option<u16>) -> Request<'_> {
+pub fn ahead<'a>(request: &Request<'a>, extra: Option<u16>) -> Request<'a> {
     match request {
-        Request::Poll(poll) => Request::Poll(Poll { extra, ..poll }),
-        other => other,
+        Request::Poll(poll) => Request::Poll(Poll { extra, ..*poll }),
+        other => *other,
     }
 }
 

@@ -35,9 +35,16 @@ impl<'b> Fields<'b> {
         self.bytes(count.into())
     }
 
-    /// FalconQueue's mark that no extras follow.
-    pub fn no_extras(&mut self) -> Result<(), String> {
-        if self.u8()? == 0 { Ok(()) } else { Err("there are extras that nobody asked for".into()) }
+    /// Passes over FalconQueue's extras, none of which is needed here.
+    pub fn skip_extras(&mut self) -> Result<(), String> {
+        for _ in 0..self.u8()? {
+            let tag = self.u8()?;
+            if tag >= 128 {
+                return Err(format!("an extra of the tag {tag}, which must be understood"));
+            }
+            self.text()?;
+        }
+        Ok(())
     }
 
     pub fn end(&self) -> Result<(), String> {

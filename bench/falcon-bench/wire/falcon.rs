@@ -16,22 +16,24 @@ const REPLY_BIT: u16 = 0x8000;
 const HEADER_BYTES: usize = 16;
 const LEASE_MS: u32 = 600_000;
 const PRIORITY: u8 = 128;
-/// Bytes of a Job beside its queue and payload.
-const JOB_BYTES: usize = 2 + 2 + 1 + 2 + 4 + 8 + 1 + 4;
 const ACK_ITEM_BYTES: usize = 8 + 8 + 1 + 4;
 /// No extras follow.
 const NO_EXTRAS: u8 = 0;
+/// The extra of a Job that names its group.
+const GROUP: u8 = 5;
 
 pub struct Falcon {
     queue: &'static str,
     jobs_max: u16,
+    /// Jobs are spread over so many; 0 for none.
+    groups: u64,
     /// Jobs and leases that are not acked yet.
     held: Vec<(u64, u64)>,
 }
 
 impl Falcon {
-    pub fn new(queue: &'static str, jobs_max: u32) -> Falcon {
-        Falcon { queue, jobs_max: u16::try_from(jobs_max).expect("a batch is small"), held: Vec::new() }
+    pub fn new(queue: &'static str, jobs_max: u32, groups: u64) -> Falcon {
+        Falcon { queue, jobs_max: u16::try_from(jobs_max).expect("a batch is small"), groups, held: Vec::new() }
     }
 
     fn reply(&mut self, kind: u16, body: &[u8], seen: &mut Seen) -> Result<(), String> {
@@ -47,7 +49,7 @@ impl Falcon {
                     if fields.u8()? != 0 {
                         return Err("a submit without a key was taken for a duplicate".into());
                     }
-                    fields.no_extras()?;
+                    fields.skip_extras()?;
                 }
                 seen.submits += 1;
             }
@@ -60,7 +62,7 @@ impl Falcon {
             ACK => {
                 for _ in 0..fields.u16()? {
                     let (job, status) = (fields.u64()?, fields.u16()?);
-                    fields.no_extras()?;
+                    fields.skip_extras()?;
                     if status != 0 {
                         return Err(format!("the ack of job {job} has status {status}"));
                     }
@@ -69,8 +71,20 @@ impl Falcon {
             }
             _ => return Err(format!("reply of kind {kind:#06x}: {}", shown(body))),
         }
-        fields.no_extras()?;
+        fields.skip_extras()?;
         fields.end()
+    }
+
+    /// The extras of the job with this number.
+    fn put_group(&self, number: u64, out: &mut Vec<u8>) {
+        if self.groups == 0 {
+            out.push(NO_EXTRAS);
+            return;
+        }
+        let name = format!("g{}", number % self.groups);
+        out.extend_from_slice(&[1, GROUP]);
+        out.extend_from_slice(&(2 + name.len() as u16).to_le_bytes());
+        put_text(name.as_bytes(), out);
     }
 
     fn delivery(&mut self, fields: &mut Fields<'_>, seen: &mut Seen) -> Result<(), String> {
@@ -85,7 +99,7 @@ impl Falcon {
         }
         // How long the lease is, and how long the poll waited.
         fields.bytes(4 + 4)?;
-        fields.no_extras()?;
+        fields.skip_extras()?;
         let payload_bytes = fields.u32()?;
         seen.deliver(fields.bytes(payload_bytes as usize)?)
     }
@@ -106,7 +120,7 @@ fn put_text(text: &[u8], out: &mut Vec<u8>) {
 /// Hello and a request without fields.
 pub fn request(kind: u16) -> Vec<u8> {
     let mut out = Vec::new();
-    Falcon::new("", 1).greet(&mut out);
+    Falcon::new("", 1, 0).greet(&mut out);
     header(1, kind, &mut out);
     out.push(NO_EXTRAS);
     out
@@ -125,7 +139,7 @@ pub fn stats() -> (Vec<u8>, fn(&[u8]) -> Result<Option<Told>, String>) {
                 let mut told = Told::new();
                 for _ in 0..fields.u16()? {
                     told.insert(String::from_utf8_lossy(fields.text()?).into_owned(), fields.u64()?);
-                    fields.no_extras()?;
+                    fields.skip_extras()?;
                 }
                 return Ok(Some(told));
             }
@@ -167,8 +181,8 @@ impl Wire for Falcon {
     }
 
     fn submit(&mut self, batch: &Batch, out: &mut Vec<u8>) {
-        let job_bytes = JOB_BYTES + self.queue.len() + batch.payload_bytes;
-        header(2 + batch.count as usize * job_bytes + 1, SUBMIT, out);
+        let begun_at = out.len();
+        header(0, SUBMIT, out);
         out.extend_from_slice(&(batch.count as u16).to_le_bytes());
         for number in batch.numbers() {
             put_text(self.queue.as_bytes(), out);
@@ -176,11 +190,13 @@ impl Wire for Falcon {
             out.push(PRIORITY);
             // Attempts, time-out and delay.
             out.extend_from_slice(&[0; 2 + 4 + 8]);
-            out.push(NO_EXTRAS);
+            self.put_group(number, out);
             out.extend_from_slice(&(batch.payload_bytes as u32).to_le_bytes());
             batch.put(number, out);
         }
         out.push(NO_EXTRAS);
+        let body_bytes = (out.len() - begun_at - HEADER_BYTES) as u32;
+        out[begun_at..begun_at + 4].copy_from_slice(&body_bytes.to_le_bytes());
     }
 
     fn poll(&mut self, out: &mut Vec<u8>) {
@@ -238,7 +254,7 @@ mod tests {
 
     #[test]
     fn requests_are_those_of_the_protocol() {
-        let mut wire = Falcon::new("mail", 7);
+        let mut wire = Falcon::new("mail", 7, 0);
         let batch = Batch { first: 5, count: 2, stamp_ns: 6, payload_bytes: 20 };
         let (mut out, mut payloads) = (Vec::new(), [Vec::new(), Vec::new()]);
         wire.submit(&batch, &mut out);
@@ -250,6 +266,10 @@ mod tests {
             .iter()
             .map(|payload| SubmitJob { queue: "mail", settings, payload, ..SubmitJob::default() })
             .collect();
+        assert_eq!(out, encoded(&Submit::of(&jobs).into()));
+        out.clear();
+        Falcon::new("mail", 7, 3).submit(&batch, &mut out);
+        let jobs = [SubmitJob { group: Some("g2"), ..jobs[0] }, SubmitJob { group: Some("g0"), ..jobs[1] }];
         assert_eq!(out, encoded(&Submit::of(&jobs).into()));
 
         out.clear();
@@ -275,10 +295,12 @@ mod tests {
         assert!(matches!(Request::decode(header.kind, body), Ok(Request::Hello(_))));
     }
 
+    /// A job with an extra that nobody needs here.
     fn poll_ok(attempt: u8) -> Vec<u8> {
         let mut body = vec![1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, b'q', 0, 0];
         body.extend_from_slice(&[128, 5, 0, 0, 0, 0, 0, attempt, 0]);
-        body.extend_from_slice(&[0; 4 + 4 + 1]);
+        body.extend_from_slice(&[0; 4 + 4]);
+        body.extend_from_slice(&[1, 2, 3, 0, 1, 0, b'g']);
         body.extend_from_slice(&[17, 0, 0, 0]);
         Batch { first: 11, count: 1, stamp_ns: 12, payload_bytes: 17 }.put(11, &mut body);
         body.push(NO_EXTRAS);
@@ -298,7 +320,7 @@ mod tests {
         bytes.extend_from_slice(&poll_ok(1));
         header(2 + 11 + 1, ACK | REPLY_BIT, &mut bytes);
         bytes.extend_from_slice(&[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let (seen, _) = decoded(|| Box::new(Falcon::new("q", 1)), &bytes);
+        let (seen, _) = decoded(|| Box::new(Falcon::new("q", 1, 0)), &bytes);
         let delivered = vec![Delivered { number: 11, stamp_ns: 12, payload_bytes: 17 }];
         assert_eq!(seen, Seen { ready: true, submits: 1, polls: 1, acks: 1, delivered });
     }
@@ -306,7 +328,7 @@ mod tests {
     #[test]
     fn anything_but_success_is_an_error() {
         let decode = |bytes: &[u8]| {
-            Falcon::new("q", 1).decode(bytes, &mut Seen::default(), &mut Vec::new()).expect_err("it is refused")
+            Falcon::new("q", 1, 0).decode(bytes, &mut Seen::default(), &mut Vec::new()).expect_err("it is refused")
         };
         let mut lost = Vec::new();
         header(2 + 11 + 1, ACK | REPLY_BIT, &mut lost);

@@ -15,6 +15,8 @@ pub use nats::{STREAM as NATS_STREAM, create_consumer, create_stream};
 pub use redis_stream::create_group;
 pub use resp::{Value, command, parse as parse_resp};
 
+use crate::load::Load;
+
 /// How long a poll may wait for a job. Short enough that the end of a run is not long, rare enough not to be work.
 const POLL_WAIT_MS: u32 = 1000;
 
@@ -129,10 +131,11 @@ pub enum WireKind {
 }
 
 impl WireKind {
-    /// The side of connection `number`; its polls ask for up to `jobs_max` jobs where the protocol can.
-    pub fn wire(self, number: usize, queue: &'static str, jobs_max: u32) -> Box<dyn Wire> {
+    /// The side of connection `number`; its polls ask for as many jobs as a request has, where the protocol can.
+    pub fn wire(self, number: usize, load: &Load) -> Box<dyn Wire> {
+        let Load { queue, batch, groups, .. } = *load;
         match self {
-            WireKind::Falcon => Box::new(falcon::Falcon::new(queue, jobs_max)),
+            WireKind::Falcon => Box::new(falcon::Falcon::new(queue, batch, groups)),
             WireKind::RedisList => Box::new(redis_list::RedisList::new(number, queue)),
             WireKind::RedisStream => Box::new(redis_stream::RedisStream::new(number)),
             WireKind::Beanstalk => Box::new(beanstalk::Beanstalk::default()),
@@ -143,6 +146,11 @@ impl WireKind {
 
     /// Whether a request may hold several jobs; with the others requests are pipelined instead.
     pub fn has_batches(self) -> bool {
+        self == WireKind::Falcon
+    }
+
+    /// Whether a job may be in a group.
+    pub fn has_groups(self) -> bool {
         self == WireKind::Falcon
     }
 }

@@ -94,10 +94,12 @@ fn rate(text: &str) -> Result<Rate, String> {
     let (tokens, span) = rate.split_once('/').ok_or_else(how)?;
     let span = if span.starts_with(|c: char| c.is_ascii_digit()) { span.to_owned() } else { format!("1{span}") };
     let span: Millis = span.parse().map_err(|_| how())?;
-    let tokens: u32 = tokens.parse().map_err(|_| how())?;
-    let per_ms = u32::try_from(span.0).map_err(|_| how())?;
+    // What is too large is out of bounds below.
+    let most = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let number = |text: &str| text.parse().map(most).map_err(|_| how());
+    let (tokens, per_ms) = (number(tokens)?, most(span.0));
     let burst = match burst {
-        Some(burst) => burst.parse().map_err(|_| how())?,
+        Some(burst) => number(burst)?,
         None => Rate::usual_burst(tokens, per_ms.max(1)),
     };
     let rate = Rate { tokens, per_ms, burst };
@@ -128,6 +130,7 @@ mod tests {
         {
             assert!(rates(&words(wrong)).is_err(), "{wrong}");
         }
+        assert!(rates(&words("5000000000/s")).is_err_and(|why| why.contains("1 to 1000000 jobs")));
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
 pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};
 pub use submit::{Submit, UniqueUntil};
 pub use values::{
-    Earlier, Setting, backoff, check_header, check_headers, earlier, every, if_failed, jitter, keep, missed, timeout,
-    ttl, written,
+    Earlier, Setting, backoff, check_header, check_headers, earlier, every, group, if_failed, jitter, keep, missed,
+    timeout, ttl, written,
 };
 pub use wait::{Drain, Wait};
 pub use wal::{Dump, Repair, WalCommand};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::values::{backoff, every, header, jitter, keep, missed, number, timeout, ttl};
+use super::values::{backoff, every, group, header, jitter, keep, missed, number, timeout, ttl};
 use crate::ids::{parse_queue_name, parse_schedule_name};
 use crate::job::Backoff;
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
@@ -71,6 +71,9 @@ pub struct Add {
     /// Whether a job is made while one of an earlier tick has not ended.
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Overlap::Allow)]
     pub overlap: Overlap,
+    /// The group of its jobs inside their queue; groups have their turns one after the other.
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    pub group: Option<String>,
     /// 0 is the most urgent, 255 the least.
     #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT, value_parser = number::<u8>)]
     pub priority: u8,

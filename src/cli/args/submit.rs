@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::values::{Earlier, backoff, delay, earlier, group, header, if_failed, keep, key, timeout, ttl, unique_for};
+use super::values::{
+    Earlier, backoff, delay, earlier, group, header, if_failed, keep, key, number, timeout, ttl, unique_for,
+};
 use crate::ids::{parse_batch_name, parse_queue_name};
 use crate::job::{Backoff, IfFailed, OnDuplicate};
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
@@ -32,6 +34,7 @@ const OF_ONE: [&str; 15] = [
        falcon-cli submit QUEUE --payload-file FILE | --lines FILE [OPTIONS]
        falcon-cli submit [QUEUE] --file JOBS.json")]
 #[command(group = clap::ArgGroup::new("input").required(true).args(["payload", "payload_file", "lines", "file"]))]
+#[command(group = clap::ArgGroup::new("keyed").args(["key", "file"]))]
 pub struct Submit {
     /// The queue; with --file, that of entries which name none.
     #[arg(value_name = "QUEUE", value_parser = parse_queue_name, required_unless_present = "file")]
@@ -60,13 +63,13 @@ pub struct Submit {
     pub unique_for: Option<Millis>,
     /// What to do about a job whose key is held by another one: take that for it, submit nothing and end with exit
     /// status 6, or let payload, delay and time to live take the place of those of that one, if it was not begun yet.
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Duplicates::Return)]
+    #[arg(long, value_enum, value_name = "WHAT", requires = "keyed", default_value_t = Duplicates::Return)]
     pub on_duplicate: Duplicates,
     /// A name inside the queue, as of a tenant: groups have their turns one after the other, and limits of their own.
     #[arg(long, value_name = "GROUP", value_parser = group)]
     pub group: Option<String>,
     /// 0 is the most urgent, 255 the least.
-    #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT)]
+    #[arg(long, value_name = "N", default_value_t = PRIORITY_DEFAULT, value_parser = number::<u8>)]
     pub priority: u8,
     /// Not delivered before this has passed.
     #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = delay)]

@@ -98,8 +98,11 @@ pub fn ttl(text: &str) -> Result<Millis, String> {
     span_within(text, 1, KEEP_MS_MAX)
 }
 
-pub fn number<N: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|error: N::Err| error.to_string())
+/// A number of this type, which has no sign.
+pub fn number<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
+    let most = u64::MAX >> (u64::BITS - 8 * size_of::<N>() as u32);
+    let read = text.parse::<u64>().ok().and_then(|number| N::try_from(number).ok());
+    read.ok_or_else(|| format!("write a whole number up to {most}"))
 }
 
 pub fn at_least_one(text: &str) -> Result<u32, String> {

@@ -39,6 +39,8 @@ pub struct ScheduleSpec {
     pub ttl_ms: Option<u64>,
     /// As [`headers`](crate::client::headers) writes them; empty for none.
     pub headers: Vec<u8>,
+    /// The group of each job inside its queue; empty for none.
+    pub group: String,
     /// Up to 16 KiB.
     pub payload: Vec<u8>,
 }
@@ -50,6 +52,8 @@ pub struct ListedSchedule {
     pub name: String,
     /// The queue of its jobs.
     pub queue: String,
+    /// Their group, or empty.
+    pub group: String,
     /// Its cron expression, or empty.
     pub cron: String,
     /// Its span, or 0.
@@ -95,6 +99,7 @@ impl ScheduleSpec {
             backoff: self.backoff,
             ttl_ms: self.ttl_ms,
             headers: (!self.headers.is_empty()).then_some(HeadersText(&self.headers)),
+            group: (!self.group.is_empty()).then_some(&*self.group),
             payload: &self.payload,
         }
     }
@@ -116,6 +121,7 @@ impl From<Plan<'_>> for ScheduleSpec {
             backoff: plan.backoff,
             ttl_ms: plan.ttl_ms,
             headers: plan.headers.unwrap_or_default().0.to_vec(),
+            group: plan.group.unwrap_or_default().to_owned(),
             payload: plan.payload.to_vec(),
         }
     }
@@ -126,6 +132,7 @@ impl From<ScheduleRow<'_>> for ListedSchedule {
         ListedSchedule {
             name: row.name.to_owned(),
             queue: row.queue.to_owned(),
+            group: row.group.unwrap_or_default().to_owned(),
             cron: row.cron.to_owned(),
             every_ms: row.every_ms,
             zone: row.zone.to_owned(),

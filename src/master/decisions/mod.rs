@@ -5,6 +5,7 @@ mod admit;
 mod batches;
 mod explain;
 mod explain_group;
+mod follow_ups;
 mod hello;
 mod leases;
 mod looks;
@@ -134,6 +135,7 @@ impl Master {
             Request::Submit(_) | Request::Poll(_) if self.stopping => Err(stopping().into()),
             Request::Submit(submit) => self.submit(id, &submit, now, scratch),
             Request::Poll(poll) => self.poll(id, header, &poll, now),
+            Request::AckThen(then) => self.ack_then(id, &then, now, scratch),
             Request::Ack(Ack { items }) => self.report::<Ack<'_>, _>(items, now, scratch),
             Request::Fail(Fail { items }) => self.report::<Fail<'_>, _>(items, now, scratch),
             Request::Release(Release { items }) => self.report::<Release<'_>, _>(items, now, scratch),

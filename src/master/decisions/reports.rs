@@ -133,11 +133,7 @@ impl Reporting<'_> {
         for item in items.iter() {
             let (job, lease) = item.named();
             let words = item.words();
-            if words.are_too_long() && !words.optional {
-                let Words { bytes, bytes_max, .. } = words;
-                let text = format!("the text of job {job} has {bytes} bytes; it takes at most {bytes_max}");
-                return Err(Refusal::new(ErrorCode::BadValue, text).into());
-            }
+            hold_against_length(&item)?;
             let Some(live) = live(self.journal, job, lease) else { continue };
             jobs.push(job);
             bytes += RECORD_OVERHEAD_BYTES_MAX;
@@ -168,6 +164,40 @@ impl Reporting<'_> {
     }
 }
 
+/// Refuses a report whose words are too long, and may not be dropped.
+pub(super) fn hold_against_length<'a>(item: &impl Item<'a>) -> Result<(), Refusal> {
+    let Words { bytes, bytes_max, optional, .. } = item.words();
+    if bytes <= bytes_max || optional {
+        return Ok(());
+    }
+    let (job, _) = item.named();
+    let text = format!("the text of job {job} has {bytes} bytes; it takes at most {bytes_max}");
+    Err(Refusal::new(ErrorCode::BadValue, text))
+}
+
+/// What an ack comes to; of its result nothing is kept if that is `lost`.
+pub(super) fn ack<'e>(
+    item: &AckItem<'e>,
+    live: &LeaseView<'_>,
+    lost: bool,
+    (key_window, now): (Millis, Timestamp),
+) -> Event<'e> {
+    let AckItem { job, lease, result, .. } = *item;
+    let key_until = if live.has_key { now.plus(key_window) } else { Timestamp(0) };
+    // A part of a result is none.
+    let result = if lost { &[] } else { result };
+    let kept_until = kept_with_result(live, key_window, now);
+    Ack { job, lease, key_until, result, text_lost: lost.then_some(true), kept_until }.into()
+}
+
+/// Until when a job is kept that completes now. One whose result another job waits for is there for the key window at
+/// least.
+fn kept_with_result(live: &LeaseView<'_>, key_window: Millis, now: Timestamp) -> Option<Timestamp> {
+    let own = kept_until(live.keep_s(), now);
+    let for_others = live.is_result_wanted.then(|| now.plus(key_window)).filter(|until| *until > now);
+    own.max(for_others)
+}
+
 /// The end of a job in flight that somebody cancelled.
 pub(in super::super) fn cancelled(
     live: &LeaseView<'_>,
@@ -195,7 +225,8 @@ pub(in super::super) fn kept_until(keep_s: Option<u32>, now: Timestamp) -> Optio
     keep_s.filter(|keep_s| *keep_s > 0).map(|keep_s| now.plus(Millis(second_ms * u64::from(keep_s))))
 }
 
-fn live(journal: &Journal, job: JobId, lease: LeaseId) -> Option<LeaseView<'_>> {
+/// The live lease of a job, if it is this one.
+pub(super) fn live(journal: &Journal, job: JobId, lease: LeaseId) -> Option<LeaseView<'_>> {
     let view = journal.queues.live_lease(job)?;
     (view.id == lease || is_planted(Bug::NoFence)).then_some(view)
 }
@@ -218,12 +249,7 @@ impl<'a> Item<'a> for AckItem<'a> {
     where
         'a: 'e,
     {
-        let AckItem { job, lease, result, .. } = *self;
-        let key_until = if live.has_key { by.now.plus(by.key_window) } else { Timestamp(0) };
-        // A part of a result is none.
-        let result = if words.lost { &[] } else { result };
-        let kept_until = kept_until(live.keep_s(), by.now);
-        Ack { job, lease, key_until, result, text_lost: words.lost.then_some(true), kept_until }.into()
+        ack(self, live, words.lost, (by.key_window, by.now))
     }
 }
 

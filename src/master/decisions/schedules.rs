@@ -197,11 +197,11 @@ impl Master {
     }
 
     fn schedule_row<'q>(&self, name: &'q str, schedule: &'q Recurring) -> ScheduleRow<'q> {
-        let Plan { queue, cron, every_ms, zone, .. } = schedule.plan();
+        let Plan { queue, cron, every_ms, zone, group, .. } = schedule.plan();
         let next_at = if schedule.is_suspended { Timestamp(0) } else { schedule.next_at };
         let next_at = self.ticks.on_the_wall(schedule.by, next_at);
         let (paused, last) = (schedule.is_suspended, schedule.runs.last().map(told));
-        ScheduleRow { name, queue, cron, every_ms, zone, paused, next_at, last }
+        ScheduleRow { name, queue, cron, every_ms, zone, paused, next_at, last, group }
     }
 
     fn show_schedule<'s>(&mut self, show: &ShowSchedule<'_>, now: Timestamp, written: &'s mut Vec<u8>) -> Decided<'s> {

@@ -27,6 +27,7 @@ struct Taking<'j, 'a> {
     config: &'j Config,
     submit: &'j Submit<'a>,
     now: Timestamp,
+    room: Room,
     next_job: JobId,
     next: Option<Next<'a>>,
     /// Keys of this request, with their jobs and queues.
@@ -43,6 +44,36 @@ struct Next<'a> {
     before: Vec<Before>,
 }
 
+/// In which group of records jobs are taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// In one that is begun for them, if there is room, and if any of them is new.
+    OwnGroup,
+    /// In one that was begun, and goes on.
+    GroupThatGoesOn,
+    /// The same, but it ends with them.
+    GroupThatEnds,
+}
+
+/// Takes jobs in; what became of each comes into `submitted`.
+pub(super) fn take_in(
+    journal: &mut Journal,
+    config: &Config,
+    submit: &Submit<'_>,
+    now: Timestamp,
+    (submitted, room): (&mut Vec<Submitted<'static>>, Room),
+) -> Result<(), Unanswered> {
+    submitted.clear();
+    let next_job = journal.queues.next_job();
+    let keys = HashMap::new();
+    let mut taking = Taking { journal, config, submit, now, room, next_job, next: None, keys };
+    for job in submit.jobs.iter() {
+        let outcome = taking.take(job, submitted)?;
+        submitted.push(outcome);
+    }
+    taking.write_next(room == Room::GroupThatGoesOn)
+}
+
 /// Takes jobs in, all or none.
 pub(super) fn submit<'s>(
     journal: &mut Journal,
@@ -52,15 +83,7 @@ pub(super) fn submit<'s>(
     scratch: &'s mut Scratch,
 ) -> Decided<'s> {
     let Scratch { submitted, written, .. } = scratch;
-    submitted.clear();
-    let next_job = journal.queues.next_job();
-    let keys = HashMap::new();
-    let mut taking = Taking { journal, config, submit, now, next_job, next: None, keys };
-    for job in submit.jobs.iter() {
-        let outcome = taking.take(job, submitted)?;
-        submitted.push(outcome);
-    }
-    taking.write_next(false)?;
+    take_in(journal, config, submit, now, (submitted, Room::OwnGroup))?;
     if submitted.iter().any(|outcome| outcome.duplicate) {
         let told: Vec<Submitted<'_>> = told_of_duplicates(journal, submit, submitted);
         return Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(&told) }, written));
@@ -126,7 +149,7 @@ impl<'a> Taking<'_, 'a> {
     }
 
     fn add(&mut self, next: Next<'a>) -> Result<(), Unanswered> {
-        if self.next.is_none() {
+        if self.next.is_none() && self.room == Room::OwnGroup {
             begin(self.journal, self.submit, self.now)?;
         }
         self.write_next(true)?;

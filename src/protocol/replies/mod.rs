@@ -120,6 +120,16 @@ message! {
     }
 }
 
+message! {
+    /// What became of an ack with follow-ups.
+    AckThenOk<'a> {
+        /// 0 when it was done, or an error code; then there are no jobs.
+        status: u16;
+        /// What became of each, as of a Submit.
+        jobs: List<'a, Submitted<'a>>;
+    }
+}
+
 impl ItemStatus {
     /// Why it was not done, if it was not.
     pub fn refused(&self) -> Option<ErrorCode> {

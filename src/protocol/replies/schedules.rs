@@ -50,6 +50,8 @@ message! {
     } extras {
         /// The last of its ticks that is remembered.
         1 last: ScheduleRun;
+        /// Of its jobs, if they are in one.
+        2 group: &'a str;
     }
 }
 

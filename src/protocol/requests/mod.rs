@@ -9,8 +9,8 @@ pub use operate::*;
 pub use schedules::*;
 
 use super::bounds::{
-    any_items, at_most, batch_name, client_name, group_name, key_or_none, queue_name, queue_names, sane_backoff,
-    sane_headers, sane_settings, short_payload, some_before, some_items, within,
+    any_items, at_most, batch_name, client_name, follow_ups, group_name, key_or_none, queue_name, queue_names,
+    sane_backoff, sane_headers, sane_settings, short_payload, some_before, some_items, within,
 };
 use super::{MAGIC, VERSION};
 use crate::codec::{DecodeError, List, Reader};
@@ -168,6 +168,15 @@ message! {
         /// The result may be dropped where there is no room for it, or it is too long: the ack is taken.
         1 text_optional: bool;
     } tail result: &'a [u8]
+}
+
+message! {
+    /// Reports an attempt that did its work, and hands the jobs in that follow from it: it is done and they are there,
+    /// or neither.
+    AckThen<'a> {
+        item: AckItem<'a>;
+        jobs: List<'a, SubmitJob<'a>> => follow_ups;
+    }
 }
 
 message! {

@@ -123,6 +123,7 @@ mod tests {
                 queue: "q",
                 every_ms: 1000 * (number % 2),
                 cron: "* * * * *",
+                group: Some("acme"),
                 payload: &payload,
                 ..Plan::default()
             };

@@ -221,10 +221,11 @@ impl Disk {
     }
 
     fn write(&mut self, id: u64, at: usize, bytes: &[u8]) -> io::Result<()> {
-        let used = self.used_bytes();
+        // Counted only where it matters: it takes a look at all files.
+        let free = self.space.map(|space| space.saturating_sub(self.used_bytes()));
         let Some(file) = self.files.get_mut(&id) else { return Ok(()) };
         let grows_by = (at + bytes.len()).saturating_sub(file.content.len()) as u64;
-        if grows_by > 0 && self.space.is_some_and(|space| used + grows_by > space) {
+        if grows_by > 0 && free.is_some_and(|free| grows_by > free) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         file.write(at, bytes);

@@ -9,7 +9,10 @@
 //! | the same | `{"job":7,"ok":false,"error":"…","for_good":true}`; `for_good` may be left out, and so may |
 //! | | `"retry_in":"90s"`, the time to the next attempt instead of the job's backoff |
 //!
-//! A job of a group has `"group":"…"`, and one with headers has `"headers":{"name":"value"}`, too.
+//! A job of a group has `"group":"…"`, one with headers has `"headers":{"name":"value"}`. One that is to be given the
+//! results of those it waited for has `"results":[{"job":6,"result":"…"}]` (`result_base64` where it is not UTF-8,
+//! `"result":null` where there is none). An answer with `"ok":true` may have `"then":[…]`, jobs that follow from it;
+//! see `follow_ups`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +20,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::super::follow_ups::{FollowUp, done_then, follow_ups};
 use super::super::handler::Outcome;
 use crate::client::Job;
 use crate::codec::text_head;
@@ -41,6 +46,8 @@ struct Asked<'j> {
     lease: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'j str, &'j str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    results: &'j [Value],
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'j str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,10 +66,29 @@ struct Answered {
     #[serde(default)]
     for_good: bool,
     retry_in: Option<String>,
+    then: Option<Vec<FollowUp>>,
+}
+
+/// What a command says of a job.
+#[derive(Debug)]
+pub enum Answer {
+    Outcome(Outcome),
+    /// It is done, with this result, and these follow from it.
+    Then(Vec<u8>, Vec<FollowUp>),
+}
+
+impl Answer {
+    /// What came of the job, of this queue.
+    pub fn outcome(self, queue: &str) -> Outcome {
+        match self {
+            Answer::Outcome(outcome) => outcome,
+            Answer::Then(result, then) => done_then(result, follow_ups(queue, &then)),
+        }
+    }
 }
 
 /// The line that hands a job to a command.
-pub fn asked(job: &Job) -> Vec<u8> {
+pub fn asked(job: &Job, results: &[Value]) -> Vec<u8> {
     let text = std::str::from_utf8(&job.payload).ok();
     let asked = Asked {
         job: job.id.0,
@@ -73,6 +99,7 @@ pub fn asked(job: &Job) -> Vec<u8> {
         max_attempts: job.max_attempts,
         lease: job.lease.0,
         headers: job.headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        results,
         payload: text,
         payload_base64: text.is_none().then(|| BASE64.encode(&job.payload)),
     };
@@ -82,8 +109,8 @@ pub fn asked(job: &Job) -> Vec<u8> {
 }
 
 /// Reads an answer; a sentence of what is wrong with it otherwise.
-pub fn answered(line: &[u8]) -> Result<(JobId, Outcome), String> {
-    let Answered { job, ok, result, result_base64, error, for_good, retry_in } =
+pub fn answered(line: &[u8]) -> Result<(JobId, Answer), String> {
+    let Answered { job, ok, result, result_base64, error, for_good, retry_in, then } =
         serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let job = JobId(job);
     if !ok {
@@ -94,7 +121,10 @@ pub fn answered(line: &[u8]) -> Result<(JobId, Outcome), String> {
         let error = text_head(&error, ERROR_TEXT_BYTES_MAX).to_owned();
         let retry_in = retry_in.map(|text| text.parse::<Millis>().map(Duration::from)).transpose();
         let retry_in = retry_in.map_err(|error| format!("retry_in: {error}"))?;
-        return Ok((job, Outcome::Failed { for_good, retry_in, error }));
+        if then.is_some() {
+            return Err("nothing follows from a job that failed".to_owned());
+        }
+        return Ok((job, Answer::Outcome(Outcome::Failed { for_good, retry_in, error })));
     }
     if error.is_some() || for_good {
         return Err("a job that is ok has no \"error\" and is not \"for_good\"".to_owned());
@@ -109,7 +139,10 @@ pub fn answered(line: &[u8]) -> Result<(JobId, Outcome), String> {
         log::warn!("job {job}: its result is over {RESULT_BYTES_MAX} bytes; only these were kept");
         bytes.truncate(RESULT_BYTES_MAX);
     }
-    Ok((job, Outcome::Done(bytes)))
+    match then.filter(|then| !then.is_empty()) {
+        None => Ok((job, Answer::Outcome(Outcome::Done(bytes)))),
+        Some(then) => Ok((job, Answer::Then(bytes, then))),
+    }
 }
 
 #[cfg(test)]
@@ -119,14 +152,26 @@ mod tests {
     #[test]
     fn a_job_is_one_line_whatever_its_payload_has() {
         let job = Job { payload: b"two\nlines".to_vec(), key: "k".to_owned(), ..Job::sample() };
-        let line = String::from_utf8(asked(&job)).unwrap();
+        let line = String::from_utf8(asked(&job, &[])).unwrap();
         assert_eq!(
             line,
             "{\"job\":7,\"queue\":\"q\",\"key\":\"k\",\"attempt\":1,\"max_attempts\":5,\"lease\":9,\
              \"payload\":\"two\\nlines\"}\n"
         );
-        let bytes = asked(&Job { payload: vec![0xff, 0], ..Job::sample() });
+        let bytes = asked(&Job { payload: vec![0xff, 0], ..Job::sample() }, &[]);
         assert!(bytes.ends_with(b"\"lease\":9,\"payload_base64\":\"/wA=\"}\n"), "{}", String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn what_follows_from_a_job_is_of_its_queue_or_the_job_has_failed() {
+        let of = |line: &str| answered(line.as_bytes()).map(|(_, answer)| answer.outcome("q"));
+        let told = of(r#"{"job":7,"ok":true,"result":"r","then":[{"payload":"x"}]}"#).unwrap();
+        let mut next = crate::protocol::SubmitJob::new("q", b"x");
+        next.settings.max_attempts = 0;
+        let then = crate::client::FollowUps::of(&[next]).unwrap();
+        assert_eq!(told, Outcome::DoneThen { result: b"r".to_vec(), then });
+        let told = of(r#"{"job":7,"ok":true,"then":[{"queue":"a b"}]}"#).unwrap();
+        assert!(matches!(&told, Outcome::Failed { error, .. } if error.contains("queue name")), "{told:?}");
     }
 
     #[test]
@@ -142,7 +187,8 @@ mod tests {
             (r#"{"job":7,"ok":false,"error":"no"}"#, failed(false, "no")),
             (r#" {"job":7, "ok":false, "error":"no", "for_good":true} "#, failed(true, "no")),
         ] {
-            assert_eq!(answered(line.as_bytes()), expected, "{line}");
+            let told = answered(line.as_bytes()).map(|(job, answer)| (job, answer.outcome("q")));
+            assert_eq!(told, expected, "{line}");
         }
         for bad in [
             "",
@@ -158,6 +204,8 @@ mod tests {
             r#"{"job":7,"ok":true,"result_base64":"!"}"#,
             r#"{"job":7,"ok":true,"result":{}}"#,
             r#"{"job":7,"ok":false}"#,
+            r#"{"job":7,"ok":false,"error":"no","then":[]}"#,
+            r#"{"job":7,"ok":true,"then":[{"payloadd":"x"}]}"#,
             r#"{"job":7,"ok":true}{"job":8,"ok":true}"#,
         ] {
             assert!(answered(bad.as_bytes()).is_err(), "{bad}");

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::cancel::Cancel;
+use super::follow_ups::results;
 use super::handler::{Handler, Outcome};
 use super::master::MasterFacts;
 use super::processes::is_runnable;
@@ -111,14 +112,18 @@ impl ReuseHandler {
 
 impl Handler for ReuseHandler {
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
-        let line = form::asked(job);
+        let results = match if job.wants_results() { results(job) } else { Ok(Vec::new()) } {
+            Ok(results) => results,
+            Err(error) => return Outcome::NotBegun { error },
+        };
+        let line = form::asked(job, &results);
         // One that has ended meanwhile is replaced, but not for ever: the command may end before it takes anything.
         for _ in 0..REPLACED_MAX {
             let (number, process) = match self.enter(job.id) {
                 Ok(entered) => entered,
                 Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
             };
-            let outcome = process.give(job.id, &line).then(|| wait(&process, job, cancel));
+            let outcome = process.give(job, &line).then(|| wait(&process, job, cancel));
             self.locked()[number].open -= 1;
             if let Some(outcome) = outcome {
                 return outcome;

@@ -20,6 +20,7 @@ use super::super::processes::{
     KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, timespec,
 };
 use super::form::{ANSWER_BYTES_MAX, answered};
+use crate::client::Job;
 use crate::ids::JobId;
 
 /// How long the thread waits for anything at most.
@@ -71,6 +72,7 @@ struct State {
 struct Open {
     thread: Thread,
     outcome: Option<Outcome>,
+    queue: String,
 }
 
 impl Process {
@@ -128,17 +130,18 @@ impl Process {
     }
 
     /// Hands it a job, for this thread to wait for; false if it takes none any more.
-    pub fn give(&self, job: JobId, line: &[u8]) -> bool {
+    pub fn give(&self, job: &Job, line: &[u8]) -> bool {
         let mut state = self.locked();
         if state.end.is_some() {
             return false;
         }
-        state.jobs.insert(job, Open { thread: std::thread::current(), outcome: None });
+        let queue = job.queue.clone();
+        state.jobs.insert(job.id, Open { thread: std::thread::current(), queue, outcome: None });
         state.outgoing.extend_from_slice(line);
         state.feed();
         if state.end.is_some() {
             // Its line, the last of those that waited, has not left whole.
-            state.jobs.remove(&job);
+            state.jobs.remove(&job.id);
         }
         let is_given = state.end.is_none();
         if !is_given || !state.outgoing.is_empty() {
@@ -213,11 +216,11 @@ impl State {
     /// Takes an answer.
     fn take(&mut self, line: &[u8]) -> Result<(), String> {
         let shown = || String::from_utf8_lossy(&line[..line.len().min(100)]).into_owned();
-        let (job, outcome) =
+        let (job, answer) =
             answered(line).map_err(|why| format!("it wrote {:?}, which is no answer: {why}", shown()))?;
         match self.jobs.get_mut(&job) {
             Some(open) if open.outcome.is_none() => {
-                open.outcome = Some(outcome);
+                open.outcome = Some(answer.outcome(&open.queue));
                 open.thread.unpark();
                 Ok(())
             }

@@ -76,7 +76,11 @@ pub fn submit_to_batch(batch: &str, jobs: &[Job]) -> Request {
 }
 
 impl Reader<'_> {
+    /// The replies about batches, and to an ack with follow-ups.
     pub fn of_batches(&mut self, kind: u16) -> Reply {
+        if kind == 0x802F {
+            return Reply::AckThenOk(self.u16(), self.list(|r| r.submitted().job));
+        }
         Reply::OfBatches(match kind {
             0x802A => OfBatches::Begun(self.u64()),
             0x802B | 0x802D => OfBatches::Done,

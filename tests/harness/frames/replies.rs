@@ -117,6 +117,8 @@ pub enum Reply {
     ExplainOk(Vec<(u8, String)>),
     OfSchedules(OfSchedules),
     OfBatches(OfBatches),
+    /// Status, and the ids of what follows.
+    AckThenOk(u16, Vec<u64>),
     StatsOk(Stats),
     SnapshotOk {
         lsn: u64,
@@ -259,7 +261,7 @@ impl Reader<'_> {
         }
     }
 
-    fn submitted(&mut self) -> Submitted {
+    pub fn submitted(&mut self) -> Submitted {
         let submitted = Submitted { job: self.u64(), duplicate: self.u8() };
         self.then_extras(submitted)
     }
@@ -308,7 +310,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x8011..=0x801B | 0x8021 | 0x8022 => r.mending(kind),
         0x801C..=0x8020 => r.scanned(kind),
         0x8023..=0x8029 => r.of_schedules(kind),
-        0x802A..=0x802E => r.of_batches(kind),
+        0x802A..=0x802F => r.of_batches(kind),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };

@@ -31,6 +31,8 @@ pub struct Plan {
     pub backoff: Option<(u32, u32)>,
     pub ttl_ms: Option<u64>,
     pub headers: Vec<(String, String)>,
+    /// Empty for none.
+    pub group: String,
     pub payload: Vec<u8>,
 }
 
@@ -57,6 +59,7 @@ pub fn cron(queue: &str, expression: &str, zone: &str) -> Plan {
         backoff: None,
         ttl_ms: None,
         headers: Vec::new(),
+        group: String::new(),
         payload: b"payload".to_vec(),
     }
 }
@@ -64,8 +67,9 @@ pub fn cron(queue: &str, expression: &str, zone: &str) -> Plan {
 impl Plan {
     fn put(&self, body: Body) -> Body {
         let headers = (!self.headers.is_empty()).then(|| headers(&self.headers));
-        let extras =
-            [(1, number(self.keep_ms)), (2, self.backoff.map(backoff)), (3, number(self.ttl_ms)), (4, headers)];
+        let group = (!self.group.is_empty()).then(|| Body::default().text(&self.group));
+        let (keep_ms, ttl_ms) = (number(self.keep_ms), number(self.ttl_ms));
+        let extras = [(1, keep_ms), (2, self.backoff.map(backoff)), (3, ttl_ms), (4, headers), (5, group)];
         let body = body.text(&self.queue).text(&self.cron).u64(self.every_ms).text(&self.zone).u32(self.jitter_ms);
         let body = body.u8(self.missed).u16(self.missed_max).u8(u8::from(self.skip_overlap));
         body.u8(self.priority).u16(self.max_attempts).u32(self.timeout_ms).extras(&extras).bytes32(&self.payload)
@@ -156,8 +160,12 @@ impl Reader<'_> {
     fn schedule_row(&mut self) -> (String, u64) {
         let (name, _queue, _cron, _every_ms) = (self.text(), self.text(), self.text(), self.u64());
         let (_zone, _paused, next_at) = (self.text(), self.u8(), self.u64());
-        self.extras_by(|_, value| {
-            value.run();
+        self.extras_by(|tag, value| {
+            match tag {
+                1 => drop(value.run()),
+                2 => drop(value.text()),
+                other => panic!("an extra {other} of a row"),
+            }
             false
         });
         (name, next_at)
@@ -198,6 +206,7 @@ impl Reader<'_> {
                 }
                 3 => plan.ttl_ms = Some(value.u64()),
                 4 => plan.headers = value.headers(),
+                5 => plan.group = value.text(),
                 other => panic!("an extra {other} of a plan"),
             }
             false

@@ -55,7 +55,7 @@ impl Model {
     }
 
     /// Those that wait for a job; the ones that want its result come first.
-    fn behind(&self, before: u64) -> Vec<u64> {
+    pub fn behind(&self, before: u64) -> Vec<u64> {
         let mut behind: Vec<u64> = self.jobs.keys().copied().filter(|id| self.waits_for(*id, before)).collect();
         behind.sort_by_key(|id| (!self.jobs[id].waits.with_results, *id));
         behind

@@ -5,19 +5,31 @@ use crate::frames::{NOT_FOUND, WRONG_STATE};
 use falconqueue::job::Unique;
 use falconqueue::time::{Millis, Timestamp};
 
+impl Job {
+    /// It has completed, and another one waits for its result.
+    fn keep_for_others(&mut self, now: Timestamp) {
+        let until = now.plus(Millis(KEY_WINDOW_MS));
+        let own = if self.is_gone { until } else { self.kept_until };
+        (self.kept_until, self.is_gone) = (own.max(until), false);
+    }
+}
+
 impl Model {
     pub fn end(&mut self, id: u64, state: State) {
         self.leave_line(id);
         let now = self.now;
+        let is_wanted = self.behind(id).first().is_some_and(|first| self.jobs[first].waits.with_results);
         let job = self.jobs.get_mut(&id).unwrap();
         let settings = &self.rules[job.queue].settings;
         let own = job.keep_s.or(settings.keep_s).filter(|keep_s| *keep_s > 0);
         let keep_s = if state == State::Dead { settings.dead_keep_s } else { own };
-        let until = |keep_s: u32| now.plus(Millis(1000 * u64::from(keep_s)));
         (job.kept_until, job.is_gone) = match keep_s {
-            Some(keep_s) => (until(keep_s), false),
+            Some(keep_s) => (now.plus(Millis(1000 * u64::from(keep_s))), false),
             None => (NEVER, state != State::Dead),
         };
+        if is_wanted && state == State::Completed {
+            job.keep_for_others(now);
+        }
         (job.ended_at, job.is_marked) = (Some(now), false);
         let remembered = now.plus(Millis(KEY_WINDOW_MS));
         let (count, key_until, standing) = match state {
@@ -30,13 +42,12 @@ impl Model {
         *count += 1;
         // A key that was freed stays so.
         let is_free = job.key_until.is_some_and(|until| until <= now);
-        let is_known = matches!(state, State::Cancelled | State::Expired);
         let failed_from = if keep_s.is_some() { job.kept_until } else { now };
         job.state = state;
         if job.unique != Unique::Until {
             job.key_until = Some(if is_free { Timestamp(0) } else { key_until });
         }
-        if is_known {
+        if matches!(standing, 5 | 6) {
             self.failed(id, failed_from);
         }
         self.member_ended(id);

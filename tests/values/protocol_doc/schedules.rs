@@ -21,6 +21,7 @@ const PLAN: Plan<'_> = Plan {
     backoff: None,
     ttl_ms: Some(3_600_000),
     headers: None,
+    group: Some("acme"),
     payload: b"daily",
 };
 
@@ -43,6 +44,7 @@ const ROW: ScheduleRow<'_> = ScheduleRow {
     paused: false,
     next_at: Timestamp(1_090_000),
     last: Some(RUN),
+    group: None,
 };
 
 const TICK: TickTold<'_> = TickTold { at: Timestamp(1_090_000), shown: "1970-01-01T01:18:10+01:00" };

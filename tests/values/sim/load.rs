@@ -133,7 +133,7 @@ impl Sim {
                 let wait_ms = if self.random.one_in(3) { 1500 } else { 0 };
                 let (free, extra) = (self.random.below(7) as u16, 1 + self.random.below(3) as u16);
                 let extra = (free == 0 || self.random.one_in(2)).then_some(extra);
-                self.send(worker, &ahead(poll(&QUEUES, free, wait_ms), extra), What::Poll)?;
+                self.send(worker, &ahead(&poll(&QUEUES, free, wait_ms), extra), What::Poll)?;
             }
             55..=84 => self.send_ack(worker)?,
             85..=91 => self.send_fail(worker)?,
