@@ -20,6 +20,7 @@ mod commands_hang;
 mod disk_full;
 mod embedded;
 mod failover;
+mod graph;
 mod kill9;
 mod memory;
 mod one_daemon;
