@@ -9,7 +9,7 @@ mod harness;
 #[path = "../harness/history/mod.rs"]
 mod history;
 mod load;
-#[path = "../harness/truth.rs"]
+#[path = "../harness/truth/mod.rs"]
 mod truth;
 
 mod barren;
