@@ -57,6 +57,15 @@ group-limit-passed      --test values  model::the_master_does_what_the_lists_say
 group-limit-passed      --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 strict-passed           --test values  model::the_master_does_what_the_lists_say
 strict-passed           --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+ready-early             --test values  model::the_master_does_what_the_lists_say
+ready-early             --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+failure-passed          --test values  model::the_master_does_what_the_lists_say
+failure-passed          --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+no-tombstone            --test values  model::the_master_does_what_the_lists_say
+no-tombstone            --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+key-stays               --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+key-outlives-start      --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+tick-twice              --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 limit-passed            --test values  model::the_master_does_what_the_lists_say
 pause-leaks             --test processes kill9::every_promise_holds_across_kill_9
 spare-revived           --lib          a_spare_that_was_to_be_the_next_segment_is_emptied

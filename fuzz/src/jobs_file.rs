@@ -25,7 +25,7 @@ pub fn run(input: &[u8]) {
         assert!(job.delay_ms <= DELAY_MS_MAX && job.max_attempts <= ATTEMPTS_MAX);
         assert!(job.timeout_ms == 0 || (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(&job.timeout_ms.into()));
         let queue = job.queue.as_deref().unwrap_or("q");
-        let headers = job.headers();
+        let (headers, after) = (job.headers(), job.after());
         let lent = [SubmitJob {
             queue,
             key: &job.id,
@@ -40,6 +40,9 @@ pub fn run(input: &[u8]) {
             unique_for_ms: job.unique_for_ms,
             unique_until_start: job.unique.map(|_| true),
             on_duplicate: None,
+            after: (!after.is_empty()).then(|| List::lent(&after)),
+            if_failed: Some(job.if_failed),
+            with_results: Some(job.with_results),
         }];
         let submit = Request::Submit(Submit::of(&lent));
         assert_eq!(submit.check(), Ok(()), "a master takes it");
@@ -57,6 +60,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         r#"{"id": "b", "payload": 1.5e3, "timeout_ms": 100, "max_attempts": 1000, "delay_ms": 31536000000}"#,
         r#"{"id": "b", "payload": 1, "keep_ms": 1500, "ttl_ms": 1, "backoff": "fixed:10s"}"#,
         r#"{"id": "b", "payload": 1, "backoff": "exponential:1s..1h", "headers": {"Trace-Id": "7", "lang": ""}}"#,
+        r#"{"id": "b", "payload": 1, "after": ["key:a", 12, "7"], "if_failed": "wait", "with_results": true}"#,
+        r#"{"id": "b", "payload": 1, "after": [0, 1.5, null, "key:"]}"#,
         r#"{"id": "", "payload": {}}"#,
         r#"{"id": "b", "payload": }"#,
     ];

@@ -8,17 +8,23 @@
 //! | u16 | length of the body |
 //! | … | body |
 
-use falconqueue::codec::Reader;
+use std::sync::LazyLock;
+
+use falconqueue::codec::{List, Reader};
 use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
+use falconqueue::job::{Before, BeforeList};
 use falconqueue::queue::Event;
 use falconqueue::queue::Queues;
 use falconqueue::queue::events::{
-    Ack, Cancel, Dead, Dispatch, Enqueue, Expire, Purge, Release, Replace, Requeue, Retry, Timeout, Update,
+    Ack, Cancel, Dead, Dispatch, Enqueue, Expire, Purge, Ready, Release, Replace, Requeue, Retry, Timeout, Update,
 };
 use falconqueue::time::Timestamp;
 
 use crate::event::{body, decode};
 use crate::same;
+
+/// The oldest jobs, for others to wait for.
+static OLDEST: LazyLock<Vec<Before>> = LazyLock::new(|| (1..=8).map(|job| Before::job(JobId(job))).collect());
 
 pub fn run(input: &[u8]) {
     let (mut queues, mut reader) = (Queues::default(), Reader::new(input));
@@ -51,7 +57,10 @@ fn fitted<'a>(event: Event<'a>, queues: &Queues) -> Event<'a> {
     let facts = queues.facts(job);
     let lease = facts.and_then(|facts| facts.lease).map_or(LeaseId(0), |lease| lease.id);
     match event {
-        Event::Enqueue(event) => Enqueue { job: next, ..event }.into(),
+        Event::Enqueue(event) => {
+            let before = event.before.and_then(|_| oldest(named.0, next));
+            Enqueue { job: next, before, ..event }.into()
+        }
         Event::Dispatch(event) => {
             let attempt = facts.map_or(0, |facts| facts.view.attempts).saturating_add(1);
             Dispatch { job, attempt, ..event }.into()
@@ -67,9 +76,17 @@ fn fitted<'a>(event: Event<'a>, queues: &Queues) -> Event<'a> {
         Event::Expire(event) => Expire { job, ..event }.into(),
         Event::Update(event) => Update { job, ..event }.into(),
         Event::Replace(event) => Replace { job, ..event }.into(),
+        Event::Ready(_) => Ready { job }.into(),
         // About a queue, a group or a schedule; or of a length that has to fit.
         _ => event,
     }
+}
+
+/// Some of the oldest jobs, if there was one before this.
+fn oldest(number: u64, next: JobId) -> Option<BeforeList<'static>> {
+    let most = (next.0 - 1).min(OLDEST.len() as u64);
+    let count = (most > 0).then(|| 1 + number % most)?;
+    Some(BeforeList(List::lent(&OLDEST[..count as usize])))
 }
 
 fn put(event: &Event<'_>, how: u8, out: &mut Vec<u8>) {
@@ -118,6 +135,28 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for end in &ends {
         let mut life = Vec::new();
         for event in [&enqueue.into(), &again.into(), &given, end, &given, &ends[1], &given, end] {
+            put(event, 33, &mut life);
+        }
+        all.push(life);
+    }
+    all.extend(lives_of_two(&ends));
+    all
+}
+
+/// Of a job that ends in each way, and of one that waits for it and is then let go or cancelled.
+fn lives_of_two(ends: &[Event<'_>]) -> Vec<Vec<u8>> {
+    let first = Enqueue { queue: "q", payload: b"payload", ..Enqueue::default() };
+    let before = Some(BeforeList(List::lent(&OLDEST[..1])));
+    let waits = Enqueue { queue: "q", before, delay_ms: Some(100), ..Enqueue::default() };
+    let kept_until = Some(Timestamp(1_003_000));
+    let cascade = Cancel { job: JobId(1), ends: true, kept_until, before: Some(OLDEST[0]), ..Cancel::default() };
+    // Number 0 comes to stand for the first job, 1 for the second.
+    let given = [0, 1].map(|job| Event::from(Dispatch { job: JobId(job), lease_ms: 1000, worker: "w", attempt: 1 }));
+    let settled = [Ready { job: JobId(1) }.into(), Event::from(cascade)];
+    let mut all = Vec::new();
+    for (end, settled) in ends.iter().flat_map(|end| settled.iter().map(move |settled| (end, settled))) {
+        let mut life = Vec::new();
+        for event in [&first.into(), &waits.into(), &given[0], end, settled, &given[1], end] {
             put(event, 33, &mut life);
         }
         all.push(life);

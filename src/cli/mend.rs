@@ -42,7 +42,8 @@ impl Mend {
     }
 
     pub fn cancel(force: bool) -> Mend {
-        const STATES: &[Standing] = &[Standing::Pending, Standing::Delayed, Standing::InFlight, Standing::Dead];
+        const STATES: &[Standing] =
+            &[Standing::Pending, Standing::Delayed, Standing::Waiting, Standing::InFlight, Standing::Dead];
         Mend::of(if force { Change::CancelNow } else { Change::Cancel }, "cancel", "cancelled", STATES)
     }
 
@@ -50,6 +51,7 @@ impl Mend {
         const STATES: &[Standing] = &[
             Standing::Pending,
             Standing::Delayed,
+            Standing::Waiting,
             Standing::Dead,
             Standing::Completed,
             Standing::Cancelled,
@@ -61,10 +63,13 @@ impl Mend {
     pub fn update(update: &Update) -> Mend {
         let Update { priority, delay, ttl, max_attempts } = *update;
         let (delay_ms, ttl_ms) = (delay.map(|delay| delay.0), ttl.map(|ttl| ttl.0));
-        let needs_wait = delay_ms.is_some() || ttl_ms.is_some();
-        let states: &[Standing] = &[Standing::Pending, Standing::Delayed, Standing::InFlight];
-        // Those that a worker has wait no more.
-        let states = if needs_wait { &states[..2] } else { states };
+        let states: &[Standing] = &[Standing::Pending, Standing::Delayed, Standing::Waiting, Standing::InFlight];
+        // The delay of one that waits for others counts from their end, and those that a worker has wait no more.
+        let states = match (delay_ms, ttl_ms) {
+            (Some(_), _) => &states[..2],
+            (None, Some(_)) => &states[..3],
+            (None, None) => states,
+        };
         let update = Updated { priority, max_attempts, delay_ms, ttl_ms };
         Mend { update, ..Mend::of(Change::Update, "update", "updated", states) }
     }
@@ -132,15 +137,18 @@ fn row(renderer: &mut Renderer, mend: &Mend, status: &ItemStatus) -> Result<(), 
         })?);
     };
     let json = json!({"job": status.job.0, "done": false, "refused": format!("{code:?}")});
-    let text = format!("not {}: {}", mend.done, why(code));
+    let text = format!("not {}: {}", mend.done, why(mend, code));
     // Quietly only those are named that were changed.
     renderer.row_unless_quiet(&Row { cells: &[(format!("job {id}"), 10), (text, 0)], json, quiet: String::new() })?;
     Ok(())
 }
 
-fn why(code: ErrorCode) -> String {
+fn why(mend: &Mend, code: ErrorCode) -> String {
     match code {
         ErrorCode::NotFound => "there is no such job, or it has ended and was not kept".to_owned(),
+        ErrorCode::WrongState if mend.update.delay_ms.is_some() => {
+            "it stands where that cannot be done; a delay can be changed of jobs that are pending or delayed".to_owned()
+        }
         ErrorCode::WrongState => "it stands where that cannot be done".to_owned(),
         ErrorCode::StorageFull => "there is no room in the log".to_owned(),
         code => format!("{code:?}"),

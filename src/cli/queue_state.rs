@@ -13,11 +13,19 @@ use crate::time::Millis;
 const NAME: usize = 15;
 
 /// The counts of a list, as the master names them.
-const COUNTS: [&str; 5] = ["pending", "delayed", "in_flight", "dead", "kept"];
+const COUNTS: [&str; 6] = ["pending", "delayed", "waiting", "in_flight", "dead", "kept"];
 
 /// The columns of a list behind the name, and their least widths.
-pub const COLUMNS: [(&str, usize); 7] =
-    [("PENDING", 9), ("DELAYED", 9), ("IN-FLIGHT", 9), ("DEAD", 9), ("KEPT", 9), ("PAUSED", 6), ("SETTINGS", 0)];
+pub const COLUMNS: [(&str, usize); 8] = [
+    ("PENDING", 9),
+    ("DELAYED", 9),
+    ("WAITING", 9),
+    ("IN-FLIGHT", 9),
+    ("DEAD", 9),
+    ("KEPT", 9),
+    ("PAUSED", 6),
+    ("SETTINGS", 0),
+];
 
 pub fn cells(state: &QueueState) -> impl Iterator<Item = String> {
     let counts = COUNTS.map(|name| state.figure(name).to_string());

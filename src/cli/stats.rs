@@ -9,9 +9,10 @@ use crate::protocol::{Figure, List, Stats, StatsOk};
 use crate::words::{by_number, counted};
 
 /// The counts of jobs, as the master names them, and as a table does.
-const COUNTS: [(&str, &str); 6] = [
+const COUNTS: [(&str, &str); 7] = [
     ("pending", "PENDING"),
     ("delayed", "DELAYED"),
+    ("waiting", "WAITING"),
     ("in_flight", "IN-FLIGHT"),
     ("completed", "COMPLETED"),
     ("dead", "DEAD"),

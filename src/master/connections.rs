@@ -27,8 +27,8 @@ impl Master {
         self.sessions.session(id).is_some_and(Session::may_hold_leases)
     }
 
-    /// Whether this session is taken for dead if it is silent for [`Config::silence`](super::Config::silence): a job would be handed to it, or
-    /// it has promised to send signs of life.
+    /// Whether this session is taken for dead if it is silent for [`silence`](Self::silence): a job would be handed to
+    /// it, or it has promised to send signs of life.
     pub fn may_not_be_silent(&self, id: SessionId) -> bool {
         let polls = |session: &Session| session.parked.iter().any(|number| self.parked.ends_with_input(*number));
         self.sessions.session(id).is_some_and(|session| session.beats || polls(session))

@@ -231,11 +231,12 @@ fn stats_speak_in_three_ways() {
     master.submit(&["thumbs", "x", "--delay", "1h"]);
     let run = master.cli(&["stats", "--output", "json"]).expect(0);
     let stats = run.json().remove(0);
-    for (queue, counts) in [("mail", [1, 0, 0, 0, 0, 0]), ("thumbs", [0, 1, 0, 0, 0, 0])] {
-        let names = ["pending", "delayed", "in_flight", "completed", "dead", "cancelled"];
+    for (queue, counts) in [("mail", [1, 0, 0, 0, 0, 0, 0]), ("thumbs", [0, 1, 0, 0, 0, 0, 0])] {
+        let names = ["pending", "delayed", "waiting", "in_flight", "completed", "dead", "cancelled"];
         assert_eq!(names.map(|name| number(&stats["queues"][queue], name)), counts);
     }
-    let totals = json!({"pending": 1, "delayed": 1, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
+    let totals =
+        json!({"pending": 1, "delayed": 1, "waiting": 0, "in_flight": 0, "completed": 0, "dead": 0, "cancelled": 0});
     assert_eq!(stats["queues"].as_object().unwrap().len(), 2);
     assert_eq!(stats["totals"], totals);
     assert!(number(&stats["wal"], "records") >= 2);

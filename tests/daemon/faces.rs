@@ -128,7 +128,7 @@ fn workers_and_counts_are_told_in_three_ways() {
     assert_eq!((json.json(), quiet.out.as_str()), (vec![json!({"workers": 1})], "1\n"));
     let [table, json, quiet] = faces(&master, &["stats"]);
     assert!(table.out.starts_with("QUEUE") && json.out.lines().count() == 1, "{}", table.out);
-    assert_eq!(quiet.out, "0 0 0 0 0 0\n");
+    assert_eq!(quiet.out, "0 0 0 0 0 0 0\n");
 }
 
 #[test]

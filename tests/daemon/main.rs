@@ -5,6 +5,7 @@ mod harness;
 #[path = "../harness/logs.rs"]
 mod logs;
 
+mod after;
 mod backup;
 mod batches;
 mod cli;

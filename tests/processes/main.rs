@@ -9,7 +9,7 @@ mod harness;
 #[path = "../harness/history/mod.rs"]
 mod history;
 mod load;
-#[path = "../harness/truth.rs"]
+#[path = "../harness/truth/mod.rs"]
 mod truth;
 
 mod barren;
@@ -20,6 +20,7 @@ mod commands_hang;
 mod disk_full;
 mod embedded;
 mod failover;
+mod graph;
 mod kill9;
 mod memory;
 mod one_daemon;

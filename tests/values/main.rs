@@ -10,7 +10,7 @@ mod hand;
 mod history;
 mod session;
 mod sim;
-#[path = "../harness/truth.rs"]
+#[path = "../harness/truth/mod.rs"]
 mod truth;
 
 mod after;

@@ -1,5 +1,6 @@
 //! Clients that cancel, requeue, purge, update, wait, read, pause and settle queues, drain the master and order workers
-//! about while others work: whatever they are told is so, and stays so.
+//! about while others work: whatever they are told is so, and stays so. Keys are held in each of their ways, jobs wait
+//! for jobs, and in some runs schedules make jobs, too.
 //!
 //! All that can happen to them happens. Connections break, on both sides at different moments, with frames and replies
 //! that are lost, and who comes back asks again; workers hang with their connections open; the clock jumps, and the
@@ -11,8 +12,9 @@
 //! * each answer, when it comes: against what was told before, and against the records;
 //! * about 3 crash images in 100 turns: against what was told; the whole state of every other one, and of each that
 //!   the run goes on with, against a replay; one in four is worked on until all jobs have ended, and opened again;
-//! * the whole running state against a replay, and its invariants: after each 20th turn, of one seed in 32 after each
-//!   turn, and after each start.
+//! * whenever all is durable after a turn: that no job waits for others without a reason;
+//! * the whole running state against a replay, its invariants, and who holds which key: after each 20th turn, of one
+//!   seed in 32 after each turn, and after each start.
 //!
 //! Not in it: sockets, the loop that reads them, and the clock; connections that are silent are ended here as the loop
 //! does it.
@@ -28,8 +30,10 @@ use falconqueue::master::{Config, WalError};
 use falconqueue::wal::MemoryDevice;
 
 /// What has to happen in a run of all seeds.
-const EVENTS: [&str; 11] =
-    ["CANCEL", "REQUEUE", "PURGE", "UPDATE", "EXPIRE", "PAUSE", "RESUME", "DEAD", "SET", "FORGET", "TIMEOUT"];
+const EVENTS: [&str; 14] = [
+    "CANCEL", "REQUEUE", "PURGE", "UPDATE", "EXPIRE", "PAUSE", "RESUME", "DEAD", "SET", "FORGET", "TIMEOUT", "READY",
+    "REPLACE", "TICK",
+];
 
 /// Bytes of a segment, the longest payload, and the most jobs; one poll for all jobs has to fit into a segment. Runs
 /// are short, so that there can be many: what lies far apart in a long one meets in small segments.
@@ -46,6 +50,8 @@ fn begun(seed: u64) -> Sim {
     (sim.load.jobs_max, sim.load.payload_max) = (jobs_max, payload_max);
     sim.history.has_states = false;
     sim.history.looks_every = if seed.is_multiple_of(32) { 1 } else { 20 };
+    let schedules = Dice::new(seed).fork(2).index(6).saturating_sub(3);
+    sim.put_schedules(schedules).expect("the disk works");
     sim
 }
 
@@ -126,8 +132,9 @@ fn turn(sim: &mut Sim) -> Result<(), WalError> {
 }
 
 /// What a run has come to.
-fn figures(sim: &Sim) -> [(&'static str, u64); 7] {
+fn figures(sim: &Sim) -> [(&'static str, u64); 8] {
     [
+        ("cancelled with others", sim.history.truth.cascades),
         ("waits answered", sim.waits_answered),
         ("refused, paused", sim.paused),
         ("refused, over the depth", sim.over_full),
@@ -157,6 +164,7 @@ fn whoever_meddles_waits_and_reads_is_told_what_is_so() {
             start_again(&mut sim, &error);
             sim.rest().expect("the disk works");
         }
+        sim.history.truth.holds_ticks(sim.now, sim.master.queues());
         never.lock().expect("no test fails with it").retain(|event| !sim.history.events.contains_key(event));
         let mut sums = sums.lock().expect("no test fails with it");
         for (name, count) in figures(&sim) {

@@ -81,7 +81,10 @@ fn hold_against(
             format!("item {place} waits for item {number}, which does not stand before it; nothing was submitted")
         }
         AfterBy::Key if journal.queues.job_of_key(name).is_none() && !keys_here.contains(name) => {
-            format!("no job holds the key {name:?} that one is to wait for; nothing was submitted")
+            format!(
+                "no job holds the key {name:?} that one is to wait for, and no earlier one of the same request does; \
+                 nothing was submitted"
+            )
         }
         AfterBy::Batch if batch == Some(name) => {
             format!("a job of batch {name:?} cannot wait for that batch; nothing was submitted")

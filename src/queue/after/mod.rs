@@ -38,6 +38,11 @@ impl Waits {
         let is_plain = !self.with_results;
         self.before.iter().map(move |before| Edge { before: *before, is_plain, job })
     }
+
+    /// Whether it waits no more for one of which this became.
+    fn is_met(&self, fate: Fate) -> bool {
+        fate.is_over && (self.if_failed == IfFailed::Run || fate.failed.is_none())
+    }
 }
 
 /// That a job waits for one: in the order in which they are looked at.
@@ -237,11 +242,10 @@ impl Queues {
         {
             return Some(Settled::Failed(before));
         }
-        let is_met = |fate: Fate| fate.is_over && (waits.if_failed != IfFailed::Wait || fate.failed.is_none());
         let is_ready = if is_planted(Bug::ReadyEarly) {
-            fates().any(|(_, fate)| is_met(fate))
+            fates().any(|(_, fate)| waits.is_met(fate))
         } else {
-            fates().all(|(_, fate)| is_met(fate))
+            fates().all(|(_, fate)| waits.is_met(fate))
         };
         is_ready.then_some(Settled::Ready)
     }
@@ -270,13 +274,11 @@ impl Queues {
         Fate { is_over: batch.is_over(), failed: failed.or((batch.counters.dead > 0).then_some(Failed::Dead)) }
     }
 
-    /// The first of those that this job waits for which has not ended, and how many have not.
+    /// The first of those that this job waits for, and how many there are: one that has ended otherwise than it should
+    /// is one of them, too.
     pub fn first_awaited(&self, job: JobId) -> Option<(Before, usize)> {
-        let before = self.waits(job)?.before.iter();
-        let mut open = before.filter(|before| {
-            let fate = self.fate(**before);
-            !fate.is_over || fate.failed.is_some()
-        });
+        let waits = self.waits(job)?;
+        let mut open = waits.before.iter().filter(|before| !waits.is_met(self.fate(**before)));
         let first = *open.next()?;
         Some((first, 1 + open.count()))
     }

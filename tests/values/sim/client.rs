@@ -8,6 +8,7 @@ use falconqueue::time::Timestamp;
 
 use crate::frames::{Delivery, LEASE_LOST, Reply, STORAGE_FULL, Submitted};
 use crate::session::{heard, tell};
+use crate::truth::print;
 
 use super::mending::Asked;
 use super::orders::order_told;
@@ -75,6 +76,7 @@ impl Sim {
     }
 
     pub fn send_submit(&mut self, jobs: Vec<Submission>) -> Result<u64, WalError> {
+        self.told.submitting(&jobs);
         let copies = jobs.clone();
         let lent: Vec<SubmitJob<'_>> = copies.iter().map(Submission::lent).collect();
         if self.settled.is_draining && !self.net.is_broken(self.producer) {
@@ -122,7 +124,7 @@ impl Sim {
                     self.told.ended(JobId(job), (status == 0).then_some(&said));
                 }
             }
-            (What::Submit(_), Reply::Error { code, .. }) => self.submit_refused(code),
+            (What::Submit(jobs), Reply::Error { code, .. }) => self.submit_refused(&jobs, code),
             (What::Ack(held, _), Reply::Error { code, .. }) => {
                 for held in &held {
                     self.told.ended(held.job, None);
@@ -154,7 +156,9 @@ impl Sim {
     /// A job is only given as the log says.
     fn is_given(&self, got: &Delivery) {
         let Some(fate) = self.history.truth.of(got.job) else { return };
-        assert!(fate.leases.contains(&LeaseId(got.lease)), "job {} was given without a DISPATCH", got.job);
+        let payload = fate.leases.get(&LeaseId(got.lease));
+        assert!(payload.is_some(), "job {} was given without a DISPATCH", got.job);
+        assert_eq!(payload, Some(&print(&got.payload)), "the payload of job {} is another one", got.job);
         assert_eq!((&*got.queue, &*got.group, got.attempt > 0), (&*fate.queue, &*fate.group, true));
     }
 

@@ -182,6 +182,7 @@ impl History {
             None => described(live) == described(&self.shadow.queues),
         };
         assert!(is_same, "the running state is not what a replay gives");
+        self.truth.holds_keys(now, live);
         live.check();
     }
 

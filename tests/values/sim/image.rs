@@ -6,7 +6,9 @@ use std::sync::Arc;
 use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Standing;
 use falconqueue::master::{Config, Input, Master, Progress, Urgency, WalError};
-use falconqueue::protocol::{Ack, Hello, List, Request, Resume, SetQueue, Stats, Submit, Text, TextKind};
+use falconqueue::protocol::{
+    Ack, Change, DropSchedule, Hello, List, Mend, Request, Resume, SetQueue, Stats, Submit, Text, TextKind,
+};
 use falconqueue::queue::Queues;
 use falconqueue::rules::{QueueSettings, Way};
 use falconqueue::time::{Millis, Timestamp};
@@ -17,14 +19,16 @@ use crate::session::{ack_of, heard, poll, tell};
 
 use super::load::QUEUES;
 use super::told::{Submission, Told};
+use super::ways::SCHEDULES;
 use super::{Image, KEY_WINDOW, Place, Sim};
 
 /// Which of the crash images are worked on to the end.
 const DEEP_EVERY: u64 = 20;
 
-/// How lines of jobs begin that have ended, and what is in those of jobs that may end without being delivered.
+/// How lines of jobs begin that have ended, and what is in those of jobs that may end without being delivered: one that
+/// waits for others may be cancelled with them.
 const ENDED: [&str; 4] = ["Dead", "Completed", "Cancelled", "Expired"];
-const EXCUSES: [&str; 2] = ["is_cancelled: true", "expires_at: Some"];
+const EXCUSES: [&str; 3] = ["is_cancelled: true", "expires_at: Some", "Waiting"];
 
 /// A master on what a crash has left.
 pub struct Recovered {
@@ -185,11 +189,12 @@ impl Recovered {
 
     /// Ends every job that was told, wherever it stands, and checks each payload.
     pub fn drain(&mut self, told: &Told) {
+        let mut told = told.clone();
         let mut left = jobs_of(self.master.queues());
         let has_ended = |line: &str| ENDED.iter().any(|ended| line.starts_with(ended));
         left.retain(|_, line| !has_ended(line) && !EXCUSES.iter().any(|excuse| line.contains(excuse)));
-        for _ in 0..40 {
-            let jobs = self.holds_deliveries(told);
+        for _ in 0..80 {
+            let jobs = self.holds_deliveries(&told);
             for got in &jobs {
                 left.remove(&JobId(got.job));
             }
@@ -197,12 +202,27 @@ impl Recovered {
             if self.master.queues().unfinished() == (0, 0) {
                 break;
             }
+            self.requeue_dead(&mut told);
             self.turn(300_000);
         }
         assert_eq!(self.master.queues().unfinished(), (0, 0), "every job comes to an end");
         let dead = jobs_of(self.master.queues());
         left.retain(|id, _| !dead.contains_key(id));
         assert!(left.is_empty(), "jobs that were not delivered: {left:?}");
+    }
+
+    /// Lets dead jobs run again for which others wait.
+    fn requeue_dead(&mut self, told: &mut Told) {
+        if self.master.queues().totals().waiting == 0 {
+            return;
+        }
+        let dead: Vec<JobId> = self.master.queues().dead().collect();
+        for job in &dead {
+            told.mending(*job, Change::Requeue);
+        }
+        for jobs in dead.chunks(16) {
+            self.ask(&Request::Mend(Mend { change: Change::Requeue, jobs: List::lent(jobs), update: None }));
+        }
     }
 
     /// What was opened goes on working, also after another crash.
@@ -212,16 +232,14 @@ impl Recovered {
             self.ask(&Request::SetQueue(SetQueue { queue, settings: QueueSettings::default() }));
             self.ask(&Request::Resume(Resume { queue, way: Way::Both }));
         }
+        for name in SCHEDULES {
+            self.ask(&Request::DropSchedule(DropSchedule { name }));
+        }
         let job = Submission {
-            group: "",
             queue: QUEUES[0],
-            key: String::new(),
-            priority: 0,
             max_attempts: 3,
-            delay_ms: 0,
-            keep_ms: None,
-            ttl_ms: None,
             payload: super::told::payload(self.now.0, 300),
+            ..Submission::default()
         };
         let lent = [job.lent()];
         let id = submitted(self.ask(&Request::Submit(Submit::of(&lent))))[0].job;

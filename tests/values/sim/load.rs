@@ -1,10 +1,13 @@
 //! A mixed load, drawn from the seed.
 
+use std::sync::LazyLock;
+
 use falconqueue::ids::SessionId;
-use falconqueue::job::Settings;
+use falconqueue::job::{Settings, Unique};
 use falconqueue::master::WalError;
 use falconqueue::protocol::{Ack, AckItem, Fail, FailItem, List, Release, ReleaseItem, Request, SubmitJob};
 
+use crate::dice::Dice;
 use crate::session::{ahead, poll};
 
 use super::client::{Sentence, What};
@@ -38,16 +41,27 @@ impl Submission {
     pub fn lent(&self) -> SubmitJob<'_> {
         SubmitJob {
             queue: self.queue,
-            key: &self.key,
+            key: self.key,
             settings: Settings { priority: self.priority, max_attempts: self.max_attempts, timeout_ms: 0 },
             delay_ms: self.delay_ms,
             keep_ms: self.keep_ms,
             ttl_ms: self.ttl_ms,
             group: Some(self.group).filter(|group| !group.is_empty()),
+            unique_for_ms: Some(self.unique_for_ms).filter(|_| self.unique == Unique::Until),
+            unique_until_start: Some(true).filter(|_| self.unique == Unique::UntilStart),
+            on_duplicate: Some(self.on_duplicate),
+            after: (!self.after.is_empty()).then(|| List::lent(&self.after)),
+            if_failed: Some(self.if_failed).filter(|_| !self.after.is_empty()),
             payload: &self.payload,
             ..SubmitJob::default()
         }
     }
+}
+
+static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| (0..150).map(|number| format!("key-{number}")).collect());
+
+fn drawn_key(random: &mut Dice) -> &'static str {
+    &KEYS[random.index(KEYS.len())]
 }
 
 impl Sim {
@@ -65,7 +79,7 @@ impl Sim {
             3 => 20_000 + random.below(120_000),
             _ => 0,
         };
-        let key = if random.below(100) < 15 { format!("key-{}", random.below(150)) } else { String::new() };
+        let key = if random.below(100) < 15 { drawn_key(random) } else { "" };
         let keep_ms = (self.load.meddles && random.one_in(2)).then(|| random.below(40_000));
         // A key is free at once when its job expires, which nobody hears.
         let has_ttl = self.load.meddles && key.is_empty() && random.one_in(5);
@@ -80,6 +94,7 @@ impl Sim {
             max_attempts: [1, 2, 3, if self.load.is_rough { 0 } else { 5 }][random.index(4)],
             delay_ms,
             payload: payload(random.draw(), bytes as usize),
+            ..Submission::default()
         }
     }
 
@@ -122,7 +137,10 @@ impl Sim {
         match self.random.below(100) {
             0..=34 if waiting + in_flight < self.load.jobs_max => {
                 let count = 1 + self.random.below(5);
-                let jobs: Vec<Submission> = (0..count).map(|_| self.drawn_job()).collect();
+                let mut jobs: Vec<Submission> = (0..count).map(|_| self.drawn_job()).collect();
+                if self.load.meddles {
+                    self.draw_ways(&mut jobs);
+                }
                 self.send_submit(jobs)?;
             }
             0..=54 if self.crew.is_quiet[place] && !self.random.one_in(4) => {

@@ -9,7 +9,8 @@ use falconqueue::protocol::{Change, List, Mend, Pause, Request, Resume, Text, Te
 use falconqueue::rules::Way;
 use falconqueue::time::{Millis, Timestamp};
 
-use crate::frames::{NOT_FOUND, QUEUE_FULL, QUEUE_PAUSED, Reply, STORAGE_FULL};
+use crate::frames::{NOT_FOUND, Reply, STORAGE_FULL};
+use crate::truth::WAITING;
 
 use super::Sim;
 use super::client::What;
@@ -139,7 +140,7 @@ impl Sim {
                 let is_kept = is_there && self.told.kept.contains_key(&job);
                 assert!(!is_kept, "the result of job {job} is gone before its time");
             }
-            (What::Order, Reply::Settled(_)) => {}
+            (What::Order, Reply::Settled(_) | Reply::OfSchedules(_)) => {}
             (What::Order, Reply::Error { code, .. }) => assert!([NOT_FOUND, STORAGE_FULL].contains(&code), "{code}"),
             (what, reply) => panic!("{what:?} was answered by {reply:?}"),
         }
@@ -156,7 +157,7 @@ impl Sim {
                 "job {job} was told to stand at {standing}, and {fate:?}"
             );
         }
-        let has_ended = |(_, standing): &(u64, u8)| *standing > 2;
+        let has_ended = |(_, standing): &(u64, u8)| *standing > 2 && *standing != WAITING;
         let is_over = if asked.any { ends.iter().any(has_ended) } else { ends.iter().all(has_ended) };
         assert!(is_over || asked.until <= self.now, "{asked:?} was answered early: {ends:?}");
     }
@@ -171,15 +172,6 @@ impl Sim {
             let has_ended = |job: &u64| self.history.truth.of(*job).is_some_and(|fate| fate.end.is_some());
             let is_over = if asked.any { asked.jobs.iter().any(has_ended) } else { asked.jobs.iter().all(has_ended) };
             assert!(!is_over && asked.until > self.now, "{asked:?} is over and was not answered");
-        }
-    }
-
-    /// A submit was refused.
-    pub fn submit_refused(&mut self, code: u16) {
-        match code {
-            QUEUE_PAUSED => self.paused += 1,
-            QUEUE_FULL if self.load.is_rough => self.over_full += 1,
-            code => self.refused(code),
         }
     }
 }

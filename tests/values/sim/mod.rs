@@ -14,6 +14,7 @@ pub mod net;
 pub mod orders;
 pub mod rules;
 pub mod told;
+pub mod ways;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -290,6 +291,7 @@ impl Sim {
         }
         self.settled.is_draining = false;
         (self.syncing, self.synced) = (None, None);
+        self.is_turned = false;
     }
 
     /// A worker's connection breaks.
@@ -391,6 +393,7 @@ impl Sim {
         self.hear();
         if self.is_turned {
             self.hold_waits();
+            self.history.truth.holds_waits(self.now);
         }
         Ok(())
     }

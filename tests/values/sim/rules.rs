@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use falconqueue::ids::JobId;
-use falconqueue::job::Backoff;
+use falconqueue::job::{Backoff, Unique};
 use falconqueue::limits::ATTEMPTS_DEFAULT;
 use falconqueue::master::WalError;
 use falconqueue::protocol::{DeleteQueue, Drain, Request, SetGroup, SetQueue, ShowQueue};
@@ -18,6 +18,7 @@ use super::Sim;
 use super::client::What;
 use super::load::QUEUES;
 use super::told::Submission;
+use super::ways::holds_ways;
 use crate::dice::Dice;
 use crate::truth::Fate;
 
@@ -202,9 +203,13 @@ impl Sim {
     pub fn accepted_as_asked(&mut self, job: &Submission, id: JobId, duplicate: bool) {
         let Some(fate) = self.history.truth.of(id.0) else { return };
         assert_eq!(fate.accepted.key, job.key, "job {id} was accepted for another key");
-        let may_vanish = fate.may_vanish;
+        let (may_vanish, unique) = (fate.may_vanish, fate.accepted.unique);
         if !duplicate {
             holds_defaults(job, fate);
+            holds_ways(job, fate);
+        }
+        if unique != Unique::ToEnd {
+            self.told.frees(id);
         }
         if may_vanish {
             self.told.vanishes(id);

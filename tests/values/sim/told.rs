@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use falconqueue::ids::JobId;
-use falconqueue::protocol::Change;
+use falconqueue::job::{IfFailed, OnDuplicate, Unique};
+use falconqueue::protocol::{After, Change};
 use falconqueue::time::{Millis, Timestamp};
 
 use super::KEY_WINDOW;
@@ -12,12 +13,18 @@ use crate::dice::Dice;
 use crate::frames::Delivery;
 
 /// A job to be submitted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Submission {
     pub queue: &'static str,
     /// Empty for none.
     pub group: &'static str,
-    pub key: String,
+    pub key: &'static str,
+    pub unique: Unique,
+    /// How long the key is held, of one that is held until a moment.
+    pub unique_for_ms: u64,
+    pub on_duplicate: OnDuplicate,
+    pub after: Vec<After<'static>>,
+    pub if_failed: IfFailed,
     pub priority: u8,
     pub max_attempts: u16,
     pub delay_ms: u64,
@@ -42,7 +49,9 @@ pub struct Told {
     freed: BTreeSet<JobId>,
     /// Jobs whose purge was sent.
     purging: BTreeSet<JobId>,
-    pub keys: BTreeMap<String, KeyFact>,
+    pub keys: BTreeMap<&'static str, KeyFact>,
+    /// Keys under which a payload may have taken the place of another one.
+    replaced: BTreeSet<&'static str>,
     /// When an ack of a job was first on its way.
     endings: BTreeMap<JobId, Timestamp>,
     pub last_job: u64,
@@ -53,7 +62,7 @@ pub struct Told {
 #[derive(Clone, Debug)]
 pub struct Fact {
     pub payload: Vec<u8>,
-    pub key: String,
+    pub key: &'static str,
     /// Acks, cancels and purges that were sent and not answered.
     pub endings: u32,
     keep_s: u64,
@@ -95,7 +104,7 @@ impl Told {
     pub fn submitted(&mut self, job: Submission, id: JobId, duplicate: bool) {
         self.submits += 1;
         if duplicate {
-            let first = self.keys.get(&job.key).map(|fact| fact.job);
+            let first = self.keys.get(job.key).map(|fact| fact.job);
             // The first one's answer may have been lost with its connection, or never sent.
             assert!(first.is_none_or(|first| first <= id), "key {} led to {first:?}, now {id}", job.key);
             // Nor need it be there any more: who heard nothing of it may have acked it.
@@ -106,7 +115,10 @@ impl Told {
         assert!(id.0 > self.last_job, "job {id} is not above {}", self.last_job);
         self.last_job = id.0;
         if !job.key.is_empty() {
-            self.keys.insert(job.key.clone(), KeyFact { job: id, ended_at: None });
+            self.keys.insert(job.key, KeyFact { job: id, ended_at: None });
+        }
+        if job.unique != Unique::ToEnd {
+            self.frees(id);
         }
         let (keep_s, expires) = (job.keep_ms.unwrap_or(0).div_ceil(1000), job.ttl_ms.is_some());
         self.jobs.insert(id, Fact { payload: job.payload, key: job.key, endings: 0, keep_s, expires });
@@ -133,7 +145,8 @@ impl Told {
     pub fn holds_payload(&self, got: &Delivery) {
         assert!(is_whole(&got.payload), "the payload of job {} is another one", got.job);
         if let Some(fact) = self.jobs.get(&JobId(got.job)) {
-            assert!(fact.payload == got.payload, "the payload of job {} is not the submitted one", got.job);
+            let is_submitted = fact.payload == got.payload || self.replaced.contains(fact.key);
+            assert!(is_submitted, "the payload of job {} is not the submitted one", got.job);
             // One that was requeued when its key was free has none.
             let has_none = got.key.is_empty() && self.freed.contains(&JobId(got.job));
             assert!(fact.key == got.key || has_none, "the key of job {}: {}, {}", got.job, fact.key, got.key);
@@ -179,6 +192,17 @@ impl Told {
         }
     }
 
+    /// A job's key may be free at any time.
+    pub fn frees(&mut self, job: JobId) {
+        self.freed.insert(job);
+    }
+
+    /// A submit is on its way.
+    pub fn submitting(&mut self, jobs: &[Submission]) {
+        let replacing = jobs.iter().filter(|job| job.on_duplicate == OnDuplicate::Replace);
+        self.replaced.extend(replacing.map(|job| job.key));
+    }
+
     /// Somebody is about to change a job.
     pub fn mending(&mut self, job: JobId, change: Change) {
         self.freed.insert(job);
@@ -216,7 +240,7 @@ impl Told {
             !self.freed.contains(&fact.job) && fact.ended_at.is_none_or(|at| at.plus(KEY_WINDOW) > now)
         };
         let bound = self.keys.iter().filter(move |(_, fact)| binds(fact));
-        bound.map(|(key, fact)| (key.as_str(), fact.job))
+        bound.map(|(key, fact)| (*key, fact.job))
     }
 }
 

@@ -4,22 +4,35 @@
 // Each crate of tests asks its own part of it.
 #![allow(dead_code)]
 
+mod keys;
+mod ruled;
+mod ticks;
+mod waits;
+
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
 use falconqueue::ids::{JobId, LeaseId};
-use falconqueue::job::{Backoff, Settings};
+use falconqueue::job::{Backoff, IfFailed, Settings, Unique};
 use falconqueue::limits::{BACKOFF_MS_FIRST, BACKOFF_MS_MAX};
-use falconqueue::queue::Event;
-use falconqueue::queue::events::{Dispatch, Enqueue, ReleaseReason};
-use falconqueue::rules::{GroupSettings, QueueSettings, Rate};
+use falconqueue::queue::events::{Dispatch, Enqueue, ReleaseReason, Replace};
+use falconqueue::queue::{Event, Queues};
+use falconqueue::rules::QueueSettings;
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::RecordHead;
+
+use keys::Keys;
+use ruled::Ruled;
+use ticks::Ticks;
+pub use waits::Waits;
 
 /// Numbers of ends on the wire.
 pub const DEAD: u8 = 3;
 pub const COMPLETED: u8 = 4;
 pub const CANCELLED: u8 = 5;
 pub const EXPIRED: u8 = 6;
+pub const WAITING: u8 = 7;
 pub const GONE: u8 = 254;
 
 /// With what a job was accepted.
@@ -27,6 +40,9 @@ pub const GONE: u8 = 254;
 pub struct Accepted {
     pub at: Timestamp,
     pub key: String,
+    pub unique: Unique,
+    /// What it waited for at first.
+    pub waits: Option<Waits>,
     pub settings: Settings,
     pub expires_at: Option<Timestamp>,
     pub keep_s: Option<u32>,
@@ -47,14 +63,21 @@ pub struct Fate {
     max_attempts: u16,
     /// Who has it.
     pub lease: Option<LeaseId>,
-    /// All leases that it was ever given under.
-    pub leases: BTreeSet<LeaseId>,
+    /// All leases that it was ever given under, each with what payload.
+    pub leases: BTreeMap<LeaseId, u64>,
+    payload: u64,
     /// The lease of its ack.
     pub acked: Option<LeaseId>,
     due_at: Timestamp,
     /// Somebody cancelled it, in flight or not.
     is_cancelled: bool,
     expires_at: Option<Timestamp>,
+    /// What it waits for, until it waits no more.
+    waits: Option<Waits>,
+    /// How long it is kept since it ended, and from when on it may be forgotten how it did.
+    kept_until: Option<Timestamp>,
+    forgotten_at: Option<Timestamp>,
+    is_purged: bool,
     /// It may go without any client hearing so: it expires, or is dead for a time.
     pub may_vanish: bool,
     /// How it ended, unless it runs again.
@@ -63,62 +86,42 @@ pub struct Fate {
     pub ends: BTreeSet<u8>,
 }
 
-/// What holds in a queue.
-#[derive(Clone, Debug, Default)]
-struct Ruled {
-    /// Until when each way is closed.
-    way_in: Timestamp,
-    way_out: Timestamp,
-    settings: QueueSettings,
-    /// Of single groups.
-    groups: BTreeMap<String, GroupSettings>,
-    /// The rate that holds since then, and when jobs were given by it: of the queue, and of each group.
-    given: Given,
-    given_of: BTreeMap<String, Given>,
-}
-
-/// When jobs were given by a rate that did not change.
-#[derive(Clone, Debug, Default)]
-struct Given {
-    rate: Option<Rate>,
-    at: Vec<Timestamp>,
-}
-
-impl Given {
-    /// In any window at most the burst and what the rate gives is given.
-    fn one_more(&mut self, rate: Option<Rate>, at: Timestamp, what: &str) {
-        if self.rate != rate {
-            *self = Given { rate, at: Vec::new() };
-        }
-        let Some(rate) = rate else { return };
-        self.at.push(at);
-        for (before, from) in self.at.iter().rev().enumerate() {
-            // A moment stands for the millisecond that begins there.
-            let window = u128::from(at.since(*from).0 + 1);
-            let most = u128::from(rate.burst) * u128::from(rate.per_ms) + window * u128::from(rate.tokens);
-            let given = (before as u128 + 1) * u128::from(rate.per_ms);
-            assert!(given <= most, "{what}: {} jobs were given in {window} ms by {rate:?}", before + 1);
-        }
-    }
-}
-
 pub struct Truth {
     key_window: Millis,
     fates: BTreeMap<u64, Fate>,
     ruled: BTreeMap<String, Ruled>,
-    /// Which job holds a key, and until when.
-    keys: BTreeMap<String, (JobId, Timestamp)>,
+    keys: Keys,
+    /// Jobs that wait for others.
+    waiting: BTreeSet<u64>,
+    ticks: Ticks,
+    /// How many were cancelled for what became of others.
+    pub cascades: u64,
     /// Jobs that may have vanished since somebody asked.
     vanishing: Vec<JobId>,
 }
 
 const FOR_EVER: Timestamp = Timestamp(u64::MAX);
 
+/// Tells payloads apart.
+pub fn print(payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    payload.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Truth {
     /// Nothing is known yet of a log that remembers keys for so long.
     pub fn new(key_window: Millis) -> Truth {
-        let (fates, ruled, keys) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Truth { key_window, fates, ruled, keys, vanishing: Vec::new() }
+        Truth {
+            key_window,
+            fates: BTreeMap::new(),
+            ruled: BTreeMap::new(),
+            keys: Keys::default(),
+            waiting: BTreeSet::new(),
+            ticks: Ticks::default(),
+            cascades: 0,
+            vanishing: Vec::new(),
+        }
     }
 
     pub fn of(&self, job: u64) -> Option<&Fate> {
@@ -127,6 +130,16 @@ impl Truth {
 
     pub fn settings(&self, queue: &str) -> QueueSettings {
         self.ruled(queue).settings
+    }
+
+    /// Holds who holds which key against what a master knows.
+    pub fn holds_keys(&self, now: Timestamp, queues: &Queues) {
+        self.keys.holds(now, queues);
+    }
+
+    /// No tick of a schedule is late at the end of a turn.
+    pub fn holds_ticks(&self, now: Timestamp, queues: &Queues) {
+        self.ticks.hold(now, queues);
     }
 
     /// The jobs of which it has become known that they may vanish.
@@ -139,6 +152,8 @@ impl Truth {
         let at = head.at;
         match event {
             Event::Enqueue(job) => self.accept(job, at),
+            Event::Replace(replace) => self.replace(replace, at),
+            Event::Ready(ready) => self.ready(ready.job, at),
             Event::Dispatch(given) => self.give(given, head),
             Event::Retry(retry) => self.again((retry.job, retry.lease), at, retry.retry_at, "RETRY"),
             Event::Timeout(late) => self.again((late.job, late.lease), at, late.retry_at, "TIMEOUT"),
@@ -174,13 +189,21 @@ impl Truth {
         let ruled = self.ruled(job.queue);
         assert!(ruled.way_in <= at, "queue {} is paused and took job {}", job.queue, job.job);
         self.has_room(job, &ruled.settings);
+        self.ticks.came(job.job);
         if !job.key.is_empty() {
-            let before = self.keys.insert(job.key.to_owned(), (job.job, FOR_EVER));
-            assert!(before.is_none_or(|(_, until)| until <= at), "key {} makes job {}: {before:?}", job.key, job.job);
+            self.keys.accept(job, at);
         }
+        let waits = Waits::of(job, at);
+        if waits.is_some() {
+            self.waiting.insert(job.job.0);
+        }
+        // Whoever submitted it need not hear that it is cancelled.
+        let may_fail = waits.as_ref().is_some_and(|waits| waits.if_failed != IfFailed::Run);
         let accepted = Accepted {
             at,
             key: job.key.to_owned(),
+            unique: keys::way(job),
+            waits: waits.clone(),
             settings: job.settings,
             expires_at: job.expires_at,
             keep_s: job.keep_s,
@@ -194,10 +217,29 @@ impl Truth {
             max_attempts: job.settings.max_attempts,
             due_at: job.due_at,
             expires_at: job.expires_at,
-            may_vanish: job.expires_at.is_some(),
+            may_vanish: job.expires_at.is_some() || may_fail,
+            payload: print(job.payload),
+            waits,
             ..Fate::default()
         };
         self.fates.insert(job.job.0, fate);
+    }
+
+    /// One that was not begun has another payload and other times.
+    fn replace(&mut self, replace: &Replace<'_>, at: Timestamp) {
+        let fate = self.running(replace.job, "REPLACE");
+        assert!(fate.attempts == 0 && fate.lease.is_none(), "job {} was begun and replaced", replace.job);
+        fate.payload = print(replace.payload);
+        fate.accepted.bytes = replace.payload.len() as u64;
+        (fate.due_at, fate.expires_at) = (replace.due_at, replace.expires_at);
+        if let Some(waits) = &mut fate.waits {
+            waits.delay_ms = replace.due_at.since(at).0;
+            fate.due_at = Timestamp(0);
+        }
+        if fate.expires_at.is_some() {
+            fate.may_vanish = true;
+            self.vanishing.push(replace.job);
+        }
     }
 
     fn give(&mut self, given: &Dispatch<'_>, head: &RecordHead) {
@@ -218,43 +260,12 @@ impl Truth {
         assert_eq!(given.attempt, fate.attempts, "attempt of job {}", given.job);
         assert!(fate.attempts <= fate.max_attempts, "an attempt too many of job {}", given.job);
         assert!(fate.due_at <= head.at, "job {} was given before its time, {}", given.job, fate.due_at);
+        assert!(fate.waits.is_none(), "job {} was given and waits for others", given.job);
         let lease = LeaseId(head.lsn.0);
         assert_eq!(fate.lease.replace(lease), None, "job {} has two leases", given.job);
-        fate.leases.insert(lease);
-    }
-
-    /// No group gives more than it may.
-    fn holds_group(&mut self, job: JobId, ruled: &Ruled, at: Timestamp) {
-        let Fate { queue, group, .. } = self.fates[&job.0].clone();
-        let settings = &ruled.settings;
-        let own = ruled.groups.get(&group).copied().unwrap_or_default();
-        let is_its = |fate: &&Fate| fate.queue == queue && fate.group == group;
-        let in_flight = self.fates.values().filter(is_its).filter(|fate| fate.lease.is_some()).count();
-        let what = format!("group {group:?} of queue {queue}");
-        if let Some(max) = own.running_max.or(settings.group_running_max) {
-            assert!(in_flight < max as usize, "{in_flight} jobs of {what} are in flight, and {job} is given");
-        }
-        if settings.strict == Some(true) {
-            let retries = |fate: &&Fate| fate.end.is_none() && fate.attempts > 0 && fate.due_at > at;
-            let waits: Vec<&Fate> = self.fates.values().filter(is_its).filter(retries).collect();
-            assert!(in_flight == 0 && waits.is_empty(), "job {job} of {what} passes others: {waits:?}");
-        }
-        let rate = own.rate.or(settings.group_rate);
-        let ruled = self.ruled.entry(queue).or_default();
-        ruled.given.one_more(settings.rate, at, &what);
-        ruled.given_of.entry(group).or_default().one_more(rate, at, &what);
-    }
-
-    /// No queue takes more than it may.
-    fn has_room(&self, job: &Enqueue<'_>, settings: &QueueSettings) {
-        if (settings.depth_max, settings.bytes_max) == (None, None) {
-            return;
-        }
-        let waits = |fate: &&Fate| fate.queue == job.queue && fate.end.is_none() && fate.lease.is_none();
-        let waiting: Vec<u64> = self.fates.values().filter(waits).map(|fate| fate.accepted.bytes).collect();
-        let (jobs, bytes) = (1 + waiting.len() as u64, waiting.iter().sum::<u64>() + job.payload.len() as u64);
-        assert!(settings.depth_max.is_none_or(|max| jobs <= max), "queue {} took a job too many", job.queue);
-        assert!(settings.bytes_max.is_none_or(|max| bytes <= max), "queue {} took bytes too many", job.queue);
+        fate.leases.insert(lease, fate.payload);
+        let key = fate.accepted.key.clone();
+        self.keys.start(&key, given.job, head.at);
     }
 
     /// What somebody asked for.
@@ -262,64 +273,51 @@ impl Truth {
         match event {
             Event::Cancel(cancel) => {
                 self.fate(cancel.job).is_cancelled = true;
+                if let Some(before) = cancel.before {
+                    self.cancelled_for(cancel.job, before, at);
+                }
                 if cancel.ends {
                     self.ends(cancel.job, CANCELLED, (at, cancel.kept_until));
                 }
             }
-            Event::Purge(purge) => {
-                let fate = self.fate(purge.job);
-                assert_eq!(fate.lease, None, "job {} was purged in flight", purge.job);
-                if fate.end.is_none() {
-                    fate.ends_as(CANCELLED);
-                }
-                self.key_goes(purge.job, at, None);
-            }
+            Event::Purge(purge) => self.purge(purge.job, at, purge.failed_until),
             Event::Requeue(requeue) => {
                 let fate = self.fate(requeue.job);
                 assert_eq!(fate.end.take(), Some(DEAD), "job {} was requeued", requeue.job);
                 (fate.attempts, fate.expires_at, fate.due_at) = (0, None, Timestamp(0));
-                let held = self.keys.values_mut().find(|(job, until)| *job == requeue.job && *until > at);
-                if let Some((_, until)) = held {
-                    *until = FOR_EVER;
-                }
+                (fate.kept_until, fate.forgotten_at) = (None, None);
+                let key = fate.accepted.key.clone();
+                self.keys.goes_on(&key, requeue.job, at);
             }
             Event::Update(update) => {
                 let fate = self.running(update.job, "UPDATE");
                 fate.max_attempts = update.max_attempts.unwrap_or(fate.max_attempts);
                 fate.expires_at = update.expires_at.or(fate.expires_at).filter(|at| at.0 > 0);
+                assert!(
+                    update.due_at.is_none() || fate.waits.is_none(),
+                    "the delay of job {} begins later",
+                    update.job
+                );
                 fate.due_at = update.due_at.unwrap_or(fate.due_at);
             }
-            _ => self.take_rule(event),
+            _ => self.take_rule(event, at),
         }
     }
 
-    /// What holds in a queue from now on.
-    fn take_rule(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Pause(pause) => {
-                let until = if pause.until.0 == 0 { FOR_EVER } else { pause.until };
-                self.close(pause.queue, (pause.way.is_in(), pause.way.is_out()), until);
-            }
-            Event::Resume(resume) => {
-                self.close(resume.queue, (resume.way.is_in(), resume.way.is_out()), Timestamp(0));
-            }
-            Event::Set(set) => {
-                let ruled = self.ruled.entry(set.queue.to_owned()).or_default();
-                ruled.settings = set.settings;
-                ruled.look_again();
-            }
-            Event::SetGroup(set) => {
-                let ruled = self.ruled.entry(set.queue.to_owned()).or_default();
-                ruled.groups.insert(set.group.to_owned(), set.settings);
-                ruled.look_again();
-            }
-            Event::Forget(forget) => {
-                let left = self.fates.values().any(|fate| fate.queue == forget.queue && fate.end.is_none());
-                assert!(!left, "queue {} was forgotten with jobs", forget.queue);
-                self.ruled.remove(forget.queue);
-            }
-            _ => {}
+    /// A job is gone; of one that did not complete, that is known for a while.
+    fn purge(&mut self, job: JobId, at: Timestamp, failed_until: Option<Timestamp>) {
+        let window = at.plus(self.key_window);
+        let fate = self.fate(job);
+        assert_eq!(fate.lease, None, "job {job} was purged in flight");
+        let is_news = fate.end.is_none_or(|end| end == DEAD);
+        assert_eq!(failed_until, is_news.then_some(window), "how long it is known that job {job} was purged");
+        fate.is_purged = true;
+        fate.forgotten_at = failed_until.or(fate.forgotten_at);
+        if fate.end.is_none() {
+            fate.ends_as(CANCELLED);
         }
+        self.waiting.remove(&job.0);
+        self.key_goes(job, at, None);
     }
 
     fn fate(&mut self, job: JobId) -> &mut Fate {
@@ -357,16 +355,24 @@ impl Truth {
 
     fn ends(&mut self, job: JobId, end: u8, (at, kept_until): (Timestamp, Option<Timestamp>)) {
         let queue = self.fate(job).queue.clone();
-        let settings = self.settings(&queue);
+        let (settings, key_window) = (self.settings(&queue), self.key_window);
         let fate = self.fate(job);
         let of_job = fate.accepted.keep_s.or(settings.keep_s);
         let keep_s = if end == DEAD { settings.dead_keep_s } else { of_job };
         let expected = keep_s.filter(|keep_s| *keep_s > 0).map(|keep_s| at.plus(Millis(1000 * u64::from(keep_s))));
         assert_eq!(kept_until, expected, "until when job {job} is kept: {fate:?}");
         fate.ends_as(end);
+        fate.kept_until = kept_until;
+        // A dead one is told from one that was completed as long as it is there.
+        fate.forgotten_at = match end {
+            COMPLETED => None,
+            DEAD => kept_until,
+            _ => Some(kept_until.unwrap_or(at).plus(key_window)),
+        };
         if fate.may_vanish {
             self.vanishing.push(job);
         }
+        self.waiting.remove(&job.0);
         if end == CANCELLED || end == EXPIRED {
             self.key_goes(job, at, None);
         }
@@ -374,40 +380,8 @@ impl Truth {
 
     /// A job has ended that holds its key until then, if it has one and holds it any longer.
     fn key_goes(&mut self, job: JobId, at: Timestamp, until: Option<Timestamp>) {
-        let fate = &self.fates[&job.0];
-        let held = self.keys.get_mut(&fate.accepted.key).filter(|(holder, until)| *holder == job && *until > at);
         assert!(until.is_none_or(|until| until == at.plus(self.key_window)), "job {job} holds its key until {until:?}");
-        if let Some((_, held_until)) = held {
-            *held_until = until.unwrap_or(at);
-        }
-    }
-
-    fn ruled(&self, queue: &str) -> Ruled {
-        self.ruled.get(queue).cloned().unwrap_or_default()
-    }
-
-    fn close(&mut self, queue: &str, (way_in, way_out): (bool, bool), until: Timestamp) {
-        let ruled = self.ruled.entry(queue.to_owned()).or_default();
-        if way_in {
-            ruled.way_in = until;
-        }
-        if way_out {
-            ruled.way_out = until;
-        }
-    }
-}
-
-impl Ruled {
-    /// A rate that was changed meanwhile counts anew, even if it is as before.
-    fn look_again(&mut self) {
-        let Ruled { settings, groups, given, given_of, .. } = self;
-        if given.rate != settings.rate {
-            *given = Given::default();
-        }
-        given_of.retain(|group, given| {
-            let own = groups.get(group).copied().unwrap_or_default();
-            given.rate == own.rate.or(settings.group_rate)
-        });
+        self.keys.ends(&self.fates[&job.0].accepted.key, job, at, until);
     }
 }
 
@@ -416,6 +390,7 @@ impl Fate {
     pub fn may_be_told(&self, standing: u8, had_ended: bool) -> bool {
         match standing {
             DEAD..=EXPIRED => self.ends.contains(&standing),
+            WAITING => self.accepted.waits.is_some(),
             GONE => had_ended,
             other => other < DEAD,
         }
@@ -423,7 +398,7 @@ impl Fate {
 
     fn ends_as(&mut self, end: u8) {
         self.end = Some(end);
-        self.lease = None;
+        (self.lease, self.waits) = (None, None);
         self.ends.insert(end);
     }
 }
