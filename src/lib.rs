@@ -51,6 +51,12 @@
 //!     (`tests/values/groups.rs`, `tests/values/model.rs`, `tests/values/meddling.rs`).
 //! 23. A key is held as long as its submit said, and a second submit returns, is refused or replaces as it said, exact
 //!     across crashes (`tests/daemon/keys.rs`, `tests/values/model.rs`).
+//! 24. A job that waits for others is handed out after all of them have completed, or does what its submit said when
+//!     one did not; none waits for ever for what has ended (`tests/processes/graph.rs`, `tests/values/after.rs`,
+//!     `tests/values/model.rs`, `tests/values/meddling.rs`).
+//! 25. No member of a batch is handed out before it is ended, and a batch that nobody fills is cancelled
+//!     (`tests/values/batches.rs`, `tests/values/model.rs`).
+//! 26. An ack and the jobs that follow from it are there together, or neither is (`tests/values/follow_ups.rs`).
 //!
 //! # What is always true
 //!
