@@ -63,6 +63,9 @@ failure-passed          --test values  model::the_master_does_what_the_lists_say
 failure-passed          --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 no-tombstone            --test values  model::the_master_does_what_the_lists_say
 no-tombstone            --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
+batch-early             --test values  model::the_master_does_what_the_lists_say
+batch-early             --test values  batches::nothing_of_a_batch_runs_before_it_is_ended_also_across_a_crash
+follow-up-apart         --test values  follow_ups::a_crash_leaves_both_or_neither
 key-stays               --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 key-outlives-start      --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 tick-twice              --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so

@@ -23,8 +23,9 @@ impl FollowUps {
         Ok(FollowUps { list })
     }
 
-    /// How much memory they take.
-    pub(crate) fn bytes(&self) -> usize {
+    /// How many bytes they take on their way to the master.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.list.len()
     }
 
