@@ -60,7 +60,9 @@ fn a_crash_leaves_both_or_neither() {
         hand.put(id, job());
         let got = hand.take(id, "q");
         hand.sync();
-        hand.send(id, &then(got.job, got.lease, &[job(), job(), job()]));
+        // Large enough that they do not share a sector.
+        let large = SubmitJob::new("q", &[7; 700]);
+        hand.send(id, &then(got.job, got.lease, &[large, large, large]));
         hand.turn().unwrap();
         let dice = Dice::new(seed);
         let mut dice = dice.fork(1);
