@@ -64,6 +64,8 @@ impl Master {
             };
             self.journal.record_alone(now, &event)?;
         }
+        // A large batch does not hold the others up.
+        let mut left = LOOKS_PER_TURN;
         while let Some((job, settled)) = self.journal.queues.next_settled(&mut left) {
             let event = match settled {
                 Settled::Ready => Ready { job }.into(),

@@ -156,7 +156,7 @@ impl Journal {
         let all = (waiting + in_flight + self.queues.dead_jobs() + more) as u64 * CANCEL_RESERVE;
         let resumes = self.queues.ruled() as u64 * RESUME_RESERVE;
         let waiting = (waiting + more) as u64 * (HAND_OUT_RESERVE + END_RESERVE);
-        let batches = self.queues.open_batch_count() as u64 * RESUME_RESERVE;
+        let batches = self.queues.unfinished_batches() as u64 * RESUME_RESERVE;
         let held_back = self.queues.held_back() as u64 * READY_RESERVE;
         all + waiting + held_back + batches + in_flight as u64 * END_RESERVE + resumes
     }

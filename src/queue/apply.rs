@@ -11,7 +11,7 @@ use super::leases::Granted;
 use super::sides::NEVER;
 use super::{Event, Queues};
 use crate::ids::{JobId, LeaseId, Location, Lsn};
-use crate::job::{Ending, Standing, StoryText};
+use crate::job::{Before, Ending, Standing, StoryText};
 use crate::planted::{Bug, is_planted};
 use crate::time::Timestamp;
 
@@ -103,7 +103,7 @@ impl Queues {
         let slot = self.fail_attempt(dead.job, dead.lease, at, dead.reason.ending(), dead.story, story_at)?;
         self.rest(slot, Standing::Dead, kept_until);
         self.note_death(dead.job, at, true);
-        self.note_failed(dead.job, None);
+        self.after.note_over(Before::job(dead.job));
         let queue = self.groups.queue_of(self.table[slot].home);
         self.registry.queue_mut(queue).counters.died += 1;
         self.keys.stays(dead.job, dead.key_until.unwrap_or_default());

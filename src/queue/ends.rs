@@ -49,7 +49,7 @@ impl Queues {
         let (kept_until, failed_until) = (self.later(cancel.kept_until)?, self.later(cancel.failed_until)?);
         self.leave_state_and_lease(slot);
         self.end(slot, Standing::Cancelled, at, kept_until);
-        self.note_failed(cancel.job, failed_until);
+        self.note_failed(cancel.job, at, failed_until);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Queues {
         let (kept_until, failed_until) = (self.later(expire.kept_until)?, self.later(expire.failed_until)?);
         self.leave_state(slot);
         self.end(slot, Standing::Expired, at, kept_until);
-        self.note_failed(expire.job, failed_until);
+        self.note_failed(expire.job, at, failed_until);
         Ok(())
     }
 
@@ -83,7 +83,11 @@ impl Queues {
         if !standing.is_ended() || standing == Standing::Dead {
             self.count_member(purge.job, at, |counters| &mut counters.purged);
         }
-        self.note_failed(purge.job, failed_until);
+        if standing == Standing::Completed {
+            self.after.note_over(Before::job(purge.job));
+        } else {
+            self.note_failed(purge.job, at, failed_until);
+        }
         Ok(())
     }
 
@@ -274,10 +278,13 @@ impl Queues {
         }
     }
 
-    /// A job has ended, or is gone, and did not complete: that is known until then.
-    pub(super) fn note_failed(&mut self, job: JobId, failed_until: Option<Timestamp>) {
+    /// A job has ended, or is gone, and did not complete: that is known until then, and by who waits for it in any
+    /// case.
+    fn note_failed(&mut self, job: JobId, at: Timestamp, failed_until: Option<Timestamp>) {
         if let Some(until) = failed_until {
             self.after.tombstones.put(job, until);
+        } else if !self.after.tombstones.has(job) {
+            self.after.note_faded(job, at);
         }
         self.after.note_over(Before::job(job));
     }

@@ -292,7 +292,7 @@ fn take_waits(queues: &mut Queues, slot: u32, standing: Standing, reader: &mut R
         return Err(undefined("before"));
     }
     let waits = Waits { before: before.into(), if_failed, with_results };
-    queues.put_waits(job, waits).map_err(|_| undefined("before"))
+    queues.put_waits(job, waits, standing == Standing::Waiting).map_err(|_| undefined("before"))
 }
 
 fn take_tombstones(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {

@@ -23,9 +23,10 @@
 //! command if its worker is killed, in a process that has a [`Reaper`](super::Reaper); without one it runs to its end,
 //! unacknowledged, while the job is tried elsewhere.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -153,14 +154,23 @@ struct Files {
 
 impl Files {
     fn of(job: &Job, dir: &Path) -> Result<Files, String> {
+        // Whoever cleans up behind others may have removed it.
+        match DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(format!("{}: {error}", dir.display()));
+            }
+            _ => {}
+        }
         let then = dir.join(format!("then-{}.json", job.lease));
         if !job.wants_results() {
             return Ok(Files { results: None, then });
         }
         let results = dir.join(format!("results-{}.json", job.lease));
         let text = serde_json::Value::Array(follow_ups::results(job)?).to_string();
+        // It goes with them, also where only a part of it could be written.
+        let files = Files { results: Some(results.clone()), then };
         std::fs::write(&results, text).map_err(|error| format!("{}: {error}", results.display()))?;
-        Ok(Files { results: Some(results), then })
+        Ok(files)
     }
 
     /// What came of a job that may have written what follows.

@@ -28,7 +28,7 @@ use crate::time::Millis;
 /// What is not known is refused: a misspelt field must not be passed over.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FollowUp {
+struct FollowUp {
     queue: Option<String>,
     #[serde(default)]
     key: String,
@@ -57,8 +57,15 @@ pub fn read(job: &Job, text: &[u8]) -> Result<FollowUps, String> {
     follow_ups(&job.queue, &all)
 }
 
+/// The same as values.
+pub fn of_values(queue: &str, all: Vec<Value>) -> Result<FollowUps, String> {
+    let read = |value| serde_json::from_value(value).map_err(|error: serde_json::Error| error.to_string());
+    let all: Vec<FollowUp> = all.into_iter().map(read).collect::<Result<_, _>>()?;
+    follow_ups(queue, &all)
+}
+
 /// These jobs, of this queue where they name none.
-pub fn follow_ups(queue: &str, all: &[FollowUp]) -> Result<FollowUps, String> {
+fn follow_ups(queue: &str, all: &[FollowUp]) -> Result<FollowUps, String> {
     let parts: Vec<Parts<'_>> = all.iter().map(Parts::of).collect::<Result<_, _>>()?;
     let jobs = all.iter().zip(&parts).map(|(one, parts)| one.job(queue, parts));
     let jobs: Vec<SubmitJob<'_>> = jobs.collect::<Result<_, _>>()?;

@@ -66,7 +66,9 @@ impl Shared {
     fn send_way(&self, way: Vec<Ended>, rest: &mut Rest) {
         match self.send(&way) {
             Ok(statuses) => note(&way, &statuses),
-            Err(ClientError::Refused(refusal)) if refusal.code == ErrorCode::LeaseLost => {
+            Err(ClientError::Refused(refusal))
+                if matches!(refusal.code, ErrorCode::LeaseLost | ErrorCode::Cancelled) =>
+            {
                 let status = refusal.code.code();
                 let statuses = way.iter().map(|ended| ItemStatus { job: ended.job, status, text_lost: None });
                 note(&way, &statuses.collect::<Vec<_>>());

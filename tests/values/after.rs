@@ -6,6 +6,7 @@ use falconqueue::job::{IfFailed, Standing};
 use falconqueue::master::Config;
 use falconqueue::protocol::{Request, Submit};
 use falconqueue::queue::Event;
+use falconqueue::time::Millis;
 use falconqueue::wal::MemoryDevice;
 use std::time::Duration;
 
@@ -165,6 +166,14 @@ fn it_is_known_for_the_key_window_that_a_job_which_is_gone_did_not_complete() {
     hand.pass(crate::lists::KEY_WINDOW_MS);
     let later = hand.put(id, job().with_after(&behind_cancelled));
     assert_eq!(standing(&hand, later), Some(Standing::Pending), "that is forgotten then");
+}
+
+#[test]
+fn who_waits_is_told_of_a_failure_also_where_that_is_remembered_by_nobody_else() {
+    let config = Config { key_window: Millis(0), ..config() };
+    let mut hand = Hand::open(config, MemoryDevice::default(), START);
+    let states = after_one_that(&mut hand, |hand, first| change(hand, frames::CANCEL, first));
+    assert_eq!(states, [None, Some(Standing::Pending), None]);
 }
 
 /// Submits a chain of jobs, each of which waits for the one before.

@@ -3,10 +3,10 @@
 use falconqueue::client::{After, SubmitJob};
 use falconqueue::ids::{JobId, LeaseId};
 use falconqueue::job::Standing;
-use falconqueue::protocol::{AckItem, AckThen, List, Request};
+use falconqueue::protocol::{AckItem, AckThen, Drain, List, Request, Submit};
 
 use crate::dice::Dice;
-use crate::frames::{self, LEASE_LOST, QUEUE_FULL, Reply, is_error};
+use crate::frames::{self, LEASE_LOST, QUEUE_FULL, QUEUE_PAUSED, Reply, is_error};
 use crate::hand::{Hand, config};
 
 fn job() -> SubmitJob<'static> {
@@ -50,6 +50,18 @@ fn where_they_are_refused_the_job_is_not_done_and_its_lease_goes_on() {
     assert!(is_error(&hand.ask(id, &then(got.job, got.lease, &jobs)), QUEUE_FULL));
     assert_eq!(hand.master.queues().totals().pending, 0);
     assert!(hand.ack(id, got.job, got.lease));
+}
+
+#[test]
+fn a_master_that_drains_takes_what_follows() {
+    let mut hand = Hand::new();
+    let id = hand.connect();
+    hand.put(id, job());
+    let got = hand.take(id, "q");
+    hand.ask(id, &Request::Drain(Drain { on: true }));
+    assert_eq!(hand.ask(id, &then(got.job, got.lease, &[job()])), Reply::AckThenOk(0, vec![got.job + 1]));
+    let alone = [job()];
+    assert!(is_error(&hand.ask(id, &Request::Submit(Submit::of(&alone))), QUEUE_PAUSED));
 }
 
 #[test]

@@ -189,6 +189,9 @@ impl Run {
         // Some that are there or were, two of them at most.
         let before: Vec<Before> = [id.0 / 2, id.0 / 3].iter().map(|id| Before::job(JobId(*id))).collect();
         let before = if id.0 > 5 && id.0 % 5 > 2 { before } else { Vec::new() };
+        // A batch is forgotten long before some of the jobs that have waited for it.
+        let of_batch = self.queues.batch_named("one").filter(|_| id.0 % 7 < 2 && !id.0.is_multiple_of(2));
+        let before = [before, of_batch.map(Before::batch).into_iter().collect()].concat();
         let batch = self.queues.open_batches().next().filter(|_| id.0.is_multiple_of(2));
         let waits = !before.is_empty() || batch.is_some();
         let (mut headers, names) = (Vec::new(), [Header { name: "trace", value: "7" }]);

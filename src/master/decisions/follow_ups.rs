@@ -4,7 +4,7 @@ use super::super::Master;
 use super::super::answers::{Answer, Decided, Unanswered};
 use super::reports::{self, ack};
 use super::submit::{Room, take_in};
-use super::{Scratch, cancelled, stopping};
+use super::{Scratch, cancelled};
 use crate::ids::SessionId;
 use crate::limits::{RECORD_OVERHEAD_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::planted::{Bug, is_planted};
@@ -28,9 +28,6 @@ impl Master {
             self.journal.record_alone(now, &event).map_err(Unanswered::Fatal)?;
             return Ok(told(ErrorCode::Cancelled.code(), scratch));
         }
-        if self.stopping {
-            return Err(stopping().into());
-        }
         reports::hold_against_length(&item)?;
         self.write_both(request, now, scratch)?;
         log::debug!("session {id}: job {} is done, with {} behind it", item.job, request.jobs.len());
@@ -41,7 +38,7 @@ impl Master {
     fn write_both(&mut self, request: &AckThen<'_>, now: Timestamp, scratch: &mut Scratch) -> Result<(), Unanswered> {
         let item = request.item;
         let submit = Submit { jobs: request.jobs, batch: None };
-        self.admit(&submit, now)?;
+        self.admit_while_draining(&submit, now)?;
         let own = RECORD_OVERHEAD_BYTES_MAX + item.result.len();
         let group_bytes = own + submit.jobs.bytes() + submit.jobs.len() * RECORD_OVERHEAD_BYTES_MAX;
         let held_back = submit.jobs.iter().filter(|job| job.after.is_some()).count();

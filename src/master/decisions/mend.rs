@@ -64,6 +64,8 @@ impl Changing<'_> {
                 self.write(journal, Purge { job, by, failed_until }.into())
             }
             Change::Requeue if facts.standing != Standing::Dead => Ok(Some(ErrorCode::WrongState)),
+            // It would be cancelled again.
+            Change::Requeue if facts.batch.is_some_and(|batch| batch.is_called_off) => Ok(Some(ErrorCode::WrongState)),
             Change::Requeue => {
                 let event = Requeue { job, by: Some(self.by) };
                 self.write_if_room(journal, event.into(), 1)

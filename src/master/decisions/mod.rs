@@ -177,13 +177,18 @@ impl Master {
 
     /// Refuses jobs that the master, or their queue, does not take now.
     pub(super) fn admit(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
-        if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) {
-            let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
-            return Err(Refusal::new(ErrorCode::MemoryFull, text).into());
-        }
         if self.draining {
             let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
             return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
+        }
+        self.admit_while_draining(submit, now)
+    }
+
+    /// The same of jobs that are taken while the master drains: those that follow from one that is there.
+    fn admit_while_draining(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
+        if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) {
+            let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
+            return Err(Refusal::new(ErrorCode::MemoryFull, text).into());
         }
         batches::hold_against_batch(&self.journal, submit)?;
         admit::hold_against_waits(&self.journal, submit)?;

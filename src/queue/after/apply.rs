@@ -15,25 +15,18 @@ impl Queues {
         if job.due_at != Timestamp(0) {
             return Err("it waits for a moment at the same time");
         }
-        self.may_be_before((job.job, job.batch), list.0.iter().collect())
+        let is_known = |batch| Some(batch) != job.batch && self.batches.get(batch).is_some();
+        may_be_before(job.job, list.0.iter().collect(), is_known)
     }
 
-    /// Whether a job can wait for these: each is there or was, is older than the job, and does not wait for it.
-    fn may_be_before(&self, (job, batch): (JobId, Option<BatchId>), mut before: Vec<Before>) -> Applied<()> {
-        before.sort_unstable();
-        if before.is_empty() || before.windows(2).any(|two| two[0] == two[1]) {
-            return Err("it waits for nothing, or for one twice");
-        }
-        let may_be = |before: Before| match before.what() {
-            Awaited::Job(before) => before.0 > 0 && before < job,
-            Awaited::Batch(before) => Some(before) != batch && self.batches.get(before).is_some(),
+    /// The same for a job of a snapshot, which then wants these. One that has waited may name batches that are
+    /// forgotten by now.
+    pub(in crate::queue) fn put_waits(&mut self, job: JobId, waits: Waits, is_waiting: bool) -> Applied<()> {
+        let is_known = |batch| match self.batches.get(batch) {
+            None => !is_waiting && batch <= self.batches.newest,
+            Some(_) => self.batches.of(job) != Some(batch),
         };
-        if before.into_iter().all(may_be) { Ok(()) } else { Err("it waits for what never was, or for itself") }
-    }
-
-    /// The same for a job of a snapshot, which then wants these.
-    pub(in crate::queue) fn put_waits(&mut self, job: JobId, waits: Waits) -> Applied<()> {
-        self.may_be_before((job, self.batches.of(job)), waits.before.to_vec())?;
+        may_be_before(job, waits.before.to_vec(), is_known)?;
         self.after.waits.insert(job, waits);
         Ok(())
     }
@@ -104,4 +97,17 @@ impl Queues {
         };
         self.enter_waiting(slot, due_at, None);
     }
+}
+
+/// Whether a job can wait for these: each is there or was, is older than the job, and does not wait for it.
+fn may_be_before(job: JobId, mut before: Vec<Before>, is_known: impl Fn(BatchId) -> bool) -> Applied<()> {
+    before.sort_unstable();
+    if before.is_empty() || before.windows(2).any(|two| two[0] == two[1]) {
+        return Err("it waits for nothing, or for one twice");
+    }
+    let may_be = |before: Before| match before.what() {
+        Awaited::Job(before) => before.0 > 0 && before < job,
+        Awaited::Batch(batch) => is_known(batch),
+    };
+    if before.into_iter().all(may_be) { Ok(()) } else { Err("it waits for what never was, or for itself") }
 }

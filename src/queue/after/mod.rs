@@ -217,7 +217,11 @@ impl Queues {
     pub fn next_settled(&mut self, left: &mut usize) -> Option<(JobId, Settled)> {
         while *left > 0 && self.after.has_looks() {
             *left -= 1;
-            let settled = self.after.next_look().and_then(|job| Some((job, self.settled(job)?)));
+            let job = self.after.next_look();
+            // Those that wait for very many take as much longer.
+            let before = job.and_then(|job| self.after.of(job)).map_or(0, |waits| waits.before.len());
+            *left = left.saturating_sub(before / 16);
+            let settled = job.and_then(|job| Some((job, self.settled(job)?)));
             if settled.is_some() {
                 return settled;
             }

@@ -34,7 +34,7 @@ impl Queues {
             runs: Vec::new(),
         };
         self.batches.newest = id;
-        self.batches.open += 1;
+        self.batches.unfinished += 1;
         self.batches.by_name.insert(name.into(), id);
         self.batches.by_id.insert(id, batch.into());
         Ok(())
@@ -44,7 +44,6 @@ impl Queues {
     pub(in crate::queue) fn apply_end(&mut self, at: Timestamp, id: BatchId) -> Applied<()> {
         let batch = self.batches.get_mut(id).filter(|batch| !batch.is_sealed).ok_or("there is no such open batch")?;
         batch.is_sealed = true;
-        self.batches.open -= 1;
         self.batches.work.insert(id, JobId(0));
         self.settle_batch(id, at);
         Ok(())
@@ -88,9 +87,7 @@ impl Queues {
         if batch.is_called_off || batch.is_over() {
             return Err("the batch is over, or was called off");
         }
-        let was_open = !batch.is_sealed;
         (batch.is_sealed, batch.is_called_off) = (true, true);
-        self.batches.open -= usize::from(was_open);
         self.batches.work.insert(id, JobId(0));
         self.after.note_over(awaited(id));
         self.settle_batch(id, at);
@@ -160,11 +157,13 @@ impl Queues {
             (true, None) => {
                 let until = at.plus(Millis(batch.known_ms));
                 batch.until = Some(until);
+                self.batches.unfinished -= 1;
                 self.batches.ending.insert((until, id));
                 self.after.note_over(awaited(id));
             }
             (false, Some(until)) => {
                 batch.until = None;
+                self.batches.unfinished += 1;
                 self.batches.ending.remove(&(until, id));
             }
             _ => {}

@@ -87,8 +87,8 @@ pub struct Batches {
     stale: Vec<(JobId, JobId)>,
     /// Those whose members are let go or cancelled in slices, up to which one that is done. Volatile.
     work: BTreeMap<BatchId, JobId>,
-    /// How many are not sealed.
-    open: usize,
+    /// How many are not over.
+    unfinished: usize,
     /// The number of the newest one.
     pub(super) newest: BatchId,
 }
@@ -200,9 +200,9 @@ impl Queues {
         self.batches.newest
     }
 
-    /// How many are not sealed.
-    pub fn open_batch_count(&self) -> usize {
-        self.batches.open
+    /// How many are not over.
+    pub fn unfinished_batches(&self) -> usize {
+        self.batches.unfinished
     }
 
     /// Those that are not sealed: somebody has to be there who fills them.
@@ -285,7 +285,8 @@ impl Queues {
             all_ending.extend(batch.until.map(|until| (until, *id)));
         }
         assert_eq!(by_name.len(), by_id.len(), "names of batches");
-        assert_eq!(self.open_batches().count(), self.batches.open, "open batches");
+        let unfinished = by_id.values().filter(|batch| batch.until.is_none());
+        assert_eq!(unfinished.count(), self.batches.unfinished, "batches that are not over");
         let is_stale = |first: &JobId| self.batches.stale.iter().any(|(stale, _)| stale == first);
         let runs: BTreeMap<_, _> =
             runs.iter().filter(|(first, _)| !is_stale(first)).map(|(f, run)| (*f, *run)).collect();

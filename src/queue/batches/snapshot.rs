@@ -140,7 +140,7 @@ pub fn take_batches(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), 
             runs: Vec::new(),
         };
         queues.batches.ending.extend(until.map(|until| (until, id)));
-        queues.batches.open += usize::from(!sealed);
+        queues.batches.unfinished += usize::from(until.is_none());
         queues.batches.by_name.insert(name.into(), id);
         queues.batches.by_id.insert(id, batch.into());
     }

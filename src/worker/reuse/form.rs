@@ -22,16 +22,17 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::follow_ups::{FollowUp, done_then, follow_ups};
+use super::super::follow_ups::{done_then, of_values};
 use super::super::handler::Outcome;
 use crate::client::Job;
 use crate::codec::text_head;
 use crate::ids::JobId;
-use crate::limits::{ERROR_TEXT_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::limits::{ERROR_TEXT_BYTES_MAX, FRAME_BODY_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::time::Millis;
 
-/// Bytes of a line that a command may write: the longest result, with every byte escaped, and some more.
-pub const ANSWER_BYTES_MAX: usize = 6 * RESULT_BYTES_MAX + 4096;
+/// Bytes of a line that a command may write: the longest result, with every byte escaped, and as much of what follows
+/// as fits into a request in any case.
+pub const ANSWER_BYTES_MAX: usize = 6 * RESULT_BYTES_MAX + 2 * FRAME_BODY_BYTES_MAX;
 
 #[derive(Serialize)]
 struct Asked<'j> {
@@ -66,7 +67,7 @@ struct Answered {
     #[serde(default)]
     for_good: bool,
     retry_in: Option<String>,
-    then: Option<Vec<FollowUp>>,
+    then: Option<Vec<Value>>,
 }
 
 /// What a command says of a job.
@@ -74,7 +75,7 @@ struct Answered {
 pub enum Answer {
     Outcome(Outcome),
     /// It is done, with this result, and these follow from it.
-    Then(Vec<u8>, Vec<FollowUp>),
+    Then(Vec<u8>, Vec<Value>),
 }
 
 impl Answer {
@@ -82,7 +83,7 @@ impl Answer {
     pub fn outcome(self, queue: &str) -> Outcome {
         match self {
             Answer::Outcome(outcome) => outcome,
-            Answer::Then(result, then) => done_then(result, follow_ups(queue, &then)),
+            Answer::Then(result, then) => done_then(result, of_values(queue, then)),
         }
     }
 }
@@ -170,8 +171,10 @@ mod tests {
         next.settings.max_attempts = 0;
         let then = crate::client::FollowUps::of(&[next]).unwrap();
         assert_eq!(told, Outcome::DoneThen { result: b"r".to_vec(), then });
-        let told = of(r#"{"job":7,"ok":true,"then":[{"queue":"a b"}]}"#).unwrap();
-        assert!(matches!(&told, Outcome::Failed { error, .. } if error.contains("queue name")), "{told:?}");
+        for (then, why) in [(r#"{"queue":"a b"}"#, "queue name"), (r#"{"payloadd":"x"}"#, "payloadd")] {
+            let told = of(&format!(r#"{{"job":7,"ok":true,"then":[{then}]}}"#)).unwrap();
+            assert!(matches!(&told, Outcome::Failed { error, .. } if error.contains(why)), "{told:?}");
+        }
     }
 
     #[test]
@@ -205,7 +208,6 @@ mod tests {
             r#"{"job":7,"ok":true,"result":{}}"#,
             r#"{"job":7,"ok":false}"#,
             r#"{"job":7,"ok":false,"error":"no","then":[]}"#,
-            r#"{"job":7,"ok":true,"then":[{"payloadd":"x"}]}"#,
             r#"{"job":7,"ok":true}{"job":8,"ok":true}"#,
         ] {
             assert!(answered(bad.as_bytes()).is_err(), "{bad}");

@@ -74,6 +74,7 @@ impl Model {
         match self.there(id) {
             None => return NOT_FOUND,
             Some(job) if job.state != State::Dead => return WRONG_STATE,
+            Some(_) if self.batch_of(id).is_some_and(|batch| self.batches[batch].is_called_off) => return WRONG_STATE,
             Some(_) => {}
         }
         let job = self.job(id);
