@@ -61,6 +61,7 @@ impl Run {
             Step::Submit(ref jobs) => self.submit(jobs),
             Step::Poll { client, first, both, jobs_max } => self.poll(client, first, both, jobs_max),
             Step::Ack { pick, stale, bytes } => self.ack(pick, stale, bytes),
+            Step::AckThen { pick, stale, ref then } => self.ack_then(pick, stale, then),
             Step::Fail { pick, for_good, stale, retry_in } => self.fail(pick, for_good, stale, retry_in),
             Step::Release { pick, delay_ms, stale } => self.release(pick, delay_ms, stale),
             Step::Heartbeat { client, pick, stage } => self.heartbeat(client, pick, stage),
@@ -141,25 +142,70 @@ impl Run {
             self.model.batches[batch].alone_until = None;
         }
         let answers = submitted(reply);
-        assert_eq!(answers.len(), jobs.len());
-        let first_job = answers[0].job;
-        for (at, (answer, job)) in answers.iter().zip(jobs).enumerate() {
-            let known = first.filter(|_| at == 0);
-            assert_eq!(answer.duplicate == 1, known.is_some());
-            match known {
+        let duplicates = answers.iter().map(|answer| answer.duplicate == 1);
+        assert!(duplicates.eq((0..jobs.len()).map(|at| at == 0 && first.is_some())));
+        let ids: Vec<u64> = answers.iter().map(|answer| answer.job).collect();
+        self.took(new, jobs, (&ids, first), batch);
+    }
+
+    /// Jobs were taken in, and got these ids; the first of them has a key that this job holds.
+    fn took(
+        &mut self,
+        new: &NewJobs,
+        jobs: Vec<frames::Job>,
+        (ids, first): (&[u64], Option<u64>),
+        batch: Option<usize>,
+    ) {
+        assert_eq!(ids.len(), jobs.len());
+        for (at, (id, job)) in ids.iter().zip(jobs).enumerate() {
+            match first.filter(|_| at == 0) {
                 Some(first) if new.on_duplicate == Some(OnDuplicate::Replace.code()) => {
-                    assert_eq!(answer.job, first);
+                    assert_eq!(*id, first);
                     self.model.replace(first, new.queue, new.bytes as u64, new.delay_ms, new.ttl_ms);
                 }
-                Some(first) => assert_eq!(answer.job, first),
+                Some(first) => assert_eq!(*id, first),
                 None => {
-                    let before = self.before(new, &job, first_job);
+                    let before = self.before(new, &job, ids[0]);
                     if let Some(batch) = batch {
-                        self.model.batches[batch].members.push(answer.job);
+                        self.model.batches[batch].members.push(*id);
                     }
-                    self.accepted(answer.job, new, job, (if at == 0 { new.key } else { 0 }, before));
+                    self.accepted(*id, new, job, (if at == 0 { new.key } else { 0 }, before));
                 }
             }
+        }
+    }
+
+    /// A job is done and these follow from it, or neither.
+    fn ack_then(&mut self, pick: usize, stale: bool, new: &NewJobs) {
+        let new = &NewJobs { batch: None, ..new.clone() };
+        let held = self.model.in_flight();
+        let Some((id, lease)) = held.get(pick % held.len().max(1)).copied() else { return };
+        let lease = if stale { lease + 1 } else { lease };
+        let first = self.model.remembered(new.key);
+        let jobs: Vec<frames::Job> = (0..new.count).map(|at| self.asked(new, at == 0)).collect();
+        let is_marked = self.model.jobs[&id].is_marked;
+        let refused = self.refuses(new, &jobs, first).filter(|_| !stale && !is_marked);
+        let reply = self.hand.ask_frame(self.clients[pick % 2], &frames::ack_then(id, lease, b"r", &jobs));
+        if let Some(code) = refused {
+            return assert!(is_error(&reply, code), "{reply:?} instead of {code}");
+        }
+        let Reply::AckThenOk(status, ids) = reply else { panic!("{reply:?}") };
+        let expected = if stale {
+            LEASE_LOST
+        } else if is_marked {
+            CANCELLED
+        } else {
+            0
+        };
+        assert_eq!((status, ids.is_empty()), (expected, expected != 0));
+        match status {
+            0 => {
+                self.took(new, jobs, (&ids, first), None);
+                self.model.job(id).result = b"r".to_vec();
+                self.model.end(id, State::Completed);
+            }
+            CANCELLED => self.model.end(id, State::Cancelled),
+            _ => {}
         }
     }
 

@@ -242,6 +242,13 @@ pub fn ack(items: &[(u64, u64, &[u8])]) -> Request {
     Request::new(4, body.plain())
 }
 
+/// An ack, and jobs that follow from it.
+pub fn ack_then(job: u64, lease: u64, result: &[u8], jobs: &[Job]) -> Request {
+    let item = Body::default().u64(job).u64(lease).plain().bytes32(result);
+    // The list of a Submit is the same, and so is what comes behind it.
+    Request::new(47, item.bytes(&submit(jobs).body))
+}
+
 pub fn fail(items: &[(u64, u64, bool, &str)]) -> Request {
     let body = Body::default().len16(items.len());
     let body = items.iter().fold(body, |body, (job, lease, for_good, error)| {

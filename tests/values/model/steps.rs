@@ -39,6 +39,7 @@ pub enum Step {
     Submit(NewJobs),
     Poll { client: usize, first: usize, both: bool, jobs_max: u16 },
     Ack { pick: usize, stale: bool, bytes: usize },
+    AckThen { pick: usize, stale: bool, then: NewJobs },
     Fail { pick: usize, for_good: bool, stale: bool, retry_in: Option<u64> },
     Release { pick: usize, delay_ms: u64, stale: bool },
     Heartbeat { client: usize, pick: usize, stage: Stage },
@@ -105,7 +106,7 @@ fn waits() -> impl Strategy<Value = (Vec<(u8, usize)>, IfFailed, bool, Option<us
     (after, if_failed, any::<bool>(), weighted(0.3, 0usize..2))
 }
 
-fn new_jobs() -> impl Strategy<Value = Step> {
+fn new_jobs() -> impl Strategy<Value = NewJobs> {
     let what = (QUEUE, 0usize..4, prop_oneof![6 => Just(1usize), 1 => 2usize..4], 0u8..3, delay());
     let attempts = prop_oneof![1 => Just(0u16), 5 => max_attempts()];
     let keep_ms = weighted(0.5, prop_oneof![Just(0u64), while_ms()]);
@@ -116,7 +117,7 @@ fn new_jobs() -> impl Strategy<Value = Step> {
         |((queue, key, count, priority, delay_ms), more, group, unique, waits)| {
             let (after, if_failed, with_results, batch) = waits;
             let (max_attempts, keep_ms, ttl_ms, backoff, has_headers, bytes) = more;
-            let what = NewJobs {
+            NewJobs {
                 queue,
                 group,
                 unique: (unique.0, unique.1),
@@ -135,8 +136,7 @@ fn new_jobs() -> impl Strategy<Value = Step> {
                 if_failed,
                 with_results,
                 batch,
-            };
-            Step::Submit(what)
+            }
         },
     )
 }
@@ -228,6 +228,7 @@ fn reports() -> impl Strategy<Value = Step> {
     let retry_in = weighted(0.2, prop_oneof![1 => Just(0u64), 3 => 1u64..20_000]);
     prop_oneof![
         4 => (PICK, stale(), 0usize..20).prop_map(|(pick, stale, bytes)| Step::Ack { pick, stale, bytes }),
+        1 => (PICK, stale(), new_jobs()).prop_map(|(pick, stale, then)| Step::AckThen { pick, stale, then }),
         4 => (PICK, any::<bool>(), stale(), retry_in)
             .prop_map(|(pick, for_good, stale, retry_in)| Step::Fail { pick, for_good, stale, retry_in }),
         2 => (PICK, delay(), stale()).prop_map(|(pick, delay_ms, stale)| Step::Release { pick, delay_ms, stale }),
@@ -237,7 +238,7 @@ fn reports() -> impl Strategy<Value = Step> {
 pub fn step() -> impl Strategy<Value = Step> {
     let span = prop_oneof![5 => 0u64..500, 3 => 500u64..12_000, 1 => 12_000u64..5_000_000];
     prop_oneof![
-        8 => new_jobs(),
+        8 => new_jobs().prop_map(Step::Submit),
         8 => (0usize..2, QUEUE, any::<bool>(), 1u16..4)
             .prop_map(|(client, first, both, jobs_max)| Step::Poll { client, first, both, jobs_max }),
         10 => reports(),
