@@ -37,8 +37,8 @@ pub struct FileJob<'a> {
     /// A name inside the queue; without it the job is in none.
     #[serde(default, deserialize_with = "checked_group")]
     pub group: Option<String>,
-    /// It waits for these to end: ids of jobs, `"key:KEY"` for the job that holds a key, as an earlier entry does,
-    /// and `"batch:NAME"`.
+    /// It waits for these to end: ids of jobs, `"item:0"` for an earlier entry by its place, `"key:KEY"` for the job
+    /// that holds a key, as an earlier entry does, and `"batch:NAME"`.
     #[serde(default, deserialize_with = "checked_after")]
     pub after: Vec<Earlier>,
     /// What becomes of it if one of those does not complete: `"cancel"`, `"run"` or `"wait"`.
@@ -116,6 +116,25 @@ pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
             ));
         }
     }
+    by_key(text, jobs)
+}
+
+/// Entries that are named by their place are named by their ids: they may go to the master by several requests.
+fn by_key<'a>(text: &str, mut jobs: Vec<FileJob<'a>>) -> Result<Vec<FileJob<'a>>, String> {
+    let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
+    for (own, job) in jobs.iter_mut().enumerate() {
+        for earlier in &mut job.after {
+            let Earlier::Item(item) = *earlier else { continue };
+            let Some(id) = ids.get(item).filter(|_| item < own) else {
+                let (line, column) = place(text, job.payload.get());
+                return Err(format!(
+                    "entry {own} waits for item:{item}, which does not stand before it (they are counted from 0); its \
+                     payload is at line {line} column {column}"
+                ));
+            };
+            *earlier = Earlier::Key(id.clone());
+        }
+    }
     Ok(jobs)
 }
 
@@ -173,6 +192,9 @@ fn checked_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Earli
     let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
     let read = |value: serde_json::Value| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if let Some(place) = text.strip_prefix("item:").and_then(|place| place.parse().ok()) {
+            return Ok(Earlier::Item(place));
+        }
         earlier(&text).map_err(|why| D::Error::custom(format!("after {text:?}: {why}")))
     };
     all.into_iter().map(read).collect()
@@ -250,6 +272,12 @@ mod tests {
     }
 
     #[test]
+    fn earlier_entries_are_named_by_their_places_too() {
+        let jobs = parse(r#"[{"id": "a", "payload": 1}, {"id": "b", "payload": 2, "after": ["item:0", 7]}]"#).unwrap();
+        assert_eq!(jobs[1].after, [Earlier::Key("a".to_owned()), Earlier::Job(7)]);
+    }
+
+    #[test]
     fn bytes_that_are_not_text_are_told_with_their_place_and_a_mark_at_the_start_is_none() {
         assert_eq!(text(b"\xef\xbb\xbf[]"), Ok("[]"));
         assert_eq!(text(b"[\n\"\xc3\xbc\xff"), Err("it is not UTF-8 at line 2 column 3".to_owned()));
@@ -274,6 +302,7 @@ mod tests {
             ("unique_for_ms", r#"{"id": "b", "payload": 1, "unique_for_ms": 0}"#),
             ("until-start", r#"{"id": "b", "payload": 1, "unique": "never"}"#),
             ("key:KEY", r#"{"id": "b", "payload": 1, "after": [0]}"#),
+            ("does not stand before it", r#"{"id": "b", "payload": 1, "after": ["item:1"]}"#),
             ("cancel, run or wait", r#"{"id": "b", "payload": 1, "after": [1], "if_failed": "stop"}"#),
             ("group name", r#"{"id": "b", "payload": 1, "group": ""}"#),
             ("key", r#"{"id": "", "payload": 1}"#),

@@ -40,6 +40,8 @@ pub enum Earlier {
     Job(u64),
     Key(String),
     Batch(String),
+    /// The one at this place of the same file, from 0 on.
+    Item(usize),
 }
 
 impl Earlier {
@@ -48,6 +50,7 @@ impl Earlier {
             Earlier::Job(id) => After::job(JobId(*id)),
             Earlier::Key(key) => After::key(key),
             Earlier::Batch(batch) => After::batch(batch),
+            Earlier::Item(place) => After::item(*place),
         }
     }
 }
