@@ -161,7 +161,7 @@ impl Model {
         if job.is_gone || job.state != State::Waiting {
             return;
         }
-        if job.waits.before.is_empty() {
+        if job.waits.is_empty() {
             let due_at = self.now.plus(Millis(job.waits.delay_ms));
             self.wait(id, Some(due_at), Place::Last);
         } else {
