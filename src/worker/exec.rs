@@ -185,7 +185,7 @@ impl Files {
             Ok(bytes) if bytes as u64 > THEN_BYTES_MAX => {
                 Outcome::failed(format!("what follows from it has more than {THEN_BYTES_MAX} bytes"))
             }
-            Ok(_) => follow_ups::done_then(result, follow_ups::read(job, &text)),
+            Ok(_) => follow_ups::outcome(job, result, &text),
         }
     }
 }

@@ -51,10 +51,15 @@ struct FollowUp {
     payload_base64: Option<String>,
 }
 
-/// Reads what a command wrote; a sentence of what is wrong with it otherwise.
-pub fn read(job: &Job, text: &[u8]) -> Result<FollowUps, String> {
-    let all: Vec<FollowUp> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    follow_ups(&job.queue, &all)
+/// What came of a job with this result, whose command wrote this.
+pub fn outcome(job: &Job, result: Vec<u8>, text: &[u8]) -> Outcome {
+    match serde_json::from_slice::<Vec<FollowUp>>(text) {
+        Ok(all) if all.is_empty() => Outcome::Done(result),
+        read => {
+            let then = read.map_err(|error| error.to_string()).and_then(|all| follow_ups(&job.queue, &all));
+            done_then(result, then)
+        }
+    }
 }
 
 /// The same as values.
@@ -186,14 +191,15 @@ mod tests {
         for job in &mut jobs {
             job.settings.max_attempts = 0;
         }
-        assert_eq!(read(&job(), text), Ok(FollowUps::of(&jobs).unwrap()));
+        let then = FollowUps::of(&jobs).unwrap();
+        assert_eq!(outcome(&job(), vec![7], text), Outcome::DoneThen { result: vec![7], then });
+        assert_eq!(outcome(&job(), vec![7], b"[]"), Outcome::Done(vec![7]), "nothing follows");
     }
 
     #[test]
     fn what_is_wrong_is_told_in_a_sentence() {
         for (text, why) in [
             ("{}", "expected a sequence"),
-            ("[]", "number of follow-ups"),
             (r#"[{"payloadd": "a"}]"#, "payloadd"),
             (r#"[{"queue": "a b"}]"#, "queue name"),
             (r#"[{"delay": "soon"}]"#, "delay"),
@@ -201,8 +207,8 @@ mod tests {
             (r#"[{"if_failed": "stop"}]"#, "cancel, run or wait"),
             (r#"[{"payload": "", "payload_base64": ""}]"#, "both"),
         ] {
-            let error = read(&job(), text.as_bytes()).unwrap_err();
-            assert!(error.contains(why), "{text}: {error}");
+            let outcome = outcome(&job(), Vec::new(), text.as_bytes());
+            assert!(matches!(&outcome, Outcome::Failed { error, .. } if error.contains(why)), "{text}: {outcome:?}");
         }
     }
 }

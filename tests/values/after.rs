@@ -3,8 +3,9 @@
 use falconqueue::client::{After, SubmitJob};
 use falconqueue::ids::JobId;
 use falconqueue::job::{IfFailed, Standing};
+use falconqueue::limits::CLIENT_NAME_BYTES_MAX;
 use falconqueue::master::Config;
-use falconqueue::protocol::{Request, Submit};
+use falconqueue::protocol::{Ack, Hello, List, Request, Submit};
 use falconqueue::queue::Event;
 use falconqueue::time::Millis;
 use falconqueue::wal::MemoryDevice;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use crate::frames::{self, NOT_FOUND, Reply, is_error};
 use crate::hand::{Hand, START, config};
+use crate::session::ack_of;
 
 const QUEUE: &[&str] = &["q"];
 
@@ -174,6 +176,33 @@ fn who_waits_is_told_of_a_failure_also_where_that_is_remembered_by_nobody_else()
     let mut hand = Hand::open(config, MemoryDevice::default(), START);
     let states = after_one_that(&mut hand, |hand, first| change(hand, frames::CANCEL, first));
     assert_eq!(states, [None, Some(Standing::Pending), None]);
+}
+
+#[test]
+fn who_waits_is_let_go_on_a_full_disk_and_all_can_be_worked_off() {
+    let mut hand = Hand::new();
+    let worker = hand.greeted(Hello::new(&"w".repeat(CLIENT_NAME_BYTES_MAX), b""));
+    let first = hand.put(worker, job());
+    let after = [After::job(JobId(first))];
+    hand.device.limit_space(Some(256 << 10));
+    let behind = [SubmitJob::new("q", b"").with_after(&after).with_keep(Duration::from_hours(1))];
+    let mut jobs = 1;
+    while let Reply::SubmitOk(_) = hand.ask(worker, &Request::Submit(Submit::of(&behind))) {
+        jobs += 1;
+    }
+    assert!(jobs > 400, "{jobs} fit");
+    for number in 0..jobs {
+        let got = hand.take(worker, "q");
+        // All that may be written of a job takes all that was kept for it.
+        if number > 0 {
+            change(&mut hand, frames::CANCEL, got.job);
+        }
+        let items = [ack_of(&got, b"")];
+        let told = hand.ask(worker, &Request::Ack(Ack { items: List::lent(&items) }));
+        let expected = if number > 0 { frames::CANCELLED } else { 0 };
+        assert_eq!(frames::status(told, frames::ACK_OK, got.job), expected);
+    }
+    assert_eq!(hand.master.queues().totals().kept, jobs - 1);
 }
 
 /// Submits a chain of jobs, each of which waits for the one before.
