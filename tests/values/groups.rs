@@ -80,6 +80,26 @@ fn weights_give_their_shares_also_across_a_restart() {
 }
 
 #[test]
+fn a_new_weight_holds_in_the_turn_that_is_under_way_whether_or_not_the_queue_had_turns_before() {
+    let weigh = |hand: &mut Hand, client, weight| {
+        set_group(hand, client, "", &GroupSettings { weight: Some(weight), ..GroupSettings::default() });
+    };
+    for has_turns in [false, true] {
+        let (mut hand, client) = begun();
+        submit_all(&mut hand, client, &[job("q"), job("q"), job("q"), job("q")]);
+        if has_turns {
+            weigh(&mut hand, client, 3);
+            run(&mut hand, client, 1);
+        }
+        weigh(&mut hand, client, 2);
+        submit_all(&mut hand, client, &[in_group("one")]);
+        hand = hand.restart(true);
+        let client = hand.connect();
+        assert_eq!(run(&mut hand, client, 4), ["", "", "one", ""]);
+    }
+}
+
+#[test]
 fn a_limit_that_is_lowered_takes_no_lease_back_and_a_place_is_free_in_the_same_turn() {
     let (mut hand, client) = begun();
     let all: Vec<_> = (0..4).flat_map(|_| [in_group("a"), in_group("b")]).collect();

@@ -253,9 +253,8 @@ impl Queues {
         let queue = self.groups.group(number).queue;
         let rules = self.registry.queue(queue).rules.as_deref();
         let own = rules.map(|rules| rules.group(self.groups.name_of(number))).unwrap_or_default();
-        let group = &mut self.groups.groups[number];
-        group.weight = own.weight.unwrap_or(GROUP_WEIGHT_DEFAULT);
-        group.running_max = own.running_max.unwrap_or(u32::MAX);
+        self.groups.weigh(number, own.weight.unwrap_or(GROUP_WEIGHT_DEFAULT));
+        self.groups.groups[number].running_max = own.running_max.unwrap_or(u32::MAX);
         self.obey_rate(Owner::Group(number), own.rate);
     }
 

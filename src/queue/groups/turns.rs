@@ -68,6 +68,20 @@ impl Groups {
         turns.count -= 1;
     }
 
+    /// From now on a group gets so many jobs in each turn. One that is under way starts over with them: so it does not
+    /// matter whether the queue had turns before.
+    pub fn weigh(&mut self, number: u32, weight: u16) {
+        if self.groups[number].weight == weight {
+            return;
+        }
+        self.preserve(number);
+        let group = &mut self.groups[number];
+        group.weight = weight;
+        if group.in_turn {
+            group.credit = weight;
+        }
+    }
+
     /// A job of this group was handed out: after as many as its weight says another group is next.
     pub fn count_turn(&mut self, turns: &mut Turns, number: u32) {
         if !self.groups[number].in_turn {

@@ -18,6 +18,8 @@ pub struct Turns {
     /// What is missing of the tokens of each, and of the queue.
     pub missing: [Missing; 3],
     pub of_queue: Missing,
+    /// How many jobs each group gets in a turn, where that is not one.
+    pub weights: BTreeMap<usize, u16>,
 }
 
 /// What is missing of tokens at a moment, in parts of which a token has as many as its rate has milliseconds.
@@ -181,8 +183,14 @@ impl Model {
         let of_queue = self.rules[queue].settings.rate;
         self.turns[queue].of_queue.obey(of_queue, now);
         for group in 0..GROUPS.len() {
-            let rate = self.group_settings(queue, group).rate;
+            let GroupSettings { weight, rate, .. } = self.group_settings(queue, group);
             self.turns[queue].missing[group].obey(rate, now);
+            let weight = weight.unwrap_or(1);
+            // A turn that is under way starts over with another weight.
+            if self.turns[queue].weights.insert(group, weight).unwrap_or(1) != weight {
+                let ring = self.turns[queue].ring.iter_mut();
+                ring.filter(|(other, _)| *other == group).for_each(|(_, credit)| *credit = weight);
+            }
         }
         self.settle();
     }
