@@ -13,11 +13,41 @@ use crate::queue::{KeyView, Paused};
 use crate::rules::QueueSettings;
 use crate::wal::digest;
 
-/// Refuses jobs whose keys are held, where that is to be an error.
-pub(super) fn hold_against_keys(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    if submit.jobs.iter().all(|job| job.on_duplicate != Some(OnDuplicate::Refuse)) {
-        return Ok(());
+/// What jobs ask for that most do not. Each look at a list reads it anew, so they are looked at once for all of it.
+struct Asks {
+    /// How many wait for others.
+    waiting: usize,
+    refuses_duplicates: bool,
+}
+
+impl Asks {
+    fn of(submit: &Submit<'_>) -> Asks {
+        let mut asks = Asks { waiting: 0, refuses_duplicates: false };
+        for job in submit.jobs.iter() {
+            asks.waiting += usize::from(job.after.is_some());
+            asks.refuses_duplicates |= job.on_duplicate == Some(OnDuplicate::Refuse);
+        }
+        asks
     }
+}
+
+/// Refuses jobs by what they ask for and what their queues take; gives how many of them will be held back, each of
+/// which needs room in the log once more.
+pub(super) fn hold_against(journal: &Journal, submit: &Submit<'_>) -> Result<usize, Refusal> {
+    let asks = Asks::of(submit);
+    if asks.waiting > 0 {
+        hold_against_waits(journal, submit)?;
+    }
+    if asks.refuses_duplicates {
+        hold_against_keys(journal, submit)?;
+    }
+    hold_against_rules(journal, submit)?;
+    hold_against_groups(journal, submit)?;
+    Ok(if submit.batch.is_some() { submit.jobs.len() } else { asks.waiting })
+}
+
+/// Refuses jobs whose keys are held, where that is to be an error.
+fn hold_against_keys(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
     let mut keys_here = HashSet::new();
     for job in submit.jobs.iter().filter(|job| !job.key.is_empty()) {
         let is_first = keys_here.insert(job.key);
@@ -51,21 +81,18 @@ fn key_held(job: &SubmitJob<'_>, held: &KeyView<'_>) -> Refusal {
 }
 
 /// Refuses jobs that wait for what never was, or is not there yet.
-pub(super) fn hold_against_waits(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    if submit.jobs.iter().all(|job| job.after.is_none()) {
-        return Ok(());
-    }
+fn hold_against_waits(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
     let mut keys_here = HashSet::new();
     for (place, job) in submit.jobs.iter().enumerate() {
         for after in job.after.unwrap_or_default().iter() {
-            hold_against(journal, after, (place, submit.batch), &keys_here)?;
+            hold_against_wait(journal, after, (place, submit.batch), &keys_here)?;
         }
         keys_here.insert(job.key);
     }
     Ok(())
 }
 
-fn hold_against(
+fn hold_against_wait(
     journal: &Journal,
     after: After<'_>,
     (place, batch): (usize, Option<&str>),
@@ -96,7 +123,7 @@ fn hold_against(
 }
 
 /// Refuses jobs of queues that are paused or full.
-pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
     // Most masters have no queue with rules, and nothing is looked up.
     if journal.queues.ruled() == 0 || is_planted(Bug::BoundsIgnored) {
         return Ok(());
@@ -129,7 +156,7 @@ pub(super) fn hold_against_rules(journal: &Journal, submit: &Submit<'_>) -> Resu
 }
 
 /// Refuses jobs of groups that are more than there may be.
-pub(super) fn hold_against_groups(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
+fn hold_against_groups(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
     // Most submits come nowhere near the bound, and are not looked at one by one.
     let queues = &journal.queues;
     if queues.groups() + submit.jobs.len() <= GROUPS_MAX {

@@ -38,10 +38,9 @@ impl Master {
     fn write_both(&mut self, request: &AckThen<'_>, now: Timestamp, scratch: &mut Scratch) -> Result<(), Unanswered> {
         let item = request.item;
         let submit = Submit { jobs: request.jobs, batch: None };
-        self.admit_while_draining(&submit, now)?;
+        let held_back = self.admit_while_draining(&submit, now)?;
         let own = RECORD_OVERHEAD_BYTES_MAX + item.result.len();
         let group_bytes = own + submit.jobs.bytes() + submit.jobs.len() * RECORD_OVERHEAD_BYTES_MAX;
-        let held_back = submit.jobs.iter().filter(|job| job.after.is_some()).count();
         let with_waits = group_bytes + held_back * RECORD_OVERHEAD_BYTES_MAX;
         if !self.journal.has_room(with_waits, submit.jobs.len(), now)? {
             let text = "no room in the log for these jobs: no log segment can be made; acks without jobs go on";

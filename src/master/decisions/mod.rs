@@ -168,15 +168,15 @@ impl Master {
         now: Timestamp,
         scratch: &'s mut Scratch,
     ) -> Decided<'s> {
-        self.admit(submit, now)?;
+        let held_back = self.admit(submit, now)?;
         if let Some(batch) = submit.batch.and_then(|name| self.journal.queues.batch_named(name)) {
             self.fillers.fills(id, batch);
         }
-        submit::submit(&mut self.journal, &self.config, submit, now, scratch)
+        submit::submit(&mut self.journal, &self.config, (submit, held_back), now, scratch)
     }
 
-    /// Refuses jobs that the master, or their queue, does not take now.
-    pub(super) fn admit(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
+    /// Refuses jobs that the master, or their queue, does not take now; gives how many will be held back.
+    pub(super) fn admit(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<usize, Unanswered> {
         if self.draining {
             let text = "the master drains and takes no jobs; `falcon-cli drain --off` ends it";
             return Err(Refusal::new(ErrorCode::QueuePaused, text).into());
@@ -185,17 +185,15 @@ impl Master {
     }
 
     /// The same of jobs that are taken while the master drains: those that follow from one that is there.
-    fn admit_while_draining(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
+    fn admit_while_draining(&mut self, submit: &Submit<'_>, now: Timestamp) -> Result<usize, Unanswered> {
         if self.config.memory_max.is_some_and(|max| self.memory.own_bytes >= max) {
             let text = "no memory for more jobs (--memory-max); polls and reports go on, try again later";
             return Err(Refusal::new(ErrorCode::MemoryFull, text).into());
         }
         batches::hold_against_batch(&self.journal, submit)?;
-        admit::hold_against_waits(&self.journal, submit)?;
-        admit::hold_against_keys(&self.journal, submit)?;
-        admit::hold_against_rules(&self.journal, submit)?;
-        admit::hold_against_groups(&self.journal, submit)?;
-        submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)
+        let held_back = admit::hold_against(&self.journal, submit)?;
+        submit::make_room_for_names(&mut self.journal, &self.parked, submit, now)?;
+        Ok(held_back)
     }
 
     fn poll(&mut self, id: SessionId, header: &Header, poll: &Poll<'_>, now: Timestamp) -> Decided<'static> {

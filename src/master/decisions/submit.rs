@@ -47,8 +47,8 @@ struct Next<'a> {
 /// In which group of records jobs are taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    /// In one that is begun for them, if there is room, and if any of them is new.
-    OwnGroup,
+    /// In one that is begun for them, if there is room, and if any of them is new; so many of them are held back.
+    OwnGroup { held_back: usize },
     /// In one that was begun, and goes on.
     GroupThatGoesOn,
     /// The same, but it ends with them.
@@ -78,12 +78,12 @@ pub(super) fn take_in(
 pub(super) fn submit<'s>(
     journal: &mut Journal,
     config: &Config,
-    submit: &Submit<'_>,
+    (submit, held_back): (&Submit<'_>, usize),
     now: Timestamp,
     scratch: &'s mut Scratch,
 ) -> Decided<'s> {
     let Scratch { submitted, written, .. } = scratch;
-    take_in(journal, config, submit, now, (submitted, Room::OwnGroup))?;
+    take_in(journal, config, submit, now, (submitted, Room::OwnGroup { held_back }))?;
     if submitted.iter().any(|outcome| outcome.duplicate) {
         let told: Vec<Submitted<'_>> = told_of_duplicates(journal, submit, submitted);
         return Ok(Answer::told::<Submit<'_>>(&SubmitOk { jobs: List::lent(&told) }, written));
@@ -149,8 +149,10 @@ impl<'a> Taking<'_, 'a> {
     }
 
     fn add(&mut self, next: Next<'a>) -> Result<(), Unanswered> {
-        if self.next.is_none() && self.room == Room::OwnGroup {
-            begin(self.journal, self.submit, self.now)?;
+        if self.next.is_none()
+            && let Room::OwnGroup { held_back } = self.room
+        {
+            begin(self.journal, self.submit, held_back, self.now)?;
         }
         self.write_next(true)?;
         self.next = Some(next);
@@ -192,10 +194,9 @@ fn told_of_duplicates<'j>(
 }
 
 /// Begins the group of a request that has a new job, if there is room for all that may be.
-fn begin(journal: &mut Journal, submit: &Submit<'_>, now: Timestamp) -> Result<(), Unanswered> {
+fn begin(journal: &mut Journal, submit: &Submit<'_>, held_back: usize, now: Timestamp) -> Result<(), Unanswered> {
     let group_bytes = submit.jobs.bytes() + submit.jobs.len() * RECORD_OVERHEAD_BYTES_MAX;
     // For the end of each wait.
-    let held_back = submit.jobs.iter().filter(|job| submit.batch.is_some() || job.after.is_some()).count();
     if !journal.has_room(group_bytes + held_back * RECORD_OVERHEAD_BYTES_MAX, submit.jobs.len(), now)? {
         return Err(no_room());
     }
