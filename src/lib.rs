@@ -89,7 +89,8 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   job  rules  schedule  codec  ids  time  limits  block  exit  planted  words   stderr: log lines of the programs
+//!   job  rules  schedule  codec  ids  time  limits  block  exit  planted  words  address  nearest
+//!                                                                            stderr: log lines of the programs
 //! ```
 //!
 //! An arrow means "may use", and what is further down may be used directly. Nothing is used upward; `queue`, `wal` and
@@ -134,6 +135,8 @@ pub mod embedded;
 pub mod exit;
 #[cfg(feature = "embedded")]
 pub mod master;
+#[cfg(any(feature = "cli", feature = "daemon"))]
+pub mod nearest;
 #[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod queue;
 #[cfg(feature = "embedded")]
@@ -149,6 +152,7 @@ pub mod wal;
 #[cfg(feature = "worker")]
 pub mod worker;
 
+pub mod address;
 pub mod codec;
 pub mod ids;
 pub mod job;

@@ -379,6 +379,15 @@ pub const SEGMENT_PAGE_BYTES: usize = 4096;
 /// for 0.2 s.
 pub const BESIDE_BYTES_PER_SYNC: usize = 256 << 10;
 
+/// The port of a master where none is named.
+pub const PORT_DEFAULT: u16 = 3252;
+
+/// The longest path of a Unix socket: Linux has 108 bytes for it, and the last one is 0.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Sockets that a master listens on: one for each network of a host with many, and some.
+pub const LISTENERS_MAX: usize = 16;
+
 /// Room kept back in the last segment when no further one can be made: Submit is refused,
 /// polls and acks go on in it.
 pub const RESERVE_BYTES: u32 = 4 << 20;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Module, the modules of ours that it may use, the outside crates that it may use. Leaves may use leaves.
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
+    ("address", &[], &[]),
     ("limits", &[], &[]),
     ("ids", &[], &[]),
     ("time", &[], &[]),
@@ -16,7 +17,8 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("timing", &[], &["croner", "jiff"]),
     ("block", &[], &["libc", "log", "memmap2"]),
     ("exit", &[], &[]),
-    ("stderr", &["exit"], &["env_logger", "log", "rustix"]),
+    ("nearest", &[], &["strsim"]),
+    ("stderr", &["exit"], &["env_logger", "log", "rustix", "serde_json"]),
     ("planted", &[], &[]),
     ("words", &[], &[]),
     ("protocol", &[], &["bytes"]),
@@ -37,10 +39,16 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["client", "rebuilt", "wal", "queue", "protocol"],
         &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook", "toml"],
     ),
-    ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
+    (
+        "daemon",
+        &["client", "embedded", "master", "reactor", "stderr", "wal", "worker"],
+        &["clap", "listenfd", "log", "sd_notify", "serde_json", "toml"],
+    ),
 ];
-const LEAVES: &[&str] =
-    &["limits", "ids", "time", "codec", "job", "rules", "schedule", "block", "exit", "planted", "words"];
+const LEAVES: &[&str] = &[
+    "address", "limits", "ids", "time", "codec", "job", "rules", "schedule", "block", "exit", "nearest", "planted",
+    "words",
+];
 const CRATES: &[&str] = &[
     "base64",
     "bytes",
@@ -51,15 +59,18 @@ const CRATES: &[&str] = &[
     "indicatif",
     "jiff",
     "libc",
+    "listenfd",
     "log",
     "memmap2",
     "mio",
     "rustix",
+    "sd_notify",
     "serde",
     "serde_json",
     "signal_hook",
     "signal_hook_mio",
     "slab",
+    "strsim",
     "toml",
 ];
 /// Lines of a file, lines of a function and bytes of a line, at most.

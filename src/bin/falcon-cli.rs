@@ -8,6 +8,6 @@ use falconqueue::stderr::Lines;
 
 fn main() -> ExitCode {
     let args = cli::args::Args::parse();
-    let lines = Lines::start("warn");
+    let lines = Lines::of_environment("warn");
     lines.end("falcon-cli", cli::run(args))
 }

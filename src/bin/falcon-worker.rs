@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use falconqueue::stderr::Lines;
-use falconqueue::worker::{Reaper, args};
+use falconqueue::worker::{Reaper, Through, args};
 
 fn main() -> ExitCode {
     if Reaper::run_if_asked() {
         return ExitCode::SUCCESS;
     }
     let args = args::Args::parse();
-    let lines = Lines::start("info");
-    lines.end("falcon-worker", args::run(args))
+    let lines = Lines::of_environment(if args.verbose { "info,falconqueue::worker::tell=debug" } else { "info" });
+    let outcome = args::run(args, Through::new(lines.entrance()));
+    lines.end("falcon-worker", outcome)
 }

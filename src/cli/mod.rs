@@ -86,6 +86,7 @@ impl From<ClientError> for Stop {
             error if error.is_starting() => exit::UNAVAILABLE,
             ClientError::TimedOut { .. } => exit::TIMED_OUT,
             ClientError::System { .. } => exit::SYSTEM,
+            error if error.is_unauthorized() => exit::DENIED,
             ClientError::Refused(_) | ClientError::Stopped => exit::REFUSED,
         };
         Stop::Failed(Failure::new(status, error))

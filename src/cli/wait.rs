@@ -185,6 +185,7 @@ impl<'w> Watch<'w> {
             return Err(late(error, self.deadline, &self.timeout.unwrap_or_default().to_string()));
         }
         if !self.is_away && !is_over {
+            connect::is_told();
             self.progress.say(&format!("{error}; it is waited for"));
             self.is_away = true;
         }

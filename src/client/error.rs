@@ -78,6 +78,18 @@ impl ClientError {
         matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Starting)
     }
 
+    /// Whether nothing was sent, and it may be otherwise in a moment: a master was just started, or still reads its
+    /// log.
+    pub(super) fn may_pass_unsent(&self) -> bool {
+        match self {
+            ClientError::Unreachable { source, .. } => {
+                // A Unix socket is not even there before the master is.
+                matches!(source.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+            }
+            error => error.is_starting(),
+        }
+    }
+
     /// Whether the master is away, busy or starting: asking again later may help, where that does no harm.
     pub fn may_pass(&self) -> bool {
         match self {
@@ -85,6 +97,11 @@ impl ClientError {
             ClientError::Refused(refusal) => refusal.code.retry_may_help(),
             ClientError::System { .. } | ClientError::NotTheProtocol { .. } | ClientError::Stopped => false,
         }
+    }
+
+    /// Whether the master does not know the token, or wants one.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Unauthorized)
     }
 
     /// Whether no later attempt can succeed: the token or the version is wrong.

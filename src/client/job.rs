@@ -211,7 +211,7 @@ impl Job {
     /// Any job.
     pub(crate) fn sample() -> Job {
         let delivery = Delivery { job: JobId(7), lease: LeaseId(9), queue: "q", attempt: 1, ..Delivery::default() };
-        let nobody = Client::new(super::Tcp::new("127.0.0.1:1", "test", b""));
+        let nobody = Client::new(super::Remote::new("127.0.0.1:1", "test", b""));
         Job { max_attempts: 5, ..Job::delivered(&delivery, BootTime::now(), &nobody) }
     }
 }

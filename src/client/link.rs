@@ -1,18 +1,19 @@
-//! Links: how frames get to a master and back. One over TCP is here; another one leads to a master in the same process.
+//! Links: how frames get to a master and back. One over a socket is here; another one leads to a master in the same
+//! process.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
-
+use super::socket::{Socket, left_until};
 use super::{ClientError, WorkerFacts};
-use crate::limits::{FRAME_BODY_BYTES_MAX, PEER_SILENCE_MS};
+use crate::address::Address;
+use crate::limits::FRAME_BODY_BYTES_MAX;
 use crate::protocol::{FrameBuffer, Hello, Reply, Request};
 
-/// How long making a connection, and the answer to Hello, may take at most.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the answer to Hello may take at most.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pause between attempts of a patient link.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -53,73 +54,74 @@ pub trait Link: Send + Sync {
     }
 }
 
-/// Makes links over TCP.
+/// Makes links over TCP, or a Unix socket.
 #[derive(Clone, Debug)]
-pub struct Tcp {
+pub struct Remote {
     address: String,
     name: String,
     token: Vec<u8>,
     patience: Duration,
+    /// What is told why it is tried again, once a link.
+    told: fn(&ClientError),
     says_begun: bool,
 }
 
-impl Tcp {
-    /// Links to `HOST:PORT`, by a client of this name. The token is empty if the master needs none.
+impl Remote {
+    /// Links to an address such as `HOST:PORT` or `unix:PATH`, by a client of this name. The token is empty if the
+    /// master needs none.
     #[must_use]
-    pub fn new(address: &str, name: &str, token: &[u8]) -> Tcp {
-        Tcp {
+    pub fn new(address: &str, name: &str, token: &[u8]) -> Remote {
+        Remote {
             address: address.to_owned(),
             name: name.to_owned(),
             token: token.to_owned(),
             patience: Duration::ZERO,
+            told: |_| {},
             says_begun: false,
         }
     }
 
-    /// The same, but where nobody listens yet, or the master is still reading its log, it is tried again for this long.
+    /// The same, but where nobody listens yet, or the master is still reading its log, it is tried again for this long;
+    /// of each link that is not made at once, `told` is told why.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Tcp {
-        Tcp { patience, ..self }
+    pub fn with_patience(self, patience: Duration, told: fn(&ClientError)) -> Remote {
+        Remote { patience, told, ..self }
     }
 
     /// The same, and it is promised to the master to say by [`Client::say`](super::Client::say) when a job is begun.
     #[must_use]
-    pub fn saying_begun(self) -> Tcp {
-        Tcp { says_begun: true, ..self }
+    pub fn saying_begun(self) -> Remote {
+        Remote { says_begun: true, ..self }
     }
 
-    fn connect_once(&self, facts: &WorkerFacts, deadline: Instant) -> Result<TcpLink, ClientError> {
-        let stream = self.dial(deadline).map_err(|source| self.unreachable(source))?;
-        let mut link = TcpLink { stream, read_wait_ms: AtomicU64::new(0), silence: None };
+    fn connect_once(&self, facts: &WorkerFacts, deadline: Instant) -> Result<SocketLink, ClientError> {
+        let socket = self.dial(deadline).map_err(|source| self.unreachable(source))?;
+        let mut link = SocketLink { socket, read_wait_ms: AtomicU64::new(0), silence: None };
         link.silence = self.greet(&link, facts, deadline)?;
         Ok(link)
     }
 
-    fn dial(&self, deadline: Instant) -> io::Result<TcpStream> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.address.to_socket_addrs()? {
-            let left = left_until(deadline)?.min(OPEN_TIMEOUT);
-            match TcpStream::connect_timeout(&address, left) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    notice_a_dead_peer(&stream)?;
-                    stream.set_write_timeout(Some(WRITE_WAIT))?;
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+    fn dial(&self, deadline: Instant) -> io::Result<Socket> {
+        let bad = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let address: Address = self.address.parse().map_err(bad)?;
+        let socket = Socket::dial(&address, deadline)?;
+        socket.set_write_timeout(WRITE_WAIT)?;
+        Ok(socket)
     }
 
     /// Says Hello; returns how long the link may be silent.
-    fn greet(&self, link: &TcpLink, facts: &WorkerFacts, deadline: Instant) -> Result<Option<Duration>, ClientError> {
+    fn greet(
+        &self,
+        link: &SocketLink,
+        facts: &WorkerFacts,
+        deadline: Instant,
+    ) -> Result<Option<Duration>, ClientError> {
         let mut hello = Vec::new();
         let says_begun = self.says_begun.then_some(true);
         let request = Request::from(Hello { says_begun, ..facts.hello(&self.name, &self.token) });
         request.check().map_err(ClientError::Refused)?;
         request.encode(0, &mut hello);
-        let deadline = deadline.min(Instant::now() + OPEN_TIMEOUT);
+        let deadline = deadline.min(Instant::now() + HELLO_TIMEOUT);
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => not_the_protocol(&source.to_string()),
             io::ErrorKind::TimedOut => self.unreachable(io::Error::new(
@@ -149,12 +151,18 @@ impl Tcp {
     }
 }
 
-impl Connector for Tcp {
+impl Connector for Remote {
     fn connect(&self, facts: &WorkerFacts, deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
         let until = deadline.min(Instant::now() + self.patience);
+        let mut told = false;
         loop {
             match self.connect_once(facts, deadline) {
-                Err(error) if may_pass(&error) && Instant::now() < until => std::thread::sleep(RETRY_PAUSE),
+                Err(error) if error.may_pass_unsent() && Instant::now() < until => {
+                    if !std::mem::replace(&mut told, true) {
+                        (self.told)(&error);
+                    }
+                    std::thread::sleep(RETRY_PAUSE);
+                }
                 Err(error) => return Err(error),
                 Ok(link) => return Ok(Box::new(link)),
             }
@@ -162,59 +170,34 @@ impl Connector for Tcp {
     }
 }
 
-/// A host that vanishes does not say so: the system asks for it when nothing was heard for 5 s, and gives the
-/// connection up after three such times.
-fn notice_a_dead_peer(stream: &TcpStream) -> io::Result<()> {
-    sockopt::set_tcp_user_timeout(stream, PEER_SILENCE_MS)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, Duration::from_secs(5))?;
-    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
-    sockopt::set_tcp_keepcnt(stream, 2)?;
-    Ok(())
-}
-
 fn not_the_protocol(why: &str) -> ClientError {
     ClientError::NotTheProtocol { why: format!("{why}; is that the right port?") }
 }
 
-/// Whether it may be over in a moment: a master was just started.
-fn may_pass(error: &ClientError) -> bool {
-    match error {
-        ClientError::Unreachable { source, .. } => source.kind() == io::ErrorKind::ConnectionRefused,
-        error => error.is_starting(),
-    }
-}
-
-/// The time that is left, which a system call may be given as its bound.
-fn left_until(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
 /// A connection that was greeted.
 #[derive(Debug)]
-struct TcpLink {
-    stream: TcpStream,
+struct SocketLink {
+    socket: Socket,
     /// The time-out of reads as it was set last, so that most reads set none.
     read_wait_ms: AtomicU64,
     /// As the master said.
     silence: Option<Duration>,
 }
 
-impl TcpLink {
+impl SocketLink {
     /// Sets the time-out of the next read, if it is to be another one; rounded up to a millisecond.
     fn wait_until(&self, deadline: Instant) -> io::Result<()> {
         let wait_ms = left_until(deadline)?.min(READ_WAIT).as_millis() as u64 + 1;
         if self.read_wait_ms.swap(wait_ms, Ordering::Relaxed) != wait_ms {
-            self.stream.set_read_timeout(Some(Duration::from_millis(wait_ms)))?;
+            self.socket.set_read_timeout(Duration::from_millis(wait_ms))?;
         }
         Ok(())
     }
 }
 
-impl Link for TcpLink {
+impl Link for SocketLink {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match (&self.stream).write(bytes) {
+        match self.socket.write(bytes) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Err(error) if is_passing(&error) => Err(io::ErrorKind::TimedOut.into()),
             outcome => outcome,
@@ -225,7 +208,7 @@ impl Link for TcpLink {
         let missing = into.missing_bytes(FRAME_BODY_BYTES_MAX);
         loop {
             self.wait_until(deadline)?;
-            match into.read_with(missing, missing.clamp(READ_BYTES, READ_BYTES_MAX), |room| (&self.stream).read(room)) {
+            match into.read_with(missing, missing.clamp(READ_BYTES, READ_BYTES_MAX), |room| self.socket.read(room)) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => return Ok(()),
                 Err(error) if is_passing(&error) => {}
@@ -236,7 +219,7 @@ impl Link for TcpLink {
 
     fn end(&self, how: Shutdown) {
         // A connection that is gone has nothing left to end.
-        let _ = self.stream.shutdown(how);
+        let _ = self.socket.shutdown(how);
     }
 
     fn silence(&self) -> Option<Duration> {
@@ -249,31 +232,16 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Checks an address: `HOST:PORT`, with the port as a number.
-pub fn check_address(text: &str) -> Result<String, String> {
-    let fits = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if fits { Ok(text.to_owned()) } else { Err("write HOST:PORT, as in 127.0.0.1:3252".to_owned()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::net::TcpListener;
-
-    #[test]
-    fn addresses_need_a_host_and_a_port() {
-        for good in ["127.0.0.1:3252", "[::1]:0", "localhost:80"] {
-            assert!(check_address(good).is_ok(), "{good}");
-        }
-        for bad in ["", "foo", "127.0.0.1", "foo:bar", "foo:99999", ":80"] {
-            assert!(check_address(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_listener_that_says_nothing_and_one_that_says_something_else_are_errors_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tcp = Tcp::new(&listener.local_addr().unwrap().to_string(), "test", b"");
+        let tcp = Remote::new(&listener.local_addr().unwrap().to_string(), "test", b"");
         let failure = |limit_ms| {
             let deadline = Instant::now() + Duration::from_millis(limit_ms);
             tcp.connect(&WorkerFacts::default(), deadline).err().unwrap()

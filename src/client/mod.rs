@@ -9,10 +9,10 @@
 //! It does not try a request again by itself, or run jobs: the worker does. It starts no thread.
 //!
 //! ```no_run
-//! use falconqueue::client::{Client, SubmitJob, Tcp};
+//! use falconqueue::client::{Client, Remote, SubmitJob};
 //!
 //! # fn main() -> Result<(), falconqueue::client::ClientError> {
-//! let client = Client::new(Tcp::new("127.0.0.1:3252", "shop", b""));
+//! let client = Client::new(Remote::new("127.0.0.1:3252", "shop", b""));
 //! let mail = SubmitJob::new("mail", b"to: ada@example.org").with_key("order-17");
 //! println!("job {}", client.submit(&[mail])?[0].job);
 //! // Many requests may be under way.
@@ -36,6 +36,7 @@ mod job;
 mod link;
 mod log;
 mod operate;
+mod socket;
 mod token;
 mod worker;
 
@@ -54,13 +55,13 @@ pub use boot::BootTime;
 pub use error::ClientError;
 pub use follow_ups::{EarlierResult, FollowUps};
 pub use job::{Job, KeyHolder, Submitted};
-pub use link::{Connector, Link, Tcp, check_address};
+pub use link::{Connector, Link, Remote};
 pub use log::{LogEvent, LogPage};
 pub use operate::{
     BatchState, CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedBatch, ListedJob,
     ListedSchedule, MendPage, QueueState, QueueStop, ScheduleSpec, ScheduleState, Why, headers,
 };
-pub use token::read_token;
+pub use token::{is_readable_by_others, read_token};
 pub use worker::{TakeOrder, WorkerFacts};
 
 use channel::{Awaited, Channel, Frame, NoAnswer};
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_client_that_was_stopped_takes_no_job() {
-        let client = Client::new(Tcp::new("127.0.0.1:1", "test", b""));
+        let client = Client::new(Remote::new("127.0.0.1:1", "test", b""));
         let poll = Poll { queues: List::lent(&["q"]), free: 1, lease_ms: 1000, ..Poll::default() };
         assert!(matches!(client.poll(&poll), Err(ClientError::Unreachable { .. })));
         client.clone().stop();
@@ -413,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_value_out_of_bounds_is_refused_before_anything_is_sent() {
-        let client = Client::new(Tcp::new("127.0.0.1:1", "test", b""));
+        let client = Client::new(Remote::new("127.0.0.1:1", "test", b""));
         let job = SubmitJob::new("q", b"").with_timeout(Duration::from_millis(1));
         assert!(matches!(client.submit(&[job]), Err(ClientError::Refused(_))));
         let payload = vec![0; 1 << 20];

@@ -1,6 +1,7 @@
 //! The token file: whoever can read it may talk to the master.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::limits::TOKEN_BYTES_MAX;
@@ -19,6 +20,11 @@ pub fn read_token(path: &Path) -> Result<Vec<u8>, String> {
         }
         _ => Ok(token),
     }
+}
+
+/// Whether anybody on this host can read a file.
+pub fn is_readable_by_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(test)]

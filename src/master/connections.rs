@@ -1,8 +1,8 @@
 //! What the loop asks about its connections, and takes from them.
 
-use super::Master;
 use super::outbox::Outbox;
 use super::sessions::{Intake, Session};
+use super::{Config, Master};
 use crate::ids::SessionId;
 use crate::time::Millis;
 
@@ -32,6 +32,12 @@ impl Master {
     pub fn may_not_be_silent(&self, id: SessionId) -> bool {
         let polls = |session: &Session| session.parked.iter().any(|number| self.parked.ends_with_input(*number));
         self.sessions.session(id).is_some_and(|session| session.beats || polls(session))
+    }
+
+    /// From now on these settings hold, but for what the log was opened with.
+    pub fn reconfigure(&mut self, config: Config) {
+        let Config { sync, segment_bytes, seed, beside, .. } = self.config;
+        self.config = Config { sync, segment_bytes, seed, beside, ..config };
     }
 
     /// How long such a session may be silent.

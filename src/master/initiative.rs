@@ -99,6 +99,7 @@ impl Master {
         match self.keeping.work(&mut self.journal, wanted, now)? {
             Kept::Nothing => {}
             Kept::Snapshot { lsn, bytes } => {
+                log::info!("a snapshot of {bytes} bytes holds everything up to record {lsn}");
                 let reply = Reply::SnapshotOk(SnapshotOk { lsn: lsn.0, bytes });
                 while let Some(number) = self.parked.first_for_snapshot(lsn) {
                     self.answer_parked(number, &reply);

@@ -77,6 +77,10 @@ impl Workers {
         worker.concurrency = hello.concurrency.unwrap_or_default();
         worker.sessions.push(session);
         worker.heard_at = now;
+        if worker.sessions.len() == 1 {
+            let Worker { name, host, pid, software, concurrency, .. } = worker;
+            log::info!("worker {name} came: pid {pid} on {host}, {software}, up to {concurrency} jobs at once");
+        }
         id
     }
 
@@ -86,6 +90,7 @@ impl Workers {
         let worker = &mut self.workers[id.0 as usize];
         worker.name = name.into();
         worker.sessions.push(session);
+        log::info!("worker {name} came");
         id
     }
 
@@ -115,8 +120,9 @@ impl Workers {
         let worker = &mut self.workers[id.0 as usize];
         worker.sessions.retain(|own| *own != session);
         if worker.sessions.is_empty() {
-            let instance = self.workers.remove(id.0 as usize).instance;
+            let Worker { instance, name, .. } = self.workers.remove(id.0 as usize);
             self.by_instance.remove(&instance);
+            log::info!("worker {name} is gone");
         }
     }
 

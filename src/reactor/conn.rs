@@ -3,15 +3,13 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::time::Duration;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustix::net::sockopt;
 
+use super::stream::Stream;
 use crate::ids::SessionId;
-use crate::limits::{PEER_SILENCE_MS, READ_BYTES_PER_TURN};
+use crate::limits::READ_BYTES_PER_TURN;
 use crate::master::{Input, Intake, Master, Outbox, WalError};
 use crate::protocol::FrameBuffer;
 use crate::protocol::frame::{BadHeader, next_in};
@@ -28,7 +26,7 @@ const LONG_START_BYTES: usize = 512;
 
 #[derive(Debug)]
 pub struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     session: SessionId,
     /// What was read and not yet taken: the start of a frame, or frames that wait because the session is stalled.
     input: FrameBuffer,
@@ -65,9 +63,8 @@ pub enum ConnState {
 
 impl Conn {
     /// Registers it, once for ever.
-    pub fn new(mut stream: TcpStream, session: SessionId, registry: &Registry, now: Timestamp) -> io::Result<Conn> {
-        stream.set_nodelay(true)?;
-        notice_a_dead_peer(&stream)?;
+    pub fn new(mut stream: Stream, session: SessionId, registry: &Registry, now: Timestamp) -> io::Result<Conn> {
+        stream.tune()?;
         let token = Token(usize::try_from(session.0).map_err(io::Error::other)?);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Conn {
@@ -328,15 +325,4 @@ impl Conn {
             log::debug!("session {}: deregistering: {error}", self.session);
         }
     }
-}
-
-/// A host that vanishes does not say so: the system gives up what was sent and is not confirmed within 15 s, and asks
-/// connections over which nothing was said for so long.
-fn notice_a_dead_peer(stream: &TcpStream) -> io::Result<()> {
-    sockopt::set_tcp_user_timeout(stream, PEER_SILENCE_MS)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, Duration::from_millis(PEER_SILENCE_MS.into()))?;
-    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
-    sockopt::set_tcp_keepcnt(stream, 3)?;
-    Ok(())
 }

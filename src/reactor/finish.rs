@@ -3,7 +3,7 @@
 
 use mio::Events;
 
-use super::{Conn, Reactor, ReactorError, system};
+use super::{Conn, Host, Reactor, ReactorError, system};
 use crate::ids::SessionId;
 use crate::limits::{LAST_ANSWERS_MS, LAST_CLOSE_MS};
 use crate::master::LastSync;
@@ -13,9 +13,9 @@ use crate::time::Millis;
 const LAST_SLICES: usize = 64;
 
 impl Reactor {
-    pub(super) fn finish(&mut self, events: &mut Events, on_stop: &mut impl FnMut()) -> Result<(), ReactorError> {
+    pub(super) fn finish(&mut self, events: &mut Events, host: &mut impl Host) -> Result<(), ReactorError> {
         self.master.begin_stop();
-        self.turns_for(Millis(LAST_ANSWERS_MS), events, on_stop)?;
+        self.turns_for(Millis(LAST_ANSWERS_MS), events, host)?;
         // Those who still wait to be taken are told, too.
         for _ in 0..LAST_SLICES {
             self.accept(self.turn_at)?;
@@ -25,7 +25,7 @@ impl Reactor {
         for id in ids {
             self.master.say_goodbye(id);
         }
-        self.turns_for(Millis(LAST_CLOSE_MS), events, on_stop)?;
+        self.turns_for(Millis(LAST_CLOSE_MS), events, host)?;
         loop {
             match self.master.last_sync(self.clock.now())? {
                 LastSync::Wanted(request) => self.sync.submit(request),
@@ -41,11 +41,11 @@ impl Reactor {
     }
 
     /// Goes on for so long, or until nobody is connected.
-    fn turns_for(&mut self, span: Millis, events: &mut Events, on_stop: &mut impl FnMut()) -> Result<(), ReactorError> {
+    fn turns_for(&mut self, span: Millis, events: &mut Events, host: &mut impl Host) -> Result<(), ReactorError> {
         self.turn_at = self.clock.now();
         let until = self.turn_at.plus(span);
         while self.conns_open > 0 && self.turn_at < until && !self.stopping.is_now() {
-            self.turn(events, Some(until), on_stop)?;
+            self.turn(events, Some(until), host)?;
         }
         Ok(())
     }

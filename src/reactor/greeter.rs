@@ -6,10 +6,10 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
 use super::Listener;
+use super::stream::Stream;
 use crate::master::Progress;
 use crate::protocol::{ErrorCode, Refusal, Reply};
 
@@ -27,12 +27,17 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGERING_MAX: usize = 256;
 
 impl Listener {
-    /// Answers connections with `Starting` while `is_reading`, and logs how far `progress` is.
-    pub fn greet_while(&mut self, progress: &Progress, is_reading: impl Fn() -> bool) -> io::Result<()> {
+    /// Answers connections with `Starting` while `is_reading`, and says how far `progress` is.
+    pub fn greet_while(
+        &mut self,
+        progress: &Progress,
+        is_reading: impl Fn() -> bool,
+        say: impl Fn(&str),
+    ) -> io::Result<()> {
         let mut poll = Poll::new()?;
         self.register(poll.registry(), Token(0))?;
         let mut events = Events::with_capacity(16);
-        let mut lingering: VecDeque<(Instant, TcpStream)> = VecDeque::new();
+        let mut lingering: VecDeque<(Instant, Stream)> = VecDeque::new();
         let begun_at = Instant::now();
         let mut tell_at = begun_at + TELL_EVERY;
         while is_reading() {
@@ -50,7 +55,7 @@ impl Listener {
             }
             if now >= tell_at {
                 tell_at = now + TELL_EVERY;
-                log::info!("reading the log: {}", how_far(progress));
+                say(&how_far(progress));
             }
         }
         self.deregister(poll.registry())?;
@@ -65,7 +70,7 @@ fn how_far(progress: &Progress) -> String {
 }
 
 /// Tells a connection, as far as a fresh socket takes it, and closes our side of it.
-fn tell(mut stream: TcpStream, progress: &Progress) -> TcpStream {
+fn tell(mut stream: Stream, progress: &Progress) -> Stream {
     let text = format!("the master is starting: {} of its log is read; try again soon", how_far(progress));
     let mut frame = Vec::new();
     Reply::Error(Refusal::new(ErrorCode::Starting, text)).encode(0, &mut frame);

@@ -12,13 +12,16 @@
 mod clock;
 mod conn;
 mod descriptors;
+mod disk;
 mod error;
 mod finish;
 mod greeter;
+mod host;
 mod listener;
 mod locals;
-mod memory;
+mod machine;
 mod stopping;
+mod stream;
 mod taking;
 mod watch;
 
@@ -45,8 +48,10 @@ use conn::{Conn, ConnState};
 pub use descriptors::raise_descriptor_limit;
 pub use error::ReactorError;
 use error::system;
-pub use listener::Listener;
+pub use host::Host;
+pub use listener::{Bound, Listener};
 use locals::Locals;
+use machine::Machine;
 use stopping::Stopping;
 
 const LISTENER: Token = Token(0);
@@ -59,8 +64,8 @@ const LINGER: Millis = Millis(1000);
 /// A loop that is this late was stopped, or kept waiting by the disk: what workers said meanwhile is still unread.
 const STALL: Millis = Millis(500);
 
-/// How often it is looked at how much memory there is. What comes in meanwhile is a few megabytes.
-const MEMORY_EVERY: Millis = Millis(100);
+/// A sync that takes this long is told of.
+const SLOW_SYNC: Millis = Millis(500);
 
 /// How long the loop waits at most for a deadline.
 const WAIT_MAX: Millis = Millis(10_000);
@@ -87,8 +92,9 @@ pub struct Reactor {
     unfinished_bytes: usize,
     /// When connections are looked at for those that take too long.
     look_at: Timestamp,
-    /// When it is looked at next how much memory there is.
-    memory_at: Timestamp,
+    machine: Machine,
+    /// When the sync under way was asked for.
+    sync_at: Timestamp,
     /// When the turn under way began.
     turn_at: Timestamp,
     locals: Locals,
@@ -144,7 +150,8 @@ impl Reactor {
             strangers: VecDeque::new(),
             unfinished_bytes: 0,
             look_at: Timestamp(0),
-            memory_at: Timestamp(0),
+            machine: Machine::new(dir),
+            sync_at: Timestamp(0),
             turn_at: Timestamp(0),
             locals: Locals::default(),
             messages,
@@ -155,10 +162,10 @@ impl Reactor {
         Ok((reactor, door))
     }
 
-    /// Serves until a signal says stop. `on_stop` is called at each signal, to stop local sources, each time more
-    /// urgently. The loop ends when they are gone, 5 s after the second signal, or at the third.
-    pub fn run(mut self, on_stop: impl FnMut()) -> Result<(), ReactorError> {
-        let outcome = self.serve(on_stop);
+    /// Serves until a signal says stop. The host is told at each such signal, to stop local sources. The loop ends when
+    /// they are gone, 5 s after the second signal, or at the third.
+    pub fn run(mut self, mut host: impl Host) -> Result<(), ReactorError> {
+        let outcome = self.serve(&mut host);
         if outcome.is_err() {
             // Helper threads may hang on a failing disk, so nobody waits for them. The rest is dropped as always,
             // which tells local sources.
@@ -168,13 +175,13 @@ impl Reactor {
         outcome
     }
 
-    fn serve(&mut self, mut on_stop: impl FnMut()) -> Result<(), ReactorError> {
+    fn serve(&mut self, host: &mut impl Host) -> Result<(), ReactorError> {
         let mut events = Events::with_capacity(1024);
         self.turn_at = self.clock.now();
         while !self.stopping.is_over(self.locals.are_closed(), self.turn_at) {
-            self.turn(&mut events, self.stopping.deadline(), &mut on_stop)?;
+            self.turn(&mut events, self.stopping.deadline(), host)?;
         }
-        self.finish(&mut events, &mut on_stop)
+        self.finish(&mut events, host)
     }
 
     /// Waits for something to happen, until then at most, and does what follows from it.
@@ -182,21 +189,24 @@ impl Reactor {
         &mut self,
         events: &mut Events,
         until: Option<Timestamp>,
-        on_stop: &mut impl FnMut(),
+        host: &mut impl Host,
     ) -> Result<(), ReactorError> {
-        let timeout = self.timeout(until);
+        host.beat();
+        let timeout = self.timeout(until, host.beat_every());
         self.wait(events, timeout)?;
         let mended = self.clock.look(self.master.waits_for_time());
         let now = self.clock.now();
         let before = std::mem::replace(&mut self.turn_at, now);
         self.note_stall(Millis(now.since(before).0.saturating_sub(mended.0)), timeout);
         self.excuse(mended);
-        self.look_at_memory(now);
+        if let Some(memory) = self.machine.look(now) {
+            self.master.note_memory(memory);
+        }
         self.master.note_wall(Clock::wall(), now);
         self.master.begin_turn(now)?;
         let mut quiet = events.is_empty() && self.to_read.is_empty();
         for event in &*events {
-            self.note(event, now, on_stop)?;
+            self.note(event, now, host)?;
         }
         self.accept(now)?;
         self.read_ready(now)?;
@@ -225,13 +235,6 @@ impl Reactor {
         }
     }
 
-    fn look_at_memory(&mut self, now: Timestamp) {
-        if now >= self.memory_at {
-            self.memory_at = now.plus(MEMORY_EVERY);
-            self.master.note_memory(memory::memory_now().unwrap_or_default());
-        }
-    }
-
     /// Gives everyone a time back in which nobody could be heard, or that has not passed.
     fn excuse(&mut self, gap: Millis) {
         if gap > Millis(0) {
@@ -250,17 +253,19 @@ impl Reactor {
         }
     }
 
-    fn timeout(&self, until: Option<Timestamp>) -> Option<Duration> {
+    /// How long nothing needs to be done that no event tells of.
+    fn timeout(&self, until: Option<Timestamp>, beat_every: Option<Duration>) -> Option<Duration> {
         let more = !self.to_read.is_empty() || self.listener.as_ref().is_some_and(|listener| listener.is_ready);
         if more || self.master.wants_sync() {
             return Some(Duration::ZERO);
         }
-        let deadline = until.into_iter().chain(self.next_look()).chain(self.master.next_deadline()).min()?;
+        let deadline = until.into_iter().chain(self.next_look()).chain(self.master.next_deadline()).min();
         // The system's wait stands still in suspend, and knows nothing of a clock that is mended.
-        Some(deadline.since(self.clock.now()).min(WAIT_MAX).into())
+        let left = deadline.map(|deadline| deadline.since(self.clock.now()).min(WAIT_MAX).into());
+        left.into_iter().chain(beat_every).min()
     }
 
-    fn note(&mut self, event: &Event, now: Timestamp, on_stop: &mut impl FnMut()) -> Result<(), WalError> {
+    fn note(&mut self, event: &Event, now: Timestamp, host: &mut impl Host) -> Result<(), WalError> {
         match event.token() {
             LISTENER => {
                 if let Some(listener) = &mut self.listener {
@@ -268,7 +273,7 @@ impl Reactor {
                 }
             }
             WAKER => {}
-            SIGNALS => self.take_signals(on_stop),
+            SIGNALS => self.take_signals(host),
             Token(session) => {
                 let id = SessionId(session as u64);
                 let Some(conn) = conn_of(&mut self.conns, id) else { return Ok(()) };
@@ -288,12 +293,18 @@ impl Reactor {
         Ok(())
     }
 
-    fn take_signals(&mut self, on_stop: &mut impl FnMut()) {
+    fn take_signals(&mut self, host: &mut impl Host) {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
+            if signal == SIGHUP {
+                if let Some(config) = host.reload() {
+                    self.master.reconfigure(config);
+                }
+                continue;
+            }
             log::info!("stopping (signal {signal})");
             self.stopping = self.stopping.hastened(self.clock.now());
             self.is_told_to_stop = true;
-            on_stop();
+            host.stop();
         }
     }
 
@@ -322,9 +333,14 @@ impl Reactor {
     /// Takes the outcome of the sync under way, and asks for the next when it is time.
     fn sync(&mut self, now: Timestamp, urgency: Urgency) -> Result<(), WalError> {
         if let Some(outcome) = self.sync.outcome() {
+            let took = now.since(self.sync_at);
+            if took >= SLOW_SYNC {
+                log::warn!("a sync took {took}, and all answers waited for it; is the disk busy?");
+            }
             self.master.synced(&outcome)?;
         }
         if let Some(request) = self.master.sync_request(now, urgency) {
+            self.sync_at = now;
             self.sync.submit(request);
         }
         Ok(())

@@ -3,8 +3,7 @@
 
 use std::io;
 
-use mio::net::TcpStream;
-
+use super::stream::Stream;
 use super::{Conn, Reactor, conn_of, list};
 use crate::ids::SessionId;
 use crate::limits::{CONNECTIONS_MAX, STRANGERS_MAX};
@@ -28,7 +27,7 @@ impl Reactor {
         outcome
     }
 
-    fn take_connection(&mut self, stream: TcpStream, now: Timestamp) -> Result<(), WalError> {
+    fn take_connection(&mut self, stream: Stream, now: Timestamp) -> Result<(), WalError> {
         let conns_max = self.descriptors_max.saturating_sub(self.master.segments()).clamp(1, CONNECTIONS_MAX);
         let strangers_max = STRANGERS_MAX.min(conns_max.div_ceil(4));
         if self.strangers.len() >= strangers_max || self.conns_open >= conns_max {
@@ -71,7 +70,7 @@ impl Reactor {
 }
 
 /// Tells a connection that there are too many, as far as that can be done at once, and closes it.
-fn refuse_connection(mut stream: TcpStream, max: usize) {
+fn refuse_connection(mut stream: Stream, max: usize) {
     let text = format!("this master has {max} connections already; try again later");
     let mut frame = Vec::new();
     Reply::Error(Refusal::new(ErrorCode::TooManyConnections, text)).encode(0, &mut frame);

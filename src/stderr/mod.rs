@@ -6,22 +6,25 @@
 //! - Of one kind of line (the place in the code that says it) at most 10 leave in a second; the others are counted.
 //! - A program that ends waits at most 0.3 s for its last words to leave.
 //!
-//! It does not: decide what is said; `FALCON_LOG` does, as `env_logger` reads it.
+//! It does not: decide what is said; levels do, as `env_logger` reads them.
 
 mod buffer;
+mod json;
 mod kinds;
+mod levels;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use env_logger::{Builder, Env, Logger, Target, WriteStyle};
+use env_logger::{Builder, Logger, Target, WriteStyle};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use buffer::{Buffer, Entrance};
 use kinds::{Kinds, LeftOut};
+pub use levels::Levels;
 
 use crate::exit::Failure;
 
@@ -35,20 +38,35 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Lines {
     buffer: Arc<Buffer>,
     logger: Arc<Limited>,
+    format: LineFormat,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFormat {
+    Text,
+    /// An object a line.
+    Json,
 }
 
 impl Lines {
     /// Begins to take log lines, those of `level` and graver ones unless `FALCON_LOG` says otherwise, and panics.
-    pub fn start(level: &str) -> Lines {
+    pub fn of_environment(level: &str) -> Lines {
+        let (levels, wrong) = Levels::of_environment(level);
+        let lines = Lines::start(&levels, LineFormat::Text);
+        if let Some(wrong) = wrong {
+            log::warn!("{wrong}; it is passed over");
+        }
+        lines
+    }
+
+    /// Begins to take log lines, and panics.
+    pub fn start(levels: &Levels, format: LineFormat) -> Lines {
         let buffer = Arc::new(Buffer::default());
-        let has_colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let logger = Builder::from_env(Env::default().filter_or("FALCON_LOG", level))
-            .target(Target::Pipe(Box::new(Entrance(Arc::clone(&buffer)))))
-            .write_style(if has_colors { WriteStyle::Always } else { WriteStyle::Never })
-            .build();
+        let logger = logger(&buffer, levels, format);
         let max_level = logger.filter();
-        let logger = Arc::new(Limited { logger, kinds: Mutex::default() });
-        let lines = Lines { buffer: Arc::clone(&buffer), logger: Arc::clone(&logger) };
+        let logger = Arc::new(Limited { logger: RwLock::new(logger), kinds: Mutex::default() });
+        let lines = Lines { buffer: Arc::clone(&buffer), logger: Arc::clone(&logger), format };
         // Without these threads nothing could be told; that is better told in the old way.
         let out = thread::Builder::new().name("falcon-stderr".to_owned());
         let look = thread::Builder::new().name("falcon-stderr-look".to_owned());
@@ -58,6 +76,19 @@ impl Lines {
         }
         lines.install(max_level);
         lines
+    }
+
+    /// What puts whole lines of others among these, without waiting.
+    pub fn entrance(&self) -> impl Fn(&[u8]) + Send + Sync + 'static {
+        let buffer = Arc::clone(&self.buffer);
+        move |line| buffer.put(line)
+    }
+
+    /// From now on other levels hold.
+    pub fn filter(&self, levels: &Levels) {
+        let logger = logger(&self.buffer, levels, self.format);
+        log::set_max_level(logger.filter());
+        *self.logger.logger.write().unwrap_or_else(PoisonError::into_inner) = logger;
     }
 
     fn install(&self, max_level: LevelFilter) {
@@ -90,13 +121,31 @@ impl Lines {
     }
 }
 
+/// What writes lines into the buffer.
+fn logger(buffer: &Arc<Buffer>, levels: &Levels, format: LineFormat) -> Logger {
+    let has_colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut builder = Builder::new();
+    builder
+        .parse_filters(levels.text())
+        .target(Target::Pipe(Box::new(Entrance(Arc::clone(buffer)))))
+        .write_style(if has_colors { WriteStyle::Always } else { WriteStyle::Never });
+    if format == LineFormat::Json {
+        builder.format(|out, record| json::write(out, record, SystemTime::now()));
+    }
+    builder.build()
+}
+
 /// A logger that lets so many lines of each kind pass.
 struct Limited {
-    logger: Logger,
+    logger: RwLock<Logger>,
     kinds: Mutex<Kinds>,
 }
 
 impl Limited {
+    fn logger(&self) -> RwLockReadGuard<'_, Logger> {
+        self.logger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn kinds(&self) -> MutexGuard<'_, Kinds> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,7 +153,7 @@ impl Limited {
     fn tell(&self, left_out: &LeftOut) {
         let LeftOut { count, level, target, last } = left_out;
         let text = format_args!("{count} more lines of this kind were left out, the last was: {last}").to_string();
-        self.logger.log(&Record::builder().level(*level).target(target).args(format_args!("{text}")).build());
+        self.logger().log(&Record::builder().level(*level).target(target).args(format_args!("{text}")).build());
     }
 
     fn look(&self) {
@@ -120,11 +169,11 @@ impl Limited {
 
 impl Log for Limited {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.logger.enabled(metadata)
+        self.logger().enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.logger.matches(record) {
+        if !self.logger().matches(record) {
             return;
         }
         let (before, passes) = self.kinds().take(record, Instant::now());
@@ -132,7 +181,7 @@ impl Log for Limited {
             self.tell(left_out);
         }
         if passes {
-            self.logger.log(record);
+            self.logger().log(record);
         }
     }
 

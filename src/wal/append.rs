@@ -283,6 +283,7 @@ impl Wal {
         self.names_unsynced = true;
         self.vouched = self.durable;
         self.segments.push(HeldSegment::begun(&self.newest, next));
+        log::info!("a segment begins at record {next}; there are {}", self.segments.len());
         Ok(())
     }
 }

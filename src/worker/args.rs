@@ -8,9 +8,10 @@ use signal_hook::iterator::Signals;
 
 use super::{
     CommandHandler, Handler, MasterFacts, Pool, PoolConfig, PoolError, PoolStopper, QueueShare, Reaper, ReuseHandler,
-    remote,
+    Through, remote,
 };
-use crate::client::{check_address, read_token};
+use crate::address::Address;
+use crate::client::read_token;
 use crate::exit::{self, Failure};
 use crate::ids::check_client_name;
 use crate::limits::{CONCURRENCY_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
@@ -23,8 +24,8 @@ Examples:
 
 SIGTSTP lets it take no new jobs, SIGCONT take them again; falcon-cli worker does the same from elsewhere.
 
-Exit status: 0 stopped by a signal or an order, 1 refused by the master, 2 bad usage, 72 no job could be begun for 30 s,
-78 bad token file";
+Exit status: 0 stopped by a signal or an order, 2 bad usage, 6 refused by the master, 72 no job could be begun for 30 s,
+77 wrong token, 78 bad token file";
 
 /// Runs a command for each job of a queue.
 ///
@@ -39,15 +40,9 @@ Exit status: 0 stopped by a signal or an order, 1 refused by the master, 2 bad u
     after_help = EXAMPLES
 )]
 pub struct Args {
-    /// Where the master listens.
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        env = "FALCON_MASTER",
-        default_value = "127.0.0.1:3252",
-        value_parser = check_address
-    )]
-    master: String,
+    /// Where the master listens: HOST:PORT, HOST, an IPv6 address, or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", env = "FALCON_MASTER", default_value = "127.0.0.1:3252")]
+    master: Address,
     /// A queue to take jobs from; may be given several times, the preferred one first. With weights, as in mail=3 and
     /// bulk=1, each gets its share of the jobs while it has some.
     #[arg(long = "queue", value_name = "QUEUE[=WEIGHT]", required = true)]
@@ -82,6 +77,12 @@ pub struct Args {
     /// with more than 0, attempts may overlap. With 0 it is stopped, and given back uncounted.
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     outage_limit: Millis,
+    /// Keep what jobs write to stderr to yourself; of one that fails the last of it is its reason in any case.
+    #[arg(long)]
+    quiet_jobs: bool,
+    /// Say of each job what came of it.
+    #[arg(long, short)]
+    pub verbose: bool,
     /// What this worker is called in the master's log; by default its host and process id.
     #[arg(long, value_name = "NAME", value_parser = client_name)]
     name: Option<String>,
@@ -107,44 +108,57 @@ pub(crate) fn lease(text: &str) -> Result<Millis, String> {
 }
 
 /// What runs the jobs, and how many at once.
-fn handler(args: &Args) -> Result<(Box<dyn Handler>, usize), Failure> {
+fn handler(args: &Args, stderr: Through) -> Result<(Box<dyn Handler>, usize), Failure> {
     let usage = |text: String| Failure::new(exit::USAGE, text);
     let number = |number: u64| usize::try_from(number).map_err(|error| usage(error.to_string()));
     let (concurrency, open) = (number(args.concurrency)?, number(args.open)?);
-    let master = MasterFacts::new(&args.master, args.token_file.as_deref());
+    let master = args.master.absolute();
+    let master = master.and_then(|at| MasterFacts::new(&at.to_string(), args.token_file.as_deref()));
     let master = master.map_err(|error| usage(error.to_string()))?;
     if !args.reuse {
-        let handler = CommandHandler::new(&args.command).map_err(usage)?.with_master(master);
+        let mut handler = CommandHandler::new(&args.command).map_err(usage)?.with_master(master);
+        if !args.quiet_jobs {
+            handler = handler.with_stderr(stderr);
+        }
         return Ok((Box::new(handler), concurrency));
     }
     let all = concurrency.saturating_mul(open);
     if all as u64 > CONCURRENCY_MAX {
         return Err(usage(format!("--concurrency times --open is {all}; a worker runs up to {CONCURRENCY_MAX} jobs")));
     }
-    let handler = ReuseHandler::new(&args.command, concurrency, open).map_err(usage)?.with_master(master);
+    let mut handler = ReuseHandler::new(&args.command, concurrency, open).map_err(usage)?.with_master(master);
+    if args.quiet_jobs {
+        handler = handler.without_stderr();
+    }
     Ok((Box::new(handler), all))
 }
 
-/// Runs a worker until it is told to stop.
-pub fn run(args: Args) -> Result<(), Failure> {
+/// Runs a worker until it is told to stop. What jobs write to stderr goes to `stderr`.
+pub fn run(args: Args, stderr: Through) -> Result<(), Failure> {
     if args.queues.len() > POLL_QUEUES_MAX {
         let text = format!("{} queues were named; a worker takes up to {POLL_QUEUES_MAX}", args.queues.len());
         return Err(Failure::new(exit::USAGE, text));
     }
     let token = args.token_file.as_deref().map(read_token).transpose();
     let token = token.map_err(|text| Failure::new(exit::CONFIG, text))?.unwrap_or_default();
-    let (handler, concurrency) = handler(&args)?;
-    let mut config = PoolConfig::sharing(args.queues);
-    config.concurrency = concurrency;
-    config.lease = args.lease.into();
-    config.shutdown_limit = args.shutdown_limit.into();
-    config.outage_limit = args.outage_limit.into();
-    config.prefetch = args.prefetch;
-    concat!("falcon-worker ", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
+    let (handler, concurrency) = handler(&args, stderr)?;
+    let name = args.name.unwrap_or_else(default_name);
+    let queues: Vec<&str> = args.queues.iter().map(|share| share.queue.as_str()).collect();
+    let (queues, master) = (queues.join(", "), args.master.to_string());
+    let config = PoolConfig {
+        concurrency,
+        lease: args.lease.into(),
+        shutdown_limit: args.shutdown_limit.into(),
+        outage_limit: args.outage_limit.into(),
+        prefetch: args.prefetch,
+        software: concat!("falcon-worker ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..PoolConfig::sharing(args.queues)
+    };
     let system = |error: std::io::Error| Failure::new(exit::SYSTEM, format!("starting the worker: {error}"));
     let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]).map_err(system)?;
     let reaper = Reaper::start().map_err(system)?;
-    let make = remote(&args.master, &args.name.unwrap_or_else(default_name), &token);
+    let make = remote(&master, &name, &token);
+    log::info!("worker {name}: jobs of {queues} from {master}, up to {concurrency} at once");
     let pool = Pool::start(config, make, handler).map_err(system)?;
     let stopper = pool.stopper();
     let signals_end = signals.handle();
@@ -156,10 +170,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     // Only now has all that the pool had come to its end: that thread may have had it last.
     drop(reaper);
-    outcome.map_err(|error| {
-        let status = if let PoolError::CannotBegin { .. } = error { exit::CANNOT_BEGIN } else { exit::REFUSED };
-        Failure::new(status, error)
-    })
+    outcome.map_err(|error| Failure::new(status_of(&error), error))
+}
+
+fn status_of(error: &PoolError) -> u8 {
+    match error {
+        PoolError::CannotBegin { .. } => exit::CANNOT_BEGIN,
+        PoolError::Refused(refused) if refused.is_unauthorized() => exit::DENIED,
+        PoolError::Refused(_) => exit::REFUSED,
+    }
 }
 
 /// Does what a signal asks for.

@@ -15,6 +15,9 @@
 //! results of those it waited for has them in the file that `FALCON_RESULTS` names: a JSON array of
 //! `{"job":6,"result":"…"}`, `result_base64` where it is not UTF-8, `"result":null` where there is none.
 //!
+//! What it writes to stderr can go through ([`CommandHandler::with_stderr`]); the last 4 KiB of it, or else of stdout,
+//! are the reason of an attempt that fails.
+//!
 //! The command leads a process group of its own. When its lease is lost, its time is up or the worker has to leave, the
 //! whole group and all descendants outside of it get SIGTERM, and what is left of them SIGKILL 2 s later (1.1 s if the
 //! worker has to leave). A command that does not end by that is given up.
@@ -44,9 +47,10 @@ use super::master::MasterFacts;
 use super::processes::{
     KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, is_runnable, timespec,
 };
+use super::said::{Said, Through};
 use crate::client::Job;
 use crate::job::header_variable;
-use crate::limits::{ERROR_TEXT_BYTES_MAX, FRAME_BODY_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::limits::{FRAME_BODY_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// How long a command is not looked at, at most.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(5);
@@ -64,6 +68,8 @@ pub struct CommandHandler {
     program: String,
     arguments: Vec<String>,
     master: MasterFacts,
+    /// Where goes what commands write to stderr, line by line, beside their last words.
+    stderr: Option<Through>,
     /// Where results are told to commands, and these tell what follows.
     dir: Arc<TempDir>,
 }
@@ -81,13 +87,25 @@ impl CommandHandler {
         let master = MasterFacts::default();
         let dir = tempfile::Builder::new().prefix("falcon-worker-").tempdir();
         let dir = dir.map_err(|error| format!("a directory in {}: {error}", std::env::temp_dir().display()))?;
-        Ok(CommandHandler { program: program.clone(), arguments: arguments.to_vec(), master, dir: dir.into() })
+        Ok(CommandHandler {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            master,
+            stderr: None,
+            dir: dir.into(),
+        })
     }
 
     /// The same, and the commands are told in their environment where their master is.
     #[must_use]
     pub fn with_master(self, master: MasterFacts) -> CommandHandler {
         CommandHandler { master, ..self }
+    }
+
+    /// The same, and what commands write to stderr goes through, each line with the job's id before it.
+    #[must_use]
+    pub fn with_stderr(self, through: Through) -> CommandHandler {
+        CommandHandler { stderr: Some(through), ..self }
     }
 
     fn spawn(&self, job: &Job, files: &Files) -> io::Result<Running> {
@@ -110,7 +128,7 @@ impl CommandHandler {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Running::new(Started::spawn(&mut command)?)
+        Running::new(Started::spawn(&mut command)?, Said::new(job.id, self.stderr.clone()))
     }
 }
 
@@ -125,7 +143,9 @@ impl Handler for CommandHandler {
             Ok(running) => running,
             Err(error) => return Outcome::NotBegun { error: format!("starting {}: {error}", self.program) },
         };
-        let end = match running.wait(job, cancel) {
+        let end = running.wait(job, cancel);
+        running.said.pass();
+        let end = match end {
             Ok(end) => end,
             Err(error) => {
                 // It must not run on unattended; the first error says why.
@@ -137,7 +157,7 @@ impl Handler for CommandHandler {
             CommandEnd::Exited(status) => files.follow(job, running.judge(job, status)),
             CommandEnd::TimeUp => {
                 let limit = job.timeout.unwrap_or_default();
-                failed(running.error_text(&format!("stopped after its time of {} ms", limit.as_millis())))
+                failed(running.said.reason(&format!("stopped after its time of {} ms", limit.as_millis())))
             }
             CommandEnd::Cancelled => Outcome::Stopped,
         }
@@ -215,22 +235,18 @@ struct Running {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     stdin_sent: usize,
-    result: Vec<u8>,
-    result_was_cut: bool,
-    errors: Vec<u8>,
+    said: Said,
 }
 
 impl Running {
-    fn new(mut started: Started) -> io::Result<Running> {
+    fn new(mut started: Started, said: Said) -> io::Result<Running> {
         let mut running = Running {
             stdin: started.take_stdin(),
             stdout: started.take_stdout(),
             stderr: started.take_stderr(),
             started,
             stdin_sent: 0,
-            result: Vec::new(),
-            result_was_cut: false,
-            errors: Vec::new(),
+            said,
         };
         if let Err(error) = running.make_pipes_prompt() {
             // It must not run on unattended; the first error says why.
@@ -304,19 +320,8 @@ impl Running {
     }
 
     fn drain(&mut self) {
-        let (result, cut) = (&mut self.result, &mut self.result_was_cut);
-        drain_one(&mut self.stdout, |bytes| {
-            let room = RESULT_BYTES_MAX - result.len();
-            *cut |= bytes.len() > room;
-            result.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        });
-        let errors = &mut self.errors;
-        drain_one(&mut self.stderr, |bytes| {
-            errors.extend_from_slice(bytes);
-            if errors.len() > 4 * ERROR_TEXT_BYTES_MAX {
-                errors.drain(..errors.len() - ERROR_TEXT_BYTES_MAX);
-            }
-        });
+        drain_one(&mut self.stdout, |bytes| self.said.out(bytes));
+        drain_one(&mut self.stderr, |bytes| self.said.errors(bytes));
     }
 
     /// Stops it with all that came of it: SIGTERM, and SIGKILL to what is left when the grace is over.
@@ -338,34 +343,22 @@ impl Running {
     fn judge(&mut self, job: &Job, status: ExitStatus) -> Outcome {
         match status.code() {
             Some(0) => {
-                if self.result_was_cut {
+                if self.said.was_cut {
                     log::warn!(
                         "job {}: its output is over {RESULT_BYTES_MAX} bytes; only these were kept as its result",
                         job.id
                     );
                 }
-                Outcome::Done(std::mem::take(&mut self.result))
+                Outcome::Done(self.said.take_result())
             }
             code => {
                 let signal = status.signal().unwrap_or(0);
                 let what =
                     code.map_or_else(|| format!("killed by signal {signal}"), |code| format!("exit status {code}"));
                 let for_good = matches!(code, Some(65 | 78 | 100));
-                Outcome::Failed { for_good, retry_in: None, error: self.error_text(&what) }
+                Outcome::Failed { for_good, retry_in: None, error: self.said.reason(&what) }
             }
         }
-    }
-
-    /// What happened, and the tail of stderr.
-    fn error_text(&self, what: &str) -> String {
-        let tail = String::from_utf8_lossy(&self.errors);
-        let tail = tail.trim();
-        if tail.is_empty() {
-            return what.to_owned();
-        }
-        let room = ERROR_TEXT_BYTES_MAX - what.len() - 2;
-        let start = tail.ceil_char_boundary(tail.len().saturating_sub(room));
-        format!("{what}: {}", &tail[start..])
     }
 }
 

@@ -26,8 +26,10 @@ mod processes;
 mod pulse;
 mod report;
 mod reuse;
+mod said;
 mod slot;
 mod source;
+mod tell;
 
 pub use cancel::{Cancel, StopReason};
 pub use crew::turns::QueueShare;
@@ -38,4 +40,5 @@ pub use master::MasterFacts;
 pub use pool::{Pool, PoolConfig, PoolStopper};
 pub use processes::Reaper;
 pub use reuse::ReuseHandler;
+pub use said::Through;
 pub use source::remote;

@@ -10,6 +10,7 @@ use super::error::PoolError;
 use super::handler::Outcome;
 use super::pool::Shared;
 use super::report::{Rest, note_reported};
+use super::tell::tell;
 use crate::client::{BootTime, ClientError, Job};
 use crate::codec::text_head;
 use crate::limits::{ERROR_TEXT_BYTES_MAX, PREFETCH_BYTES_MAX, RESULT_BYTES_MAX};
@@ -17,6 +18,9 @@ use crate::protocol::{HeldLease, List, Poll, Stage};
 
 /// How long one poll waits. Long, since an answer comes at once when there is a job.
 const POLL_WAIT: Duration = Duration::from_mins(1);
+
+/// The same of the first ones after a failure.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// A poll that is answered so long before its time was not answered because that was over.
 const EARLY: Duration = Duration::from_secs(1);
@@ -86,12 +90,14 @@ impl Shared {
         let names = &self.config.queues;
         let order = self.locked().turns.order(names.len());
         let queues: Vec<&str> = order.iter().map(|queue| names[*queue].as_str()).collect();
+        // One after a failure is answered soon, so that it is known that the master is there again.
+        let wait = if self.locked().failed_polls > 0 { FIRST_WAIT } else { POLL_WAIT };
         let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
         let request = Poll {
             queues: List::lent(&queues),
             free: wanted.free,
             // What is only to be held is not waited for: slots may be free by then.
-            wait_ms: if wanted.free > 0 { millis(POLL_WAIT) } else { 0 },
+            wait_ms: if wanted.free > 0 { millis(wait) } else { 0 },
             lease_ms: millis(self.config.lease),
             extra: (wanted.extra > 0).then_some(wanted.extra),
             payload_bytes_max: Some(PREFETCH_BYTES_MAX as u32),
@@ -240,7 +246,9 @@ impl Shared {
         let HeldJob { job, cancel, .. } = &held;
         // One that is not to run is not started, however it came to be known.
         let is_unwanted = self.is_stopping() || cancel.reason() == Some(StopReason::Cancelled);
+        let begun_at = Instant::now();
         let outcome = if is_unwanted { Outcome::Stopped } else { self.handle(job, cancel) };
+        tell(job, &outcome, begun_at.elapsed());
         if outcome == Outcome::Stopped && cancel.reason() == Some(StopReason::LeaseLost) {
             log::warn!("job {}: stopped, its lease was lost", job.id);
             self.held.drop_leases(&[job.lease]);

@@ -69,9 +69,9 @@ fn a_command_without_the_token_is_refused() {
     std::fs::write(&token, "secret\n").unwrap();
     let master = Master::fresh(&["--token-file", token.to_str().unwrap()]);
     for command in [&["stats"][..], &["wait"], &["job", "show", "7"], &["worker", "stop", "all"]] {
-        master.cli(command).expect(6);
+        master.cli(command).expect(77);
     }
-    let refused = master.worker(&["--queue", "q"], &["true"]).finish().expect(6);
+    let refused = master.worker(&["--queue", "q"], &["true"]).finish().expect(77);
     assert_eq!(refused.out, "");
 }
 

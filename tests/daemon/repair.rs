@@ -344,12 +344,12 @@ fn is_left_to_a_later_falcond(log: &Log, what: &str) {
     log.refused();
     let before = log_files(log.path());
     let path = log.path().to_str().unwrap();
-    let run = cli(&["wal", "repair", "--yes", path]).expect(1);
+    let run = cli(&["wal", "repair", "--yes", path]).expect(65);
     assert!(run.out.is_empty(), "nothing is told of what is lost: {}", run.out);
     assert!(run.err.contains("was written by a later falcond: ") && run.err.contains(what), "{}", run.err);
     assert!(run.err.contains("start the falcond that wrote it"), "{}", run.err);
     assert!(log_files(log.path()) == before && !log.path().join("repair-1").exists(), "no byte is changed");
-    let told = cli(&["wal", "verify", path]).expect(1);
+    let told = cli(&["wal", "verify", path]).expect(65);
     assert!(told.out.lines().any(|line| line.contains(what)), "{}", told.out);
 }
 
@@ -392,7 +392,7 @@ fn a_record_of_an_unknown_kind_or_with_an_unknown_flag_is_left_to_its_falcond() 
         flip(&log.segment(1), log.payload_at(1, 36));
         log.refused();
         let before = log_files(log.path());
-        let run = cli(&["wal", "repair", "--yes", log.path().to_str().unwrap()]).expect(1);
+        let run = cli(&["wal", "repair", "--yes", log.path().to_str().unwrap()]).expect(65);
         assert!(run.err.contains("written by a later falcond") && run.err.contains(what), "{}", run.err);
         assert!(log_files(log.path()) == before && !log.path().join("repair-1").exists());
     }

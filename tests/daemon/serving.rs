@@ -126,8 +126,8 @@ fn a_token_is_asked_of_everybody() {
     assert!(matches!(wire.ask(&hello(b"open sesame")), Reply::HelloOk { .. }));
 
     master.submit(&["q", "x", "--token-file", &right]);
-    master.cli(&["submit", "q", "x", "--token-file", &wrong]).expect(6);
-    master.cli(&["submit", "q", "x"]).expect(6);
+    master.cli(&["submit", "q", "x", "--token-file", &wrong]).expect(77);
+    master.cli(&["submit", "q", "x"]).expect(77);
     assert_eq!(wire.stats().totals.pending, 1);
 
     let _worker = master.worker(&["--queue", "q", "--token-file", &right], &["cat"]);

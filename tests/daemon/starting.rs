@@ -66,11 +66,29 @@ fn a_command_says_how_far_the_master_is_and_ends_with_69() {
         for command in [&["stats"][..], &["snapshot"], &["submit", "q", "x"]] {
             scope.spawn(move || {
                 let run = cli(&[&["--master", address], command].concat()).expect(69);
-                assert_eq!((run.out.as_str(), run.err.trim_end()), ("", &*format!("falcon-cli: {TEXT}")));
+                let waits = format!("falcon-cli: {TEXT}; it is waited for, as long as --retry-for says");
+                assert_eq!((run.out.as_str(), run.err), ("", format!("{waits}\nfalcon-cli: {TEXT}\n")));
             });
         }
     });
-    assert!(starting.told() > 3, "a moment is waited for it");
+    assert!(starting.told() > 3, "it is waited for");
+    let at_once = cli(&["--master", address, "--retry-for", "0s", "stats"]).expect(69);
+    assert_eq!(at_once.err, format!("falcon-cli: {TEXT}\n"));
+}
+
+#[test]
+fn a_command_waits_for_a_master_that_comes() {
+    let (dir, port) = (scratch(), Port::reserve());
+    let line = ["--master", &port.address, "--retry-for", "1m", "--output", "quiet", "submit", "q", "x"];
+    let submit = Process::spawn(std::process::Command::new(FALCON_CLI).args(line).env("FALCON_RETRY_FOR", "0s"), b"");
+    wait_until("its one line about it", SOON, || submit.stderr().contains("no master can be reached"));
+    let starting = Starting::at(&port.address);
+    wait_until("a submit that came back", SOON, || starting.told() >= 2);
+    drop(starting);
+    let master = Master::start_at(dir.path(), &port.address, &[]);
+    let run = submit.finish().expect(0);
+    assert_eq!((run.out.as_str(), run.err.lines().count()), ("1\n", 1), "{}", run.err);
+    assert_eq!(master.stats().totals.pending, 1);
 }
 
 #[test]

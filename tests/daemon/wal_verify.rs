@@ -23,7 +23,7 @@ fn verified(dir: &Path) -> Value {
 /// The faults that `verify` tells of: file and offset.
 #[track_caller]
 fn faults(dir: &Path) -> Vec<(String, u64)> {
-    let run = wal("verify", dir).expect(1);
+    let run = wal("verify", dir).expect(65);
     run.json().iter().map(|fault| (text(fault, "file").to_owned(), number(fault, "offset"))).collect()
 }
 
@@ -94,7 +94,7 @@ fn each_fault_is_told_with_its_file_and_byte() {
     let mut sorted = expected.to_vec();
     sorted.sort();
     assert_eq!(found, sorted);
-    let told = cli(&["wal", "verify", dir.path().to_str().unwrap()]).expect(1);
+    let told = cli(&["wal", "verify", dir.path().to_str().unwrap()]).expect(65);
     assert_eq!(told.out.lines().count(), 3, "{}", told.out);
     assert!(told.err.contains("3 faults"), "{}", told.err);
     assert!(contents(dir.path()) == spoiled, "nothing was changed");
@@ -109,7 +109,7 @@ fn a_missing_segment_and_a_spoiled_header_are_faults() {
     copy(dir.path(), other.path());
     let segments = files(dir.path(), "wal");
     fs::remove_file(&segments[1]).unwrap();
-    let run = wal("verify", dir.path()).expect(1);
+    let run = wal("verify", dir.path()).expect(65);
     assert_eq!(run.json().len(), 1, "{}", run.out);
     let second = other.path().join(name(&segments[1]));
     flip(&second, 20);

@@ -16,7 +16,7 @@ use super::wait::{SOON, wait_for, wait_until};
 use super::wire::{Stats, Wire};
 
 /// Small segments start faster; tests about segments give their own size.
-const SMALL_SEGMENT: &str = "16777216";
+pub const SMALL_SEGMENT: &str = "16777216";
 
 /// A port that stays ours while nobody listens on it: bound, but not listening. So a master can
 /// come, go and come back on it, and a connect in between is refused.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,21 +92,32 @@ pub struct Process {
 }
 
 impl Process {
+    /// The same with this as its stdin.
+    pub fn spawn_on(command: &mut Command, stdin: OwnedFd) -> Process {
+        Process::started(command, Stdio::from(stdin))
+    }
+
     pub fn spawn(command: &mut Command, input: &[u8]) -> Process {
+        let mut process = Process::started(command, Stdio::piped());
+        let mut stdin = process.child.stdin.take().expect("stdin");
+        let input = input.to_vec();
+        // A process may leave without reading all of it, so a broken pipe here is no failure.
+        thread::spawn(move || stdin.write_all(&input).is_ok());
+        process
+    }
+
+    fn started(command: &mut Command, stdin: Stdio) -> Process {
         let mut child = command
             .env_remove("FALCON_TOKEN_FILE")
+            .env_remove("FALCON_RETRY_FOR")
             .env_remove("RUST_LOG")
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         let out = Capture::of(child.stdout.take().expect("stdout"));
         let err = Capture::of(child.stderr.take().expect("stderr"));
-        let mut stdin = child.stdin.take().expect("stdin");
-        let input = input.to_vec();
-        // A process may leave without reading all of it, so a broken pipe here is no failure.
-        thread::spawn(move || stdin.write_all(&input).is_ok());
         Process { child, out, err }
     }
 

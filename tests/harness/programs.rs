@@ -23,7 +23,8 @@ pub fn cli(args: &[&str]) -> Run {
 
 pub fn cli_with(args: &[&str], env: &[(&str, &str)], input: &[u8]) -> Run {
     let mut cli = Command::new(FALCON_CLI);
-    cli.env_remove("FALCON_MASTER").envs(env.iter().copied()).args(args);
+    // Enough for a master that is being started.
+    cli.env_remove("FALCON_MASTER").env("FALCON_RETRY_FOR", "1s").envs(env.iter().copied()).args(args);
     Process::spawn(&mut cli, input).finish()
 }
 

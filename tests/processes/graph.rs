@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use falconqueue::client::{After, Client, Job, SubmitJob, Tcp};
+use falconqueue::client::{After, Client, Job, Remote, SubmitJob};
 use falconqueue::ids::JobId;
 use falconqueue::worker::{Cancel, Handler, Outcome, Pool, PoolConfig, remote};
 
@@ -76,7 +76,7 @@ impl Graph {
 
     /// Submits all, each request until it is answered, and some again as if the answer had been lost. Gives the ids.
     fn submit(&self, address: &str, mut dice: Dice) -> Vec<u64> {
-        let client = Client::new(Tcp::new(address, "producer", b""));
+        let client = Client::new(Remote::new(address, "producer", b""));
         let keys: Vec<String> = (0..self.before.len()).map(|job| format!("node-{job}")).collect();
         let mut ids: Vec<u64> = Vec::new();
         for request in &self.requests {
@@ -302,7 +302,7 @@ fn a_long_chain_runs_one_after_the_other_in_bounded_memory() {
     let master = Master::fresh(&[]);
     let begun = Instant::now();
     let before = master.anonymous_bytes();
-    submit_chain(&Client::new(Tcp::new(&master.address, "producer", b"")), jobs);
+    submit_chain(&Client::new(Remote::new(&master.address, "producer", b"")), jobs);
     let (submitted, mut peak) = (begun.elapsed(), master.anonymous_bytes());
     let waiting = peak.saturating_sub(before) / jobs;
     let run = Arc::new(AtomicU64::new(0));

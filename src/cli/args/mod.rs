@@ -29,7 +29,8 @@ pub use wait::{Drain, Wait};
 pub use wal::{Dump, Repair, WalCommand};
 pub use worker::WorkerCommand;
 
-use crate::client::check_address;
+use crate::address::Address;
+use crate::time::Millis;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,16 +54,19 @@ hold (key:order-1001), and - for such names from stdin.
 
 Exit status:
   0  done
-  1  what was waited for went wrong, or a log is damaged
+  1  what was waited for went wrong, or was not confirmed
   2  bad usage
   3  not found
   4  timed out
   5  ended, and not kept: how is not known any more
   6  refused
+  65 a log is damaged, or of a later version
   69 master unreachable or starting
+  71 the system failed
   73 no usable directory
   74 the disk failed
-  75 a master has the directory";
+  75 a master has the directory
+  77 wrong token";
 
 /// Submits jobs to a FalconQueue master and looks at what became of them.
 #[derive(Debug, Parser)]
@@ -76,19 +80,15 @@ pub struct Args {
 
 #[derive(Debug, clap::Args)]
 pub struct Common {
-    /// Where the master listens.
-    #[arg(
-        long,
-        global = true,
-        value_name = "HOST:PORT",
-        env = "FALCON_MASTER",
-        default_value = "127.0.0.1:3252",
-        value_parser = check_address
-    )]
-    pub master: String,
+    /// Where the master listens: HOST:PORT, HOST, an IPv6 address, or unix:PATH.
+    #[arg(long, global = true, value_name = "ADDRESS", env = "FALCON_MASTER", default_value = "127.0.0.1:3252")]
+    pub master: Address,
     /// File with the master's token.
     #[arg(long, global = true, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// How long a master is waited for that is not there, or still reads its log; 0s not at all.
+    #[arg(long, global = true, value_name = "DURATION", env = "FALCON_RETRY_FOR", default_value = "10s")]
+    pub retry_for: Millis,
     /// How to write the outcome.
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,

@@ -19,7 +19,7 @@ impl From<WalError> for Stop {
         let status = match error {
             WalError::Io { .. } => exit::IO,
             WalError::Locked { .. } => exit::IN_USE,
-            _ => exit::FAILED,
+            _ => exit::DATA_DAMAGED,
         };
         Stop::Failed(Failure::new(status, error))
     }

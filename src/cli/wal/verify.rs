@@ -33,7 +33,7 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     if !found.faults.is_empty() {
         renderer.flush()?;
         let faults = counted(found.faults.len() as u64, "fault");
-        return Err(Failure::new(exit::FAILED, format!("{faults} in {shown}")).into());
+        return Err(Failure::new(exit::DATA_DAMAGED, format!("{faults} in {shown}")).into());
     }
     let Verified { segments, records, snapshots, bytes, torn, .. } = &found;
     let parts = [(*segments as u64, "segment"), (*records, "record"), (*snapshots as u64, "snapshot")];

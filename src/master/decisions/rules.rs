@@ -30,6 +30,8 @@ impl Asked<'_> {
         self.make_known(queue)?;
         let by = Some(self.by);
         self.write(events::Pause { queue, way, until, reason, by }.into())?;
+        let (why, so_long) = (reason.unwrap_or("no reason given"), Millis(for_ms));
+        log::info!("queue {queue} is paused ({}, for {so_long}) by {}: {why}", way.word(), self.by);
         Ok(done::<Pause<'_>>(written))
     }
 
@@ -43,6 +45,7 @@ impl Asked<'_> {
             // Its room was kept when the queue was paused.
             let event = events::Resume { queue, way, by: Some(self.by) };
             self.journal.record_alone(self.now, &event.into()).map_err(Unanswered::Fatal)?;
+            log::info!("queue {queue} goes on ({}), by {}", way.word(), self.by);
         }
         Ok(done::<Resume<'_>>(written))
     }
@@ -52,6 +55,7 @@ impl Asked<'_> {
         self.make_known(queue)?;
         let by = Some(self.by);
         self.write(events::Set { queue, settings, by }.into())?;
+        log::info!("the settings of queue {queue} were changed by {}", self.by);
         Ok(done::<SetQueue<'_>>(written))
     }
 
@@ -69,6 +73,7 @@ impl Asked<'_> {
         }
         let by = Some(self.by);
         self.write(events::SetGroup { queue, group, settings, by }.into())?;
+        log::info!("the settings of group {group:?} of queue {queue} were changed by {}", self.by);
         Ok(done::<SetGroup<'_>>(written))
     }
 
@@ -84,6 +89,7 @@ impl Asked<'_> {
         }
         let by = Some(self.by);
         self.write(events::Forget { queue, by }.into())?;
+        log::info!("queue {queue} was deleted by {}", self.by);
         Ok(done::<DeleteQueue<'_>>(written))
     }
 

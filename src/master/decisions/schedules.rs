@@ -40,17 +40,20 @@ impl Master {
                 self.known_schedule(name)?;
                 self.write_of_schedule(now, &Unschedule { name, by: Some(&by) }.into(), 0)?;
                 self.ticks.forget(name);
+                log::info!("schedule {name} was removed by {by}");
                 Ok(done::<DropSchedule<'_>>(written))
             }
             Request::PauseSchedule(PauseSchedule { name }) => {
                 if !self.known_schedule(name)?.is_suspended {
                     self.write_of_schedule(now, &Suspend { name, by: Some(&by) }.into(), 0)?;
+                    log::info!("schedule {name} was paused by {by}");
                 }
                 Ok(done::<PauseSchedule<'_>>(written))
             }
             Request::ResumeSchedule(ResumeSchedule { name }) => {
                 if self.known_schedule(name)?.is_suspended {
                     self.resume_schedule(name, &by, now)?;
+                    log::info!("schedule {name} goes on, by {by}");
                 }
                 Ok(done::<ResumeSchedule<'_>>(written))
             }
@@ -101,6 +104,7 @@ impl Master {
             let event = Schedule { name, next_at, due_at, anchor, plan, by: Some(by) };
             self.write_of_schedule(now, &event.into(), bytes.len())?;
             self.ticks.forget(name);
+            log::info!("schedule {name} was {} by {by}", if change == PutChange::Added { "added" } else { "changed" });
         }
         let by = if plan.is_by_span() { ByClock::Log } else { ByClock::Wall };
         let next_at = self.ticks.on_the_wall(by, next_at);

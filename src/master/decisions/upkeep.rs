@@ -40,6 +40,7 @@ pub(super) fn backup<'s>(
     let files = backup.iter();
     let files: Vec<_> = files.map(|file| BackupFile { name: &file.name, bytes: file.bytes, size: file.size }).collect();
     let answer = Answer::told::<Backup>(&BackupOk { files: List::lent(&files) }, written);
+    log::info!("session {id} backs up {} files of the log", files.len());
     keeping.backups.begin(id, backup, now);
     Ok(answer)
 }

@@ -6,11 +6,12 @@
 //! - One that ends, is silent past a job's time, or writes what is no answer is replaced, and its jobs fail.
 //! - A job that is stopped takes its process with it; the other jobs that this had open are given back.
 //!
-//! Its stderr is the worker's. A process is started when there is a first job for it.
+//! Its stderr is the worker's, unless it is to be quiet. A process is started when there is a first job for it.
 
 mod form;
 mod process;
 
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ pub struct ReuseHandler {
     arguments: Vec<String>,
     master: MasterFacts,
     open_max: usize,
+    is_quiet: bool,
     places: Mutex<Vec<Place>>,
     /// Of processes that were replaced, too.
     serving: Mutex<Vec<(Arc<Process>, JoinHandle<()>)>>,
@@ -65,6 +67,7 @@ impl ReuseHandler {
             arguments: arguments.to_vec(),
             master: MasterFacts::default(),
             open_max,
+            is_quiet: false,
             places: Mutex::new(places),
             serving: Mutex::default(),
         })
@@ -74,6 +77,13 @@ impl ReuseHandler {
     #[must_use]
     pub fn with_master(mut self, master: MasterFacts) -> ReuseHandler {
         self.master = master;
+        self
+    }
+
+    /// The same, and what the processes write to stderr goes nowhere.
+    #[must_use]
+    pub fn without_stderr(mut self) -> ReuseHandler {
+        self.is_quiet = true;
         self
     }
 
@@ -96,8 +106,17 @@ impl ReuseHandler {
         Ok((number, process))
     }
 
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).envs(self.master.variables());
+        if self.is_quiet {
+            command.stderr(Stdio::null());
+        }
+        command
+    }
+
     fn start(&self, place: &mut Place) -> std::io::Result<Arc<Process>> {
-        let (process, serving) = Process::start(&self.program, &self.arguments, &self.master)?;
+        let (process, serving) = Process::start(self.command())?;
         let mut all = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(_, serving)| !serving.is_finished());
         all.push((Arc::clone(&process), serving));

@@ -15,7 +15,6 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::process::Signal;
 
 use super::super::handler::Outcome;
-use super::super::master::MasterFacts;
 use super::super::processes::{
     KILL_WAIT, LEAVING_KILL_WAIT, LEAVING_TERM_GRACE, STOP_LOOK_INTERVAL, Started, TERM_GRACE, timespec,
 };
@@ -77,13 +76,8 @@ struct Open {
 
 impl Process {
     /// Starts a process, and the thread that serves it.
-    pub fn start(
-        program: &str,
-        arguments: &[String],
-        master: &MasterFacts,
-    ) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
-        let mut command = Command::new(program);
-        command.args(arguments).envs(master.variables()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    pub fn start(mut command: Command) -> io::Result<(Arc<Process>, JoinHandle<()>)> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut started = Started::spawn(&mut command)?;
         let (process, stdout) = Process::over(&mut started).inspect_err(|_| {
             // It must not run on unattended; the first error says why.

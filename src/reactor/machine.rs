@@ -1,9 +1,39 @@
-//! How much memory this process has from the system, as that tells it.
+//! What the machine has left: memory of this process, as the system tells it, and room on the disk.
 
+use std::path::Path;
+
+use super::disk::DiskWatch;
 use crate::master::Memory;
+use crate::time::{Millis, Timestamp};
+
+/// How often it is looked at how much memory there is. What comes in meanwhile is a few megabytes.
+const MEMORY_EVERY: Millis = Millis(100);
+
+#[derive(Debug)]
+pub struct Machine {
+    memory_at: Timestamp,
+    disk: DiskWatch,
+}
+
+impl Machine {
+    /// With the log in this directory.
+    pub fn new(dir: &Path) -> Machine {
+        Machine { memory_at: Timestamp(0), disk: DiskWatch::new(dir) }
+    }
+
+    /// Looks when it is time to; gives how much memory there is.
+    pub fn look(&mut self, now: Timestamp) -> Option<Memory> {
+        if now < self.memory_at {
+            return None;
+        }
+        self.memory_at = now.plus(MEMORY_EVERY);
+        self.disk.look(now);
+        Some(memory_now().unwrap_or_default())
+    }
+}
 
 /// What it has now; nothing where the system does not say.
-pub fn memory_now() -> Option<Memory> {
+fn memory_now() -> Option<Memory> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     read(&status)
 }
