@@ -53,7 +53,7 @@ peer nats-server nats-server
 peer strace strace
 peer taskset util-linux
 
-cargo build --locked --release --bin falcond --example falcon-bench
+bin=$(tools/built.sh --release --bin falcond --example falcon-bench)
 
 if [ -z "$out" ]; then
     # The machine's kind, not its name.
@@ -66,4 +66,4 @@ fi
 
 # Ten thousand connections on each side.
 ulimit -n "$(ulimit -Hn)" || true
-exec target/release/examples/falcon-bench compare --out "$out" "${arguments[@]}"
+exec "$bin/examples/falcon-bench" compare --out "$out" "${arguments[@]}"

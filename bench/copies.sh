@@ -12,14 +12,15 @@ seconds=${1:-10}
 shift || true
 [ $# -gt 0 ] || set -- 65536 1048576
 need valgrind
+said=$(mktemp)
 
 for payload in "$@"; do
-    start_falcond valgrind --tool=dhat --mode=copy --dhat-out-file=/dev/null --log-file=target/dhat.log
-    target/release/examples/falcon-bench load --address "$address" --producers 2 --workers 2 \
+    start_falcond valgrind --tool=dhat --mode=copy --dhat-out-file=/dev/null --log-file="$said"
+    "$bin/examples/falcon-bench" load --address "$address" --producers 2 --workers 2 \
         --payload-bytes "$payload" --seconds "$seconds" >"$dir/figures"
     stop_falcond
-    copied=$(sed -n 's/.*Total: *\([0-9,]*\) bytes.*/\1/p' target/dhat.log | tr -d ,)
-    [ -n "$copied" ] || { echo "$name: valgrind counted nothing; target/dhat.log says why" >&2; exit 70; }
+    copied=$(sed -n 's/.*Total: *\([0-9,]*\) bytes.*/\1/p' "$said" | tr -d ,)
+    [ -n "$copied" ] || { echo "$name: valgrind counted nothing; $said says why" >&2; exit 70; }
     jobs=$(jobs_in_all "$dir/figures")
     awk -v copied="$copied" -v jobs="$jobs" -v payload="$payload" \
         'BEGIN { printf "payload of %d bytes: %.0f bytes copied, %d jobs: %.0f a job, %.3f of the payload\n", payload, copied, jobs, copied / jobs, copied / jobs / payload }'

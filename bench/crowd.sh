@@ -5,10 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-9} seconds=${2:-5}
-cargo build --quiet --release --locked --bin falcond --example falcon-bench
+bin=$(tools/built.sh --quiet --release --bin falcond --example falcon-bench)
 dir=$(mktemp -d)
 ulimit -n 20000
-target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" 2>"$dir/err" &
+"$bin/falcond" --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" 2>"$dir/err" &
 master=$!
 crowd=
 # shellcheck disable=SC2329  # the trap calls it
@@ -17,7 +17,7 @@ trap leave EXIT
 until [ -s "$dir/out" ]; do sleep 0.05; done
 address=$(sed -n 's/^listening on //p' "$dir/out")
 load() {
-    target/release/examples/falcon-bench load --address "$address" --seconds "$seconds" | python3 -c '
+    "$bin/examples/falcon-bench" load --address "$address" --seconds "$seconds" | python3 -c '
 import json, sys
 figures = json.load(sys.stdin)
 print(*(round(figures[key]) for key in ("cycles_per_s", "submit_p99_us", "delivery_p99_us")))'

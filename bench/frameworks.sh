@@ -69,7 +69,7 @@ trap 'exit 143' TERM
 prepare() {
     driver=(node "$built/$1.mjs")
     case $1 in
-        falconqueue) server=falcond driver=(target/release/examples/falcon-pool-bench) ;;
+        falconqueue) server=falcond driver=("${bin:-}/examples/falcon-pool-bench") ;;
         rabbitmq-quorum) server=rabbitmq ;;
         bullmq) server=redis ;;
         graphile-worker) server=postgres ;;
@@ -86,7 +86,7 @@ install() {
         return 1
     fi
     case $1 in
-        falconqueue) cargo build --locked --release --bin falcond --example falcon-pool-bench ;;
+        falconqueue) prepare "$1" ;;
         celery) get_python_libraries ;;
         *) get_node_libraries ;;
     esac && return

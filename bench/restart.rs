@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use falconqueue::client::{Client, Tcp};
+use falconqueue::client::{Client, Remote};
 use falconqueue::ids::JobId;
 use falconqueue::protocol::{FailItem, List, Poll, SubmitJob};
 
@@ -53,7 +53,7 @@ impl Daemon {
     }
 
     fn client(&self, name: &str) -> Client {
-        Client::new(Tcp::new(&self.address, name, b""))
+        Client::new(Remote::new(&self.address, name, b""))
     }
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . bench/start.sh
 need python3
 need node
-cargo build --locked --release --bins
+bin=$(tools/built.sh --release --bins)
 rounds=${1:-3}
 pin= start_falcond
 export FALCON_MASTER=$address
@@ -17,11 +17,11 @@ measure() {
     local name=$1 jobs=$2 begun worker
     shift 2
     python3 -c "print(('x' * 100 + '\n') * $jobs, end='')" >"$lines"
-    target/release/falcon-cli --output quiet submit "$name" --lines "$lines" >"$dir/ids"
+    "$bin/falcon-cli" --output quiet submit "$name" --lines "$lines" >"$dir/ids"
     begun=$(date +%s.%N)
-    target/release/falcon-worker --queue "$name" --concurrency 2 "$@" 2>"$dir/worker" &
+    "$bin/falcon-worker" --queue "$name" --concurrency 2 "$@" 2>"$dir/worker" &
     worker=$!
-    target/release/falcon-cli wait 2>"$dir/wait"
+    "$bin/falcon-cli" wait 2>"$dir/wait"
     echo "$name $jobs $begun $(date +%s.%N)" >>"$dir/figures"
     kill "$worker"
     wait "$worker"

@@ -1,6 +1,6 @@
 # Sourced: what the counts of a running daemon begin and end with. `start_falcond COMMAND…` runs falcond behind COMMAND, if
-# any, on core 0 in a temporary directory; it sets $dir, $falcond (its process) and $address. `stop_falcond` ends it and
-# waits; so does an exit.
+# any, on core 0 in a temporary directory; it sets $bin (what was built), $dir, $falcond (its process) and $address.
+# `stop_falcond` ends it and waits; so does an exit.
 name=$(basename "$0")
 
 need() {
@@ -8,9 +8,9 @@ need() {
 }
 
 start_falcond() {
-    cargo build --locked --release --bin falcond --example falcon-bench
+    bin=$(tools/built.sh --release --bin falcond --example falcon-bench)
     dir=$(mktemp -d)
-    ${pin-taskset -c 0} "$@" target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" &
+    ${pin-taskset -c 0} "$@" "$bin/falcond" --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/out" &
     falcond=$!
     trap 'stop_falcond; rm -rf "$dir"' EXIT
     for _ in $(seq 200); do

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 
-use falconqueue::client::{Batcher, Client, ClientError, Tcp};
+use falconqueue::client::{Batcher, Client, ClientError, Remote};
 use falconqueue::protocol::{Stats, SubmitJob};
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
@@ -51,7 +51,7 @@ fn main() {
 
 /// Submits one job, in its way.
 fn submitter(way: Way, address: &str) -> Box<dyn Fn() + Send + Sync> {
-    let client = Client::new(Tcp::new(address, "bench", b""));
+    let client = Client::new(Remote::new(address, "bench", b""));
     match way {
         Way::OwnConnections | Way::SharedClient => Box::new(move || drop(client.submit(&[job()]).expect("taken"))),
         Way::InTurn => {
@@ -121,5 +121,5 @@ fn job() -> SubmitJob<'static> {
 }
 
 fn syncs(address: &str) -> Result<u64, ClientError> {
-    Ok(Client::new(Tcp::new(address, "bench", b"")).stats()?.read::<Stats>()?.figure("syncs"))
+    Ok(Client::new(Remote::new(address, "bench", b"")).stats()?.read::<Stats>()?.figure("syncs"))
 }

@@ -14,7 +14,7 @@ start_falcond
 strace -qq -f -c -o "$dir/calls" -p "$falcond" &
 strace=$!
 sleep 1
-taskset -c 1 target/release/examples/falcon-bench load --address "$address" --seconds "$seconds" >"$dir/figures"
+taskset -c 1 "$bin/examples/falcon-bench" load --address "$address" --seconds "$seconds" >"$dir/figures"
 kill -TERM "$strace"
 wait "$strace" || true
 

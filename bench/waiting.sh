@@ -10,9 +10,9 @@
 # submitted and one acked, rates of both, how busy both cores were, how many jobs waited at its end; medians at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --locked --release --bin falcond --bin falcon-cli --example falcon-bench
+bin=$(tools/built.sh --release --bin falcond --bin falcon-cli --example falcon-bench)
 [ $# -gt 0 ] || set -- 1000 1000000 10000000
-rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-3} bin=${CARGO_TARGET_DIR:-target}/release
+rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-3}
 limits=(--running-max 1000000 --group-running-max 1000 --group-rate 1000000/s --rate 1000000/s)
 none=(--running-max default --group-running-max default --group-rate default --rate default)
 dir=$(mktemp -d)

@@ -9,8 +9,7 @@ say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 say "building"
-cargo build --release --locked
-bin=${CARGO_TARGET_DIR:-$(pwd)/target}/release
+bin=$(tools/built.sh --release --bins)
 dir=$(mktemp -d)
 pids=()
 stop() {

@@ -1,12 +1,12 @@
 //! The command line of the load generator.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::load::{Load, Pace, Settle, Window};
+use crate::place::Place;
 use crate::runs::Settings;
 use crate::wire::WireKind;
 
@@ -67,12 +67,18 @@ pub struct CompareArgs {
     /// Where servers keep their files; has to be on a disk
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
-    /// The master to measure
-    #[arg(long, default_value = "target/release/falcond")]
+    /// The master to measure; the one that was built with this program
+    #[arg(long, default_value_os_t = falcond_beside())]
     falcond: PathBuf,
     /// A word about the run, kept with its figures
     #[arg(long, default_value = "")]
     pub note: String,
+}
+
+/// Examples are built into a directory beside the programs.
+fn falcond_beside() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("falcond")
 }
 
 impl CompareArgs {
@@ -96,8 +102,9 @@ impl CompareArgs {
 pub struct LoadArgs {
     #[arg(long, value_enum, default_value = "falcon")]
     wire: WireKind,
+    /// IP:PORT or unix:PATH
     #[arg(long)]
-    address: SocketAddr,
+    address: Place,
     #[arg(long, default_value_t = 50)]
     producers: usize,
     #[arg(long, default_value_t = 50)]
@@ -145,7 +152,7 @@ impl LoadArgs {
         if self.groups > 0 && !self.wire.has_groups() {
             return Err("this server knows no groups".into());
         }
-        let mut load = Load::closed(self.wire, self.address, self.producers, self.workers);
+        let mut load = Load::closed(self.wire, self.address.clone(), self.producers, self.workers);
         (load.idle, load.open, load.batch) = (self.idle, self.open, self.batch);
         load.payload_bytes = self.payload_bytes;
         load.pace = self.per_s.map_or(Pace::Closed, |per_s| Pace::Open { per_s });

@@ -1,11 +1,9 @@
 //! One connection of the load generator: buffers around a socket that never blocks.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 
-use mio::net::TcpStream;
-
+use crate::place::{Place, Stream};
 use crate::wire::{Seen, Wire};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +14,7 @@ pub enum Role {
 }
 
 pub struct Conn {
-    pub stream: TcpStream,
+    pub stream: Box<dyn Stream>,
     pub role: Role,
     pub wire: Box<dyn Wire>,
     /// Bytes to be written; all of them go in one write.
@@ -32,16 +30,10 @@ pub struct Conn {
 
 impl Conn {
     /// Connects and sends the greeting.
-    pub fn open(address: SocketAddr, role: Role, wire: Box<dyn Wire>) -> Result<Conn, String> {
-        let open = || {
-            let stream = std::net::TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            Ok::<_, std::io::Error>(stream)
-        };
-        let stream = open().map_err(|error| format!("cannot connect: {error}"))?;
+    pub fn open(place: &Place, role: Role, wire: Box<dyn Wire>) -> Result<Conn, String> {
+        let stream = place.connect().map_err(|error| format!("cannot connect to {place}: {error}"))?;
         let mut conn = Conn {
-            stream: TcpStream::from_std(stream),
+            stream,
             role,
             wire,
             out: Vec::new(),

@@ -75,7 +75,7 @@ impl<'l> Engine<'l> {
         for (role, count) in roles {
             for _ in 0..count {
                 let wire = load.wire.wire(conns.len(), load);
-                let mut conn = Conn::open(load.address, role, wire)?;
+                let mut conn = Conn::open(&load.place, role, wire)?;
                 let both = Interest::READABLE | Interest::WRITABLE;
                 poll.registry().register(&mut conn.stream, Token(conns.len()), both).map_err(failed("epoll"))?;
                 conns.push(conn);

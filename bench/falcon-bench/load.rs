@@ -1,11 +1,11 @@
 //! What one run asks of a server, and what came of it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::place::Place;
 use crate::wire::{QUEUE, WireKind};
 
 /// When requests are sent.
@@ -40,7 +40,7 @@ pub enum Settle {
 #[derive(Clone, Debug)]
 pub struct Load {
     pub wire: WireKind,
-    pub address: SocketAddr,
+    pub place: Place,
     pub queue: &'static str,
     pub producers: usize,
     pub workers: usize,
@@ -69,10 +69,10 @@ pub struct Load {
 
 impl Load {
     /// P+W with one open request each, 256 bytes.
-    pub fn closed(wire: WireKind, address: SocketAddr, producers: usize, workers: usize) -> Load {
+    pub fn closed(wire: WireKind, place: impl Into<Place>, producers: usize, workers: usize) -> Load {
         Load {
             wire,
-            address,
+            place: place.into(),
             queue: QUEUE,
             producers,
             workers,

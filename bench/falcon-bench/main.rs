@@ -17,6 +17,7 @@ mod echo;
 mod engine;
 mod load;
 mod machine;
+mod place;
 mod plot;
 mod progress;
 mod report;

@@ -9,6 +9,7 @@ use crate::control;
 use crate::engine;
 use crate::load::{Figures, Load, PERCENTILES, Pace, Settle, Window};
 use crate::machine;
+use crate::place::Place;
 use crate::scenario::{FIFTY, Kind, Scenario, Shape};
 use crate::server::{Mode, Server};
 use crate::wire::{COLD_QUEUE, QUEUE, Told};
@@ -60,6 +61,7 @@ impl Run<'_> {
             }),
             Kind::Payloads => self.payloads(),
             Kind::Idle => self.measure(FIFTY, |load| load.idle = if with { IDLE_CONNECTIONS } else { 0 }),
+            Kind::Unix => self.measure(FIFTY, |_| {}),
             Kind::SlowDisk => self.measure(Shape { producers: 500, workers: 500, ..FIFTY }, |_| {}),
             Kind::HalfLoad => self.half_load(),
             Kind::Drain => self.drain(),
@@ -92,6 +94,9 @@ impl Run<'_> {
     /// A load of this shape as the server can take it.
     fn load(&self, server: &Server, shape: Shape) -> Load {
         let mut load = Load::closed(self.mode.wire, server.address, shape.producers, shape.workers);
+        if matches!(self.scenario.kind, Kind::Unix) && self.variant == "with" {
+            load.place = Place::Unix(server.socket.clone());
+        }
         (load.open, load.batch) = (shape.open, shape.batch);
         if !self.mode.wire.has_batches() {
             load.open *= shape.batch as usize;

@@ -38,6 +38,8 @@ pub enum Kind {
     Restart,
     Memory,
     SlowDisk,
+    /// Over TCP, and then at a Unix socket.
+    Unix,
 }
 
 pub struct Scenario {
@@ -105,6 +107,7 @@ pub static SCENARIOS: &[Scenario] = &[
     ),
     scenario("restart", "killed with many jobs waiting and started again", Kind::Restart, "restart_s"),
     scenario("memory", "many jobs wait", Kind::Memory, "anonymous_bytes_a_job"),
+    scenario("unix-50", "50+50, closed loop, over TCP and at a Unix socket", Kind::Unix, CYCLES),
     scenario("slow-disk", "500+500, each sync takes 5 ms longer", Kind::SlowDisk, CYCLES),
 ];
 
@@ -124,7 +127,7 @@ impl Scenario {
             Kind::Payloads if is_quick => &["256", "16", "4096", "65536"],
             Kind::Payloads => &["256", "16", "4096", "65536", "1048576"],
             Kind::LongDrain if is_quick => &["100000"],
-            Kind::SteadyBacklog | Kind::Idle | Kind::Backlog | Kind::UnderSnapshot | Kind::SlowDisk => {
+            Kind::SteadyBacklog | Kind::Idle | Kind::Backlog | Kind::UnderSnapshot | Kind::SlowDisk | Kind::Unix => {
                 &["without", "with"]
             }
             Kind::Restart | Kind::Memory if is_quick => &["100000", "300000"],
@@ -143,6 +146,7 @@ impl Scenario {
             Kind::UnderSnapshot => ["falcon-always", "redis-list-always", "redis-list-everysec"].contains(&mode.name),
             Kind::Restart => mode.keeps && !mode.is_slow && mode.name != "falcon-never",
             Kind::SlowDisk => mode.keeps && mode.name != "falcon-never",
+            Kind::Unix => mode.has_socket(),
         }
     }
 

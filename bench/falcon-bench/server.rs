@@ -12,6 +12,9 @@ use crate::control;
 use crate::machine::SERVER_CORE;
 use crate::wire::WireKind;
 
+/// In the server's directory.
+const SOCKET: &str = "socket";
+
 const START_MAX: Duration = Duration::from_mins(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +120,11 @@ impl Mode {
         self.program == Program::Falcond
     }
 
+    /// Whether it can be reached at a Unix socket.
+    pub fn has_socket(&self) -> bool {
+        matches!(self.program, Program::Falcond | Program::Redis)
+    }
+
     pub fn is_echo(&self) -> bool {
         self.program == Program::Echo
     }
@@ -126,6 +134,8 @@ impl Mode {
 pub struct Server {
     pub mode: &'static Mode,
     pub address: SocketAddr,
+    /// The same server at a Unix socket, where it has one.
+    pub socket: PathBuf,
     child: Child,
     dir: TempDir,
     falcond: PathBuf,
@@ -155,7 +165,8 @@ impl Server {
         let dir = dir.map_err(|error| format!("no directory in {}: {error}", base.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let child = spawn(mode, address.port(), dir.path(), falcond, sync_delay)?;
-        let mut server = Server { mode, address, child, dir, falcond: falcond.to_owned(), sync_delay };
+        let socket = dir.path().join(SOCKET);
+        let mut server = Server { mode, address, socket, child, dir, falcond: falcond.to_owned(), sync_delay };
         // A server may listen before it is ready to work. Those that are prepared first can only be connected to.
         server.wait_for(|server| match mode.program {
             Program::Nats | Program::Echo => TcpStream::connect(server.address).is_ok(),
@@ -244,11 +255,14 @@ fn spawn(mode: &Mode, port: u16, dir: &Path, falcond: &Path, sync_delay: Option<
     command.arg(program).args(mode.arguments);
     let port = port.to_string();
     match mode.program {
-        Program::Falcond => command.args(["--data-dir", "data", "--listen", &format!("127.0.0.1:{port}")]),
+        Program::Falcond => {
+            let (tcp, unix) = (format!("127.0.0.1:{port}"), format!("unix:{SOCKET}"));
+            command.args(["--data-dir", "data", "--listen", &tcp, "--listen", &unix])
+        }
         // A rewrite of the log at a moment of its own would be a gift to the others.
         Program::Redis => command
             .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--auto-aof-rewrite-percentage", "0"])
-            .args(["--maxclients", "15000", "--protected-mode", "no"]),
+            .args(["--maxclients", "15000", "--protected-mode", "no", "--unixsocket", SOCKET]),
         Program::Beanstalkd => command.args(["-l", "127.0.0.1", "-p", &port, "-z", "2097152"]),
         Program::Nats => command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd", "data"]),
         Program::Echo => command.args(["--port", &port]),

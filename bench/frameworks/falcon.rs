@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use falconqueue::client::{Client, Job, SubmitJob, Tcp};
+use falconqueue::client::{Client, Job, Remote, SubmitJob};
 use falconqueue::protocol::Stats;
 use falconqueue::worker::{Cancel, Handler, Outcome, Pool, PoolConfig, remote};
 
@@ -97,7 +97,7 @@ fn deliver(client: &Client, jobs: usize) -> Result<(), Failed> {
 
 /// Runs the jobs of a scenario; gives the seconds that it took, and how late each timed job came.
 fn run(scenario: &str, jobs: usize, server: &str) -> Result<(f64, Vec<u64>), Failed> {
-    let client = Client::new(Tcp::new(server, "bench", b""));
+    let client = Client::new(Remote::new(server, "bench", b""));
     if scenario == "prefilled" {
         submit(&client, jobs)?;
     }
@@ -132,7 +132,7 @@ fn main() -> Result<(), Failed> {
     let scenario = arguments.next().ok_or("name a scenario: prefilled, at-once or delivery")?;
     let jobs: usize = arguments.next().ok_or("say how many jobs")?.parse()?;
     if scenario == "produce" {
-        return submit(&Client::new(Tcp::new(&std::env::var("SERVER")?, "bench", b"")), jobs);
+        return submit(&Client::new(Remote::new(&std::env::var("SERVER")?, "bench", b"")), jobs);
     }
     let (seconds, late_us) = run(&scenario, jobs, &std::env::var("SERVER")?)?;
     let settings =

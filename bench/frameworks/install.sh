@@ -32,7 +32,7 @@ package() {
 # has SERVER: whether it can be started.
 has() {
     case $1 in
-        falcond) [ -x target/release/falcond ] ;;
+        falcond) bin=$(tools/built.sh --release --bin falcond --example falcon-pool-bench) ;;
         redis) command -v redis-server >/dev/null ;;
         postgres) postgres_programs >/dev/null ;;
         rabbitmq) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && command -v epmd >/dev/null ;;

@@ -21,7 +21,7 @@ answers() {
 
 start_falcond() {
     local _
-    target/release/falcond --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/said" 2>"$dir/log" &
+    "$bin/falcond" --data-dir "$dir/data" --listen 127.0.0.1:0 >"$dir/said" 2>"$dir/log" &
     pids=($!)
     for _ in $(seq 200); do
         address=$(sed -n 's/^listening on //p' "$dir/said")
