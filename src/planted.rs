@@ -98,6 +98,8 @@ coded! {
         BatchEarly = 43 "batch-early";
         /// Jobs that follow from another one stand in a group of their own.
         FollowUpApart = 44 "follow-up-apart";
+        /// A batch that nobody fills stays open.
+        BatchKeptOpen = 45 "batch-kept-open";
     }
 }
 

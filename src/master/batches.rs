@@ -45,6 +45,11 @@ impl Fillers {
         }
     }
 
+    /// For so long nobody could come back: that does not count.
+    pub fn prolong(&mut self, gap: Millis) {
+        self.alone = self.alone.iter().map(|(at, batch)| (at.plus(gap), *batch)).collect();
+    }
+
     /// A batch takes no members any more.
     pub fn sealed(&mut self, batch: BatchId) {
         for session in self.by_batch.remove(&batch).unwrap_or_default() {
@@ -89,6 +94,15 @@ mod tests {
         assert_eq!(fillers.next_deadline(), None, "somebody came back");
         fillers.left(SessionId(3), Timestamp(30));
         assert_eq!(fillers.first_due(Timestamp(30 + ALONE)), Some(batch));
+    }
+
+    #[test]
+    fn time_in_which_nobody_could_come_back_does_not_count() {
+        let mut fillers = Fillers::default();
+        fillers.begin([BatchId(1), BatchId(2)].into_iter(), Timestamp(10));
+        fillers.prolong(Millis(3 * ALONE));
+        assert_eq!(fillers.first_due(Timestamp(9 + 4 * ALONE)), None);
+        assert_eq!(fillers.first_due(Timestamp(10 + 4 * ALONE)), Some(BatchId(1)));
     }
 
     #[test]

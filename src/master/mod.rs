@@ -234,10 +234,11 @@ impl Master {
         self.keeping.snapshots.taken
     }
 
-    /// The master stood still for so long (stopped, or kept waiting by the disk), and heard nothing of its workers:
-    /// every lease lasts as much longer.
+    /// The master stood still for so long (stopped, or kept waiting by the disk), and heard nothing of its clients:
+    /// every lease lasts as much longer, and every open batch waits as much longer for somebody to come back.
     pub fn stood_still(&mut self, gap: Millis) {
         self.journal.queues.prolong_leases(gap);
+        self.fillers.prolong(gap);
     }
 
     /// Tells how much memory the process has. Past [`Config::memory_max`] no more jobs are taken.

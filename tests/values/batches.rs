@@ -5,6 +5,7 @@ use falconqueue::ids::{JobId, SessionId};
 use falconqueue::job::Standing;
 use falconqueue::master::Input;
 use falconqueue::protocol::{List, Request, Submit};
+use falconqueue::time::Millis;
 
 use crate::frames::{self, BatchFacts, NOT_FOUND, OfBatches, Reply, WRONG_STATE, is_error, submitted};
 use crate::hand::Hand;
@@ -100,6 +101,24 @@ fn a_batch_that_nobody_fills_is_cancelled_after_60_s_and_one_that_somebody_comes
     let facts = show(&mut hand, "left");
     assert!(facts.called_off && facts.left == 0 && facts.figure("cancelled") == 1, "{facts:?}");
     assert!(is_error(&ask(&mut hand, other, &frames::begin_batch("left")), WRONG_STATE));
+}
+
+#[test]
+fn a_master_that_stood_still_cancels_no_batch_for_it() {
+    let mut hand = Hand::new();
+    let id = hand.connect();
+    begin(&mut hand, id, "night");
+    hand.master.take(id, Input::Gone, hand.now).unwrap();
+    hand.pass(1000);
+    hand.master.stood_still(Millis(300_000));
+    hand.pass(300_000);
+    let other = hand.connect();
+    begin(&mut hand, other, "night");
+    hand.master.take(other, Input::Gone, hand.now).unwrap();
+    hand.pass(59_999);
+    assert!(!show(&mut hand, "night").called_off);
+    hand.pass(1);
+    assert!(show(&mut hand, "night").called_off);
 }
 
 #[test]

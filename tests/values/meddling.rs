@@ -1,6 +1,7 @@
 //! Clients that cancel, requeue, purge, update, wait, read, pause and settle queues, drain the master and order workers
 //! about while others work: whatever they are told is so, and stays so. Keys are held in each of their ways, jobs wait
-//! for jobs, and in some runs schedules make jobs, too.
+//! for jobs and for batches, which are filled by several requests, ended, cancelled and left; some are acked with
+//! others that follow from them, and in some runs schedules make jobs, too.
 //!
 //! All that can happen to them happens. Connections break, on both sides at different moments, with frames and replies
 //! that are lost, and who comes back asks again; workers hang with their connections open; the clock jumps, and the
@@ -9,10 +10,12 @@
 //!
 //! What is looked at when:
 //! * each record, when it is appended: that it follows from those before it (`sim::truth`);
-//! * each answer, when it comes: against what was told before, and against the records;
+//! * each answer, when it comes: against what was told before, and against the records; of an ack with follow-ups, when
+//!   it was sent: that all of them stand in one group with it, or none;
 //! * about 3 crash images in 100 turns: against what was told; the whole state of every other one, and of each that
 //!   the run goes on with, against a replay; one in four is worked on until all jobs have ended, and opened again;
-//! * whenever all is durable after a turn: that no job waits for others without a reason;
+//! * whenever all is durable after a turn: that no job waits for others, or for its batch, without a reason;
+//! * after each turn: that no batch is open that nobody has filled for 60 s;
 //! * the whole running state against a replay, its invariants, and who holds which key: after each 20th turn, of one
 //!   seed in 32 after each turn, and after each start.
 //!
@@ -30,9 +33,9 @@ use falconqueue::master::{Config, WalError};
 use falconqueue::wal::MemoryDevice;
 
 /// What has to happen in a run of all seeds.
-const EVENTS: [&str; 14] = [
+const EVENTS: [&str; 18] = [
     "CANCEL", "REQUEUE", "PURGE", "UPDATE", "EXPIRE", "PAUSE", "RESUME", "DEAD", "SET", "FORGET", "TIMEOUT", "READY",
-    "REPLACE", "TICK",
+    "REPLACE", "TICK", "BEGIN", "END", "ADMIT", "CALL_OFF",
 ];
 
 /// Bytes of a segment, the longest payload, and the most jobs; one poll for all jobs has to fit into a segment. Runs
@@ -132,7 +135,7 @@ fn turn(sim: &mut Sim) -> Result<(), WalError> {
 }
 
 /// What a run has come to.
-fn figures(sim: &Sim) -> [(&'static str, u64); 8] {
+fn figures(sim: &Sim) -> [(&'static str, u64); 10] {
     [
         ("cancelled with others", sim.history.truth.cascades),
         ("waits answered", sim.waits_answered),
@@ -142,6 +145,8 @@ fn figures(sim: &Sim) -> [(&'static str, u64); 8] {
         ("asked again", sim.net.asked_again),
         ("silent workers", sim.net.silenced),
         ("syncs that failed", sim.failed_syncs),
+        ("followed from others", sim.told.follow_ups),
+        ("batches that nobody ended", sim.filling.abandoned),
     ]
 }
 

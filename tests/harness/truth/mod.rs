@@ -4,6 +4,8 @@
 // Each crate of tests asks its own part of it.
 #![allow(dead_code)]
 
+pub mod batches;
+mod follow_ups;
 mod keys;
 mod ruled;
 mod ticks;
@@ -13,7 +15,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
-use falconqueue::ids::{JobId, LeaseId};
+use falconqueue::ids::{BatchId, JobId, LeaseId};
 use falconqueue::job::{Backoff, IfFailed, Settings, Unique};
 use falconqueue::limits::{BACKOFF_MS_FIRST, BACKOFF_MS_MAX};
 use falconqueue::queue::events::{Dispatch, Enqueue, ReleaseReason, Replace};
@@ -22,6 +24,8 @@ use falconqueue::rules::QueueSettings;
 use falconqueue::time::{Millis, Timestamp};
 use falconqueue::wal::RecordHead;
 
+use batches::Batches;
+use follow_ups::FollowUps;
 use keys::Keys;
 use ruled::Ruled;
 use ticks::Ticks;
@@ -74,6 +78,9 @@ pub struct Fate {
     expires_at: Option<Timestamp>,
     /// What it waits for, until it waits no more.
     waits: Option<Waits>,
+    /// It is a member of this batch; its delay until it is let go with that, if it waits for nothing else.
+    batch: Option<BatchId>,
+    held_ms: Option<u64>,
     /// How long it is kept since it ended, and from when on it may be forgotten how it did.
     kept_until: Option<Timestamp>,
     forgotten_at: Option<Timestamp>,
@@ -94,6 +101,8 @@ pub struct Truth {
     /// Jobs that wait for others.
     waiting: BTreeSet<u64>,
     ticks: Ticks,
+    batches: Batches,
+    pub follow_ups: FollowUps,
     /// How many were cancelled for what became of others.
     pub cascades: u64,
     /// Jobs that may have vanished since somebody asked.
@@ -119,6 +128,8 @@ impl Truth {
             keys: Keys::default(),
             waiting: BTreeSet::new(),
             ticks: Ticks::default(),
+            batches: Batches::default(),
+            follow_ups: FollowUps::default(),
             cascades: 0,
             vanishing: Vec::new(),
         }
@@ -126,6 +137,11 @@ impl Truth {
 
     pub fn of(&self, job: u64) -> Option<&Fate> {
         self.fates.get(&job)
+    }
+
+    /// The newest job.
+    pub fn last_job(&self) -> u64 {
+        self.fates.last_key_value().map_or(0, |(job, _)| *job)
     }
 
     pub fn settings(&self, queue: &str) -> QueueSettings {
@@ -150,6 +166,7 @@ impl Truth {
     /// Takes the next record in, and holds it against all before it.
     pub fn take(&mut self, event: &Event<'_>, head: &RecordHead) {
         let at = head.at;
+        self.follow_ups.take(event, head.more);
         match event {
             Event::Enqueue(job) => self.accept(job, at),
             Event::Replace(replace) => self.replace(replace, at),
@@ -223,6 +240,7 @@ impl Truth {
             ..Fate::default()
         };
         self.fates.insert(job.job.0, fate);
+        self.join(job, at);
     }
 
     /// One that was not begun has another payload and other times.
@@ -232,8 +250,9 @@ impl Truth {
         fate.payload = print(replace.payload);
         fate.accepted.bytes = replace.payload.len() as u64;
         (fate.due_at, fate.expires_at) = (replace.due_at, replace.expires_at);
-        if let Some(waits) = &mut fate.waits {
-            waits.delay_ms = replace.due_at.since(at).0;
+        let delay_ms = fate.waits.as_mut().map(|waits| &mut waits.delay_ms).or(fate.held_ms.as_mut());
+        if let Some(delay_ms) = delay_ms {
+            *delay_ms = replace.due_at.since(at).0;
             fate.due_at = Timestamp(0);
         }
         if fate.expires_at.is_some() {
@@ -255,6 +274,7 @@ impl Truth {
             );
         }
         self.holds_group(given.job, &ruled, head.at);
+        assert!(self.is_let_go(given.job), "job {} was given before its batch was let go", given.job);
         let fate = self.running(given.job, "DISPATCH");
         fate.attempts += 1;
         assert_eq!(given.attempt, fate.attempts, "attempt of job {}", given.job);
@@ -288,16 +308,14 @@ impl Truth {
                 (fate.kept_until, fate.forgotten_at) = (None, None);
                 let key = fate.accepted.key.clone();
                 self.keys.goes_on(&key, requeue.job, at);
+                self.runs_again(requeue.job, at);
             }
             Event::Update(update) => {
                 let fate = self.running(update.job, "UPDATE");
                 fate.max_attempts = update.max_attempts.unwrap_or(fate.max_attempts);
                 fate.expires_at = update.expires_at.or(fate.expires_at).filter(|at| at.0 > 0);
-                assert!(
-                    update.due_at.is_none() || fate.waits.is_none(),
-                    "the delay of job {} begins later",
-                    update.job
-                );
+                let is_held = fate.waits.is_some() || fate.held_ms.is_some();
+                assert!(update.due_at.is_none() || !is_held, "the delay of job {} begins later", update.job);
                 fate.due_at = update.due_at.unwrap_or(fate.due_at);
             }
             _ => self.take_rule(event, at),
@@ -315,6 +333,7 @@ impl Truth {
         fate.forgotten_at = failed_until.or(fate.forgotten_at);
         if fate.end.is_none() {
             fate.ends_as(CANCELLED);
+            self.member_ended(job, at);
         }
         self.waiting.remove(&job.0);
         self.key_goes(job, at, None);
@@ -359,6 +378,7 @@ impl Truth {
         let fate = self.fate(job);
         let of_job = fate.accepted.keep_s.or(settings.keep_s);
         let keep_s = if end == DEAD { settings.dead_keep_s } else { of_job };
+        let was_open = fate.end.is_none();
         let expected = keep_s.filter(|keep_s| *keep_s > 0).map(|keep_s| at.plus(Millis(1000 * u64::from(keep_s))));
         assert_eq!(kept_until, expected, "until when job {job} is kept: {fate:?}");
         fate.ends_as(end);
@@ -373,6 +393,9 @@ impl Truth {
             self.vanishing.push(job);
         }
         self.waiting.remove(&job.0);
+        if was_open {
+            self.member_ended(job, at);
+        }
         if end == CANCELLED || end == EXPIRED {
             self.key_goes(job, at, None);
         }
@@ -390,7 +413,7 @@ impl Fate {
     pub fn may_be_told(&self, standing: u8, had_ended: bool) -> bool {
         match standing {
             DEAD..=EXPIRED => self.ends.contains(&standing),
-            WAITING => self.accepted.waits.is_some(),
+            WAITING => self.accepted.waits.is_some() || self.batch.is_some(),
             GONE => had_ended,
             other => other < DEAD,
         }
@@ -398,7 +421,7 @@ impl Fate {
 
     fn ends_as(&mut self, end: u8) {
         self.end = Some(end);
-        (self.lease, self.waits) = (None, None);
+        (self.lease, self.waits, self.held_ms) = (None, None, None);
         self.ends.insert(end);
     }
 }

@@ -111,7 +111,7 @@ impl Truth {
                 assert!(!left, "queue {} was forgotten with jobs", forget.queue);
                 self.ruled.remove(forget.queue);
             }
-            _ => {}
+            _ => self.take_batch(event, at),
         }
     }
 

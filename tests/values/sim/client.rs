@@ -8,8 +8,11 @@ use falconqueue::time::Timestamp;
 
 use crate::frames::{Delivery, LEASE_LOST, Reply, STORAGE_FULL, Submitted};
 use crate::session::{heard, tell};
+use crate::truth::batches::Seen;
 use crate::truth::print;
 
+use super::batches::AskedOf;
+use super::follow_ups::Then;
 use super::mending::Asked;
 use super::orders::order_told;
 use super::rules::Setting;
@@ -25,16 +28,20 @@ pub struct Sent {
 
 #[derive(Debug)]
 pub enum What {
-    Submit(Vec<Submission>),
+    /// With the batch that they are to be members of, and what is known of it.
+    Submit(Vec<Submission>, Option<Joining>),
     Poll,
     /// With what was sent as its result, and when.
     Ack(Vec<Held>, Sentence),
+    /// With jobs that follow.
+    AckThen(Then),
     Fail(Vec<Held>),
     Release(Vec<Held>),
     /// With whether the result must be there.
     Read(JobId, bool),
     Mend(Change, Vec<JobId>),
     Wait(Asked),
+    OfBatch(AskedOf),
     /// Of a queue.
     Order,
     Set(Setting),
@@ -46,6 +53,19 @@ pub enum What {
     Tell(u32),
     /// With what must be told to the worker, and the leases that it named.
     Beat(Option<u8>, Vec<Held>),
+}
+
+/// The batch of a submit, as it was when that was sent.
+#[derive(Debug)]
+pub struct Joining {
+    pub name: &'static str,
+    pub seen: Option<Seen>,
+}
+
+impl Joining {
+    pub fn is_open(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| !seen.is_sealed)
+    }
 }
 
 /// What was sent with an ack.
@@ -76,13 +96,25 @@ impl Sim {
     }
 
     pub fn send_submit(&mut self, jobs: Vec<Submission>) -> Result<u64, WalError> {
+        self.submit_to(jobs, None)
+    }
+
+    /// Submits jobs as members of this batch.
+    pub fn submit_to(&mut self, jobs: Vec<Submission>, batch: Option<&'static str>) -> Result<u64, WalError> {
+        let into = batch.map(|name| Joining { name, seen: self.see_batch(name) });
+        let seen = into.as_ref().and_then(|into| into.seen.clone());
         self.told.submitting(&jobs);
         let copies = jobs.clone();
         let lent: Vec<SubmitJob<'_>> = copies.iter().map(Submission::lent).collect();
         if self.settled.is_draining && !self.net.is_broken(self.producer) {
             self.settled.drained.insert(self.correlation + 1);
         }
-        self.send(self.producer, &Request::Submit(Submit::of(&lent)), What::Submit(jobs))
+        let submit = Request::Submit(Submit { batch, ..Submit::of(&lent) });
+        let number = self.send(self.producer, &submit, What::Submit(jobs, into))?;
+        if let Some(name) = batch.filter(|_| !self.net.is_broken(self.producer)) {
+            self.has_filled(self.producer, name, seen.as_ref());
+        }
+        Ok(number)
     }
 
     /// Takes in every reply that may leave.
@@ -109,7 +141,7 @@ impl Sim {
 
     fn take_in(&mut self, session: SessionId, what: What, reply: Reply, is_late: bool) {
         match (what, reply) {
-            (What::Submit(jobs), Reply::SubmitOk(items)) => self.are_submitted(jobs, items),
+            (What::Submit(jobs, into), Reply::SubmitOk(items)) => self.are_submitted(jobs, into.as_ref(), items),
             (What::Poll, Reply::PollOk(jobs)) => {
                 for got in jobs {
                     self.told.delivered(&got, is_late);
@@ -124,7 +156,11 @@ impl Sim {
                     self.told.ended(JobId(job), (status == 0).then_some(&said));
                 }
             }
-            (What::Submit(jobs), Reply::Error { code, .. }) => self.submit_refused(&jobs, code),
+            (What::Submit(jobs, into), Reply::Error { code, .. }) => {
+                self.submit_refused(&jobs, (into.as_ref(), code));
+            }
+            (What::AckThen(then), reply) => self.told_of_then(then, reply),
+            (What::OfBatch(asked), reply) => self.told_of_batch(&asked, reply),
             (What::Ack(held, _), Reply::Error { code, .. }) => {
                 for held in &held {
                     self.told.ended(held.job, None);
@@ -144,7 +180,8 @@ impl Sim {
         }
     }
 
-    fn are_submitted(&mut self, jobs: Vec<Submission>, items: Vec<Submitted>) {
+    fn are_submitted(&mut self, jobs: Vec<Submission>, into: Option<&Joining>, items: Vec<Submitted>) {
+        assert!(into.is_none_or(Joining::is_open), "jobs were taken into {into:?}");
         assert_eq!(jobs.len(), items.len());
         for (job, item) in jobs.into_iter().zip(items) {
             let (id, duplicate) = (JobId(item.job), item.duplicate == 1);
@@ -163,7 +200,7 @@ impl Sim {
     }
 
     /// A lease is told to be lost only when it is, and an end to be done only under its lease.
-    fn is_reported(&self, held: &[Held], items: &[(u64, u16)]) {
+    pub fn is_reported(&self, held: &[Held], items: &[(u64, u16)]) {
         for (held, (job, status)) in held.iter().zip(items) {
             assert_eq!(held.job.0, *job);
             let Some(fate) = self.history.truth.of(*job) else { continue };

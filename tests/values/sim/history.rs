@@ -240,5 +240,6 @@ impl History {
 /// When a key of an ended job is forgotten, if the line is of one.
 fn key_until(line: &str) -> Option<u64> {
     let (_, until) = line.strip_prefix("key ")?.rsplit_once("Timestamp(")?;
-    until.trim_end_matches(')').parse().ok()
+    // How it is held may stand behind that.
+    until.split(')').next()?.parse().ok()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use falconqueue::ids::{JobId, SessionId};
-use falconqueue::job::Standing;
+use falconqueue::job::{Awaited, Before, Standing};
 use falconqueue::master::{Config, Input, Master, Progress, Urgency, WalError};
 use falconqueue::protocol::{
     Ack, Change, DropSchedule, Hello, List, Mend, Request, Resume, SetQueue, Stats, Submit, Text, TextKind,
@@ -29,6 +29,10 @@ const DEEP_EVERY: u64 = 20;
 /// waits for others may be cancelled with them.
 const ENDED: [&str; 4] = ["Dead", "Completed", "Cancelled", "Expired"];
 const EXCUSES: [&str; 3] = ["is_cancelled: true", "expires_at: Some", "Waiting"];
+
+fn has_ended(line: &str) -> bool {
+    ENDED.iter().any(|ended| line.starts_with(ended))
+}
 
 /// A master on what a crash has left.
 pub struct Recovered {
@@ -135,6 +139,18 @@ impl Recovered {
         for (id, kept) in told.kept.iter().filter(|(_, kept)| kept.until > self.now) {
             assert!(jobs.contains_key(id), "job {id} is to be kept until {} and is gone", kept.until);
         }
+        for (job, others) in &told.followed {
+            let is_done = jobs.get(job).is_none_or(|line| !line.starts_with("InFlight"));
+            let there = others.iter().filter(|other| **other < queues.next_job().0).count();
+            let expected = if is_done { others.len() } else { 0 };
+            assert_eq!(there, expected, "job {job} is done: {is_done}, and of {others:?} so many are there");
+        }
+        for (name, fact) in told.batches.iter().filter(|(_, fact)| fact.until > self.now) {
+            let batch = queues.batch_named(name).and_then(|id| queues.batch(id));
+            let batch = batch.unwrap_or_else(|| panic!("batch {name} was begun and is gone: {fact:?}"));
+            let is_so = (batch.is_sealed || !fact.has_ended) && (batch.is_called_off || !fact.is_cancelled);
+            assert!(is_so, "what was told of batch {name}: {fact:?}, {batch:?}");
+        }
         for (key, id) in told.bound_keys(self.now) {
             // A job that is dead has begun its key's window, perhaps without any client having heard so.
             let past = queues.facts(id).filter(|facts| facts.standing == Standing::Dead).and_then(|facts| facts.past);
@@ -191,7 +207,6 @@ impl Recovered {
     pub fn drain(&mut self, told: &Told) {
         let mut told = told.clone();
         let mut left = jobs_of(self.master.queues());
-        let has_ended = |line: &str| ENDED.iter().any(|ended| line.starts_with(ended));
         left.retain(|_, line| !has_ended(line) && !EXCUSES.iter().any(|excuse| line.contains(excuse)));
         for _ in 0..80 {
             let jobs = self.holds_deliveries(&told);
@@ -205,10 +220,27 @@ impl Recovered {
             self.requeue_dead(&mut told);
             self.turn(300_000);
         }
-        assert_eq!(self.master.queues().unfinished(), (0, 0), "every job comes to an end");
+        assert_eq!(self.master.queues().unfinished(), (self.in_circles(), 0), "every job comes to an end");
         let dead = jobs_of(self.master.queues());
         left.retain(|id, _| !dead.contains_key(id));
         assert!(left.is_empty(), "jobs that were not delivered: {left:?}");
+    }
+
+    /// Jobs that wait for each other in a circle, or behind one: a member of a batch may wait for what waits for its
+    /// batch. All that have not ended have to be such.
+    fn in_circles(&self) -> usize {
+        let queues = self.master.queues();
+        let mut left = jobs_of(queues);
+        left.retain(|_, line| !has_ended(line));
+        let is_left = |before: &Before| match before.what() {
+            Awaited::Job(job) => left.contains_key(&job),
+            Awaited::Batch(batch) => left.keys().any(|job| queues.batch_of(*job) == Some(batch)),
+        };
+        for (job, line) in &left {
+            let is_held = queues.waits(*job).is_some_and(|waits| waits.before.iter().any(is_left));
+            assert!(is_held, "job {job} comes to no end: {line}");
+        }
+        left.len()
     }
 
     /// Lets dead jobs run again for which others wait.
@@ -246,12 +278,12 @@ impl Recovered {
         assert!(id > told.last_job);
         self.drain(told);
         let again = self.device.crash();
-        let last = self.last;
+        let (last, in_circles) = (self.last, self.master.queues().unfinished());
         let mut after = Recovered::open(&again, config.clone(), self.now, |now_last, _, _| {
             assert!(now_last > last);
         })
         .expect("it opens once more");
-        assert_eq!(after.master.queues().unfinished(), (0, 0), "what was acked stays acked");
+        assert_eq!(after.master.queues().unfinished(), in_circles, "what was acked stays acked");
         assert_eq!(after.poll_all().len(), 0);
     }
 }
@@ -300,6 +332,9 @@ impl Sim {
         recovered.master.take(recovered.session, Input::Gone, self.now).expect("it writes nothing");
         (self.master, self.device) = (recovered.master, device);
         self.history.cut(newest.0, newest.1);
+        self.history.truth.take_abandoned();
+        let next_job = self.history.truth.last_job() + 1;
+        self.told.followed.retain(|(_, others)| others.iter().all(|other| *other < next_job));
         self.connect();
     }
 

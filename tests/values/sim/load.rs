@@ -128,6 +128,9 @@ impl Sim {
         if self.load.meddles && self.random.one_in(6) {
             return self.meddle();
         }
+        if self.load.is_rough && self.random.one_in(9) {
+            return self.act_on_batches();
+        }
         let (waiting, in_flight) = self.master.queues().unfinished();
         let place = self.random.index(2);
         let worker = self.workers[place];
@@ -135,14 +138,7 @@ impl Sim {
             return Ok(());
         }
         match self.random.below(100) {
-            0..=34 if waiting + in_flight < self.load.jobs_max => {
-                let count = 1 + self.random.below(5);
-                let mut jobs: Vec<Submission> = (0..count).map(|_| self.drawn_job()).collect();
-                if self.load.meddles {
-                    self.draw_ways(&mut jobs);
-                }
-                self.send_submit(jobs)?;
-            }
+            0..=34 if waiting + in_flight < self.load.jobs_max => self.send_some()?,
             0..=54 if self.crew.is_quiet[place] && !self.random.one_in(4) => {
                 self.crew.is_quiet[place] = !self.random.one_in(10);
                 self.send_heartbeat(worker)?;
@@ -153,6 +149,7 @@ impl Sim {
                 let extra = (free == 0 || self.random.one_in(2)).then_some(extra);
                 self.send(worker, &ahead(&poll(&QUEUES, free, wait_ms), extra), What::Poll)?;
             }
+            55..=84 if self.load.is_rough && self.random.one_in(3) => self.ack_with_others(worker)?,
             55..=84 => self.send_ack(worker)?,
             85..=91 => self.send_fail(worker)?,
             92..=96 => self.send_release(worker)?,
@@ -165,7 +162,17 @@ impl Sim {
         Ok(())
     }
 
-    fn draw_held(&mut self, most: u64) -> Vec<Held> {
+    /// Submits some jobs.
+    fn send_some(&mut self) -> Result<(), WalError> {
+        let count = 1 + self.random.below(5);
+        let mut jobs: Vec<Submission> = (0..count).map(|_| self.drawn_job()).collect();
+        if self.load.meddles {
+            self.draw_ways(&mut jobs);
+        }
+        self.send_submit(jobs).map(drop)
+    }
+
+    pub fn draw_held(&mut self, most: u64) -> Vec<Held> {
         let count = (1 + self.random.below(most)).min(self.held.len() as u64);
         (0..count)
             .map(|_| {

@@ -3,8 +3,10 @@
 //!
 //! A seed reproduces a run; a test that fails prints it and the command that runs it again.
 
+pub mod batches;
 pub mod bytes;
 pub mod client;
+pub mod follow_ups;
 pub mod full;
 pub mod history;
 pub mod image;
@@ -152,6 +154,7 @@ pub struct Sim {
     /// Syncs that failed, each the end of a process.
     pub failed_syncs: u64,
     pub net: net::Net,
+    pub filling: batches::Filling,
     pub settled: rules::Settled,
     crew: orders::Crew,
     /// Whether a turn has ended since something was sent.
@@ -190,8 +193,7 @@ impl Sim {
     /// The same with other settings.
     pub fn with(config: Config, device: MemoryDevice) -> Result<Sim, WalError> {
         let seed = config.seed;
-        let opened = Master::open(config.clone(), Arc::new(device.clone()), &Progress::default())?;
-        let mut master = opened.master;
+        let mut master = Master::open(config.clone(), Arc::new(device.clone()), &Progress::default())?.master;
         master.start(START);
         let mut sim = Sim {
             producer: SessionId(0),
@@ -216,6 +218,7 @@ impl Sim {
             waits_answered: 0,
             failed_syncs: 0,
             net: net::Net::default(),
+            filling: batches::Filling::default(),
             settled: rules::Settled::default(),
             crew: orders::Crew::default(),
             is_turned: false,
@@ -233,6 +236,7 @@ impl Sim {
         self.producer = self.master.connected_within(&Hello::new("producer", b""));
         self.watcher = self.master.connected_within(&Hello::new("watcher", b""));
         self.crew = orders::Crew::default();
+        self.filling.restarted(self.history.truth.open_batches().map(|(id, _)| id), self.now);
         for (place, name) in ["worker-1", "worker-2"].into_iter().enumerate() {
             let hello = Hello { says_begun: Some(place == 1), ..Hello::new(name, b"") };
             self.workers[place] = self.master.connected_within(&hello);
@@ -320,6 +324,7 @@ impl Sim {
         for job in self.history.truth.take_vanishing() {
             self.told.vanishes(job);
         }
+        self.follow_batches();
     }
 
     /// The same, where every state on the way is kept.
@@ -350,6 +355,7 @@ impl Sim {
             self.master.read_done(request.run());
         }
         self.is_turned = true;
+        self.hold_batches();
         self.history.turned(self.now, self.master.queues());
         Ok(())
     }
@@ -362,6 +368,7 @@ impl Sim {
         self.now = self.now.plus(gap);
         self.master.stood_still(gap);
         self.net.forgive(gap);
+        self.filling.forgive(gap);
         self.begin_turn()?;
         assert_eq!(self.master.queues().unfinished().1, in_flight, "leases ran out while nobody could be heard");
         self.finish_turn()
@@ -393,6 +400,7 @@ impl Sim {
         self.hear();
         if self.is_turned {
             self.hold_waits();
+            self.hold_batch_waits();
             self.history.truth.holds_waits(self.now);
         }
         Ok(())

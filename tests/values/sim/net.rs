@@ -10,6 +10,7 @@ use falconqueue::protocol::{
 };
 use falconqueue::time::{Millis, Timestamp};
 
+use super::batches::{Ask, AskedOf};
 use super::client::{Sentence, What};
 use super::{Held, Sim};
 
@@ -128,6 +129,7 @@ impl Sim {
         self.master.take(session, Input::Gone, self.now).expect("it writes nothing");
         self.net.heard_at.remove(&session);
         self.crew.workers.remove(&session);
+        self.filling.gone(session, self.now);
     }
 
     /// A client finds its connection broken, and makes another one. What it has asked may have been done or not.
@@ -185,7 +187,10 @@ impl Sim {
     /// Asks what was not answered before the connection broke.
     fn ask_again(&mut self, what: What) -> Result<(), WalError> {
         match what {
-            What::Submit(jobs) => drop(self.send_submit(jobs)?),
+            What::Submit(jobs, into) => drop(self.submit_to(jobs, into.map(|into| into.name))?),
+            What::OfBatch(AskedOf { name, what, .. }) if !matches!(what, Ask::Show(_)) => {
+                self.ask_of_batch(name, what)?;
+            }
             What::Mend(change, jobs) => {
                 let priority = Some(128).filter(|_| change == Change::Update);
                 let update = priority.map(|_| Updated { priority, ..Updated::default() });
@@ -215,6 +220,10 @@ impl Sim {
                 }
                 let again = Sentence { at: self.now, ..said.clone() };
                 self.send(worker, &Request::Ack(Ack { items: List::lent(&items) }), What::Ack(held, again))?;
+            }
+            What::AckThen(then) => {
+                let said = Sentence { at: self.now, ..then.said };
+                self.send_then(worker, then.held, said, then.jobs)?;
             }
             What::Fail(held) => {
                 let item = |held: &Held| FailItem { job: held.job, lease: held.lease, ..FailItem::default() };

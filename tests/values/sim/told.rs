@@ -54,9 +54,14 @@ pub struct Told {
     replaced: BTreeSet<&'static str>,
     /// When an ack of a job was first on its way.
     endings: BTreeMap<JobId, Timestamp>,
+    /// Jobs that were acked with others, and those: in any crash image with them, or not.
+    pub followed: Vec<(JobId, Vec<u64>)>,
+    pub batches: BTreeMap<&'static str, BatchFact>,
     pub last_job: u64,
     pub last_lease: u64,
     pub submits: u64,
+    /// Jobs that came with the ack of another one.
+    pub follow_ups: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +89,15 @@ pub struct KeyFact {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What was told of a batch since it was last asked to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchFact {
+    /// Until then at least it is known.
+    pub until: Timestamp,
+    pub has_ended: bool,
+    pub is_cancelled: bool,
+}
+
 /// A payload that says itself what it should be, if it is long enough.
 pub fn payload(tag: u64, bytes: usize) -> Vec<u8> {
     let mut random = Dice::new(tag);
@@ -103,25 +117,31 @@ pub fn is_whole(bytes: &[u8]) -> bool {
 impl Told {
     pub fn submitted(&mut self, job: Submission, id: JobId, duplicate: bool) {
         self.submits += 1;
+        // What a worker hears of its ack a producer may have met before.
+        let in_order = self.followed.is_empty();
         if duplicate {
             let first = self.keys.get(job.key).map(|fact| fact.job);
             // The first one's answer may have been lost with its connection, or never sent.
-            assert!(first.is_none_or(|first| first <= id), "key {} led to {first:?}, now {id}", job.key);
+            let is_newer = first.is_none_or(|first| first <= id);
+            assert!(is_newer || !in_order, "key {} led to {first:?}, now {id}", job.key);
             // Nor need it be there any more: who heard nothing of it may have acked it.
             let ended_at = self.endings.get(&id).copied();
             self.keys.entry(job.key).or_insert(KeyFact { job: id, ended_at });
             return;
         }
-        assert!(id.0 > self.last_job, "job {id} is not above {}", self.last_job);
-        self.last_job = id.0;
-        if !job.key.is_empty() {
-            self.keys.insert(job.key, KeyFact { job: id, ended_at: None });
+        assert!(!in_order || id.0 > self.last_job, "job {id} is not above {}", self.last_job);
+        self.last_job = self.last_job.max(id.0);
+        let ended_at = self.endings.get(&id).copied();
+        if !job.key.is_empty() && self.keys.get(job.key).is_none_or(|fact| fact.job < id) {
+            self.keys.insert(job.key, KeyFact { job: id, ended_at });
         }
+        let may_be_gone = job.ttl_ms.is_some() || ended_at.is_some() || self.freed.contains(&id);
         if job.unique != Unique::ToEnd {
             self.frees(id);
         }
-        let (keep_s, expires) = (job.keep_ms.unwrap_or(0).div_ceil(1000), job.ttl_ms.is_some());
-        self.jobs.insert(id, Fact { payload: job.payload, key: job.key, endings: 0, keep_s, expires });
+        let keep_s = job.keep_ms.unwrap_or(0).div_ceil(1000);
+        let fact = Fact { payload: job.payload, key: job.key, endings: 0, keep_s, expires: may_be_gone };
+        assert!(self.jobs.insert(id, fact).is_none(), "job {id} was given twice");
     }
 
     /// A job came; `is_late` if it may have lain unread while others went on with it.
@@ -231,6 +251,20 @@ impl Told {
         } else {
             assert!(!self.acked.contains(&job), "job {job} was acked, and its cancel done");
             self.cancelled.insert(job);
+        }
+    }
+
+    /// A batch takes members, asked at that moment.
+    pub fn batch_begun(&mut self, name: &'static str, at: Timestamp) {
+        let fact = BatchFact { until: at.plus(KEY_WINDOW), has_ended: false, is_cancelled: false };
+        self.batches.insert(name, fact);
+    }
+
+    /// It takes none any more.
+    pub fn batch_ended(&mut self, name: &'static str, at: Timestamp, is_cancelled: bool) {
+        if let Some(fact) = self.batches.get_mut(name).filter(|fact| fact.until <= at.plus(KEY_WINDOW)) {
+            fact.has_ended = true;
+            fact.is_cancelled |= is_cancelled;
         }
     }
 

@@ -1,17 +1,18 @@
 //! Jobs that hold keys in ways of their own, jobs that wait for others, and schedules.
 
 use falconqueue::ids::JobId;
-use falconqueue::job::{IfFailed, OnDuplicate, Unique};
+use falconqueue::job::{Before, IfFailed, OnDuplicate, Unique};
 use falconqueue::master::WalError;
 use falconqueue::protocol::{After, PutSchedule, Request};
 use falconqueue::schedule::{Missed, Plan};
 
 use crate::dice::Dice;
-use crate::frames::{KEY_HELD, NOT_FOUND, QUEUE_FULL, QUEUE_PAUSED};
+use crate::frames::{KEY_HELD, NOT_FOUND, QUEUE_FULL, QUEUE_PAUSED, WRONG_STATE};
 use crate::truth::Fate;
 
 use super::Sim;
-use super::client::What;
+use super::batches::BATCHES;
+use super::client::{Joining, What};
 use super::load::QUEUES;
 use super::told::{Submission, payload};
 
@@ -39,20 +40,31 @@ impl Sim {
     /// One that a job at this place in its request may wait for: mostly one that came a short while before.
     fn drawn_after(&mut self, place: usize) -> Option<After<'static>> {
         let last = self.told.last_job;
-        match self.random.below(8) {
+        match self.random.below(if self.load.is_rough { 9 } else { 8 }) {
             0..=1 if place > 0 => Some(After::item(self.random.index(place))),
             2 => {
                 let known: Vec<&'static str> = self.told.keys.keys().copied().collect();
                 self.random.pick(&known).map(|key| After::key(key))
             }
             3 => (last > 0).then(|| After::job(JobId(1 + self.random.below(last)))),
+            8 => self.drawn_batch().map(After::batch),
             _ => (last > 0).then(|| After::job(JobId(last - self.random.below(RECENT.min(last))))),
         }
     }
 
+    /// A batch that is known, or seldom any.
+    fn drawn_batch(&mut self) -> Option<&'static str> {
+        let truth = &self.history.truth;
+        let is_known = |name: &&&str| truth.see_batch(name, self.now).is_some_and(|seen| !seen.may_be_gone);
+        let known: Vec<&'static str> = BATCHES.iter().filter(is_known).copied().collect();
+        if self.random.one_in(12) { self.random.pick(&BATCHES).copied() } else { self.random.pick(&known).copied() }
+    }
+
     /// A submit was refused, for a reason that there was.
-    pub fn submit_refused(&mut self, jobs: &[Submission], code: u16) {
+    pub fn submit_refused(&mut self, jobs: &[Submission], (into, code): (Option<&Joining>, u16)) {
         match code {
+            NOT_FOUND if into.is_some_and(|into| into.seen.as_ref().is_none_or(|seen| seen.may_be_gone)) => {}
+            WRONG_STATE => assert!(into.is_some_and(|into| into.seen.is_some() && !into.is_open()), "{into:?}"),
             QUEUE_PAUSED => self.paused += 1,
             QUEUE_FULL if self.load.is_rough => self.over_full += 1,
             KEY_HELD => assert!(jobs.iter().any(|job| job.on_duplicate == OnDuplicate::Refuse), "{jobs:?}"),
@@ -106,7 +118,7 @@ pub fn holds_ways(job: &Submission, fate: &Fate) {
         assert_eq!(fate.accepted.unique, job.unique, "{fate:?}");
     }
     let Some(waits) = &fate.accepted.waits else { return assert!(job.after.is_empty(), "{job:?}: {fate:?}") };
-    let is_one = |after: &After<'_>| !after.name.is_empty() || waits.before.contains(&after.number);
+    let is_one = |after: &After<'_>| !after.name.is_empty() || waits.before.contains(&Before::job(JobId(after.number)));
     let by_id = job.after.iter().filter(|after| **after == After::job(JobId(after.number)));
     assert!(by_id.copied().all(|after| is_one(&after)), "{job:?}: {fate:?}");
     assert!(waits.before.len() <= job.after.len() && waits.if_failed == job.if_failed, "{job:?}: {fate:?}");
