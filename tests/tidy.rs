@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook", "toml"],
+        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook", "toml", "unicode_width"],
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
@@ -61,6 +61,7 @@ const CRATES: &[&str] = &[
     "signal_hook_mio",
     "slab",
     "toml",
+    "unicode_width",
 ];
 /// Lines of a file, lines of a function and bytes of a line, at most.
 const SIZES: &[(&str, usize, usize, usize)] = &[

@@ -6,16 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::args::{BatchCommand, BatchWait, Common, Output};
 use super::progress::Progress;
-use super::render::{Renderer, Row, tell};
+use super::render::{Renderer, Row, facts, tell};
+use super::table::{Column, number, text, thousands};
 use super::{Stop, connect, found};
 use crate::client::{BatchState, Client, ListedBatch};
 use crate::exit::{self, Failure};
 use crate::words::{counted, is, was};
 
-const COLUMNS: [(&str, usize); 5] = [("batch", 24), ("state", 9), ("jobs", 10), ("left", 10), ("failed", 0)];
-
-/// Width of the column of names.
-const NAME: usize = 15;
+const COLUMNS: [Column; 5] = [text("BATCH"), text("STATE"), number("JOBS"), number("LEFT"), number("FAILED")];
 
 pub fn run(common: &Common, command: &BatchCommand) -> Result<(), Stop> {
     let client = connect::client(common)?;
@@ -45,14 +43,12 @@ pub fn run(common: &Common, command: &BatchCommand) -> Result<(), Stop> {
 }
 
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
-    let mut renderer = Renderer::new(common.output);
-    renderer.heading(&COLUMNS)?;
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     let mut behind = String::new();
     loop {
         let (batches, more) = client.list_batches(&behind)?;
         for batch in &batches {
-            let (cells, json) = told(batch);
-            renderer.row(&Row { cells: &cells, json, quiet: batch.name.clone() })?;
+            renderer.row(told(batch))?;
         }
         renderer.flush()?;
         let Some(last) = batches.last().filter(|_| more) else { return Ok(()) };
@@ -60,14 +56,13 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     }
 }
 
-/// Its cells, and the same as JSON.
-fn told(batch: &ListedBatch) -> (Vec<(String, usize)>, Value) {
+fn told(batch: &ListedBatch) -> Row {
     let ListedBatch { name, sealed, called_off, members, left, failed } = batch;
     let state = state(*sealed, *called_off, *left);
-    let texts = [name.clone(), state.to_owned(), members.to_string(), left.to_string(), failed.to_string()];
-    let cells = texts.into_iter().zip(COLUMNS.map(|(_, width)| width)).collect();
+    let mut cells = vec![name.clone(), state.to_owned()];
+    cells.extend([*members, *left, *failed].map(thousands));
     let json = json!({"batch": name, "state": state, "members": members, "left": left, "failed": failed});
-    (cells, json)
+    Row { cells, json, quiet: name.clone() }
 }
 
 fn state(sealed: bool, called_off: bool, left: u64) -> &'static str {
@@ -83,17 +78,17 @@ fn show(common: &Common, batch: &BatchState) -> Result<(), Stop> {
     let BatchState { name, sealed, called_off, members, left, figures } = batch;
     let state = state(*sealed, *called_off, *left);
     let done = members - left;
-    let mut lines = vec![
-        format!("{:NAME$}  {name}", "batch"),
-        format!("{:NAME$}  {state}", "state"),
-        format!("{:NAME$}  {members}", "jobs"),
-        format!("{:NAME$}  {done} ({} %)", "ended", percent(done, *members)),
+    let mut told = vec![
+        ("batch", name.clone()),
+        ("state", state.to_owned()),
+        ("jobs", thousands(*members)),
+        ("ended", format!("{} ({} %)", thousands(done), percent(done, *members))),
     ];
     let there = figures.iter().filter(|(_, count)| **count > 0);
-    lines.extend(there.map(|(name, count)| format!("{:NAME$}  {count}", name.replace('_', " "))));
+    told.extend(there.map(|(name, count)| (name.as_str(), thousands(*count))));
     let counts: Map<String, Value> = figures.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
     let json = json!({"batch": name, "state": state, "members": members, "left": left, "figures": counts});
-    Ok(tell(common.output, lines.join("\n"), json, state.to_owned())?)
+    Ok(tell(common.output, facts(&told), json, state.to_owned())?)
 }
 
 fn percent(done: u64, of: u64) -> u64 {

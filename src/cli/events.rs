@@ -2,10 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::render::{put_bytes, shown};
+use super::render::{beginning, put_bytes, shown};
+use super::table::{Column, number, text};
 use crate::codec;
 use crate::ids::Lsn;
 use crate::queue::Event;
+
+/// Number, moment, name, subject and details of an event.
+pub const COLUMNS: [Column; 5] = [number(""), text(""), text(""), text(""), text("")];
 
 /// An event's fields, in both ways.
 pub struct Fields {
@@ -41,7 +45,7 @@ impl Fields {
             codec::Value::Bytes(bytes) => {
                 self.json.insert(format!("{name}_bytes"), bytes.len().into());
                 put_bytes(&mut self.json, name, bytes);
-                return self.add_text(name, &shown(bytes));
+                return self.add_text(name, &beginning(bytes));
             }
         };
         self.add_text(&name, &text);

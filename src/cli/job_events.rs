@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::args::{Common, One};
-use super::events::Fields;
+use super::events::{COLUMNS, Fields};
 use super::job::later;
 use super::render::{Renderer, Row};
 use super::{Stop, connect, found, lookup};
@@ -19,7 +19,7 @@ const ENQUEUE: u8 = 1;
 pub fn run(common: &Common, one: &One) -> Result<(), Stop> {
     let client = connect::client(common)?;
     let job = lookup::job(&client, one)?;
-    let mut renderer = Renderer::new(common.output);
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     let mut gaps = Gaps::default();
     let mut from = Some(Lsn(0));
     while let Some(lsn) = from {
@@ -39,8 +39,8 @@ pub fn run(common: &Common, one: &One) -> Result<(), Stop> {
 fn show(renderer: &mut Renderer, logged: &LogEvent) -> Result<(), Stop> {
     let Shown { name, quiet, fields } = shown(logged)?;
     let Fields { json, subject, details } = fields;
-    let cells = [(logged.at.rfc3339(), 24), (logged.lsn.to_string(), 8), (name, 8), (subject, 8), (details, 0)];
-    Ok(renderer.row(&Row { cells: &cells, json: Value::Object(json), quiet })?)
+    let cells = vec![logged.lsn.to_string(), logged.at.rfc3339(), name, subject, details];
+    Ok(renderer.row(Row { cells, json: Value::Object(json), quiet })?)
 }
 
 /// What is told of an event, in all ways.

@@ -32,6 +32,7 @@ mod schedule_state;
 mod snapshot;
 mod stats;
 mod submit;
+mod table;
 mod wait;
 mod wal;
 mod worker;

@@ -32,16 +32,12 @@ pub fn run(common: &Common, command: &QueueCommand) -> Result<(), Stop> {
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     let answer = client.stats()?;
     let queues = answer.read::<Stats>()?.queues;
-    let name_width = queues.iter().map(|queue| queue.name.len()).max().unwrap_or(0).max(5);
-    let mut renderer = Renderer::new(common.output);
-    let columns: Vec<_> = std::iter::once(("QUEUE", name_width)).chain(COLUMNS).collect();
-    renderer.heading(&columns)?;
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     for queue in queues.iter() {
         // It may have been forgotten since.
         let Some(state) = unless_gone(client.show_queue(queue.name))? else { continue };
-        let texts = std::iter::once(queue.name.to_owned()).chain(cells(&state));
-        let cells: Vec<_> = texts.zip(&columns).map(|(text, (_, width))| (text, *width)).collect();
-        renderer.row(&Row { cells: &cells, json: json(queue.name, &state), quiet: queue.name.to_owned() })?;
+        let cells = cells(queue.name, &state);
+        renderer.row(Row { cells, json: json(queue.name, &state), quiet: queue.name.to_owned() })?;
     }
     Ok(renderer.flush()?)
 }
@@ -49,7 +45,7 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 /// Shows a queue; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
     let state = found(client.show_queue(name))?;
-    Ok(tell(common.output, facts(name, &state).join("\n"), json(name, &state), name.to_owned())?)
+    Ok(tell(common.output, facts(name, &state), json(name, &state), name.to_owned())?)
 }
 
 fn pause(common: &Common, client: &Client, args: &Pause) -> Result<(), Stop> {

@@ -137,14 +137,10 @@ pub fn all(client: &Client) -> Result<Vec<ListedSchedule>, Stop> {
 
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     let all = all(client)?;
-    let width = all.iter().map(|schedule| schedule.name.len()).max().unwrap_or(0).max(8);
-    let mut renderer = Renderer::new(common.output);
-    let columns: Vec<_> = std::iter::once(("SCHEDULE", width)).chain(COLUMNS).collect();
-    renderer.heading(&columns)?;
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     for schedule in &all {
-        let cells: Vec<_> =
-            cells(schedule).into_iter().zip(&columns).map(|(text, (_, width))| (text, *width)).collect();
-        renderer.row(&Row { cells: &cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
+        let cells = cells(schedule);
+        renderer.row(Row { cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
     }
     Ok(renderer.flush()?)
 }
@@ -152,5 +148,5 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 /// Shows a schedule; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
     let state = found(client.show_schedule(name))?;
-    Ok(tell(common.output, facts(name, &state).join("\n"), json(name, &state), name.to_owned())?)
+    Ok(tell(common.output, facts(name, &state), json(name, &state), name.to_owned())?)
 }

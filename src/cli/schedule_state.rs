@@ -4,17 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::args::written;
 use super::job::later;
-use super::render::{put_bytes, shown};
+use super::render::{self, beginning, put_bytes};
+use super::table::{Column, text};
 use crate::client::{ListedSchedule, ScheduleRun, ScheduleSpec, ScheduleState};
 use crate::job::HeadersText;
 use crate::schedule::{Missed, TickOutcome};
 use crate::time::{Millis, Timestamp};
 
-/// Width of the column of names of facts.
-const NAME: usize = 15;
-
-/// The columns of a list behind the name, and their least widths.
-pub const COLUMNS: [(&str, usize); 5] = [("QUEUE", 12), ("GROUP", 12), ("WHEN", 32), ("NEXT", 24), ("LAST", 0)];
+/// The columns of a list.
+pub const COLUMNS: [Column; 6] =
+    [text("SCHEDULE"), text("QUEUE"), text("GROUP"), text("WHEN"), text("NEXT"), text("LAST")];
 
 pub fn cells(row: &ListedSchedule) -> Vec<String> {
     let next = match row.next_at {
@@ -23,8 +22,7 @@ pub fn cells(row: &ListedSchedule) -> Vec<String> {
         Some(at) => at.rfc3339(),
     };
     let last = row.last.map(|run| run_text(&run)).unwrap_or_default();
-    let group = shown(row.group.as_bytes());
-    vec![row.name.clone(), row.queue.clone(), group, when(&row.cron, row.every_ms, &row.zone), next, last]
+    vec![row.name.clone(), row.queue.clone(), row.group.clone(), when(&row.cron, row.every_ms, &row.zone), next, last]
 }
 
 fn when(cron: &str, every_ms: u64, zone: &str) -> String {
@@ -85,9 +83,9 @@ fn missed(spec: &ScheduleSpec) -> String {
 /// What a schedule was told: name, text as on the command line, value. What is as by default is left out, but for what
 /// everyone asks about.
 pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
-    let text = |name, text: String| (name, text.clone(), Value::from(text));
-    let mut all = vec![text("queue", spec.queue.clone())];
-    all.extend((!spec.group.is_empty()).then(|| ("group", shown(spec.group.as_bytes()), spec.group.clone().into())));
+    let of_text = |name, text: String| (name, text.clone(), Value::from(text));
+    let mut all = vec![of_text("queue", spec.queue.clone())];
+    all.extend((!spec.group.is_empty()).then(|| ("group", spec.group.clone(), spec.group.clone().into())));
     if spec.every_ms > 0 {
         all.push(("every", Millis(spec.every_ms).to_string(), Millis(spec.every_ms).to_string().into()));
     } else {
@@ -95,23 +93,23 @@ pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
         let zone = if spec.zone.is_empty() { "UTC" } else { &spec.zone };
         all.push(("tz", zone.to_owned(), zone.into()));
     }
-    let span = |name, ms: u64| text(name, Millis(ms).to_string());
+    let span = |name, ms: u64| of_text(name, Millis(ms).to_string());
     all.extend((spec.jitter_ms > 0).then(|| span("jitter", spec.jitter_ms.into())));
-    all.push(text("missed", missed(spec)));
-    all.push(text("overlap", if spec.skip_overlap { "skip" } else { "allow" }.to_owned()));
+    all.push(of_text("missed", missed(spec)));
+    all.push(of_text("overlap", if spec.skip_overlap { "skip" } else { "allow" }.to_owned()));
     all.push(("priority", spec.settings.priority.to_string(), spec.settings.priority.into()));
     let attempts = spec.settings.max_attempts;
     all.extend((attempts > 0).then(|| ("max_attempts", attempts.to_string(), attempts.into())));
     all.extend((spec.settings.timeout_ms > 0).then(|| span("timeout", spec.settings.timeout_ms.into())));
     all.extend(spec.keep_ms.map(|keep_ms| span("keep", keep_ms)));
     all.extend(spec.ttl_ms.map(|ttl_ms| span("ttl", ttl_ms)));
-    all.extend(spec.backoff.map(|backoff| text("backoff", written(backoff))));
+    all.extend(spec.backoff.map(|backoff| of_text("backoff", written(backoff))));
     all.extend(headers(spec));
     let mut payload = Map::new();
     put_bytes(&mut payload, "payload", &spec.payload);
     let value = payload.into_iter().next().map(|(_, value)| value).unwrap_or_default();
     let name = if std::str::from_utf8(&spec.payload).is_ok() { "payload" } else { "payload_hex" };
-    all.push((name, shown(&spec.payload), value));
+    all.push((name, beginning(&spec.payload), value));
     all
 }
 
@@ -119,25 +117,24 @@ fn headers(spec: &ScheduleSpec) -> Option<(&'static str, String, Value)> {
     let headers = HeadersText(&spec.headers).read().ok().filter(|headers| !headers.is_empty())?;
     let texts: Vec<String> = headers.iter().map(|header| format!("{}={}", header.name, header.value)).collect();
     let all = headers.iter().map(|header| (header.name.to_owned(), Value::from(header.value)));
-    Some(("headers", shown(texts.join(" ").as_bytes()), Value::Object(all.collect())))
+    Some(("headers", texts.join(" "), Value::Object(all.collect())))
 }
 
 /// All that is known of it, a line each.
-pub fn facts(name: &str, state: &ScheduleState) -> Vec<String> {
-    let fact = |name: &str, value: &str| format!("{:NAME$}  {value}", name.replace('_', " "));
-    let mut lines = vec![fact("schedule", name)];
-    lines.extend(told(&state.spec).into_iter().map(|(name, text, _)| fact(name, &text)));
-    lines.push(fact("paused", if state.paused { "yes" } else { "no" }));
-    lines.extend(state.put_off.iter().map(|why| fact("put off", &shown(why.as_bytes()))));
+pub fn facts(name: &str, state: &ScheduleState) -> String {
+    let mut facts = vec![("schedule", name.to_owned())];
+    facts.extend(told(&state.spec).into_iter().map(|(name, text, _)| (name, text)));
+    facts.push(("paused", if state.paused { "yes" } else { "no" }.to_owned()));
+    facts.extend(state.put_off.iter().map(|why| ("put off", why.clone())));
     let heading = if state.paused { "next if resumed" } else { "next" };
     if state.ticks.is_empty() {
-        lines.push(fact(heading, "never"));
+        facts.push((heading, "never".to_owned()));
     }
     let first_of = |index: usize, heading: &'static str| if index == 0 { heading } else { "" };
-    lines.extend(state.ticks.iter().enumerate().map(|(index, (_, shown))| fact(first_of(index, heading), shown)));
+    facts.extend(state.ticks.iter().enumerate().map(|(index, (_, shown))| (first_of(index, heading), shown.clone())));
     let runs = state.runs.iter().rev().enumerate();
-    lines.extend(runs.map(|(index, run)| fact(first_of(index, "last"), &run_text(run))));
-    lines
+    facts.extend(runs.map(|(index, run)| (first_of(index, "last"), run_text(run))));
+    render::facts(&facts)
 }
 
 pub fn json(name: &str, state: &ScheduleState) -> Value {

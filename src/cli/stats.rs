@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::Common;
 use super::render::{table, tell};
+use super::table::{number, text as column, thousands};
 use super::{Stop, connect};
 use crate::protocol::{Figure, List, Stats, StatsOk};
 use crate::words::{by_number, counted};
@@ -63,15 +64,12 @@ fn all(figures: &List<'_, Figure<'_>>) -> Map<String, Value> {
 }
 
 fn text(stats: &StatsOk<'_>) -> String {
-    const NUMBER: usize = 9;
-    let name_width = stats.queues.iter().map(|queue| queue.name.len()).max().unwrap_or(0).max(5);
-    let mut columns = vec![("QUEUE", name_width)];
-    columns.extend(COUNTS.map(|(_, shown)| (shown, NUMBER)));
+    let columns: Vec<_> = std::iter::once(column("QUEUE")).chain(COUNTS.map(|(_, shown)| number(shown))).collect();
     let queues = stats.queues.iter().map(|queue| (queue.name, COUNTS.map(|(name, _)| queue.figure(name))));
     let totals = ("TOTAL", COUNTS.map(|(name, _)| stats.figure(name)));
-    let rows = queues.chain([totals]).map(|(name, numbers)| {
-        std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string())).collect()
-    });
+    let rows = queues
+        .chain([totals])
+        .map(|(name, numbers)| std::iter::once(name.to_owned()).chain(numbers.map(thousands)).collect());
     let mut lines = table(&columns, rows);
     let polls = stats.figure("waiting_polls");
     lines.push(format!(

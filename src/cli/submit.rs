@@ -39,7 +39,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     check_headers(names).map_err(|text| Failure::new(exit::USAGE, text))?;
     let mut sending = Sending {
         client: connect::client(common)?,
-        renderer: Renderer::new(common.output),
+        renderer: Renderer::of_table(common.output, &ends::COLUMNS),
         accepted: 0,
         output_closed: false,
         waited: submit.wait.then(Vec::new),
@@ -291,9 +291,8 @@ impl Sending {
         }
         let outcome = jobs.iter().zip(&submitted).try_for_each(|(job, outcome)| {
             let id = outcome.job.to_string();
-            let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (became(outcome).to_owned(), 0)];
-            let json = json_of(job, outcome);
-            self.renderer.row(&Row { cells: &cells, json, quiet: id })
+            let cells = vec![format!("job {id}"), job.queue.to_owned(), became(outcome).to_owned()];
+            self.renderer.row(Row { cells, json: json_of(job, outcome), quiet: id })
         });
         match outcome.and_then(|()| self.renderer.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_closed = true,

@@ -342,7 +342,7 @@ fn job_show_tells_all_that_is_kept_of_a_job() {
     assert_eq!((text(history, "worker"), text(history, "ending")), ("a test", "failed"));
     assert!(number(history, "begun_at_ms") <= number(history, "ended_at_ms"));
     let table = show("table").out;
-    assert!(table.contains("standing         delayed") && table.contains("error            no\\nroute"), "{table}");
+    assert!(tells(&table, "standing", "delayed") && tells(&table, "error", r"no\nroute"), "{table}");
     assert_eq!(table.lines().filter(|line| line.starts_with("attempt ")).count(), 1, "{table}");
 }
 

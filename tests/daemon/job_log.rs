@@ -58,7 +58,7 @@ fn the_story_of_a_job_that_is_gone_is_told_in_three_ways() {
     for ((line, event), name) in lines.iter().zip(&told).zip(RETRIED) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (at, lsn, job) = (text(event, "at"), number(event, "lsn").to_string(), format!("job={id}"));
-        assert_eq!(words[..4], [at, &lsn, name, &job], "{line}");
+        assert_eq!(words[..4], [&lsn, at, name, &job], "{line}");
     }
     assert!(lines[2].contains("error=no route to the mail host"), "{table}");
     for other in [before, after] {

@@ -30,6 +30,7 @@ mod serving;
 mod settings;
 mod starting;
 mod stream;
+mod tables;
 mod tools;
 mod waiting;
 mod wal_cli;

@@ -69,6 +69,11 @@ impl Dump {
     }
 }
 
+/// Whether a list of facts tells this one, on a line of its own.
+pub fn tells(facts: &str, name: &str, value: &str) -> bool {
+    facts.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.trim_start() == value && rest != value))
+}
+
 #[track_caller]
 pub fn number(value: &Value, field: &str) -> u64 {
     value[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {value}"))

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::dir;
 use crate::cli::Stop;
 use crate::cli::args::{Common, Dump};
-use crate::cli::events::Fields;
+use crate::cli::events::{COLUMNS as EVENT_COLUMNS, Fields};
 use crate::cli::render::{Renderer, Row};
 use crate::exit;
 use crate::ids::Lsn;
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub fn run(common: &Common, args: &Dump) -> Result<(), Stop> {
     let (device, firsts) = dir::open(&args.dir)?;
-    let mut dumping = Dumping { args, renderer: Renderer::new(common.output), left: args.limit };
+    let mut dumping = Dumping { args, renderer: Renderer::of_table(common.output, &EVENT_COLUMNS), left: args.limit };
     let outcome = if args.follow {
         follow(&device, &mut dumping)
     } else {
@@ -88,13 +88,8 @@ fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>) -> Resul
     json.insert("at_ms".to_owned(), head.at.0.into());
     json.insert("event".to_owned(), event.name().into());
     let fields = Fields::of(event, head.lsn, json);
-    let cells = [
-        (head.lsn.to_string(), 8),
-        (head.at.to_string(), 13),
-        (event.name().to_owned(), 8),
-        (fields.subject, 8),
-        (fields.details, 0),
-    ];
+    let cells =
+        vec![head.lsn.to_string(), head.at.to_string(), event.name().to_owned(), fields.subject, fields.details];
     let quiet = head.lsn.to_string();
-    Ok(renderer.row(&Row { cells: &cells, json: Value::Object(fields.json), quiet })?)
+    Ok(renderer.row(Row { cells, json: Value::Object(fields.json), quiet })?)
 }
