@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook", "toml", "unicode_width"],
+        &["clap", "indicatif", "jiff", "rustix", "serde", "serde_json", "signal_hook", "toml", "unicode_width"],
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];

@@ -4,19 +4,21 @@ use serde_json::{Map, Value, json};
 
 use super::args::{Common, One, written};
 use super::render::{self, Renderer, tell};
+use super::when::{self, Wall};
 use super::{Stop, connect, found, lookup};
 use crate::client::{Client, ClientError};
 use crate::codec::{self, Field};
 use crate::ids::JobId;
 use crate::job::{Awaited, Before, BeforeList, Ending, Standing, StoryText};
 use crate::protocol::{Get, GetOk, List};
+use crate::time::Timestamp;
 
 /// Shows a job; exit status 3 if there is none of this name.
 pub fn show(common: &Common, one: &One) -> Result<(), Stop> {
     let client = connect::client(common)?;
     let answer = client.ask(Get { job: lookup::job(&client, one)? })?;
     let job = found(answer.read::<Get>())?;
-    let mut facts = Facts { told: Vec::new(), json: Map::new() };
+    let mut facts = Facts { told: Vec::new(), json: Map::new(), wall: Wall::of(common) };
     job.show("job", &mut |name, value| facts.add(name, value));
     facts.more(&client, &job)?;
     facts.story(StoryText(job.story));
@@ -57,6 +59,7 @@ pub fn later(code: u8) -> String {
 struct Facts {
     told: Vec<(String, String)>,
     json: Map<String, Value>,
+    wall: Wall,
 }
 
 impl Facts {
@@ -72,7 +75,10 @@ impl Facts {
             ("ending", codec::Value::Number(code)) => self.put(name, ending(code as u8).into()),
             (_, codec::Value::Number(number)) => self.put(name, number.into()),
             (_, codec::Value::Flag(flag)) => self.put(name, flag.into()),
-            (_, codec::Value::Moment(at)) => self.put(&format!("{name}_ms"), at.into()),
+            (_, codec::Value::Moment(at)) => {
+                self.told.push((name.to_owned(), self.wall.both(Timestamp(at))));
+                self.json.insert(name.to_owned(), when::json(Timestamp(at)));
+            }
             (_, codec::Value::Text(text)) => self.put(name, text.into()),
         }
     }
@@ -120,14 +126,14 @@ impl Facts {
         };
         self.add("error", codec::Value::Text(story.error));
         for attempt in story.attempts.iter() {
-            let (begun, ended) = (attempt.begun_at, attempt.ended_at);
-            let text = format!("{begun} to {ended} ms by {}: {}", attempt.worker, attempt.ending.word());
+            let (begun, took) = (self.wall.shown(attempt.begun_at), attempt.ended_at.since(attempt.begun_at));
+            let text = format!("{begun} for {took} by {}: {}", attempt.worker, attempt.ending.word());
             self.told.push(("attempt".to_owned(), text));
         }
         let json = story.attempts.iter().map(|attempt| {
             json!({
-                "begun_at_ms": attempt.begun_at.0,
-                "ended_at_ms": attempt.ended_at.0,
+                "begun_at": when::json(attempt.begun_at),
+                "ended_at": when::json(attempt.ended_at),
                 "worker": attempt.worker,
                 "ending": attempt.ending.word(),
             })

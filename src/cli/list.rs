@@ -9,6 +9,7 @@ use super::args::{By, Common, Filters, List};
 use super::job::standing;
 use super::render::{Renderer, Row};
 use super::table::{Column, number, text, thousands};
+use super::when::{self, Wall};
 use super::{Stop, connect};
 use crate::client::{Client, ErrorKind, Filter, ListedJob};
 use crate::exit;
@@ -25,7 +26,7 @@ const COLUMNS: [Column; 9] = [
     number("DONE"),
     number("PRIO"),
     number("TRIES"),
-    text("SUBMITTED"),
+    number("AGE"),
     text("KEY"),
     text("ERROR OR PROGRESS"),
 ];
@@ -65,18 +66,18 @@ pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
     let renderer = |columns| Renderer::of_table(common.output, columns);
     match list.by {
         Some(By::Error) => by_error(&client, list, renderer(&ERROR_COLUMNS)),
-        None => jobs(&client, list, renderer(&COLUMNS)),
+        None => jobs(&client, list, (renderer(&COLUMNS), &Wall::of(common))),
     }
 }
 
-fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
+fn jobs(client: &Client, list: &List, (mut renderer, wall): (Renderer, &Wall)) -> Result<(), Stop> {
     let (filter, newest_first) = (list.filters.as_filter(), !list.oldest);
     let mut left = list.limit;
     let mut from = list.from.map(JobId);
     loop {
         let page = client.list(filter, from, newest_first, left.min(ITEMS_MAX as u64) as u16)?;
         left = left.saturating_sub(page.jobs.len() as u64);
-        page.jobs.iter().try_for_each(|job| row(&mut renderer, job))?;
+        page.jobs.iter().try_for_each(|job| row(&mut renderer, job, wall))?;
         // A page may take its time where few jobs are meant.
         renderer.flush()?;
         match page.next {
@@ -90,7 +91,7 @@ fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop
     }
 }
 
-fn row(renderer: &mut Renderer, job: &ListedJob) -> Result<(), Stop> {
+fn row(renderer: &mut Renderer, job: &ListedJob, wall: &Wall) -> Result<(), Stop> {
     let cells = vec![
         job.job.to_string(),
         job.queue.clone(),
@@ -98,7 +99,7 @@ fn row(renderer: &mut Renderer, job: &ListedJob) -> Result<(), Stop> {
         job.percent.map(|percent| format!("{percent}%")).unwrap_or_default(),
         job.priority.to_string(),
         format!("{}/{}", job.attempts, job.max_attempts),
-        job.submitted_at.rfc3339(),
+        wall.age(job.submitted_at),
         job.key.clone(),
         job.progress.as_ref().or(job.error.as_ref()).cloned().unwrap_or_default(),
     ];
@@ -117,13 +118,13 @@ fn json(job: &ListedJob) -> Value {
     put("priority", Some(job.priority.into()));
     put("attempts", Some(job.attempts.into()));
     put("max_attempts", Some(job.max_attempts.into()));
-    put("submitted_at_ms", Some(job.submitted_at.0.into()));
-    put("due_at_ms", job.due_at.map(|at| at.0.into()));
-    put("ended_at_ms", job.ended_at.map(|at| at.0.into()));
+    put("submitted_at", Some(when::json(job.submitted_at)));
+    put("due_at", job.due_at.map(when::json));
+    put("ended_at", job.ended_at.map(when::json));
     put("error", job.error.as_deref().map(Value::from));
     put("error_kind", job.error_kind.map(|kind| kind_text(kind).into()));
     put("worker", job.worker.as_deref().map(Value::from));
-    put("begun_at_ms", job.begun_at.map(|at| at.0.into()));
+    put("begun_at", job.begun_at.map(when::json));
     put("percent", job.percent.map(Value::from));
     put("progress", job.progress.as_deref().map(Value::from));
     Value::Object(json)

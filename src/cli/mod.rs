@@ -35,6 +35,7 @@ mod submit;
 mod table;
 mod wait;
 mod wal;
+mod when;
 mod worker;
 
 /// The format of jobs files, for the targets of `fuzz/` alone.
@@ -140,7 +141,7 @@ fn job_command(common: &Common, command: &JobCommand) -> Result<(), Stop> {
         JobCommand::List(list) => list::run(common, list),
         JobCommand::Payload(one) => job::text(common, one, Client::payload),
         JobCommand::Result(one) => job::text(common, one, Client::result),
-        JobCommand::Log(one) => job_events::run(common, one),
+        JobCommand::Log { one, since } => job_events::run(common, one, *since),
         JobCommand::Requeue(mending) => mend::run(common, mending, &Mend::requeue()),
         JobCommand::Cancel { force, mending } => mend::run(common, mending, &Mend::cancel(*force)),
         JobCommand::Purge(mending) => mend::run(common, mending, &Mend::purge()),

@@ -9,7 +9,8 @@ use super::args::{Add, Common, Overlap, ScheduleCommand, Scheduled, check_header
 use super::input::InputFile;
 use super::render::{Renderer, Row, tell};
 use super::schedule_file::apply;
-use super::schedule_state::{COLUMNS, cells, facts, json, row_json};
+use super::schedule_state::{COLUMNS, cells, facts, json, row_json, tick_text};
+use super::when::{self, Wall};
 use super::{Stop, connect, found};
 use crate::client::{Client, ListedSchedule, PutChange, ScheduleSpec, headers};
 use crate::exit::{self, Failure};
@@ -33,9 +34,9 @@ pub fn run(common: &Common, command: &ScheduleCommand) -> Result<(), Stop> {
         ScheduleCommand::Resume(Scheduled { name }) => {
             found(client.resume_schedule(name))?;
             let next = found(client.show_schedule(name))?.ticks.into_iter().next();
-            let when = next.as_ref().map_or("never again".to_owned(), |(_, shown)| shown.clone());
+            let when = next.as_ref().map_or("never again".to_owned(), |tick| tick_text(tick, &Wall::of(common)));
             let text = format!("schedule {name} makes jobs again; it is due next at {when}");
-            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| at.0)});
+            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| when::json(at))});
             Ok(tell(common.output, text, json, name.clone())?)
         }
         ScheduleCommand::Run(Scheduled { name }) => {
@@ -63,11 +64,11 @@ fn add(common: &Common, client: &Client, args: &Add) -> Result<(), Stop> {
         PutChange::Same => "is so already",
     };
     let when = match next {
-        Some((_, shown)) if !state.paused => format!("it is due next at {shown}"),
+        Some(tick) if !state.paused => format!("it is due next at {}", tick_text(tick, &Wall::of(common))),
         Some(_) => format!("it is paused; `falcon-cli schedule resume {name}` ends that"),
         None => "it is never due again".to_owned(),
     };
-    let next_at = next.map(|(at, _)| at.0);
+    let next_at = next.map(|(at, _)| when::json(*at));
     let json = json!({"schedule": name, "change": change.word(), "paused": state.paused, "next_at": next_at});
     Ok(tell(common.output, format!("schedule {name} {what}; {when}"), json, name.clone())?)
 }
@@ -138,8 +139,9 @@ pub fn all(client: &Client) -> Result<Vec<ListedSchedule>, Stop> {
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     let all = all(client)?;
     let mut renderer = Renderer::of_table(common.output, &COLUMNS);
+    let wall = Wall::of(common);
     for schedule in &all {
-        let cells = cells(schedule);
+        let cells = cells(schedule, &wall);
         renderer.row(Row { cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
     }
     Ok(renderer.flush()?)
@@ -148,5 +150,5 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 /// Shows a schedule; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
     let state = found(client.show_schedule(name))?;
-    Ok(tell(common.output, facts(name, &state), json(name, &state), name.to_owned())?)
+    Ok(tell(common.output, facts(name, &state, &Wall::of(common)), json(name, &state), name.to_owned())?)
 }

@@ -6,6 +6,7 @@ use super::args::written;
 use super::job::later;
 use super::render::{self, beginning, put_bytes};
 use super::table::{Column, text};
+use super::when::{self, Wall};
 use crate::client::{ListedSchedule, ScheduleRun, ScheduleSpec, ScheduleState};
 use crate::job::HeadersText;
 use crate::schedule::{Missed, TickOutcome};
@@ -15,13 +16,13 @@ use crate::time::{Millis, Timestamp};
 pub const COLUMNS: [Column; 6] =
     [text("SCHEDULE"), text("QUEUE"), text("GROUP"), text("WHEN"), text("NEXT"), text("LAST")];
 
-pub fn cells(row: &ListedSchedule) -> Vec<String> {
+pub fn cells(row: &ListedSchedule, wall: &Wall) -> Vec<String> {
     let next = match row.next_at {
         _ if row.paused => "paused".to_owned(),
         None => "never".to_owned(),
-        Some(at) => at.rfc3339(),
+        Some(at) => wall.relative(at),
     };
-    let last = row.last.map(|run| run_text(&run)).unwrap_or_default();
+    let last = row.last.map(|run| run_text(&run, wall.relative(run.tick_at))).unwrap_or_default();
     vec![row.name.clone(), row.queue.clone(), row.group.clone(), when(&row.cron, row.every_ms, &row.zone), next, last]
 }
 
@@ -42,7 +43,7 @@ pub fn row_json(row: &ListedSchedule) -> Value {
     }
     put_when(&mut object, &row.cron, row.every_ms, &row.zone);
     object.insert("paused".to_owned(), row.paused.into());
-    object.insert("next_at".to_owned(), row.next_at.map(|at| at.0).into());
+    object.insert("next_at".to_owned(), row.next_at.map(when::json).into());
     object.insert("last".to_owned(), row.last.map(|run| run_json(&run)).into());
     Value::Object(object)
 }
@@ -60,16 +61,24 @@ fn outcome(code: u8) -> String {
     TickOutcome::from_code(code).map_or_else(|| later(code), |outcome| outcome.word().to_owned())
 }
 
-fn run_text(run: &ScheduleRun) -> String {
+fn run_text(run: &ScheduleRun, at: String) -> String {
     let made = if run.job.0 > 0 { format!("job {}", run.job) } else { outcome(run.outcome) };
     let asked = if run.asked { ", asked for" } else { "" };
-    format!("{}: {made}{asked}", run.tick_at.rfc3339())
+    format!("{at}: {made}{asked}")
 }
 
 fn run_json(run: &ScheduleRun) -> Value {
     let job = (run.job.0 > 0).then_some(run.job.0);
-    let Timestamp(at) = run.at;
-    json!({"tick_at": run.tick_at.0, "at": at, "outcome": outcome(run.outcome), "job": job, "asked": run.asked})
+    let (tick_at, at) = (when::json(run.tick_at), when::json(run.at));
+    json!({"tick_at": tick_at, "at": at, "outcome": outcome(run.outcome), "job": job, "asked": run.asked})
+}
+
+/// A tick as it comes here; and what the clock of the schedule's zone shows then, where that is another one.
+pub fn tick_text((at, in_zone): &(Timestamp, String), wall: &Wall) -> String {
+    let (here, both) = (wall.shown(*at), wall.both(*at));
+    let is_same =
+        here.split(' ').zip(in_zone.split('T')).all(|(here, there)| there.starts_with(here.trim_end_matches('Z')));
+    if is_same { both } else { format!("{both}, there {in_zone}") }
 }
 
 /// What becomes of missed ticks, as on the command line.
@@ -121,7 +130,7 @@ fn headers(spec: &ScheduleSpec) -> Option<(&'static str, String, Value)> {
 }
 
 /// All that is known of it, a line each.
-pub fn facts(name: &str, state: &ScheduleState) -> String {
+pub fn facts(name: &str, state: &ScheduleState, wall: &Wall) -> String {
     let mut facts = vec![("schedule", name.to_owned())];
     facts.extend(told(&state.spec).into_iter().map(|(name, text, _)| (name, text)));
     facts.push(("paused", if state.paused { "yes" } else { "no" }.to_owned()));
@@ -131,9 +140,10 @@ pub fn facts(name: &str, state: &ScheduleState) -> String {
         facts.push((heading, "never".to_owned()));
     }
     let first_of = |index: usize, heading: &'static str| if index == 0 { heading } else { "" };
-    facts.extend(state.ticks.iter().enumerate().map(|(index, (_, shown))| (first_of(index, heading), shown.clone())));
+    let ticks = state.ticks.iter().enumerate();
+    facts.extend(ticks.map(|(index, tick)| (first_of(index, heading), tick_text(tick, wall))));
     let runs = state.runs.iter().rev().enumerate();
-    facts.extend(runs.map(|(index, run)| (first_of(index, "last"), run_text(run))));
+    facts.extend(runs.map(|(index, run)| (first_of(index, "last"), run_text(run, wall.shown(run.tick_at)))));
     render::facts(&facts)
 }
 
@@ -143,7 +153,7 @@ pub fn json(name: &str, state: &ScheduleState) -> Value {
     object.extend(told(&state.spec).into_iter().map(|(name, _, value)| (name.to_owned(), value)));
     object.insert("paused".to_owned(), state.paused.into());
     object.insert("put_off".to_owned(), state.put_off.clone().into());
-    let ticks = state.ticks.iter().map(|(at, shown)| json!({"at": at.0, "shown": shown}));
+    let ticks = state.ticks.iter().map(|(at, shown)| json!({"at": when::json(*at), "shown": shown}));
     object.insert("next".to_owned(), ticks.collect());
     object.insert("last".to_owned(), state.runs.iter().rev().map(run_json).collect());
     Value::Object(object)

@@ -10,13 +10,15 @@ use super::input::InputFile;
 use super::job::standing;
 use super::jobs_file::{self, FileJob};
 use super::render::{Renderer, Row};
+use super::when::{self, Wall};
 use super::{Stop, connect, ends};
 use crate::client::{Client, Submitted, headers};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::{HeadersText, OnDuplicate, Settings, Unique};
-use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
+use crate::limits::{DELAY_MS_MAX, FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::{After, List, SubmitJob};
+use crate::time::{Millis, Timestamp};
 use crate::words::{counted, was};
 
 /// The queue of a file's entries that name none, if the command line names none either.
@@ -38,6 +40,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let names = submit.headers.iter().map(|(name, _)| name.as_str());
     check_headers(names).map_err(|text| Failure::new(exit::USAGE, text))?;
     let mut sending = Sending {
+        at: submit.at.as_deref().map(|text| moment(common, text)).transpose()?,
         client: connect::client(common)?,
         renderer: Renderer::of_table(common.output, &ends::COLUMNS),
         accepted: 0,
@@ -100,6 +103,21 @@ fn job<'a>(
         with_results: submit.with_results.then_some(true),
         payload,
     }
+}
+
+/// The moment that --at names. One that is past is said, and means at once.
+fn moment(common: &Common, text: &str) -> Result<Timestamp, Failure> {
+    let wall = Wall::of(common);
+    let refused = |why: String| Failure::new(exit::USAGE, format!("--at: {why}"));
+    let at = wall.read(text).map_err(refused)?;
+    if at.since(when::now()).0 > DELAY_MS_MAX {
+        let most = Millis(DELAY_MS_MAX);
+        return Err(refused(format!("{} is more than {most} ahead, and no job waits longer", wall.shown(at))));
+    }
+    if at < when::now() {
+        exit::say(&format!("falcon-cli: {} is past; what is submitted is ready at once", wall.both(at)));
+    }
+    Ok(at)
 }
 
 /// What is said of duplicates, unless it is what is done anyway.
@@ -246,6 +264,8 @@ fn from_lines(sending: &mut Sending, template: &SubmitJob<'_>, path: &Path) -> R
 
 /// Where jobs go, and where their ids are written.
 struct Sending {
+    /// Before this moment none is delivered.
+    at: Option<Timestamp>,
     client: Client,
     renderer: Renderer,
     accepted: u64,
@@ -268,16 +288,27 @@ impl Sending {
         Ok(())
     }
 
-    fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
-        let submitted = match &self.batch {
-            Some(batch) => {
-                if self.accepted == 0 {
-                    self.client.begin_batch(batch)?;
-                }
-                self.client.submit_to_batch(batch, jobs)?
+    /// Hands jobs to the master, each for its time.
+    fn send(&self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, Stop> {
+        let timed: Vec<SubmitJob<'_>>;
+        let jobs = match self.at {
+            Some(at) => {
+                // Lines may come slowly: each waits for what is left.
+                let delay_ms = at.since(when::now()).0;
+                timed = jobs.iter().map(|job| SubmitJob { delay_ms, ..*job }).collect();
+                &timed
             }
-            None => self.client.submit(jobs)?,
+            None => jobs,
         };
+        let Some(batch) = &self.batch else { return Ok(self.client.submit(jobs)?) };
+        if self.accepted == 0 {
+            self.client.begin_batch(batch)?;
+        }
+        Ok(self.client.submit_to_batch(batch, jobs)?)
+    }
+
+    fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
+        let submitted = self.send(jobs)?;
         self.accepted += jobs.len() as u64;
         for (job, outcome) in jobs.iter().zip(&submitted).filter(|(_, outcome)| outcome.duplicate) {
             Sending::note_duplicate(job, outcome);

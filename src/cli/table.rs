@@ -4,8 +4,8 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Between two columns.
-const GAP: &str = "  ";
+/// Between two columns; the narrow one where the terminal is too narrow for all of them.
+const GAPS: [&str; 2] = ["  ", " "];
 
 /// What a column of texts keeps of itself, however narrow the terminal is.
 const TEXT_LEAST: usize = 4;
@@ -66,27 +66,37 @@ impl Table {
                 *width = (*width).max(cell.width());
             }
         }
-        let widths = width_max.map_or_else(|| self.widths.clone(), |most| fitting(&self.widths, &self.columns, most));
-        let lines = rows.iter().map(|cells| self.line(cells, &widths));
+        let least = width_max.map_or(0, |_| self.least_width());
+        let gap = GAPS[usize::from(width_max.is_some_and(|most| least > most))];
+        let room = |most: usize| most.saturating_sub(gap.len() * self.columns.len().saturating_sub(1));
+        let widths = width_max.map(|most| fitting(&self.widths, &self.columns, room(most)));
+        let widths = widths.as_ref().unwrap_or(&self.widths);
+        let lines = rows.iter().map(|cells| self.line(cells, widths, gap));
         lines.map(|line| width_max.map_or_else(|| line.clone(), |most| cut(&line, most))).collect()
     }
 
-    fn line(&self, cells: &[String], widths: &[usize]) -> String {
+    /// How wide a line is at least, with wide gaps.
+    fn least_width(&self) -> usize {
+        let least = |(width, column): (&usize, &Column)| if column.is_number { *width } else { TEXT_LEAST.min(*width) };
+        let columns: usize = self.widths.iter().zip(&self.columns).map(least).sum();
+        columns + GAPS[0].len() * self.columns.len().saturating_sub(1)
+    }
+
+    fn line(&self, cells: &[String], widths: &[usize], gap: &str) -> String {
         let placed = cells.iter().zip(widths).zip(&self.columns).map(|((cell, width), column)| {
             let cell = cut(cell, *width);
             let space = " ".repeat(width.saturating_sub(cell.width()));
             if column.is_number { space + &cell } else { cell + &space }
         });
-        placed.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+        placed.collect::<Vec<_>>().join(gap).trim_end().to_owned()
     }
 }
 
-/// The widths that fit into a line: what is too much is taken from the widest column of texts, and then from the next.
+/// The widths that have room together: what is too much is taken from the widest column of texts, then from the next.
 fn fitting(widths: &[usize], columns: &[Column], most: usize) -> Vec<usize> {
     let mut widths = widths.to_vec();
     loop {
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
-        let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(most);
+        let excess = widths.iter().sum::<usize>().saturating_sub(most);
         let texts = (0..widths.len()).filter(|index| !columns[*index].is_number && widths[*index] > TEXT_LEAST);
         let Some(widest) = texts.clone().max_by_key(|index| widths[*index]).filter(|_| excess > 0) else {
             return widths;
@@ -171,7 +181,8 @@ mod tests {
         assert_eq!(told[1].width(), 30);
         let told = lines(&[["a-queue-with-a-name", "12,345", long]], Some(30));
         assert_eq!(told[1], "a-queue-w…  12,345  connectio…");
-        assert_eq!(lines(&[["mail", "12,345", long]], Some(12))[1], "mail  12,34…");
+        assert_eq!(lines(&[["mail", "12,345", long]], Some(17))[1], "mail  12,345 con…");
+        assert_eq!(lines(&[["mail", "12,345", long]], Some(10))[1], "mail 12,3…");
         assert!(lines(&[["mail", "12,345", long]], None)[1].ends_with(long));
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::args::{Common, WorkerCommand};
 use super::render::{self, Renderer, Row, tell};
 use super::table::{Column, number, text};
+use super::when::short;
 use super::{Stop, connect, found};
 use crate::client::Demand;
 use crate::exit;
@@ -101,7 +102,7 @@ fn cells(worker: &KnownWorker<'_>) -> Vec<String> {
         state(worker).to_owned(),
         runs(worker),
         worker.held.to_string(),
-        Millis(worker.silent_ms).to_string(),
+        short(Millis(worker.silent_ms)),
         worker.pid.to_string(),
         worker.host.to_owned(),
         queues(worker),
@@ -118,11 +119,11 @@ fn facts(worker: &KnownWorker<'_>) -> String {
         ("queues", queues(worker)),
         ("runs", runs(worker)),
         ("held", worker.held.to_string()),
-        ("silent for", Millis(worker.silent_ms).to_string()),
+        ("silent for", short(Millis(worker.silent_ms))),
     ];
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
     let jobs = worker.jobs.iter().map(|WorkerJob { job, lease, stage, had_ms }| {
-        ("job", format!("{job} under lease {lease}, {}, had for {}", stage.word(), Millis(had_ms)))
+        ("job", format!("{job} under lease {lease}, {}, had for {}", stage.word(), short(Millis(had_ms))))
     });
     render::facts(&facts.chain(jobs).collect::<Vec<_>>())
 }

@@ -31,6 +31,7 @@ mod settings;
 mod starting;
 mod stream;
 mod tables;
+mod times;
 mod tools;
 mod waiting;
 mod wal_cli;

@@ -22,7 +22,13 @@ pub enum JobCommand {
     /// Write a completed job's result to stdout, as it is, whatever the output, while the job is kept.
     Result(One),
     /// Show what happened to a job, oldest first, also of one that is gone: as far as the master's log still tells it.
-    Log(One),
+    Log {
+        #[command(flatten)]
+        one: One,
+        /// Only what happened in the last so long.
+        #[arg(long, value_name = "DURATION")]
+        since: Option<Millis>,
+    },
     /// Give dead jobs all their attempts again.
     Requeue(Mending),
     /// Let jobs not run; one that runs is stopped by its worker, and ends when that says so.
@@ -102,7 +108,7 @@ pub struct Filters {
     #[arg(long, value_name = "DURATION")]
     pub older_than: Option<Millis>,
     /// Jobs that were submitted at most so long ago.
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, visible_alias = "since", value_name = "DURATION")]
     pub newer_than: Option<Millis>,
     /// Jobs whose last error has this text in it.
     #[arg(long, value_name = "TEXT")]

@@ -92,6 +92,9 @@ pub struct Common {
     /// How to write the outcome.
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+    /// Show moments in UTC, and read them so; without it by the clock of this machine.
+    #[arg(long, global = true)]
+    pub utc: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -11,13 +11,14 @@ use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
 use crate::time::Millis;
 
 /// What a file says of each of its jobs.
-const OF_ONE: [&str; 15] = [
+const OF_ONE: [&str; 16] = [
     "key",
     "unique",
     "unique_for",
     "group",
     "priority",
     "delay",
+    "at",
     "timeout",
     "max_attempts",
     "keep",
@@ -74,6 +75,11 @@ pub struct Submit {
     /// Not delivered before this has passed.
     #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = delay)]
     pub delay: Millis,
+    /// Not delivered before this moment, as in '2026-12-24 18:00', by the clock of this machine (or --utc), or with an
+    /// offset, as in 2026-12-24T18:00:00+01:00. Of a time that comes twice in a night the first is meant, and of one
+    /// that does not exist the moment after the gap.
+    #[arg(long, value_name = "MOMENT", conflicts_with = "delay")]
+    pub at: Option<String>,
     /// How long an attempt may run.
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub timeout: Option<Millis>,

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 
 use crate::queue::Event;
+use crate::time::Millis;
 
 #[derive(Debug, Subcommand)]
 pub enum WalCommand {
@@ -49,6 +50,9 @@ pub struct Dump {
     /// Only records from this one on.
     #[arg(long, value_name = "LSN", default_value_t = 1)]
     pub from: u64,
+    /// Only records of the last so long.
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<Millis>,
     /// Not more than this many.
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
