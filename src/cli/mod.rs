@@ -116,7 +116,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let Args { common, command } = args;
     let outcome = match command {
         Command::Submit(submit) => submit::run(&common, &submit),
-        Command::Stats => stats::run(&common),
+        Command::Stats(args) => stats::run(&common, &args),
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(command) => job_command(&common, &command),

@@ -245,7 +245,7 @@ fn stats_speak_in_three_ways() {
     assert_eq!((number(&stats, "connections"), number(&stats, "waiting_polls")), (1, 0));
     number(&stats, "uptime_ms");
     let table = master.cli(&["stats"]).expect(0);
-    for word in ["mail", "thumbs", "pending", "delayed"] {
+    for word in ["mail", "thumbs", "ready", "delayed", "total"] {
         assert!(table.out.to_lowercase().contains(word), "{word} in {}", table.out);
     }
     master.cli(&["--output", "quiet", "stats"]).expect(0);

@@ -29,6 +29,7 @@ mod schedules;
 mod serving;
 mod settings;
 mod starting;
+mod stats;
 mod stream;
 mod tables;
 mod times;

@@ -55,7 +55,7 @@ fn columns_are_sized_by_their_content_and_numbers_stand_to_the_right() {
     assert!(lines[0].starts_with("QUEUE                     PENDING  DELAYED"), "{table}");
     assert!(lines[1].starts_with("a-queue-with-a-long-name        0        0"), "{table}");
     assert!(lines[2].starts_with("mail                        1,234        0"), "{table}");
-    for command in [&["queue", "list"][..], &["worker", "list"], &["batch", "list"], &["schedule", "list"]]
+    for command in [&["queue", "list"][..], &["stats"], &["worker", "list"], &["batch", "list"], &["schedule", "list"]]
     {
         let lines = on_terminal(&master, 60, &[], command);
         assert!(lines.iter().all(|line| line.chars().count() <= 60), "{command:?}: {lines:#?}");

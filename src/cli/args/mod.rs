@@ -5,6 +5,7 @@ mod groups;
 mod job;
 mod queue;
 mod schedule;
+mod stats;
 mod submit;
 mod values;
 mod wait;
@@ -20,6 +21,7 @@ pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
 pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};
+pub use stats::Stats;
 pub use submit::{Submit, UniqueUntil};
 pub use values::{
     Earlier, Setting, backoff, check_header, check_headers, earlier, every, group, if_failed, jitter, keep, missed,
@@ -111,8 +113,8 @@ pub enum Output {
 pub enum Command {
     /// Hand jobs in.
     Submit(Submit),
-    /// Show how many jobs stand where, and the log's figures.
-    Stats,
+    /// Show how many jobs stand where in each queue, and how many come and end.
+    Stats(Stats),
     /// Let the master write a snapshot of its state, so that its next start reads less.
     Snapshot,
     /// Copy the log of a running master; a master that is started on the copy is the restore.
