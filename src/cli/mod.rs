@@ -126,7 +126,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Drain(drain) => wait::drain(&common, &drain),
-        Command::Wal(command) => wal::run(&common, &command),
+        Command::Wal(wal) => wal::run(&common, &wal.command),
     };
     match outcome {
         Ok(()) | Err(Stop::OutputClosed | Stop::Enough) => Ok(()),

@@ -14,6 +14,7 @@ mod explain;
 mod faces;
 mod follow_ups;
 mod groups;
+mod help;
 mod job_list;
 mod job_log;
 mod jobs;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod groups;
+mod headings;
 mod job;
 mod queue;
 mod schedule;
@@ -28,47 +29,29 @@ pub use values::{
     timeout, ttl, written,
 };
 pub use wait::{Drain, Wait};
-pub use wal::{Dump, Repair, WalCommand};
+pub use wal::{Dump, Repair, Wal, WalCommand};
 pub use worker::WorkerCommand;
 
 use crate::client::check_address;
+use headings::{CONNECTION, OUTPUT};
 
 const EXAMPLES: &str = "\
 Examples:
-  falcon-cli submit mail 'a payload' --key order-1001 --delay 5s
-  falcon-cli submit mail 'a payload' --wait --output quiet
-  seq 1000 | falcon-cli submit mail --lines - --output quiet
-  falcon-cli --output json stats
+  falcon-cli submit mail 'a payload' --wait
+  falcon-cli stats --watch
+  falcon-cli job list -q mail --state dead --by error
   falcon-cli wait 17 20-29 key:order-1001 --timeout 10m
-  falcon-cli job show last --queue mail
-  falcon-cli job list --queue mail --state dead --by error
-  falcon-cli job requeue --queue mail --error 'connection refused'
-  falcon-cli queue pause mail --for 10m --reason 'the relay is down'
-  falcon-cli schedule add report --cron '0 7 * * 1-5' --tz Europe/Berlin reports daily
-  falcon-cli worker quiet all
-  falcon-cli submit mail --lines addresses.txt --batch newsletter; falcon-cli batch wait newsletter
-  falcon-cli backup /backup/monday
-  falcon-cli wal dump ./falcon-data --event ack --follow
 
-Jobs are named by ids (17), ranges of ids (20-29), `last` (the newest, with --queue of that queue), the keys that they
-hold (key:order-1001), and - for such names from stdin.
+Jobs are named by ids (17), ranges (20-29), `last`, keys (key:order-1001), and - for names from stdin.
+`falcon-cli COMMAND --help` shows the options of a command, with examples.
 
-Exit status:
-  0  done
-  1  what was waited for went wrong, or a log is damaged
-  2  bad usage
-  3  not found
-  4  timed out
-  5  ended, and not kept: how is not known any more
-  6  refused
-  69 master unreachable or starting
-  73 no usable directory
-  74 the disk failed
-  75 a master has the directory";
+Exit status: 0 done, 1 what was waited for went wrong, or a log is damaged, 2 bad usage, 3 not found, 4 timed out, \
+5 ended and not kept, 6 refused, 69 master unreachable or starting, 73 no usable directory, 74 the disk failed, \
+75 a master has the directory";
 
 /// Submits jobs to a FalconQueue master and looks at what became of them.
 #[derive(Debug, Parser)]
-#[command(name = "falcon-cli", version, after_help = EXAMPLES)]
+#[command(name = "falcon-cli", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Args {
     #[command(flatten)]
     pub common: Common,
@@ -80,8 +63,10 @@ pub struct Args {
 pub struct Common {
     /// Where the master listens.
     #[arg(
+        short = 'm',
         long,
         global = true,
+        help_heading = CONNECTION,
         value_name = "HOST:PORT",
         env = "FALCON_MASTER",
         default_value = "127.0.0.1:3252",
@@ -89,13 +74,13 @@ pub struct Common {
     )]
     pub master: String,
     /// File with the master's token.
-    #[arg(long, global = true, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// How to write the outcome.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    #[arg(short = 'o', long, global = true, help_heading = OUTPUT, value_enum, default_value_t = Output::Table)]
     pub output: Output,
     /// Show moments in UTC, and read them so; without it by the clock of this machine.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = OUTPUT)]
     pub utc: bool,
 }
 
@@ -143,6 +128,5 @@ pub enum Command {
     #[command(subcommand)]
     Worker(WorkerCommand),
     /// Look into a log; works on a live or a stopped master's directory.
-    #[command(subcommand)]
-    Wal(WalCommand),
+    Wal(Wal),
 }

@@ -4,7 +4,14 @@ use super::values::interval;
 use crate::ids::parse_queue_name;
 use crate::time::Millis;
 
+const EXAMPLES: &str = "\
+Examples:
+  falcon-cli stats --watch
+  falcon-cli stats mail -o json
+  falcon-cli stats --log";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Stats {
     /// Show this queue alone.
     #[arg(value_name = "QUEUE", value_parser = parse_queue_name)]

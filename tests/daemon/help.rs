@@ -1,0 +1,68 @@
+//! Help that is found where it is looked for, and the nearest name to one that is mistyped.
+
+use crate::harness::*;
+
+/// The help of a command, on so many columns.
+fn help(columns: &str, command: &[&str]) -> String {
+    cli_with(&[command, &["--help"]].concat(), &[("COLUMNS", columns)], b"").expect(0).out
+}
+
+/// Where each of these stands in a text; they must come in this order.
+#[track_caller]
+fn in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let (_, behind) =
+            rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is not behind the one before: {text}"));
+        rest = behind;
+    }
+}
+
+#[test]
+fn options_stand_in_groups_and_examples_at_the_end() {
+    let submit = help("100", &["submit"]);
+    in_order(&submit, &["\nWhat:\n", "--file", "\nWhen:\n", "--delay", "--at", "\nAttempts:\n", "--priority"]);
+    in_order(&submit, &["\nKey:\n", "\nBatch:\n", "\nOutput:\n", "\nConnection:\n", "--master", "\nExamples:\n"]);
+    in_order(&help("100", &["job", "list"]), &["\nWhich jobs:\n", "-q, --queue", "\nOutput:\n", "\nExamples:\n"]);
+    in_order(&help("100", &["queue", "set"]), &["\nWhen:\n", "\nAttempts:\n", "\nLimits:\n", "\nGroups and rates:\n"]);
+    let all = help("100", &[]);
+    in_order(&all, &["\nCommands:\n", "\nConnection:\n", "\nExamples:\n", "\nExit status: 0 done"]);
+    assert!(all.split("\nExamples:\n").nth(1).is_some_and(|end| end.lines().count() < 15), "{all}");
+}
+
+#[test]
+fn help_is_as_wide_as_the_terminal() {
+    for command in [&["submit"][..], &["job", "update"], &["queue", "set"], &["stats"], &["wal", "dump"]] {
+        let told = help("60", command);
+        let (options, _) = told.split_once("\nExamples:\n").unwrap_or((&told, ""));
+        let behind_usage = options.split_once("\nOptions:\n").expect("options").1;
+        let most = behind_usage.lines().map(|line| line.chars().count()).max();
+        assert!(most.is_some_and(|most| most <= 60), "{command:?}: {told}");
+    }
+}
+
+#[test]
+fn commands_that_read_files_have_no_options_of_a_connection() {
+    for command in [&["wal"][..], &["wal", "dump"], &["wal", "verify"], &["wal", "repair"], &["wal", "stats"]] {
+        let told = help("100", command);
+        assert!(!told.contains("--master") && !told.contains("--token-file"), "{command:?}: {told}");
+    }
+    let master = Master::fresh(&[]);
+    master.submit(&["q", "x"]);
+    let dir = master.dir.to_str().unwrap();
+    // An alias may set them for all commands.
+    for args in [&["-m", "127.0.0.1:1", "wal", "dump", dir][..], &["wal", "dump", dir, "--master", "127.0.0.1:1"]] {
+        assert!(cli(args).expect(0).out.contains("ENQUEUE"));
+    }
+}
+
+#[test]
+fn what_is_typed_often_is_short() {
+    let master = Master::fresh(&[]);
+    let address = master.address.as_str();
+    let id = cli(&["-m", address, "-o", "quiet", "submit", "mail", "x"]).expect(0).out;
+    assert_eq!(cli(&["job", "list", "-q", "mail", "-o", "quiet", "-m", address]).expect(0).out, id);
+    assert_eq!(cli(&["job", "show", "last", "-q", "mail", "-o", "quiet", "-m", address]).expect(0).out, "pending\n");
+    let _worker = worker(address, &["-q", "mail", "-c", "2"], &["true"]);
+    cli(&["wait", "-q", "mail", "-m", address]).expect(0);
+}
