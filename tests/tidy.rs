@@ -35,7 +35,18 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &["clap", "indicatif", "jiff", "rustix", "serde", "serde_json", "signal_hook", "toml", "unicode_width"],
+        &[
+            "clap",
+            "indicatif",
+            "jiff",
+            "rustix",
+            "serde",
+            "serde_json",
+            "signal_hook",
+            "strsim",
+            "toml",
+            "unicode_width",
+        ],
     ),
     ("daemon", &["client", "embedded", "master", "reactor", "wal", "worker"], &["clap", "log"]),
 ];
@@ -60,6 +71,7 @@ const CRATES: &[&str] = &[
     "signal_hook",
     "signal_hook_mio",
     "slab",
+    "strsim",
     "toml",
     "unicode_width",
 ];

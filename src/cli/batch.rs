@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::args::{BatchCommand, BatchWait, Common, Output};
+use super::nearest::{Named, found_named};
 use super::progress::Progress;
 use super::render::{Renderer, Row, facts, tell};
 use super::table::{Column, number, text, thousands};
-use super::{Stop, connect, found};
-use crate::client::{BatchState, Client, ListedBatch};
+use super::{Stop, connect};
+use crate::client::{BatchState, Client, ClientError, ListedBatch};
 use crate::exit::{self, Failure};
 use crate::words::{counted, is, was};
 
@@ -27,19 +28,23 @@ pub fn run(common: &Common, command: &BatchCommand) -> Result<(), Stop> {
             Ok(tell(common.output, text, json!({"batch": name, "members": members}), name.clone())?)
         }
         BatchCommand::End(batch) => {
-            found(client.end_batch(&batch.name))?;
-            show(common, &found(client.batch(&batch.name))?)
+            found_batch(&client, &batch.name, client.end_batch(&batch.name))?;
+            show(common, &found_batch(&client, &batch.name, client.batch(&batch.name))?)
         }
         BatchCommand::List => list(common, &client),
-        BatchCommand::Show(batch) => show(common, &found(client.batch(&batch.name))?),
+        BatchCommand::Show(batch) => show(common, &found_batch(&client, &batch.name, client.batch(&batch.name))?),
         BatchCommand::Wait(wait) => wait_for(common, &client, wait),
         BatchCommand::Cancel(batch) => {
             let name = &batch.name;
-            found(client.cancel_batch(name))?;
+            found_batch(&client, name, client.cancel_batch(name))?;
             let text = format!("batch {name} is cancelled; what its workers have begun ends when they report");
             Ok(tell(common.output, text, json!({"batch": name, "cancelled": true}), name.clone())?)
         }
     }
+}
+
+fn found_batch<T>(client: &Client, name: &str, outcome: Result<T, ClientError>) -> Result<T, Stop> {
+    found_named(client, Named::Batch, name, outcome)
 }
 
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
@@ -100,7 +105,8 @@ fn wait_for(common: &Common, client: &Client, wait: &BatchWait) -> Result<(), St
     let left_until = || deadline.map_or(Duration::MAX, |at: Instant| at.saturating_duration_since(Instant::now()));
     let mut progress = Progress::of_short();
     let batch = loop {
-        let batch = found(client.wait_for_batch(&wait.name, progress.interval().min(left_until())))?;
+        let answer = client.wait_for_batch(&wait.name, progress.interval().min(left_until()));
+        let batch = found_batch(client, &wait.name, answer)?;
         if batch.is_over() || left_until().is_zero() {
             break batch;
         }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::Stop;
 use super::args::{Common, GroupArgs, Setting, rates};
+use super::nearest::{Named, found_named};
 use super::render::{Renderer, Row};
 use super::table::{Column, number, text, thousands};
-use super::{Stop, found};
 use crate::client::{Client, GroupSettings, GroupState, QueueSettings, Rate};
 use crate::exit::{self, Failure};
 
@@ -116,7 +117,7 @@ pub fn list(common: &Common, client: &Client, queue: &str) -> Result<(), Stop> {
     let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     let mut from = None;
     loop {
-        let page = found(client.groups(queue, from))?;
+        let page = found_named(client, Named::Queue, queue, client.groups(queue, from))?;
         for group in &page.groups {
             let waits = group.token_in.map(|left| format!("{} ms", left.as_millis()));
             let cells = vec![

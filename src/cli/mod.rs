@@ -22,6 +22,8 @@ mod list;
 mod lookup;
 mod mend;
 mod names;
+mod nearest;
+mod new_queue;
 mod progress;
 mod queue;
 mod queue_state;

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::args::{Add, Common, Overlap, ScheduleCommand, Scheduled, check_headers};
 use super::input::InputFile;
+use super::nearest::{Named, found_named};
 use super::render::{Renderer, Row, tell};
 use super::schedule_file::apply;
 use super::schedule_state::{COLUMNS, cells, facts, json, row_json, tick_text};
 use super::when::{self, Wall};
-use super::{Stop, connect, found};
-use crate::client::{Client, ListedSchedule, PutChange, ScheduleSpec, headers};
+use super::{Stop, connect};
+use crate::client::{Client, ClientError, ListedSchedule, PutChange, ScheduleSpec, headers};
 use crate::exit::{self, Failure};
 use crate::job::Settings;
 use crate::limits::SCHEDULE_PAYLOAD_BYTES_MAX;
@@ -21,42 +22,46 @@ use crate::limits::SCHEDULE_PAYLOAD_BYTES_MAX;
 const PAGE: u16 = 500;
 
 pub fn run(common: &Common, command: &ScheduleCommand) -> Result<(), Stop> {
-    let client = connect::client(common)?;
+    let client = &connect::client(common)?;
     match command {
-        ScheduleCommand::Add(args) => add(common, &client, args),
-        ScheduleCommand::List => list(common, &client),
-        ScheduleCommand::Show(Scheduled { name }) => show(common, &client, name),
+        ScheduleCommand::Add(args) => add(common, client, args),
+        ScheduleCommand::List => list(common, client),
+        ScheduleCommand::Show(Scheduled { name }) => show(common, client, name),
         ScheduleCommand::Pause(Scheduled { name }) => {
-            found(client.pause_schedule(name))?;
+            found_schedule(client, name, client.pause_schedule(name))?;
             let text = format!("schedule {name} makes no jobs until `falcon-cli schedule resume {name}`");
             Ok(tell(common.output, text, json!({"schedule": name, "paused": true}), name.clone())?)
         }
         ScheduleCommand::Resume(Scheduled { name }) => {
-            found(client.resume_schedule(name))?;
-            let next = found(client.show_schedule(name))?.ticks.into_iter().next();
+            found_schedule(client, name, client.resume_schedule(name))?;
+            let next = found_schedule(client, name, client.show_schedule(name))?.ticks.into_iter().next();
             let when = next.as_ref().map_or("never again".to_owned(), |tick| tick_text(tick, &Wall::of(common)));
             let text = format!("schedule {name} makes jobs again; it is due next at {when}");
             let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| when::json(at))});
             Ok(tell(common.output, text, json, name.clone())?)
         }
         ScheduleCommand::Run(Scheduled { name }) => {
-            let job = found(client.run_schedule(name))?;
+            let job = found_schedule(client, name, client.run_schedule(name))?;
             let text = format!("schedule {name} has made job {job}");
             Ok(tell(common.output, text, json!({"schedule": name, "job": job.0}), job.to_string())?)
         }
         ScheduleCommand::Remove(Scheduled { name }) => {
-            found(client.drop_schedule(name))?;
+            found_schedule(client, name, client.drop_schedule(name))?;
             let text = format!("schedule {name} is removed; the jobs that it made are left alone");
             Ok(tell(common.output, text, json!({"schedule": name, "removed": true}), name.clone())?)
         }
-        ScheduleCommand::Apply(args) => apply(common, &client, args),
+        ScheduleCommand::Apply(args) => apply(common, client, args),
     }
+}
+
+fn found_schedule<T>(client: &Client, name: &str, outcome: Result<T, ClientError>) -> Result<T, Stop> {
+    found_named(client, Named::Schedule, name, outcome)
 }
 
 fn add(common: &Common, client: &Client, args: &Add) -> Result<(), Stop> {
     let (name, spec) = (&args.name, spec(args)?);
     let (change, _) = client.put_schedule(name, &spec, false)?;
-    let state = found(client.show_schedule(name))?;
+    let state = found_schedule(client, name, client.show_schedule(name))?;
     let next = state.ticks.first();
     let what = match change {
         PutChange::Added => "is added",
@@ -149,6 +154,6 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 
 /// Shows a schedule; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
-    let state = found(client.show_schedule(name))?;
+    let state = found_schedule(client, name, client.show_schedule(name))?;
     Ok(tell(common.output, facts(name, &state, &Wall::of(common)), json(name, &state), name.to_owned())?)
 }

@@ -11,6 +11,7 @@ use signal_hook::flag;
 
 use super::args::{Common, Stats as Args};
 use super::connect::again_if_away;
+use super::nearest::did_you_mean;
 use super::render::{self, Renderer, table};
 use super::table::{Column, number, text as column, thousands};
 use super::when::short;
@@ -79,7 +80,8 @@ fn show(common: &Common, args: &Args, answer: &Answer, screen: (&str, &str, &str
     let stats = answer.read::<Stats>()?;
     let queue = args.queue.as_deref();
     if let Some(name) = queue.filter(|name| stats.queues.iter().all(|known| known.name != *name)) {
-        let text = format!("there is no queue {name:?}; `falcon-cli queue list` shows those that are");
+        let near = did_you_mean(name, stats.queues.iter().map(|queue| queue.name));
+        let text = format!("there is no queue {name:?}; `falcon-cli queue list` shows those that are{near}");
         return Err(Failure::new(exit::NOT_FOUND, text).into());
     }
     let lines = if args.log { log_facts(&stats) } else { lines(&stats, queue).join("\n") };

@@ -11,7 +11,7 @@ use super::job::standing;
 use super::jobs_file::{self, FileJob};
 use super::render::{Renderer, Row};
 use super::when::{self, Wall};
-use super::{Stop, connect, ends};
+use super::{Stop, connect, ends, new_queue};
 use crate::client::{Client, Submitted, headers};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
@@ -54,14 +54,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let after: Vec<After<'_>> = submit.after.iter().map(Earlier::told).collect();
     let more = (&headers[..], &after[..]);
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
-    let outcome = if let Some(path) = &submit.file {
-        from_file(&mut sending, (queue, on_duplicate(submit)), path)
-    } else if let Some(path) = &submit.lines {
-        from_lines(&mut sending, &job(submit, queue, more, &[]), path)
-    } else {
-        payload(submit).map_err(Stop::from).and_then(|payload| sending.submit(&[job(submit, queue, more, &payload)]))
-    };
-    match outcome {
+    match hand_in(&mut sending, submit, queue, more) {
         Err(Stop::Failed(failure)) if sending.accepted > 0 => {
             let (jobs, were) = (counted(sending.accepted, "job"), was(sending.accepted));
             let open = match &submit.batch {
@@ -73,6 +66,19 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
         }
         outcome => outcome.and_then(|()| sending.end()),
     }
+}
+
+/// Submits what the command line names.
+fn hand_in(sending: &mut Sending, submit: &Submit, queue: &str, more: (&[u8], &[After<'_>])) -> Result<(), Stop> {
+    if let Some(path) = &submit.file {
+        return from_file(sending, (queue, submit), path);
+    }
+    new_queue::look(&sending.client, std::iter::once(queue), submit.existing)?;
+    if let Some(path) = &submit.lines {
+        return from_lines(sending, &job(submit, queue, more, &[]), path);
+    }
+    let payload = payload(submit)?;
+    sending.submit(&[job(submit, queue, more, &payload)])
 }
 
 fn job<'a>(
@@ -148,11 +154,7 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn from_file(
-    sending: &mut Sending,
-    (queue, on_duplicate): (&str, Option<OnDuplicate>),
-    path: &Path,
-) -> Result<(), Stop> {
+fn from_file(sending: &mut Sending, (queue, submit): (&str, &Submit), path: &Path) -> Result<(), Stop> {
     let mut input = InputFile::open(path)?;
     let mut bytes = Vec::new();
     input.reader.read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
@@ -167,9 +169,15 @@ fn from_file(
         .zip(all_headers.iter().zip(&all_after))
         .map(|(job, (headers, after))| {
             let queue = job.queue.as_deref().unwrap_or(queue);
-            SubmitJob { queue, on_duplicate, keep_ms: job.keep_ms.or(keep_ms), ..of_file(job, headers, after) }
+            SubmitJob {
+                queue,
+                on_duplicate: on_duplicate(submit),
+                keep_ms: job.keep_ms.or(keep_ms),
+                ..of_file(job, headers, after)
+            }
         })
         .collect();
+    new_queue::look(&sending.client, jobs.iter().map(|job| job.queue), submit.existing)?;
     let mut rest = &jobs[..];
     while !rest.is_empty() {
         let (next, after) = rest.split_at(request_length(rest));

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::args::{Common, WorkerCommand};
+use super::nearest::{Named, found_named};
 use super::render::{self, Renderer, Row, tell};
 use super::table::{Column, number, text};
 use super::when::short;
-use super::{Stop, connect, found};
+use super::{Stop, connect};
 use crate::client::Demand;
 use crate::exit;
 use crate::protocol::{KnownWorker, WorkerJob, Workers};
@@ -55,8 +56,9 @@ fn list(common: &Common) -> Result<(), Stop> {
 
 /// Shows all workers of a name; exit status 3 if there is none.
 fn show(common: &Common, name: &str) -> Result<(), Stop> {
-    let answer = connect::client(common)?.workers(name)?;
-    let told = found(answer.read::<Workers<'_>>())?;
+    let client = connect::client(common)?;
+    let answer = client.workers(name)?;
+    let told = found_named(&client, Named::Worker, name, answer.read::<Workers<'_>>())?;
     let mut renderer = Renderer::new(common.output);
     for worker in told.workers.iter() {
         renderer.line(facts(&worker), json(&worker), worker.name.to_owned())?;
@@ -67,7 +69,8 @@ fn show(common: &Common, name: &str) -> Result<(), Stop> {
 /// Tells workers what to do; exit status 3 if there is none of this name.
 fn order(common: &Common, name: &str, what: Demand) -> Result<(), Stop> {
     let of_name = if name == ALL { "" } else { name };
-    let count = found(connect::client(common)?.order(of_name, what))?;
+    let client = connect::client(common)?;
+    let count = found_named(&client, Named::Worker, name, client.order(of_name, what))?;
     let verb = match what {
         Demand::Quiet => "be quiet",
         Demand::Resume => "resume",

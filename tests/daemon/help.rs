@@ -66,3 +66,74 @@ fn what_is_typed_often_is_short() {
     let _worker = worker(address, &["-q", "mail", "-c", "2"], &["true"]);
     cli(&["wait", "-q", "mail", "-m", address]).expect(0);
 }
+
+#[test]
+fn a_mistyped_name_is_answered_by_the_nearest_one() {
+    let master = Master::fresh(&[]);
+    master.submit(&["email", "x", "--batch", "night"]);
+    master.cli(&["schedule", "add", "report", "--every", "1h", "email", "x"]).expect(0);
+    let _mine = master.worker(&["--queue", "thumbs", "--name", "box-one"], &["true"]);
+    wait_until("it to be there", SOON, || master.cli(&["worker", "show", "box-one"]).status == 0);
+    let near = [
+        (&["queue", "show", "emial"][..], "email"),
+        (&["queue", "resume", "emial"], "email"),
+        (&["queue", "explain", "emial"], "email"),
+        (&["queue", "groups", "emial"], "email"),
+        (&["queue", "purge", "emial", "--yes"], "email"),
+        (&["queue", "delete", "emial"], "email"),
+        (&["stats", "emial"], "email"),
+        (&["schedule", "show", "reprot"], "report"),
+        (&["schedule", "run", "reports"], "report"),
+        (&["schedule", "remove", "repor"], "report"),
+        (&["batch", "show", "nihgt"], "night"),
+        (&["batch", "wait", "nights"], "night"),
+        (&["worker", "show", "box-on"], "box-one"),
+        (&["worker", "quiet", "box_one"], "box-one"),
+    ];
+    for (command, name) in near {
+        let missing = master.cli(command).expect(3);
+        assert!(missing.err.contains(&format!("did you mean {name:?}?")), "{command:?}: {}", missing.err);
+    }
+    let far = master.cli(&["queue", "show", "reports"]).expect(3);
+    assert!(!far.err.contains("did you mean"), "{}", far.err);
+    for (args, name) in [(&["sbumit", "q", "x"][..], "submit"), (&["submit", "q", "x", "--dealy", "1s"], "--delay")] {
+        assert!(master.cli(args).expect(2).err.contains(name), "{args:?}");
+    }
+}
+
+#[test]
+fn a_queue_that_is_new_is_told_where_another_one_may_have_been_meant() {
+    let master = Master::fresh(&[]);
+    let submit = |args: &[&str]| master.cli(&[&["submit"], args].concat());
+    assert_eq!(submit(&["email", "x"]).expect(0).err, "", "no name is like it");
+    let note = "falcon-cli: queue \"emial\" is new; no worker polls it; did you mean \"email\"?\n";
+    assert_eq!(submit(&["emial", "x"]).expect(0).err, note);
+    assert_eq!(submit(&["emial", "x"]).expect(0).err, "", "it is there now");
+    assert_eq!(submit(&["reports", "x"]).expect(0).err, "");
+    let _worker = master.worker(&["--queue", "thumbs", "--queue", "thumb"], &["true"]);
+    wait_until("it to poll", SOON, || master.cli(&["worker", "list"]).expect(0).out.contains("thumbs,thumb"));
+    assert!(
+        submit(&["thubms", "x"]).expect(0).err.contains("did you mean \"thumbs\"?"),
+        "it has a worker, and no jobs"
+    );
+    assert_eq!(submit(&["thumb", "x"]).expect(0).err, "", "it is polled");
+
+    let refused = submit(&["mial", "x", "--existing"]).expect(6);
+    assert!(
+        refused.err.contains("no queue \"mial\"") && refused.err.contains("nothing was submitted"),
+        "{}",
+        refused.err
+    );
+    submit(&["email", "x", "--existing"]).expect(0);
+    let home = scratch();
+    let file = home.path().join("jobs.json");
+    std::fs::write(
+        &file,
+        r#"[{"id": "a", "queue": "email", "payload": 1}, {"id": "b", "queue": "eamil", "payload": 1}]"#,
+    )
+    .unwrap();
+    let refused = submit(&["--existing", "--file", file.to_str().unwrap()]).expect(6);
+    assert!(refused.err.contains("did you mean \"email\"?"), "{}", refused.err);
+    let left = master.cli(&["-o", "quiet", "job", "list", "-q", "eamil"]).expect(0).out;
+    assert_eq!(left, "", "nothing was submitted");
+}

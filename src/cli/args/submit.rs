@@ -63,6 +63,9 @@ pub struct Submit {
     /// Submit the jobs of a JSON file, see examples/jobs.json.
     #[arg(long, value_name = "FILE", conflicts_with_all = OF_ONE, help_heading = WHAT)]
     pub file: Option<PathBuf>,
+    /// Refuse jobs of a queue that is not there yet, with exit status 6; without it the queue is made.
+    #[arg(long, help_heading = WHAT)]
+    pub existing: bool,
     /// A name and a value that go with it to its worker; may be given several times.
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, help_heading = WHAT)]
     pub headers: Vec<(String, String)>,
