@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["client", "rebuilt", "wal", "queue", "protocol"],
         &[
             "clap",
+            "clap_complete",
             "indicatif",
             "jiff",
             "rustix",
@@ -63,6 +64,7 @@ const CRATES: &[&str] = &[
     "base64",
     "bytes",
     "clap",
+    "clap_complete",
     "crc32fast",
     "croner",
     "env_logger",

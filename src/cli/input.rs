@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::exit::{self, Failure};
 
@@ -53,6 +54,17 @@ impl InputFile {
         }
         let buffer = self.reader.fill_buf()?;
         Ok(buffer.is_empty() || buffer.contains(&b'\n'))
+    }
+}
+
+impl InputFile {
+    /// Waits until there is something to read; says whether it was a signal that ended the wait.
+    pub fn wait(&self) -> io::Result<bool> {
+        match poll(&mut [PollFd::new(self.reader.get_ref(), PollFlags::IN)], None) {
+            Ok(_) => Ok(false),
+            Err(Errno::INTR) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! The format of `examples/jobs.json`: an array of jobs. A file that is not of this format, or names a value out of
-//! bounds, is refused whole, with the line and column, before anything is submitted.
+//! The format of `examples/jobs.json`: an array of jobs, or jobs one after the other, as in a file of JSON lines. A
+//! file that is not of this format, or names a value out of bounds, is refused whole, with the line and column, before
+//! anything is submitted.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,8 +20,8 @@ use crate::protocol::After;
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileJob<'a> {
-    /// Becomes the key.
-    #[serde(deserialize_with = "checked_key")]
+    /// Becomes the key, and may be called so.
+    #[serde(alias = "key", deserialize_with = "checked_key")]
     pub id: String,
     /// Sent as the bytes that stand in the file.
     #[serde(borrow, deserialize_with = "checked_payload")]
@@ -105,7 +106,12 @@ pub fn text(bytes: &[u8]) -> Result<&str, String> {
 
 /// Reads a file's text; no two entries may have the same id.
 pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
-    let jobs: Vec<FileJob<'_>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let jobs: Vec<FileJob<'_>> = if text.trim_start().starts_with('{') {
+        serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>()
+    } else {
+        serde_json::from_str(text)
+    }
+    .map_err(|error| error.to_string())?;
     let mut ids = HashSet::new();
     for job in &jobs {
         if !ids.insert(&job.id) {
@@ -278,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn an_object_a_line_is_as_good_as_an_array() {
+        let text = "{\"id\": \"a\", \"payload\": {\"n\": 1}}\r\n\r\n{\"key\": \"b\", \"payload\": 2}\r\n";
+        let jobs = parse(text).unwrap();
+        assert_eq!(
+            jobs.iter().map(|job| (&*job.id, job.payload.get())).collect::<Vec<_>>(),
+            [("a", "{\"n\": 1}"), ("b", "2")]
+        );
+        let bad = parse("{\"id\": \"a\", \"payload\": 1}\n{\"id\": \"b\"}\n").unwrap_err();
+        assert!(bad.contains("line 2 column"), "{bad}");
+        let twice = parse("{\"id\": \"a\", \"payload\": 1}\n{\"id\": \"a\", \"payload\": 1}\n").unwrap_err();
+        assert!(twice.contains("line 2 column"), "{twice}");
+    }
+
+    #[test]
     fn bytes_that_are_not_text_are_told_with_their_place_and_a_mark_at_the_start_is_none() {
         assert_eq!(text(b"\xef\xbb\xbf[]"), Ok("[]"));
         assert_eq!(text(b"[\n\"\xc3\xbc\xff"), Err("it is not UTF-8 at line 2 column 3".to_owned()));
@@ -316,6 +336,6 @@ mod tests {
         let long = "x".repeat(HEADERS_BYTES_MAX);
         let text = format!(r#"[{{"id": "a", "payload": 1, "headers": {{"a": "{long}"}}}}]"#);
         assert!(parse(&text).unwrap_err().contains("headers' bytes"));
-        assert!(parse("{}").unwrap_err().contains("expected a sequence"));
+        assert!(parse("7").unwrap_err().contains("expected a sequence"));
     }
 }

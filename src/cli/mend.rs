@@ -2,16 +2,12 @@
 //! that filters mean. By filters it is said how many are meant, and asked; they are changed a page at a time, so that
 //! it can be stopped in between, and goes on where the connection broke.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use serde_json::json;
-use signal_hook::consts::SIGINT;
-use signal_hook::flag;
 
 use super::args::{Common, Mending, Update};
 use super::ask::confirm;
 use super::connect::again_if_away;
+use super::interrupt::Interrupt;
 use super::list::bits;
 use super::progress::Progress;
 use super::render::{Renderer, Row, tell};
@@ -226,10 +222,7 @@ struct Pages<'p> {
 impl Pages<'_> {
     /// Goes through all pages, until Ctrl-C; a second one ends it at once.
     fn change(&mut self) -> Result<(), Stop> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let system = |error| Failure::new(exit::SYSTEM, format!("waiting for Ctrl-C: {error}"));
-        flag::register_conditional_default(SIGINT, Arc::clone(&interrupted)).map_err(system)?;
-        flag::register(SIGINT, Arc::clone(&interrupted)).map_err(system)?;
+        let interrupt = Interrupt::on_ctrl_c()?;
         let mut before: Option<MendPage> = None;
         loop {
             let Mend { change, update, .. } = *self.mend;
@@ -243,8 +236,12 @@ impl Pages<'_> {
             if page.next.is_none() {
                 return Ok(());
             }
-            if interrupted.load(Ordering::Relaxed) {
-                return Err(Failure::new(exit::FAILED, format!("stopped by Ctrl-C after {words}")).into());
+            if interrupt.is_asked() {
+                return Err(Failure::new(
+                    exit::FAILED,
+                    format!("stopped by Ctrl-C after {words}; the same command goes on"),
+                )
+                .into());
             }
             before = Some(page);
         }

@@ -8,12 +8,15 @@ pub mod args;
 mod ask;
 mod backup;
 mod batch;
+mod completions;
 mod connect;
+mod doctor;
 mod ends;
 mod events;
 mod explain;
 mod groups;
 mod input;
+mod interrupt;
 mod job;
 mod job_events;
 mod jobs_file;
@@ -129,6 +132,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Drain(drain) => wait::drain(&common, &drain),
+        Command::Doctor(doctor) => doctor::run(&common, &doctor),
+        Command::Completions { shell } => completions::run(shell),
         Command::Wal(wal) => wal::run(&common, &wal.command),
     };
     match outcome {

@@ -20,7 +20,8 @@ pub struct Progress {
 impl Progress {
     /// Nothing is shown yet; a first line will be at once.
     pub fn new() -> Progress {
-        let style = ProgressStyle::with_template("{bar:40} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{bar:30} {msg}, {per_sec}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         Progress { bar: ProgressBar::new(0).with_style(style), told_at: None }
     }
 

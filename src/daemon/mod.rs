@@ -33,7 +33,7 @@ use crate::stderr::Lines;
 use crate::wal::{DirDevice, DirLock, SegmentIo};
 use crate::worker::{CommandHandler, MasterFacts, Pool, PoolError, PoolStopper, Reaper, Through};
 
-use args::Args;
+pub use args::Args;
 use listen::listen;
 use reload::Program;
 use settings::{Settings, Unread, is_answer};

@@ -48,6 +48,7 @@ mod flows;
 mod initiative;
 mod journal;
 mod keeping;
+mod machine;
 mod open;
 mod outbox;
 mod parked;
@@ -65,6 +66,7 @@ use decisions::Scratch;
 use dispatch::Dispatch;
 use journal::Journal;
 use keeping::Keeping;
+use machine::SyncTimes;
 use parked::Parked;
 use reading::{Reading, TextsFor};
 use scans::Scans;
@@ -83,6 +85,7 @@ use crate::wal::Wal;
 pub use crate::wal::{Progress, SyncOutcome, SyncRequest, SyncThread, WalError};
 pub use config::{Config, ConfigError, SyncMode};
 pub use journal::Urgency;
+pub use machine::{Memory, Room};
 pub use outbox::Outbox;
 pub use reading::thread::ReadThread;
 pub use reading::{ReadOutcome, ReadRequest};
@@ -93,15 +96,6 @@ pub const SOFTWARE: &str = concat!("falcond ", env!("CARGO_PKG_VERSION"));
 
 /// How often segments that are being made ahead or removed are looked at.
 const ROOM_LOOK: Millis = Millis(5);
-
-/// Memory that the process has from the system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// Of its own: the index, and all buffers.
-    pub own_bytes: u64,
-    /// Pages of files that are mapped: of log segments, which the system takes back when it needs them.
-    pub mapped_bytes: u64,
-}
 
 #[derive(Debug)]
 pub struct Master {
@@ -124,6 +118,8 @@ pub struct Master {
     idle_look_at: Timestamp,
     sweep_at: Timestamp,
     memory: Memory,
+    room: Room,
+    sync_times: SyncTimes,
     stopping: bool,
     /// Whether no more jobs are taken, until somebody says otherwise.
     draining: bool,
@@ -193,6 +189,8 @@ impl Master {
             idle_look_at: Timestamp(0),
             sweep_at: Timestamp(0),
             memory: Memory::default(),
+            room: Room::default(),
+            sync_times: SyncTimes::default(),
             stopping: false,
             draining: false,
             ended: Vec::new(),
@@ -246,6 +244,16 @@ impl Master {
     /// Tells how much memory the process has. Past [`Config::memory_max`] no more jobs are taken.
     pub fn note_memory(&mut self, memory: Memory) {
         self.memory = memory;
+    }
+
+    /// Tells how much room there is.
+    pub fn note_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// Tells how long a sync took.
+    pub fn note_sync(&mut self, took: Millis, now: Timestamp) {
+        self.sync_times.note(took, now);
     }
 
     /// A turn begins: time passes.

@@ -18,11 +18,13 @@ pub struct DiskWatch {
     /// The highest mark that is passed; 0 for none.
     passed: u64,
     look_at: Timestamp,
+    /// All of it, and what is free.
+    bytes: (u64, u64),
 }
 
 impl DiskWatch {
     pub fn new(dir: &Path) -> DiskWatch {
-        DiskWatch { dir: dir.to_owned(), passed: 0, look_at: Timestamp(0) }
+        DiskWatch { dir: dir.to_owned(), passed: 0, look_at: Timestamp(0), bytes: (0, 0) }
     }
 
     /// Looks when it is time to.
@@ -34,6 +36,7 @@ impl DiskWatch {
         // Where the system does not say, nothing is told.
         let Ok(facts) = statvfs(&self.dir) else { return };
         let free_bytes = facts.f_bavail * facts.f_frsize;
+        self.bytes = (facts.f_blocks * facts.f_frsize, free_bytes);
         // As df counts it: what only root may use is in neither.
         let used = facts.f_blocks - facts.f_bfree;
         let per_cent = (used * 100).div_ceil((used + facts.f_bavail).max(1));
@@ -46,6 +49,11 @@ impl DiskWatch {
         } else {
             log::info!("the disk of {dir} is {per_cent} % full, {free_mib} MiB are free again");
         }
+    }
+
+    /// Its size and what is free, in bytes, at the last look.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.bytes
     }
 
     /// Notes how full it is; says whether that is more or less than was told last, if it has to be told.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::disk::DiskWatch;
-use crate::master::Memory;
+use crate::master::{Memory, Room};
 use crate::time::{Millis, Timestamp};
 
 /// How often it is looked at how much memory there is. What comes in meanwhile is a few megabytes.
@@ -19,6 +19,12 @@ impl Machine {
     /// With the log in this directory.
     pub fn new(dir: &Path) -> Machine {
         Machine { memory_at: Timestamp(0), disk: DiskWatch::new(dir) }
+    }
+
+    /// The room that there was at the last look.
+    pub fn room(&self) -> Room {
+        let (disk_bytes, disk_free_bytes) = self.disk.bytes();
+        Room { disk_bytes, disk_free_bytes, descriptors_max: 0 }
     }
 
     /// Looks when it is time to; gives how much memory there is.

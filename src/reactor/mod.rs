@@ -40,7 +40,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::ids::SessionId;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::master::local::{LocalDoor, LocalMessage};
-use crate::master::{Input, Master, Opened, ReadThread, SyncThread, Urgency, WalError};
+use crate::master::{Input, Master, Opened, ReadThread, Room, SyncThread, Urgency, WalError};
 use crate::time::{Millis, Timestamp};
 
 use clock::Clock;
@@ -201,6 +201,7 @@ impl Reactor {
         self.excuse(mended);
         if let Some(memory) = self.machine.look(now) {
             self.master.note_memory(memory);
+            self.master.note_room(Room { descriptors_max: self.descriptors_max as u64, ..self.machine.room() });
         }
         self.master.note_wall(Clock::wall(), now);
         self.master.begin_turn(now)?;
@@ -334,6 +335,7 @@ impl Reactor {
     fn sync(&mut self, now: Timestamp, urgency: Urgency) -> Result<(), WalError> {
         if let Some(outcome) = self.sync.outcome() {
             let took = now.since(self.sync_at);
+            self.master.note_sync(took, now);
             if took >= SLOW_SYNC {
                 log::warn!("a sync took {took}, and all answers waited for it; is the disk busy?");
             }

@@ -126,7 +126,7 @@ fn malformed_files() -> Vec<(&'static str, usize, String)> {
         ("an id with a line end", 3, third(&good(r"b\nc"))),
         ("an id that is too long", 3, third(&good(&"k".repeat(129)))),
         ("no payload", 3, third(r#"{"id": "b", "timeout_ms": 1000}"#)),
-        ("no array", 1, good("a")),
+        ("no array", 1, "\"a\"".to_owned()),
         ("no end", 3, format!("[\n  {},\n  {}", good("a"), good("b"))),
         ("words behind the end", 4, format!("[\n  {}\n]\nand more\n", good("a"))),
         ("nothing", 1, String::new()),

@@ -91,7 +91,11 @@ fn a_key_is_held_as_long_as_was_asked_for() {
     });
     submit(&master, &["q", "x", "--unique", "until-start"]).expect(2);
     let run = submit(&master, &["q", "x", "--on-duplicate", "refuse"]).expect(2);
-    assert!(run.err.contains("--key <KEY>|--file <FILE>"), "there is no key that it could be about: {}", run.err);
+    assert!(
+        run.err.contains("--key <KEY>|--key-prefix <TEXT>|--file <FILE>"),
+        "there is no key that it could be about: {}",
+        run.err
+    );
     submit(&master, &["q", "x", "--key", "c", "--unique", "until-start", "--unique-for", "1h"]).expect(2);
 }
 

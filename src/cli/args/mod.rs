@@ -104,6 +104,14 @@ pub enum Output {
     Quiet,
 }
 
+/// What is told.
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// Say only what is not well.
+    #[arg(long, help_heading = OUTPUT)]
+    pub quiet: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Hand jobs in.
@@ -137,6 +145,15 @@ pub enum Command {
     /// Look at the workers, and tell them what to do.
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Look whether the master can be reached and is well, and what would be a problem in production; exit status 1 if
+    /// something does not work.
+    Doctor(Doctor),
+    /// Write what a shell has to know to complete commands and options, as in
+    /// `falcon-cli completions bash > /etc/bash_completion.d/falcon-cli`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Look into a log; works on a live or a stopped master's directory.
     Wal(Wal),
 }

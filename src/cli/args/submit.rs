@@ -46,7 +46,7 @@ const OF_ONE: [&str; 16] = [
        falcon-cli submit [QUEUE] --file JOBS.json")]
 #[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("input").required(true).args(["payload", "payload_file", "lines", "file"]))]
-#[command(group = clap::ArgGroup::new("keyed").args(["key", "file"]))]
+#[command(group = clap::ArgGroup::new("keyed").args(["key", "key_prefix", "file"]))]
 pub struct Submit {
     /// The queue; with --file, that of entries which name none.
     #[arg(value_name = "QUEUE", value_parser = parse_queue_name, required_unless_present = "file")]
@@ -57,12 +57,20 @@ pub struct Submit {
     /// Read the payload from a file; - for stdin.
     #[arg(long, value_name = "FILE", help_heading = WHAT)]
     pub payload_file: Option<PathBuf>,
-    /// Make each line of a file a job, without its line end (LF); an empty line is a job without payload; - for stdin.
+    /// Make each line of a file a job, without its line end (LF or CRLF); an empty line is a job without payload; - for
+    /// stdin.
     #[arg(long, value_name = "FILE", conflicts_with = "key", help_heading = WHAT)]
     pub lines: Option<PathBuf>,
-    /// Submit the jobs of a JSON file, see examples/jobs.json.
+    /// Submit the jobs of a JSON file, an array or an object a line, see examples/jobs.json.
     #[arg(long, value_name = "FILE", conflicts_with_all = OF_ONE, help_heading = WHAT)]
     pub file: Option<PathBuf>,
+    /// With --lines, go on with this line; the first one is 1.
+    #[arg(long, value_name = "N", requires = "lines", default_value_t = 1, hide_default_value = true,
+        value_parser = clap::value_parser!(u64).range(1..), help_heading = WHAT)]
+    pub from_line: u64,
+    /// Look whether all of it can be read, say what would be submitted, and submit nothing; no master is needed.
+    #[arg(long, help_heading = WHAT)]
+    pub dry_run: bool,
     /// Refuse jobs of a queue that is not there yet, with exit status 6; without it the queue is made.
     #[arg(long, help_heading = WHAT)]
     pub existing: bool,
@@ -114,6 +122,9 @@ pub struct Submit {
     /// falcond's --key-window after it was completed or died.
     #[arg(long, value_name = "KEY", value_parser = key, help_heading = KEY)]
     pub key: Option<String>,
+    /// With --lines, the key of each line is this and its number: submitting a file again makes no job twice.
+    #[arg(long, value_name = "TEXT", requires = "lines", value_parser = key, help_heading = KEY)]
+    pub key_prefix: Option<String>,
     /// What to do about a job whose key is held by another one: take that for it, submit nothing and end with exit
     /// status 6, or let payload, delay and time to live take the place of those of that one, if it was not begun yet.
     #[arg(long, value_enum, value_name = "WHAT", requires = "keyed", default_value_t = Duplicates::Return,

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 
 use super::headings::{OUTPUT, RECORDS};
+use crate::address::Address;
 use crate::queue::Event;
 use crate::time::Millis;
 
@@ -28,16 +29,18 @@ pub struct Wal {
 #[derive(Debug, clap::Args)]
 struct NoConnection {
     #[arg(id = "master", short = 'm', long = "master", global = true, hide = true)]
-    _master: Option<String>,
+    _master: Option<Address>,
     #[arg(id = "token_file", long = "token-file", global = true, hide = true)]
     _token_file: Option<PathBuf>,
+    #[arg(id = "retry_for", long = "retry-for", global = true, hide = true)]
+    _retry_for: Option<Millis>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum WalCommand {
     /// Write one line per record, oldest first.
     Dump(Dump),
-    /// Read every record and every snapshot, and tell what is damaged; exit status 1 then.
+    /// Read every record and every snapshot, and tell what is damaged; exit status 65 then.
     Verify {
         /// The data directory.
         dir: PathBuf,

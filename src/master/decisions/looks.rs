@@ -1,6 +1,7 @@
 //! Looks: what the master tells of itself and of its jobs. Nothing changes here.
 
 use super::super::Master;
+use super::super::SyncMode;
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use crate::codec::Message;
@@ -11,7 +12,7 @@ use crate::protocol::{
     Refusal, Stats, StatsOk, Text, TextKind,
 };
 use crate::queue::counters::Counters;
-use crate::queue::{JobFacts, MoreFacts};
+use crate::queue::{ByClock, JobFacts, MoreFacts};
 use crate::time::Timestamp;
 use crate::wal::{self, WalError};
 
@@ -47,6 +48,7 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
         ]
         .map(|(name, value)| Figure { name, value }),
     );
+    all.extend(of_program(master, now).map(|(name, value)| Figure { name, value }));
     let (counters, workers) = (queues.counters(), master.workers.by_queue());
     let told = |(name, counters): &(&str, Counters)| {
         let mut told = figures(counters).to_vec();
@@ -57,8 +59,27 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
     let by_queue: Vec<_> = counters.iter().map(|queue| (queue.0, told(queue))).collect();
     let by_queue: Vec<_> =
         by_queue.iter().map(|(name, figures)| QueueFigures { name, figures: List::lent(figures) }).collect();
-    let reply = StatsOk { figures: List::lent(&all), queues: List::lent(&by_queue) };
-    Answer::told::<Stats>(&reply, written)
+    Answer::told::<Stats>(&StatsOk { figures: List::lent(&all), queues: List::lent(&by_queue) }, written)
+}
+
+/// What concerns the program and its machine.
+fn of_program(master: &Master, now: Timestamp) -> [(&'static str, u64); 8] {
+    [
+        ("version", version()),
+        ("wall_ms", master.ticks.clock(ByClock::Wall, now).0),
+        ("has_token", u64::from(master.config.token.is_some())),
+        ("syncs_first", u64::from(master.config.sync == SyncMode::Always)),
+        ("sync_longest_ms", master.sync_times.longest(now).0),
+        ("disk_bytes", master.room.disk_bytes),
+        ("disk_free_bytes", master.room.disk_free_bytes),
+        ("descriptors_max", master.room.descriptors_max),
+    ]
+}
+
+/// The version of this program as one number: 1.2.3 is 1,002,003.
+fn version() -> u64 {
+    let parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse::<u64>().unwrap_or(0));
+    parts.take(3).fold(0, |number, part| number * 1000 + part)
 }
 
 /// What a queue did of late: how long its oldest ready job has waited, if there is one, and how many came and left.
