@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::harness::{FALCOND, SOON, is_running, scratch, wait_for, wait_until};
+use crate::harness::{FALCOND, Port, SOON, is_running, scratch, wait_for, wait_until};
 use crate::pages::{self, Block};
 
 /// What a page may take.
@@ -92,6 +91,7 @@ fn script(page: &str) -> String {
 struct Shell {
     child: Child,
     group: Pid,
+    _port: Port,
 }
 
 impl Shell {
@@ -142,20 +142,16 @@ fn run(page: &str) {
 fn shell(dir: &Path, output: &File) -> Shell {
     let bin = Path::new(FALCOND).parent().expect("a directory");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH"));
-    let address = free_address();
+    // It is ours until the shell is gone.
+    let port = Port::reserve();
+    let address = &port.address;
     let mut command = Command::new("bash");
     command.arg("page.sh").current_dir(dir).process_group(0).stdin(Stdio::null());
     command.stdout(output.try_clone().expect("a file")).stderr(output.try_clone().expect("a file"));
     command.env_remove("FALCON_TOKEN_FILE").env("PATH", path);
-    command.env("FALCON_MASTER", &address).env("FALCOND_LISTEN", &address).env("FALCOND_SEGMENT_BYTES", "16777216");
+    command.env("FALCON_MASTER", address).env("FALCOND_LISTEN", address).env("FALCOND_SEGMENT_BYTES", "16777216");
     let child = command.spawn().expect("bash");
-    Shell { group: Pid::from_child(&child), child }
-}
-
-/// A port that nobody has now.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").to_string()
+    Shell { group: Pid::from_child(&child), child, _port: port }
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod harness;
 mod commands;
 mod links;
 mod pages;
+mod programs;
 mod recording;
 mod tables;
