@@ -100,6 +100,8 @@ coded! {
         FollowUpApart = 44 "follow-up-apart";
         /// A batch that nobody fills stays open.
         BatchKeptOpen = 45 "batch-kept-open";
+        /// Members may wait for what waits for their batch.
+        CirclesMade = 46 "circles-made";
     }
 }
 

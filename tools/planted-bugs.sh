@@ -67,6 +67,8 @@ batch-early             --test values  model::the_master_does_what_the_lists_say
 batch-early             --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 batch-early             --test values  batches::nothing_of_a_batch_runs_before_it_is_ended_also_across_a_crash
 batch-kept-open         --test values  batches::a_batch_that_nobody_fills_is_cancelled_after_60_s_and_one_that_somebody_comes_back_to_is_not
+circles-made            --test values  batches::jobs_and_batches_never_wait_for_each_other_in_a_circle
+circles-made            --test values  model::the_master_does_what_the_lists_say
 batch-kept-open         --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so
 follow-up-apart         --test values  follow_ups::a_crash_leaves_both_or_neither
 follow-up-apart         --test values  meddling::whoever_meddles_waits_and_reads_is_told_what_is_so

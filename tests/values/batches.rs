@@ -41,6 +41,14 @@ fn job() -> SubmitJob<'static> {
     SubmitJob::new("q", b"x")
 }
 
+fn behind_job(job: u64) -> frames::Job {
+    frames::Job { after: vec![(0, job, String::new())], ..frames::job("q", "x") }
+}
+
+fn behind_batch(name: &str) -> frames::Job {
+    frames::Job { after: vec![(3, 0, name.to_owned())], ..frames::job("q", "x") }
+}
+
 fn standing(hand: &Hand, job: u64) -> Option<Standing> {
     hand.master.queues().standing(JobId(job))
 }
@@ -180,4 +188,42 @@ fn a_job_whose_key_is_held_is_no_member() {
     begin(&mut hand, id, "night");
     fill(&mut hand, id, "night", &[job().with_key("k"), job()]);
     assert_eq!(show(&mut hand, "night").members, 1);
+}
+
+#[test]
+fn jobs_and_batches_never_wait_for_each_other_in_a_circle() {
+    let mut hand = Hand::new();
+    let id = hand.connect();
+    let early = hand.put(id, job());
+    begin(&mut hand, id, "night");
+    let behind = hand.ask_frame(id, &frames::submit(&[behind_batch("night")]));
+    let behind = frames::submitted(behind)[0].job;
+    let late = hand.put(id, job());
+    let member = |hand: &mut Hand, after: u64| {
+        let jobs = [behind_job(after)];
+        hand.ask_frame(id, &frames::submit_to_batch("night", &jobs))
+    };
+    // What waits for the batch; what waits for that; and the same by another batch.
+    let further = frames::submitted(hand.ask_frame(id, &frames::submit(&[behind_job(behind)])))[0].job;
+    begin(&mut hand, id, "day");
+    let of_day = hand.ask_frame(id, &frames::submit_to_batch("day", &[behind_batch("night")]));
+    let of_day = frames::submitted(of_day);
+    for circle in [behind, further, of_day[0].job] {
+        assert!(frames::is_error(&member(&mut hand, circle), frames::WRONG_STATE), "job {circle}");
+    }
+    let by_batch = hand.ask_frame(id, &frames::submit_to_batch("night", &[behind_batch("day")]));
+    assert!(frames::is_error(&by_batch, frames::WRONG_STATE), "{by_batch:?}");
+    // What was there before, what waits for none, and members of the same batch are no danger.
+    let first = frames::submitted(member(&mut hand, early))[0].job;
+    frames::submitted(member(&mut hand, late));
+    frames::submitted(member(&mut hand, first));
+    end(&mut hand, id, "night");
+    end(&mut hand, id, "day");
+    let mut hand = hand.restart(true);
+    let id = hand.connect();
+    for _ in 0..8 {
+        let got = hand.take(id, "q");
+        assert!(hand.ack(id, got.job, got.lease));
+    }
+    assert_eq!(hand.master.queues().unfinished(), (0, 0));
 }

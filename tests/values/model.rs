@@ -8,8 +8,8 @@ mod mending;
 mod steps;
 
 use crate::frames::{
-    self, ACK_OK, CANCELLED, FAIL_OK, KEY_HELD, LEASE_LOST, NOT_FOUND, RELEASE_OK, Reply, Request, fail_for,
-    heartbeat_at, is_error, keyed, status, submit_to_batch, submitted,
+    self, ACK_OK, CANCELLED, FAIL_OK, KEY_HELD, LEASE_LOST, NOT_FOUND, RELEASE_OK, Reply, Request, WRONG_STATE,
+    fail_for, heartbeat_at, is_error, keyed, status, submit_to_batch, submitted,
 };
 use crate::hand::{Hand, START};
 use crate::lists::{FAILED, FOR_GOOD, GROUPS, Job, Model, NOBODY, Place, State, Waits};
@@ -214,6 +214,9 @@ impl Run {
         let does = |what: OnDuplicate| first.is_some() && new.on_duplicate == Some(what.code());
         if self.waits_for_none(new, jobs) {
             return Some(NOT_FOUND);
+        }
+        if self.may_circle(new, jobs) {
+            return Some(WRONG_STATE);
         }
         if does(OnDuplicate::Refuse) {
             return Some(KEY_HELD);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::journal::Journal;
 use super::batches::known;
+use crate::ids::{BatchId, JobId};
 use crate::job::{OnDuplicate, Standing};
 use crate::limits::GROUPS_MAX;
 use crate::planted::{Bug, is_planted};
@@ -80,23 +81,75 @@ fn key_held(job: &SubmitJob<'_>, held: &KeyView<'_>) -> Refusal {
     Refusal::new(ErrorCode::KeyHeld, text)
 }
 
-/// Refuses jobs that wait for what never was, or is not there yet.
+/// Refuses jobs that wait for what never was, or is not there yet, and members that might wait for each other in a
+/// circle.
 fn hold_against_waits(journal: &Journal, submit: &Submit<'_>) -> Result<(), Refusal> {
-    let mut keys_here = HashSet::new();
+    let mut keys_here = Vec::new();
     for (place, job) in submit.jobs.iter().enumerate() {
         for after in job.after.unwrap_or_default().iter() {
             hold_against_wait(journal, after, (place, submit.batch), &keys_here)?;
         }
-        keys_here.insert(job.key);
+        keys_here.push(job.key);
+    }
+    let batch = submit.batch.and_then(|name| journal.queues.batch_named(name));
+    let Some(batch) = batch.filter(|_| !is_planted(Bug::CirclesMade)) else { return Ok(()) };
+    for job in submit.jobs.iter() {
+        for after in job.after.unwrap_or_default().iter() {
+            hold_against_circles(journal, batch, after, &keys_here)?;
+        }
     }
     Ok(())
+}
+
+/// Refuses that a member of a batch waits for what waits itself and came after that was begun: it may wait for the
+/// batch, at the end of whatever chain. What was there before cannot, and members of the same batch are in their order,
+/// so that no circle is ever made.
+fn hold_against_circles(journal: &Journal, own: BatchId, after: After<'_>, keys_here: &[&str]) -> Result<(), Refusal> {
+    let queues = &journal.queues;
+    let Some(batch) = queues.batch(own) else { return Ok(()) };
+    let waits = match after.by {
+        AfterBy::Batch => {
+            let other = queues.batch_named(after.name).filter(|other| *other > own);
+            other.and_then(|other| queues.batch(other)).is_some_and(|other| !other.is_over())
+        }
+        _ => known_job(journal, after, keys_here).is_some_and(|job| {
+            let is_later = job >= batch.since && queues.batch_of(job) != Some(own);
+            is_later && queues.standing(job) == Some(Standing::Waiting)
+        }),
+    };
+    if !waits {
+        return Ok(());
+    }
+    let what = match after.by {
+        AfterBy::Job => format!("job {}", after.number),
+        AfterBy::Item => format!("item {}", after.number),
+        AfterBy::Key => format!("the job of key {:?}", after.name),
+        AfterBy::Batch => format!("batch {:?}", after.name),
+    };
+    let text = format!(
+        "{what} waits itself, and came after batch {:?} was begun: its members wait only for each other, for what was \
+         there before, and for jobs that wait for none; nothing was submitted",
+        batch.name
+    );
+    Err(Refusal::new(ErrorCode::WrongState, text))
+}
+
+/// The job that is there already of what one waits for; none of a new one of the same request.
+fn known_job(journal: &Journal, after: After<'_>, keys_here: &[&str]) -> Option<JobId> {
+    let of_key = |key: &str| journal.queues.job_of_key(key).filter(|_| !key.is_empty());
+    match after.by {
+        AfterBy::Job => Some(JobId(after.number)),
+        AfterBy::Key => of_key(after.name),
+        AfterBy::Item => of_key(keys_here.get(usize::try_from(after.number).ok()?)?),
+        AfterBy::Batch => None,
+    }
 }
 
 fn hold_against_wait(
     journal: &Journal,
     after: After<'_>,
     (place, batch): (usize, Option<&str>),
-    keys_here: &HashSet<&str>,
+    keys_here: &[&str],
 ) -> Result<(), Refusal> {
     let After { by, number, name } = after;
     let newest = journal.queues.next_job().0 - 1;
@@ -107,7 +160,7 @@ fn hold_against_wait(
         AfterBy::Item if number >= place as u64 => {
             format!("item {place} waits for item {number}, which does not stand before it; nothing was submitted")
         }
-        AfterBy::Key if journal.queues.job_of_key(name).is_none() && !keys_here.contains(name) => {
+        AfterBy::Key if journal.queues.job_of_key(name).is_none() && !keys_here.contains(&name) => {
             format!(
                 "no job holds the key {name:?} that one is to wait for, and no earlier one of the same request does; \
                  nothing was submitted"

@@ -1,9 +1,12 @@
 //! Jobs that wait for jobs: who waits for whom, and who of them is to be looked at since one that it waits for has
 //! ended.
 //!
-//! What a job waits for is told when it is submitted and never changes, and is older than the job: there are no
-//! circles. That one has ended is not noted with those that wait for it, since they may be very many: it is seen where
-//! it stands, when they are looked at one by one ([`Queues::next_settled`]). Whoever looks ends the wait of each by an
+//! What a job waits for is told when it is submitted and never changes, and is older than the job. A batch gets members
+//! later; those wait for each other, for what was there before it was begun, and for jobs that wait for none. So there
+//! are no circles: the master refuses what could make one.
+//!
+//! That one has ended is not noted with those that wait for it, since they may be very many: it is seen where it
+//! stands, when they are looked at one by one ([`Queues::next_settled`]). Whoever looks ends the wait of each by an
 //! event, which may end other waits. So a chain or a crowd of any size goes in slices, and nothing here recurses.
 //!
 //! Who is to be looked at is volatile: after a restart that is each job that waits. Memory: a job that waits takes some

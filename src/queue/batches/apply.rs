@@ -24,6 +24,7 @@ impl Queues {
         }
         let batch = Batch {
             name: name.into(),
+            since: self.next_job(),
             known_ms,
             is_sealed: false,
             is_called_off: false,

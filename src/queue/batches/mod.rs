@@ -27,6 +27,8 @@ const STALE_AT_ONCE: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub name: Box<str>,
+    /// The first id that no job had yet when it was begun.
+    pub since: JobId,
     /// How long it is known once it is over.
     pub known_ms: u64,
     /// All of its members are there.

@@ -24,6 +24,7 @@ message! {
     BatchState<'a> {
         batch: BatchId;
         name: &'a str;
+        since: JobId;
         known_ms: u64;
         sealed: bool;
         called_off: bool;
@@ -83,6 +84,7 @@ fn write(id: BatchId, batch: &Batch, out: &mut Vec<u8>) {
     let state = BatchState {
         batch: id,
         name: &batch.name,
+        since: batch.since,
         known_ms: batch.known_ms,
         sealed: batch.is_sealed,
         called_off: batch.is_called_off,
@@ -121,7 +123,7 @@ fn undefined(field: &'static str) -> DecodeError {
 /// Takes a block of batches in.
 pub fn take_batches(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     while !reader.rest().is_empty() {
-        let BatchState { batch: id, name, known_ms, sealed, called_off, admitted, tally, until } =
+        let BatchState { batch: id, name, since, known_ms, sealed, called_off, admitted, tally, until } =
             BatchState::read(reader, "batch")?;
         let is_known = queues.batches.find(name).is_some() || queues.batches.get(id).is_some();
         if is_known || name.is_empty() || id > queues.batches.newest || (called_off && !sealed) {
@@ -130,6 +132,7 @@ pub fn take_batches(queues: &mut Queues, reader: &mut Reader<'_>) -> Result<(), 
         let until = (until != Timestamp(0)).then_some(until);
         let batch = Batch {
             name: name.into(),
+            since,
             known_ms,
             is_sealed: sealed,
             is_called_off: called_off,

@@ -11,6 +11,8 @@ const ALONE: Millis = Millis(60_000);
 pub struct Batch {
     /// Its place among the names.
     pub name: usize,
+    /// Jobs up to this one were there when it was begun.
+    pub there: u64,
     pub members: Vec<u64>,
     pub is_sealed: bool,
     pub is_called_off: bool,

@@ -33,6 +33,23 @@ impl Run {
         jobs.iter().enumerate().any(|(at, job)| job.after.iter().any(|after| is_none(at, after)))
     }
 
+    /// Whether a member waits for what waits itself, and was not there when its batch was begun.
+    pub fn may_circle(&self, new: &NewJobs, jobs: &[frames::Job]) -> bool {
+        let Some(own) = new.batch.and_then(|name| self.model.batch_named(name)) else { return false };
+        let batch = &self.model.batches[own];
+        let is_late = |id: u64| {
+            let waits = self.model.there(id).is_some_and(|job| job.state == State::Waiting);
+            waits && id > batch.there && !batch.members.contains(&id)
+        };
+        let circles = |(by, id, key): &(u8, u64, String)| match by {
+            0 => is_late(*id),
+            1 => self.model.remembered(new.key).is_some_and(is_late),
+            3 => self.batch_called(key).is_some_and(|other| other > own && !self.model.is_batch_over(other)),
+            _ => self.of_key(key).is_some_and(is_late),
+        };
+        jobs.iter().any(|job| job.after.iter().any(circles))
+    }
+
     fn of_key(&self, key: &str) -> Option<u64> {
         self.model.remembered(KEYS.iter().position(|known| *known == key)?)
     }

@@ -19,7 +19,8 @@ impl Run {
     pub fn begin_batch(&mut self, name: usize) {
         let told = self.of_batches(&begin_batch(BATCHES[name]));
         let Some(known) = self.model.batch_named(name) else {
-            self.model.batches.push(Batch { name, ..Batch::default() });
+            let there = self.model.jobs.keys().next_back().copied().unwrap_or(0);
+            self.model.batches.push(Batch { name, there, ..Batch::default() });
             return assert_eq!(told, Ok(OfBatches::Begun(0)));
         };
         let batch = &mut self.model.batches[known];
