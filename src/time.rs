@@ -104,30 +104,40 @@ pub struct SpanError(String);
 
 impl fmt::Display for SpanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a duration: write a whole number and a unit, as in 250ms, 5s, 2m or 1h", self.0)
+        write!(f, "{:?} is not a duration: write a whole number and a unit, as in 250ms, 5s, 1h30m or 2d", self.0)
     }
 }
 
 impl std::error::Error for SpanError {}
 
-/// Reads `250ms`, `5s`, `2m`, `1h`.
+/// Each unit with its milliseconds, the largest first: in this order they are written.
+const UNITS: [(&str, u64); 5] = [("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// Reads `250ms`, `5s`, `1h30m`, `2d`.
 impl FromStr for Millis {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
         let refused = || SpanError(text.chars().take(40).collect());
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (count, unit) = text.split_at(digits);
-        let unit_ms: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(refused()),
-        };
-        let count: u64 = count.parse().map_err(|_| refused())?;
-        count.checked_mul(unit_ms).map(Millis).ok_or_else(refused)
+        let (mut rest, mut units, mut span) = (text, &UNITS[..], 0_u64);
+        loop {
+            let (count, behind) = split(rest, |c| c.is_ascii_digit());
+            let (unit, behind) = split(behind, |c| c.is_ascii_alphabetic());
+            let at = units.iter().position(|(name, _)| *name == unit).ok_or_else(refused)?;
+            let count: u64 = count.parse().map_err(|_| refused())?;
+            let part = count.checked_mul(units[at].1).ok_or_else(refused)?;
+            span = span.checked_add(part).ok_or_else(refused)?;
+            (rest, units) = (behind, &units[at + 1..]);
+            if rest.is_empty() {
+                return Ok(Millis(span));
+            }
+        }
     }
+}
+
+/// The signs of this kind that a text begins with, and the rest of it.
+fn split(text: &str, is_in: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !is_in(c)).unwrap_or(text.len()))
 }
 
 #[cfg(test)]
@@ -141,6 +151,24 @@ mod tests {
             assert_eq!(Millis(ms).to_string(), text);
         }
         assert_eq!(Millis(1500).to_string(), "1500ms");
+    }
+
+    #[test]
+    fn spans_of_several_units_are_read_the_largest_first() {
+        for (text, ms) in [
+            ("1h30m", 5_400_000),
+            ("2d", 172_800_000),
+            ("1d12h", 129_600_000),
+            ("1d2h3m4s5ms", 93_784_005),
+            ("90s", 90_000),
+            ("0h5s", 5000),
+            ("1m0s", 60_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Millis(ms)), "{text}");
+        }
+        for bad in ["30m1h", "1h1h", "1h 30m", "1h30", "1hm", "1s1ms1", "1d1d", "213503982335d", "1H"] {
+            assert!(bad.parse::<Millis>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &["clap", "indicatif", "rustix", "serde", "serde_json", "signal_hook", "toml"],
+        &["clap", "indicatif", "jiff", "rustix", "serde", "serde_json", "signal_hook", "toml", "unicode_width"],
     ),
     (
         "daemon",
@@ -72,6 +72,7 @@ const CRATES: &[&str] = &[
     "slab",
     "strsim",
     "toml",
+    "unicode_width",
 ];
 /// Lines of a file, lines of a function and bytes of a line, at most.
 const SIZES: &[(&str, usize, usize, usize)] = &[

@@ -5,17 +5,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::args::{BatchCommand, BatchWait, Common, Output};
+use super::nearest::{Named, found_named};
 use super::progress::Progress;
-use super::render::{Renderer, Row, tell};
-use super::{Stop, connect, found};
-use crate::client::{BatchState, Client, ListedBatch};
+use super::render::{Renderer, Row, facts, tell};
+use super::table::{Column, number, text, thousands};
+use super::{Stop, connect};
+use crate::client::{BatchState, Client, ClientError, ListedBatch};
 use crate::exit::{self, Failure};
 use crate::words::{counted, is, was};
 
-const COLUMNS: [(&str, usize); 5] = [("batch", 24), ("state", 9), ("jobs", 10), ("left", 10), ("failed", 0)];
-
-/// Width of the column of names.
-const NAME: usize = 15;
+const COLUMNS: [Column; 5] = [text("BATCH"), text("STATE"), number("JOBS"), number("LEFT"), number("FAILED")];
 
 pub fn run(common: &Common, command: &BatchCommand) -> Result<(), Stop> {
     let client = connect::client(common)?;
@@ -29,30 +28,32 @@ pub fn run(common: &Common, command: &BatchCommand) -> Result<(), Stop> {
             Ok(tell(common.output, text, json!({"batch": name, "members": members}), name.clone())?)
         }
         BatchCommand::End(batch) => {
-            found(client.end_batch(&batch.name))?;
-            show(common, &found(client.batch(&batch.name))?)
+            found_batch(&client, &batch.name, client.end_batch(&batch.name))?;
+            show(common, &found_batch(&client, &batch.name, client.batch(&batch.name))?)
         }
         BatchCommand::List => list(common, &client),
-        BatchCommand::Show(batch) => show(common, &found(client.batch(&batch.name))?),
+        BatchCommand::Show(batch) => show(common, &found_batch(&client, &batch.name, client.batch(&batch.name))?),
         BatchCommand::Wait(wait) => wait_for(common, &client, wait),
         BatchCommand::Cancel(batch) => {
             let name = &batch.name;
-            found(client.cancel_batch(name))?;
+            found_batch(&client, name, client.cancel_batch(name))?;
             let text = format!("batch {name} is cancelled; what its workers have begun ends when they report");
             Ok(tell(common.output, text, json!({"batch": name, "cancelled": true}), name.clone())?)
         }
     }
 }
 
+fn found_batch<T>(client: &Client, name: &str, outcome: Result<T, ClientError>) -> Result<T, Stop> {
+    found_named(client, Named::Batch, name, outcome)
+}
+
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
-    let mut renderer = Renderer::new(common.output);
-    renderer.heading(&COLUMNS)?;
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     let mut behind = String::new();
     loop {
         let (batches, more) = client.list_batches(&behind)?;
         for batch in &batches {
-            let (cells, json) = told(batch);
-            renderer.row(&Row { cells: &cells, json, quiet: batch.name.clone() })?;
+            renderer.row(told(batch))?;
         }
         renderer.flush()?;
         let Some(last) = batches.last().filter(|_| more) else { return Ok(()) };
@@ -60,14 +61,13 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     }
 }
 
-/// Its cells, and the same as JSON.
-fn told(batch: &ListedBatch) -> (Vec<(String, usize)>, Value) {
+fn told(batch: &ListedBatch) -> Row {
     let ListedBatch { name, sealed, called_off, members, left, failed } = batch;
     let state = state(*sealed, *called_off, *left);
-    let texts = [name.clone(), state.to_owned(), members.to_string(), left.to_string(), failed.to_string()];
-    let cells = texts.into_iter().zip(COLUMNS.map(|(_, width)| width)).collect();
+    let mut cells = vec![name.clone(), state.to_owned()];
+    cells.extend([*members, *left, *failed].map(thousands));
     let json = json!({"batch": name, "state": state, "members": members, "left": left, "failed": failed});
-    (cells, json)
+    Row { cells, json, quiet: name.clone() }
 }
 
 fn state(sealed: bool, called_off: bool, left: u64) -> &'static str {
@@ -83,17 +83,17 @@ fn show(common: &Common, batch: &BatchState) -> Result<(), Stop> {
     let BatchState { name, sealed, called_off, members, left, figures } = batch;
     let state = state(*sealed, *called_off, *left);
     let done = members - left;
-    let mut lines = vec![
-        format!("{:NAME$}  {name}", "batch"),
-        format!("{:NAME$}  {state}", "state"),
-        format!("{:NAME$}  {members}", "jobs"),
-        format!("{:NAME$}  {done} ({} %)", "ended", percent(done, *members)),
+    let mut told = vec![
+        ("batch", name.clone()),
+        ("state", state.to_owned()),
+        ("jobs", thousands(*members)),
+        ("ended", format!("{} ({} %)", thousands(done), percent(done, *members))),
     ];
     let there = figures.iter().filter(|(_, count)| **count > 0);
-    lines.extend(there.map(|(name, count)| format!("{:NAME$}  {count}", name.replace('_', " "))));
+    told.extend(there.map(|(name, count)| (name.as_str(), thousands(*count))));
     let counts: Map<String, Value> = figures.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
     let json = json!({"batch": name, "state": state, "members": members, "left": left, "figures": counts});
-    Ok(tell(common.output, lines.join("\n"), json, state.to_owned())?)
+    Ok(tell(common.output, facts(&told), json, state.to_owned())?)
 }
 
 fn percent(done: u64, of: u64) -> u64 {
@@ -105,7 +105,8 @@ fn wait_for(common: &Common, client: &Client, wait: &BatchWait) -> Result<(), St
     let left_until = || deadline.map_or(Duration::MAX, |at: Instant| at.saturating_duration_since(Instant::now()));
     let mut progress = Progress::of_short();
     let batch = loop {
-        let batch = found(client.wait_for_batch(&wait.name, progress.interval().min(left_until())))?;
+        let answer = client.wait_for_batch(&wait.name, progress.interval().min(left_until()));
+        let batch = found_batch(client, &wait.name, answer)?;
         if batch.is_over() || left_until().is_zero() {
             break batch;
         }

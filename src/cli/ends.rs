@@ -8,6 +8,7 @@ use super::args::Output;
 use super::connect::again_if_away;
 use super::job::standing;
 use super::render::{Renderer, Row, put_bytes, shown};
+use super::table::{Column, text};
 use super::{Stop, unless_gone};
 use crate::client::{Client, ClientError, JobEnd};
 use crate::exit::{self, Failure};
@@ -15,6 +16,9 @@ use crate::ids::JobId;
 use crate::job::{Standing, StoryText};
 use crate::protocol::Get;
 use crate::words::{counted, has};
+
+/// A job, where it stands, and what came of it.
+pub const COLUMNS: [Column; 3] = [text(""), text(""), text("")];
 
 /// Waits for the ends of jobs, and says how far they are when that changes; quietly it says nothing.
 pub fn wait(
@@ -51,17 +55,17 @@ fn row(renderer: &mut Renderer, client: &Client, end: JobEnd) -> Result<(), Stop
     let mut json = Map::new();
     json.insert("job".to_owned(), end.job.0.into());
     json.insert("standing".to_owned(), word.clone().into());
-    let mut text = Vec::new();
+    let mut told = Vec::new();
     // Quietly only where they stand is told, and no more is asked for.
     if renderer.output() != Output::Quiet {
         for (name, bytes) in [("result", result(client, end)?), ("error", error(client, end)?)] {
             let Some(bytes) = bytes else { continue };
             put_bytes(&mut json, name, &bytes);
-            text = bytes;
+            told = bytes;
         }
     }
-    let cells = [(format!("job {id}"), 10), (word, 9), (shown(&text), 0)];
-    Ok(renderer.row(&Row { cells: &cells, json: Value::Object(json), quiet })?)
+    let cells = vec![format!("job {id}"), word, shown(&told)];
+    Ok(renderer.row(Row { cells, json: Value::Object(json), quiet })?)
 }
 
 /// The result of a job that is completed, and kept.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::args::{Common, One};
+use super::nearest::{Named, found_named};
 use super::render::Renderer;
 use super::{Stop, connect, found, lookup};
 use crate::client::Why;
@@ -18,7 +19,7 @@ pub fn job(common: &Common, one: &One) -> Result<(), Stop> {
 /// What holds in a queue now; exit status 3 if there is none of this name.
 pub fn queue(common: &Common, name: &str) -> Result<(), Stop> {
     let client = connect::client(common)?;
-    write(common, found(client.explain_queue(name))?)
+    write(common, found_named(&client, Named::Queue, name, client.explain_queue(name))?)
 }
 
 fn write(common: &Common, reasons: Vec<Why>) -> Result<(), Stop> {

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::Stop;
 use super::args::{Common, GroupArgs, Setting, rates};
-use super::render::{Renderer, Row, shown};
-use super::{Stop, found};
+use super::nearest::{Named, found_named};
+use super::render::{Renderer, Row};
+use super::table::{Column, number, text, thousands};
 use crate::client::{Client, GroupSettings, GroupState, QueueSettings, Rate};
 use crate::exit::{self, Failure};
 
-/// The columns of a list, and their least widths.
-const COLUMNS: [(&str, usize); 5] = [("GROUP", 20), ("JOBS", 9), ("IN-FLIGHT", 9), ("TOKEN-IN", 9), ("SETTINGS", 0)];
+/// The columns of a list.
+const COLUMNS: [Column; 5] = [text("GROUP"), number("JOBS"), number("IN-FLIGHT"), number("TOKEN-IN"), text("SETTINGS")];
 
 /// What is changed: of the queue, and of groups by their names.
 #[derive(Debug, Default)]
@@ -112,24 +114,20 @@ pub fn settle(client: &Client, queue: &str, changes: &Changes) -> Result<Vec<Gro
 
 /// Lists the groups of a queue: those that have settings, then others that have jobs.
 pub fn list(common: &Common, client: &Client, queue: &str) -> Result<(), Stop> {
-    let mut renderer = Renderer::new(common.output);
-    let (mut from, mut is_first) = (None, true);
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
+    let mut from = None;
     loop {
-        let page = found(client.groups(queue, from))?;
-        if std::mem::take(&mut is_first) {
-            renderer.heading(&COLUMNS)?;
-        }
+        let page = found_named(client, Named::Queue, queue, client.groups(queue, from))?;
         for group in &page.groups {
             let waits = group.token_in.map(|left| format!("{} ms", left.as_millis()));
-            let texts = [
-                shown(group.name.as_bytes()),
-                group.jobs.to_string(),
-                group.in_flight.to_string(),
+            let cells = vec![
+                group.name.clone(),
+                thousands(group.jobs),
+                thousands(group.in_flight),
                 waits.unwrap_or_default(),
                 settings_text(&group.settings),
             ];
-            let cells: Vec<_> = texts.into_iter().zip(COLUMNS).map(|(text, (_, width))| (text, width)).collect();
-            renderer.row(&Row { cells: &cells, json: json(queue, group), quiet: group.name.clone() })?;
+            renderer.row(Row { cells, json: json(queue, group), quiet: group.name.clone() })?;
         }
         renderer.flush()?;
         from = page.next;

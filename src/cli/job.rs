@@ -3,30 +3,29 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{Common, One, written};
-use super::render::{Renderer, shown, tell};
+use super::render::{self, Renderer, tell};
+use super::when::{self, Wall};
 use super::{Stop, connect, found, lookup};
 use crate::client::{Client, ClientError};
 use crate::codec::{self, Field};
 use crate::ids::JobId;
 use crate::job::{Awaited, Before, BeforeList, Ending, Standing, StoryText};
 use crate::protocol::{Get, GetOk, List};
-
-/// Width of the column of names.
-const NAME: usize = 15;
+use crate::time::Timestamp;
 
 /// Shows a job; exit status 3 if there is none of this name.
 pub fn show(common: &Common, one: &One) -> Result<(), Stop> {
     let client = connect::client(common)?;
     let answer = client.ask(Get { job: lookup::job(&client, one)? })?;
     let job = found(answer.read::<Get>())?;
-    let mut facts = Facts { lines: Vec::new(), json: Map::new() };
+    let mut facts = Facts { told: Vec::new(), json: Map::new(), wall: Wall::of(common) };
     job.show("job", &mut |name, value| facts.add(name, value));
     facts.more(&client, &job)?;
     facts.story(StoryText(job.story));
     if job.standing == Standing::Dead.code() && job.story.is_empty() {
         facts.put("text_lost", "its error and its history: there was no room for them".into());
     }
-    Ok(tell(common.output, facts.lines.join("\n"), Value::Object(facts.json), standing(job.standing))?)
+    Ok(tell(common.output, render::facts(&facts.told), Value::Object(facts.json), standing(job.standing))?)
 }
 
 /// Writes bytes of a job to stdout as they are.
@@ -58,8 +57,9 @@ pub fn later(code: u8) -> String {
 
 /// What is shown, in both ways.
 struct Facts {
-    lines: Vec<String>,
+    told: Vec<(String, String)>,
     json: Map<String, Value>,
+    wall: Wall,
 }
 
 impl Facts {
@@ -75,14 +75,17 @@ impl Facts {
             ("ending", codec::Value::Number(code)) => self.put(name, ending(code as u8).into()),
             (_, codec::Value::Number(number)) => self.put(name, number.into()),
             (_, codec::Value::Flag(flag)) => self.put(name, flag.into()),
-            (_, codec::Value::Moment(at)) => self.put(&format!("{name}_ms"), at.into()),
+            (_, codec::Value::Moment(at)) => {
+                self.told.push((name.to_owned(), self.wall.both(Timestamp(at))));
+                self.json.insert(name.to_owned(), when::json(Timestamp(at)));
+            }
             (_, codec::Value::Text(text)) => self.put(name, text.into()),
         }
     }
 
     fn put(&mut self, name: &str, value: Value) {
-        let text = value.as_str().map_or_else(|| value.to_string(), |text| shown(text.as_bytes()));
-        self.lines.push(format!("{:NAME$}  {text}", name.replace('_', " ")));
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.told.push((name.to_owned(), text));
         self.json.insert(name.to_owned(), value);
     }
 
@@ -99,9 +102,7 @@ impl Facts {
             return Ok(());
         }
         let headers = found(client.headers(job.job))?;
-        let lines =
-            headers.iter().map(|(name, value)| format!("{:NAME$}  {name}={}", "header", shown(value.as_bytes())));
-        self.lines.extend(lines);
+        self.told.extend(headers.iter().map(|(name, value)| ("header".to_owned(), format!("{name}={value}"))));
         let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
         self.json.insert("headers".to_owned(), headers.into());
         Ok(())
@@ -110,7 +111,7 @@ impl Facts {
     /// What it waits for, or has waited for.
     fn after(&mut self, after: List<'_, Before>) {
         let all: Vec<String> = after.iter().map(|before| before.to_string()).collect();
-        self.lines.push(format!("{:NAME$}  {}", "after", all.join(", ")));
+        self.told.push(("after".to_owned(), all.join(", ")));
         let told = |before: Before| match before.what() {
             Awaited::Job(job) => job.0.into(),
             Awaited::Batch(_) => before.to_string().into(),
@@ -125,19 +126,14 @@ impl Facts {
         };
         self.add("error", codec::Value::Text(story.error));
         for attempt in story.attempts.iter() {
-            self.lines.push(format!(
-                "{:NAME$}  {} to {} ms by {}: {}",
-                "attempt",
-                attempt.begun_at,
-                attempt.ended_at,
-                shown(attempt.worker.as_bytes()),
-                attempt.ending.word(),
-            ));
+            let (begun, took) = (self.wall.shown(attempt.begun_at), attempt.ended_at.since(attempt.begun_at));
+            let text = format!("{begun} for {took} by {}: {}", attempt.worker, attempt.ending.word());
+            self.told.push(("attempt".to_owned(), text));
         }
         let json = story.attempts.iter().map(|attempt| {
             json!({
-                "begun_at_ms": attempt.begun_at.0,
-                "ended_at_ms": attempt.ended_at.0,
+                "begun_at": when::json(attempt.begun_at),
+                "ended_at": when::json(attempt.ended_at),
                 "worker": attempt.worker,
                 "ending": attempt.ending.word(),
             })

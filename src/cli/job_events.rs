@@ -3,44 +3,50 @@
 use serde_json::{Map, Value};
 
 use super::args::{Common, One};
-use super::events::Fields;
+use super::events::{COLUMNS, Fields};
 use super::job::later;
 use super::render::{Renderer, Row};
+use super::when::{self, Wall};
 use super::{Stop, connect, found, lookup};
 use crate::client::{LogEvent, Missing};
 use crate::exit::{self, Failure};
 use crate::ids::Lsn;
 use crate::queue::Event;
+use crate::time::{Millis, Timestamp};
 
 /// Number of the event that every job begins with.
 const ENQUEUE: u8 = 1;
 
 /// Shows what happened to a job; exit status 3 if there never was one of this name.
-pub fn run(common: &Common, one: &One) -> Result<(), Stop> {
+pub fn run(common: &Common, one: &One, since: Option<Millis>) -> Result<(), Stop> {
     let client = connect::client(common)?;
     let job = lookup::job(&client, one)?;
-    let mut renderer = Renderer::new(common.output);
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
+    let wall = Wall::of(common);
+    let oldest = since.map_or(Timestamp(0), |since| wall.before(since));
     let mut gaps = Gaps::default();
     let mut from = Some(Lsn(0));
     while let Some(lsn) = from {
         let page = found(client.log(job, lsn))?;
         for event in &page.events {
             gaps.first.get_or_insert((event.lsn, event.kind));
-            show(&mut renderer, event)?;
+            if event.at >= oldest {
+                show(&mut renderer, event, &wall)?;
+            }
         }
         gaps.missing.extend(page.missing);
         from = page.next;
     }
     renderer.flush()?;
-    gaps.sentences(job.0).iter().for_each(|text| exit::say(&format!("falcon-cli: {text}")));
+    gaps.sentences(job.0, &wall).iter().for_each(|text| exit::say(&format!("falcon-cli: {text}")));
     Ok(())
 }
 
-fn show(renderer: &mut Renderer, logged: &LogEvent) -> Result<(), Stop> {
-    let Shown { name, quiet, fields } = shown(logged)?;
+fn show(renderer: &mut Renderer, logged: &LogEvent, wall: &Wall) -> Result<(), Stop> {
+    let Shown { name, quiet, fields } = shown(logged, wall)?;
     let Fields { json, subject, details } = fields;
-    let cells = [(logged.at.rfc3339(), 24), (logged.lsn.to_string(), 8), (name, 8), (subject, 8), (details, 0)];
-    Ok(renderer.row(&Row { cells: &cells, json: Value::Object(json), quiet })?)
+    let cells = vec![logged.lsn.to_string(), wall.shown(logged.at), name, subject, details];
+    Ok(renderer.row(Row { cells, json: Value::Object(json), quiet })?)
 }
 
 /// What is told of an event, in all ways.
@@ -50,17 +56,16 @@ struct Shown {
     fields: Fields,
 }
 
-fn shown(logged: &LogEvent) -> Result<Shown, Failure> {
+fn shown(logged: &LogEvent, wall: &Wall) -> Result<Shown, Failure> {
     let LogEvent { lsn, at, kind, body } = logged;
     let mut json = Map::new();
     json.insert("lsn".to_owned(), lsn.0.into());
-    json.insert("at_ms".to_owned(), at.0.into());
-    json.insert("at".to_owned(), at.rfc3339().into());
+    json.insert("at".to_owned(), when::json(*at));
     match Event::decode(*kind, body) {
         Ok(event) => {
             json.insert("event".to_owned(), event.name().into());
             let name = event.name().to_owned();
-            Ok(Shown { quiet: name.clone(), name, fields: Fields::of(&event, *lsn, json) })
+            Ok(Shown { quiet: name.clone(), name, fields: Fields::of(&event, *lsn, json, wall) })
         }
         Err(error) if error.is_unknown() => {
             json.insert("event".to_owned(), Value::Null);
@@ -86,7 +91,7 @@ struct Gaps {
 impl Gaps {
     /// How far back the log reaches, if it does not reach back to the job's beginning; and whether records are missing
     /// behind that.
-    fn sentences(&self, id: u64) -> Vec<String> {
+    fn sentences(&self, id: u64, wall: &Wall) -> Vec<String> {
         let begins = self.first.is_some_and(|(_, kind)| kind == ENQUEUE);
         let since = self.first.map_or(Lsn(u64::MAX), |(lsn, _)| lsn);
         let (before, behind): (Vec<Missing>, Vec<Missing>) = self.missing.iter().partition(|run| run.last < since);
@@ -94,7 +99,7 @@ impl Gaps {
             format!(
                 "the log reaches back to record {}, of {}; what happened to job {id} before is not in it",
                 run.last.next(),
-                run.next_at.rfc3339()
+                wall.shown(run.next_at)
             )
         });
         let gone = behind.first().zip(behind.last()).map(|(first, last)| {
@@ -113,7 +118,6 @@ mod tests {
     use super::*;
     use crate::ids::{JobId, LeaseId};
     use crate::queue::events::Ack;
-    use crate::time::Timestamp;
 
     fn missing(first: u64, last: u64) -> Missing {
         Missing { first: Lsn(first), last: Lsn(last), next_at: Timestamp(1000) }
@@ -125,13 +129,13 @@ mod tests {
 
     #[test]
     fn an_event_of_a_later_version_is_told_by_its_number() {
-        let known = shown(&logged(200, b"whatever")).unwrap();
+        let known = shown(&logged(200, b"whatever"), &Wall::utc()).unwrap();
         assert_eq!((known.name.split(' ').next(), known.quiet.as_str()), (Some("200"), "200"));
         assert_eq!((&known.fields.json["event"], &known.fields.json["kind"]), (&Value::Null, &200.into()));
-        assert!(shown(&logged(3, b"cut off")).is_err(), "this is no event of any version");
+        assert!(shown(&logged(3, b"cut off"), &Wall::utc()).is_err(), "this is no event of any version");
         let mut body = Vec::new();
         Event::from(Ack { job: JobId(7), lease: LeaseId(8), ..Ack::default() }).encode_head(&mut body);
-        let ack = shown(&logged(3, &body)).unwrap();
+        let ack = shown(&logged(3, &body), &Wall::utc()).unwrap();
         assert_eq!((ack.quiet.as_str(), ack.fields.subject.as_str()), ("ACK", "job=7"));
     }
 
@@ -139,12 +143,12 @@ mod tests {
     fn what_may_be_missing_is_said_and_no_more() {
         let told = |first, runs: &[(u64, u64)]| {
             let missing = runs.iter().map(|(first, last)| missing(*first, *last)).collect();
-            Gaps { first, missing }.sentences(7)
+            Gaps { first, missing }.sentences(7, &Wall::utc())
         };
         assert_eq!(told(Some((Lsn(5), ENQUEUE)), &[]), [""; 0]);
         assert_eq!(told(Some((Lsn(5), ENQUEUE)), &[(1, 4)]), [""; 0], "the job began behind them");
         let back = |lsn| {
-            let date = "1970-01-01T00:00:01.000Z";
+            let date = "1970-01-01 00:00:01Z";
             format!("the log reaches back to record {lsn}, of {date}; what happened to job 7 before is not in it")
         };
         assert_eq!(told(None, &[(1, 4), (6, 8)]), [back(9)]);

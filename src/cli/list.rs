@@ -5,9 +5,11 @@ use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{Common, Filters, List};
+use super::args::{By, Common, Filters, List};
 use super::job::standing;
-use super::render::{Renderer, Row, shown};
+use super::render::{Renderer, Row};
+use super::table::{Column, number, text, thousands};
+use super::when::{self, Wall};
 use super::{Stop, connect};
 use crate::client::{Client, ErrorKind, Filter, ListedJob};
 use crate::exit;
@@ -16,21 +18,21 @@ use crate::job::Standing;
 use crate::limits::ITEMS_MAX;
 use crate::words::{counted, has};
 
-/// The columns of a list, and their least widths.
-const COLUMNS: [(&str, usize); 9] = [
-    ("JOB", 8),
-    ("QUEUE", 10),
-    ("STATE", 9),
-    ("DONE", 4),
-    ("PRIORITY", 8),
-    ("ATTEMPTS", 8),
-    ("SUBMITTED", 24),
-    ("KEY", 12),
-    ("ERROR OR PROGRESS", 0),
+/// The columns of a list.
+const COLUMNS: [Column; 9] = [
+    number("JOB"),
+    text("QUEUE"),
+    text("STATE"),
+    number("DONE"),
+    number("PRIO"),
+    number("TRIES"),
+    number("AGE"),
+    text("KEY"),
+    text("ERROR OR PROGRESS"),
 ];
 
 /// The same of counts by errors.
-const ERROR_COLUMNS: [(&str, usize); 4] = [("COUNT", 8), ("KIND", 16), ("JOB", 8), ("ERROR", 0)];
+const ERROR_COLUMNS: [Column; 4] = [number("COUNT"), text("KIND"), number("JOB"), text("ERROR")];
 
 impl Filters {
     /// Whether nothing is said: all jobs.
@@ -61,22 +63,21 @@ pub fn bits(states: &[Standing]) -> Option<u8> {
 
 pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
     let client = connect::client(common)?;
-    let renderer = Renderer::new(common.output);
-    if list.by.is_some() { by_error(&client, list, renderer) } else { jobs(&client, list, renderer) }
+    let renderer = |columns| Renderer::of_table(common.output, columns);
+    match list.by {
+        Some(By::Error) => by_error(&client, list, renderer(&ERROR_COLUMNS)),
+        None => jobs(&client, list, (renderer(&COLUMNS), &Wall::of(common))),
+    }
 }
 
-fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
+fn jobs(client: &Client, list: &List, (mut renderer, wall): (Renderer, &Wall)) -> Result<(), Stop> {
     let (filter, newest_first) = (list.filters.as_filter(), !list.oldest);
     let mut left = list.limit;
     let mut from = list.from.map(JobId);
-    let mut is_first = true;
     loop {
         let page = client.list(filter, from, newest_first, left.min(ITEMS_MAX as u64) as u16)?;
-        if std::mem::take(&mut is_first) {
-            renderer.heading(&COLUMNS)?;
-        }
         left = left.saturating_sub(page.jobs.len() as u64);
-        page.jobs.iter().try_for_each(|job| row(&mut renderer, job))?;
+        page.jobs.iter().try_for_each(|job| row(&mut renderer, job, wall))?;
         // A page may take its time where few jobs are meant.
         renderer.flush()?;
         match page.next {
@@ -90,20 +91,19 @@ fn jobs(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop
     }
 }
 
-fn row(renderer: &mut Renderer, job: &ListedJob) -> Result<(), Stop> {
-    let texts = [
+fn row(renderer: &mut Renderer, job: &ListedJob, wall: &Wall) -> Result<(), Stop> {
+    let cells = vec![
         job.job.to_string(),
         job.queue.clone(),
         standing(job.standing),
         job.percent.map(|percent| format!("{percent}%")).unwrap_or_default(),
         job.priority.to_string(),
         format!("{}/{}", job.attempts, job.max_attempts),
-        job.submitted_at.rfc3339(),
+        wall.age(job.submitted_at),
         job.key.clone(),
-        shown(job.progress.as_deref().or(job.error.as_deref()).unwrap_or_default().as_bytes()),
+        job.progress.as_ref().or(job.error.as_ref()).cloned().unwrap_or_default(),
     ];
-    let cells: Vec<_> = texts.into_iter().zip(COLUMNS).map(|(text, (_, width))| (text, width)).collect();
-    Ok(renderer.row(&Row { cells: &cells, json: json(job), quiet: job.job.to_string() })?)
+    Ok(renderer.row(Row { cells, json: json(job), quiet: job.job.to_string() })?)
 }
 
 /// What is not there is left out, but for the key.
@@ -118,13 +118,13 @@ fn json(job: &ListedJob) -> Value {
     put("priority", Some(job.priority.into()));
     put("attempts", Some(job.attempts.into()));
     put("max_attempts", Some(job.max_attempts.into()));
-    put("submitted_at_ms", Some(job.submitted_at.0.into()));
-    put("due_at_ms", job.due_at.map(|at| at.0.into()));
-    put("ended_at_ms", job.ended_at.map(|at| at.0.into()));
+    put("submitted_at", Some(when::json(job.submitted_at)));
+    put("due_at", job.due_at.map(when::json));
+    put("ended_at", job.ended_at.map(when::json));
     put("error", job.error.as_deref().map(Value::from));
     put("error_kind", job.error_kind.map(|kind| kind_text(kind).into()));
     put("worker", job.worker.as_deref().map(Value::from));
-    put("begun_at_ms", job.begun_at.map(|at| at.0.into()));
+    put("begun_at", job.begun_at.map(when::json));
     put("percent", job.percent.map(Value::from));
     put("progress", job.progress.as_deref().map(Value::from));
     Value::Object(json)
@@ -146,13 +146,11 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
             break;
         }
     }
-    renderer.heading(&ERROR_COLUMNS)?;
     let (kinds, others) = kinds.sorted();
     for ErrorKind { kind, count, job, error } in kinds {
-        let texts = [count.to_string(), kind_text(kind), job.to_string(), shown(error.as_bytes())];
-        let cells: Vec<_> = texts.into_iter().zip(ERROR_COLUMNS).map(|(text, (_, width))| (text, width)).collect();
+        let cells = vec![thousands(count), kind_text(kind), job.to_string(), error.clone()];
         let json = json!({"count": count, "error_kind": kind_text(kind), "job": job.0, "error": error});
-        renderer.row(&Row { cells: &cells, json, quiet: format!("{count} {}", kind_text(kind)) })?;
+        renderer.row(Row { cells, json, quiet: format!("{count} {}", kind_text(kind)) })?;
     }
     renderer.flush()?;
     if others > 0 {

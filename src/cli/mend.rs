@@ -15,6 +15,7 @@ use super::connect::again_if_away;
 use super::list::bits;
 use super::progress::Progress;
 use super::render::{Renderer, Row, tell};
+use super::table::{Column, text};
 use super::{Stop, connect, lookup};
 use crate::client::{Change, Client, ClientError, Filter, ItemStatus, MendPage, Updated};
 use crate::exit::{self, Failure};
@@ -23,6 +24,9 @@ use crate::job::Standing;
 use crate::limits::ITEMS_MAX;
 use crate::protocol::ErrorCode;
 use crate::words::{by_number, counted, is, was};
+
+/// A job, and what was done to it.
+const COLUMNS: [Column; 2] = [text(""), text("")];
 
 /// What is done to jobs.
 pub struct Mend {
@@ -99,7 +103,7 @@ pub fn run(common: &Common, mending: &Mending, mend: &Mend) -> Result<(), Stop> 
 
 /// Changes jobs that are named: a row each. Exit status 3 if any is not there, 6 if any was refused.
 fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run: bool) -> Result<(), Stop> {
-    let mut renderer = Renderer::new(common.output);
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     if dry_run {
         for job in jobs {
             renderer.line(format!("job {job}"), json!({"job": job.0}), job.to_string())?;
@@ -129,17 +133,13 @@ fn by_ids(common: &Common, client: &Client, mend: &Mend, jobs: &[JobId], dry_run
 fn row(renderer: &mut Renderer, mend: &Mend, status: &ItemStatus) -> Result<(), Stop> {
     let id = status.job.to_string();
     let Some(code) = status.refused() else {
-        let cells = [(format!("job {id}"), 10), (mend.done.to_owned(), 0)];
-        return Ok(renderer.row(&Row {
-            cells: &cells,
-            json: json!({"job": status.job.0, "done": true}),
-            quiet: id,
-        })?);
+        let cells = vec![format!("job {id}"), mend.done.to_owned()];
+        return Ok(renderer.row(Row { cells, json: json!({"job": status.job.0, "done": true}), quiet: id })?);
     };
     let json = json!({"job": status.job.0, "done": false, "refused": format!("{code:?}")});
     let text = format!("not {}: {}", mend.done, why(mend, code));
     // Quietly only those are named that were changed.
-    renderer.row_unless_quiet(&Row { cells: &[(format!("job {id}"), 10), (text, 0)], json, quiet: String::new() })?;
+    renderer.row_unless_quiet(Row { cells: vec![format!("job {id}"), text], json, quiet: String::new() })?;
     Ok(())
 }
 

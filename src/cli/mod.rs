@@ -22,6 +22,8 @@ mod list;
 mod lookup;
 mod mend;
 mod names;
+mod nearest;
+mod new_queue;
 mod progress;
 mod queue;
 mod queue_state;
@@ -32,8 +34,10 @@ mod schedule_state;
 mod snapshot;
 mod stats;
 mod submit;
+mod table;
 mod wait;
 mod wal;
+mod when;
 mod worker;
 
 /// The format of jobs files, for the targets of `fuzz/` alone.
@@ -115,7 +119,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let Args { common, command } = args;
     let outcome = match command {
         Command::Submit(submit) => submit::run(&common, &submit),
-        Command::Stats => stats::run(&common),
+        Command::Stats(args) => stats::run(&common, &args),
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(command) => job_command(&common, &command),
@@ -125,7 +129,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Worker(command) => worker::run(&common, &command),
         Command::Wait(wait) => wait::run(&common, &wait),
         Command::Drain(drain) => wait::drain(&common, &drain),
-        Command::Wal(command) => wal::run(&common, &command),
+        Command::Wal(wal) => wal::run(&common, &wal.command),
     };
     match outcome {
         Ok(()) | Err(Stop::OutputClosed | Stop::Enough) => Ok(()),
@@ -140,7 +144,7 @@ fn job_command(common: &Common, command: &JobCommand) -> Result<(), Stop> {
         JobCommand::List(list) => list::run(common, list),
         JobCommand::Payload(one) => job::text(common, one, Client::payload),
         JobCommand::Result(one) => job::text(common, one, Client::result),
-        JobCommand::Log(one) => job_events::run(common, one),
+        JobCommand::Log { one, since } => job_events::run(common, one, *since),
         JobCommand::Requeue(mending) => mend::run(common, mending, &Mend::requeue()),
         JobCommand::Cancel { force, mending } => mend::run(common, mending, &Mend::cancel(*force)),
         JobCommand::Purge(mending) => mend::run(common, mending, &Mend::purge()),

@@ -6,10 +6,11 @@ use super::args::{Common, Delete, Pause, Purge, QueueCommand, Resume, Set};
 use super::groups::{self, Changes, one};
 use super::list::bits;
 use super::mend::{Mend, by_filter, purge_queue};
+use super::nearest::{Named, found_named};
 use super::queue_state::{COLUMNS, cells, facts, json, settings_text};
 use super::render::{Renderer, Row, shown, tell};
 use super::{Stop, connect, explain, found, unless_gone};
-use crate::client::{Client, Filter, QueueSettings, Way};
+use crate::client::{Client, ClientError, Filter, QueueSettings, Way};
 use crate::protocol::Stats;
 use crate::time::Millis;
 use crate::words::counted;
@@ -29,27 +30,27 @@ pub fn run(common: &Common, command: &QueueCommand) -> Result<(), Stop> {
     }
 }
 
+fn found_queue<T>(client: &Client, name: &str, outcome: Result<T, ClientError>) -> Result<T, Stop> {
+    found_named(client, Named::Queue, name, outcome)
+}
+
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     let answer = client.stats()?;
     let queues = answer.read::<Stats>()?.queues;
-    let name_width = queues.iter().map(|queue| queue.name.len()).max().unwrap_or(0).max(5);
-    let mut renderer = Renderer::new(common.output);
-    let columns: Vec<_> = std::iter::once(("QUEUE", name_width)).chain(COLUMNS).collect();
-    renderer.heading(&columns)?;
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     for queue in queues.iter() {
         // It may have been forgotten since.
         let Some(state) = unless_gone(client.show_queue(queue.name))? else { continue };
-        let texts = std::iter::once(queue.name.to_owned()).chain(cells(&state));
-        let cells: Vec<_> = texts.zip(&columns).map(|(text, (_, width))| (text, *width)).collect();
-        renderer.row(&Row { cells: &cells, json: json(queue.name, &state), quiet: queue.name.to_owned() })?;
+        let cells = cells(queue.name, &state);
+        renderer.row(Row { cells, json: json(queue.name, &state), quiet: queue.name.to_owned() })?;
     }
     Ok(renderer.flush()?)
 }
 
 /// Shows a queue; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
-    let state = found(client.show_queue(name))?;
-    Ok(tell(common.output, facts(name, &state).join("\n"), json(name, &state), name.to_owned())?)
+    let state = found_queue(client, name, client.show_queue(name))?;
+    Ok(tell(common.output, facts(name, &state), json(name, &state), name.to_owned())?)
 }
 
 fn pause(common: &Common, client: &Client, args: &Pause) -> Result<(), Stop> {
@@ -69,7 +70,7 @@ fn pause(common: &Common, client: &Client, args: &Pause) -> Result<(), Stop> {
 fn resume(common: &Common, client: &Client, args: &Resume) -> Result<(), Stop> {
     let Resume { name, ways } = args;
     let way = ways.or(Way::Both);
-    found(client.resume(name, way))?;
+    found_queue(client, name, client.resume(name, way))?;
     let what = match way {
         Way::In => "takes jobs",
         Way::Out => "hands out jobs",
@@ -121,7 +122,7 @@ fn changed(settings: QueueSettings, args: &Set) -> QueueSettings {
 }
 
 fn purge(common: &Common, client: &Client, args: &Purge) -> Result<(), Stop> {
-    found(client.show_queue(&args.name))?;
+    found_queue(client, &args.name, client.show_queue(&args.name))?;
     let filter = Filter { queue: Some(&args.name), standings: bits(&args.states), ..Filter::default() };
     by_filter(common, client, &Mend::purge(), filter, (args.yes, false))
 }
@@ -130,7 +131,7 @@ fn purge(common: &Common, client: &Client, args: &Purge) -> Result<(), Stop> {
 fn delete(common: &Common, client: &Client, args: &Delete) -> Result<(), Stop> {
     let Delete { name, purge } = args;
     let purged = if *purge { purge_queue(client, name)? } else { 0 };
-    found(client.delete_queue(name))?;
+    found_queue(client, name, client.delete_queue(name))?;
     let with = if *purge { format!(", with {}", counted(purged, "job")) } else { String::new() };
     let json = json!({"queue": name, "deleted": true, "purged": purged});
     Ok(tell(common.output, format!("queue {name} is forgotten{with}"), json, name.clone())?)

@@ -5,50 +5,49 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::args::written;
-use super::render::shown;
+use super::render::{self, shown};
+use super::table::{Column, number, text, thousands};
 use crate::client::{QueueSettings, QueueState, QueueStop};
 use crate::time::Millis;
-
-/// Width of the column of names of facts.
-const NAME: usize = 15;
 
 /// The counts of a list, as the master names them.
 const COUNTS: [&str; 6] = ["pending", "delayed", "waiting", "in_flight", "dead", "kept"];
 
-/// The columns of a list behind the name, and their least widths.
-pub const COLUMNS: [(&str, usize); 8] = [
-    ("PENDING", 9),
-    ("DELAYED", 9),
-    ("WAITING", 9),
-    ("IN-FLIGHT", 9),
-    ("DEAD", 9),
-    ("KEPT", 9),
-    ("PAUSED", 6),
-    ("SETTINGS", 0),
+/// The columns of a list.
+pub const COLUMNS: [Column; 9] = [
+    text("QUEUE"),
+    number("PENDING"),
+    number("DELAYED"),
+    number("WAITING"),
+    number("IN-FLIGHT"),
+    number("DEAD"),
+    number("KEPT"),
+    text("PAUSED"),
+    text("SETTINGS"),
 ];
 
-pub fn cells(state: &QueueState) -> impl Iterator<Item = String> {
-    let counts = COUNTS.map(|name| state.figure(name).to_string());
+pub fn cells(name: &str, state: &QueueState) -> Vec<String> {
+    let counts = COUNTS.map(|name| thousands(state.figure(name)));
     let paused = match (&state.pause_in, &state.pause_out) {
         (None, None) => "",
         (Some(_), None) => "in",
         (None, Some(_)) => "out",
         (Some(_), Some(_)) => "both",
     };
-    counts.into_iter().chain([paused.to_owned(), settings_text(&state.settings, "")])
+    let rules = [paused.to_owned(), settings_text(&state.settings, "")];
+    std::iter::once(name.to_owned()).chain(counts).chain(rules).collect()
 }
 
 /// All that is known of it, a line each.
-pub fn facts(name: &str, state: &QueueState) -> Vec<String> {
-    let fact = |name: &str, value: &str| format!("{:NAME$}  {value}", name.replace('_', " "));
-    let mut lines = vec![fact("queue", name)];
-    lines.extend(state.figures.iter().map(|(name, count)| fact(name, &count.to_string())));
-    lines.push(fact("polled", if state.polled { "yes" } else { "no" }));
+pub fn facts(name: &str, state: &QueueState) -> String {
+    let mut facts = vec![("queue", name.to_owned())];
+    facts.extend(state.figures.iter().map(|(name, count)| (name.as_str(), thousands(*count))));
+    facts.push(("polled", if state.polled { "yes" } else { "no" }.to_owned()));
     for (name, stop) in [("paused in", &state.pause_in), ("paused out", &state.pause_out)] {
-        lines.extend(stop.iter().map(|stop| fact(name, &stop_text(stop))));
+        facts.extend(stop.iter().map(|stop| (name, stop_text(stop))));
     }
-    lines.extend(settings(&state.settings).into_iter().map(|(name, text, _)| fact(name, &text)));
-    lines
+    facts.extend(settings(&state.settings).into_iter().map(|(name, text, _)| (name, text)));
+    render::facts(&facts)
 }
 
 fn millis(span: Duration) -> u64 {

@@ -1,51 +1,71 @@
 //! The one door to stdout: rows as a table, as JSON, or quietly.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::termios::tcgetwinsize;
 use serde_json::Value;
 
 use super::args::Output;
+use super::table::{Column, Table, escaped, text};
+
+/// Rows of a table that are laid out together.
+const ROWS_AT_ONCE: usize = 500;
 
 /// A writer to stdout in the way that was asked for.
 pub struct Renderer {
     output: Output,
     stdout: BufWriter<StdoutLock<'static>>,
+    table: Table,
+    width_max: Option<usize>,
 }
 
 /// One row in its three ways.
-pub struct Row<'a> {
-    /// Cells with their least width.
-    pub cells: &'a [(String, usize)],
+pub struct Row {
+    pub cells: Vec<String>,
     pub json: Value,
     /// What is left of it when quiet.
     pub quiet: String,
 }
 
 impl Renderer {
+    /// A writer of single lines.
     pub fn new(output: Output) -> Renderer {
-        Renderer { output, stdout: BufWriter::new(io::stdout().lock()) }
+        Renderer::of_table(output, &[])
     }
 
-    /// Writes a row on a line of its own.
-    pub fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    /// A writer of rows with these columns.
+    pub fn of_table(output: Output, columns: &[Column]) -> Renderer {
+        let stdout = BufWriter::new(io::stdout().lock());
+        Renderer { output, stdout, table: Table::new(columns), width_max: terminal_width() }
+    }
+
+    /// Writes a row on a line of its own; in a table at the latest with the next `flush`.
+    pub fn row(&mut self, row: Row) -> io::Result<()> {
         match self.output {
             Output::Json => writeln!(self.stdout, "{}", row.json),
             Output::Quiet => writeln!(self.stdout, "{}", row.quiet),
-            Output::Table => writeln!(self.stdout, "{}", line(row.cells)),
+            Output::Table => {
+                self.table.add(row.cells);
+                if self.table.waiting() >= ROWS_AT_ONCE { self.lay_out() } else { Ok(()) }
+            }
         }
     }
 
     /// The same, but quietly nothing.
-    pub fn row_unless_quiet(&mut self, row: &Row<'_>) -> io::Result<()> {
+    pub fn row_unless_quiet(&mut self, row: Row) -> io::Result<()> {
         if self.output == Output::Quiet { Ok(()) } else { self.row(row) }
     }
 
-    /// Writes a row of one cell.
+    /// Writes a text that is no row.
     pub fn line(&mut self, text: String, json: Value, quiet: String) -> io::Result<()> {
-        self.row(&Row { cells: &[(text, 0)], json, quiet })
+        match self.output {
+            Output::Json => writeln!(self.stdout, "{json}"),
+            Output::Quiet => writeln!(self.stdout, "{quiet}"),
+            Output::Table => writeln!(self.stdout, "{text}"),
+        }
     }
 
     /// Writes bytes as they are.
@@ -58,13 +78,9 @@ impl Renderer {
         self.output
     }
 
-    /// Writes the heading of a table, if it is to be one.
-    pub fn heading(&mut self, columns: &[(&str, usize)]) -> io::Result<()> {
-        if self.output != Output::Table {
-            return Ok(());
-        }
-        let cells: Vec<(String, usize)> = columns.iter().map(|(name, width)| ((*name).to_owned(), *width)).collect();
-        writeln!(self.stdout, "{}", line(&cells))
+    fn lay_out(&mut self) -> io::Result<()> {
+        let lines = self.table.take_lines(self.width_max);
+        lines.iter().try_for_each(|line| writeln!(self.stdout, "{line}"))
     }
 
     /// Waits this long; says whether nobody reads any more.
@@ -79,6 +95,9 @@ impl Renderer {
 
     /// Lets everything out that was written; to be called before success is claimed.
     pub fn flush(&mut self) -> io::Result<()> {
+        if self.output == Output::Table {
+            self.lay_out()?;
+        }
         self.stdout.flush()
     }
 }
@@ -90,19 +109,31 @@ pub fn tell(output: Output, text: String, json: Value, quiet: String) -> io::Res
     renderer.flush()
 }
 
-fn line(cells: &[(String, usize)]) -> String {
-    let cells: Vec<String> = cells.iter().map(|(text, width)| format!("{text:<width$}")).collect();
-    cells.join("  ").trim_end().to_owned()
+/// The lines of a table as wide as stdout.
+pub fn table(columns: &[Column], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let mut table = Table::new(columns);
+    rows.for_each(|row| table.add(row));
+    table.take_lines(terminal_width())
 }
 
-/// The lines of a table: columns, each with its heading and least width, and rows.
-pub fn table(columns: &[(&str, usize)], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
-    let heading = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
-    let widths = || columns.iter().map(|(_, width)| *width);
-    std::iter::once(heading)
-        .chain(rows)
-        .map(|texts| line(&texts.into_iter().zip(widths()).collect::<Vec<_>>()))
-        .collect()
+/// The lines of facts: a name and what is to be told of it, whole; a fact without a name belongs to the one before.
+pub fn facts<N: AsRef<str>>(facts: &[(N, String)]) -> String {
+    let mut table = Table::new(&[text(""), text("")]);
+    for (name, value) in facts {
+        table.add(vec![name.as_ref().replace('_', " "), value.clone()]);
+    }
+    table.take_lines(None).join("\n")
+}
+
+/// How wide the terminal is that stdout is, if it is one.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+    let asked = || tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col));
+    told.or_else(asked).filter(|width| *width > 0)
 }
 
 /// Bytes for JSON: as `NAME` if they are text, else as hexadecimal digits under `NAME_hex`.
@@ -115,18 +146,19 @@ pub fn put_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes:
     };
 }
 
-/// Bytes for a table: one line, control characters escaped, not long.
+/// Bytes for a table: one line, control characters escaped.
 pub fn shown(bytes: &[u8]) -> String {
+    escaped(&String::from_utf8_lossy(bytes))
+}
+
+/// The beginning of bytes that may be many.
+pub fn beginning(bytes: &[u8]) -> String {
     const CHARS_MAX: usize = 60;
     let text = String::from_utf8_lossy(bytes);
-    let mut line = String::new();
-    for c in text.chars().take(CHARS_MAX) {
-        if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(&text),
     }
-    if text.chars().count() > CHARS_MAX {
-        line.push('…');
-    }
-    line
 }
 
 #[cfg(test)]
@@ -144,6 +176,12 @@ mod tests {
     #[test]
     fn what_is_shown_stays_on_one_line_and_short() {
         assert_eq!(shown(b"a\nb\x1b"), r"a\nb\u{1b}");
-        assert_eq!(shown(&[b'x'; 100]).chars().count(), 61);
+        assert_eq!(beginning(&[b'x'; 100]).chars().count(), 61);
+    }
+
+    #[test]
+    fn facts_stand_behind_their_names() {
+        let told = facts(&[("job", "7".to_owned()), ("kept_until", "noon".to_owned()), ("", "\n".to_owned())]);
+        assert_eq!(told, "job         7\nkept until  noon\n            \\n");
     }
 }

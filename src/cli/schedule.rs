@@ -7,11 +7,13 @@ use serde_json::json;
 
 use super::args::{Add, Common, Overlap, ScheduleCommand, Scheduled, check_headers};
 use super::input::InputFile;
+use super::nearest::{Named, found_named};
 use super::render::{Renderer, Row, tell};
 use super::schedule_file::apply;
-use super::schedule_state::{COLUMNS, cells, facts, json, row_json};
-use super::{Stop, connect, found};
-use crate::client::{Client, ListedSchedule, PutChange, ScheduleSpec, headers};
+use super::schedule_state::{COLUMNS, cells, facts, json, row_json, tick_text};
+use super::when::{self, Wall};
+use super::{Stop, connect};
+use crate::client::{Client, ClientError, ListedSchedule, PutChange, ScheduleSpec, headers};
 use crate::exit::{self, Failure};
 use crate::job::Settings;
 use crate::limits::SCHEDULE_PAYLOAD_BYTES_MAX;
@@ -20,42 +22,46 @@ use crate::limits::SCHEDULE_PAYLOAD_BYTES_MAX;
 const PAGE: u16 = 500;
 
 pub fn run(common: &Common, command: &ScheduleCommand) -> Result<(), Stop> {
-    let client = connect::client(common)?;
+    let client = &connect::client(common)?;
     match command {
-        ScheduleCommand::Add(args) => add(common, &client, args),
-        ScheduleCommand::List => list(common, &client),
-        ScheduleCommand::Show(Scheduled { name }) => show(common, &client, name),
+        ScheduleCommand::Add(args) => add(common, client, args),
+        ScheduleCommand::List => list(common, client),
+        ScheduleCommand::Show(Scheduled { name }) => show(common, client, name),
         ScheduleCommand::Pause(Scheduled { name }) => {
-            found(client.pause_schedule(name))?;
+            found_schedule(client, name, client.pause_schedule(name))?;
             let text = format!("schedule {name} makes no jobs until `falcon-cli schedule resume {name}`");
             Ok(tell(common.output, text, json!({"schedule": name, "paused": true}), name.clone())?)
         }
         ScheduleCommand::Resume(Scheduled { name }) => {
-            found(client.resume_schedule(name))?;
-            let next = found(client.show_schedule(name))?.ticks.into_iter().next();
-            let when = next.as_ref().map_or("never again".to_owned(), |(_, shown)| shown.clone());
+            found_schedule(client, name, client.resume_schedule(name))?;
+            let next = found_schedule(client, name, client.show_schedule(name))?.ticks.into_iter().next();
+            let when = next.as_ref().map_or("never again".to_owned(), |tick| tick_text(tick, &Wall::of(common)));
             let text = format!("schedule {name} makes jobs again; it is due next at {when}");
-            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| at.0)});
+            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| when::json(at))});
             Ok(tell(common.output, text, json, name.clone())?)
         }
         ScheduleCommand::Run(Scheduled { name }) => {
-            let job = found(client.run_schedule(name))?;
+            let job = found_schedule(client, name, client.run_schedule(name))?;
             let text = format!("schedule {name} has made job {job}");
             Ok(tell(common.output, text, json!({"schedule": name, "job": job.0}), job.to_string())?)
         }
         ScheduleCommand::Remove(Scheduled { name }) => {
-            found(client.drop_schedule(name))?;
+            found_schedule(client, name, client.drop_schedule(name))?;
             let text = format!("schedule {name} is removed; the jobs that it made are left alone");
             Ok(tell(common.output, text, json!({"schedule": name, "removed": true}), name.clone())?)
         }
-        ScheduleCommand::Apply(args) => apply(common, &client, args),
+        ScheduleCommand::Apply(args) => apply(common, client, args),
     }
+}
+
+fn found_schedule<T>(client: &Client, name: &str, outcome: Result<T, ClientError>) -> Result<T, Stop> {
+    found_named(client, Named::Schedule, name, outcome)
 }
 
 fn add(common: &Common, client: &Client, args: &Add) -> Result<(), Stop> {
     let (name, spec) = (&args.name, spec(args)?);
     let (change, _) = client.put_schedule(name, &spec, false)?;
-    let state = found(client.show_schedule(name))?;
+    let state = found_schedule(client, name, client.show_schedule(name))?;
     let next = state.ticks.first();
     let what = match change {
         PutChange::Added => "is added",
@@ -63,11 +69,11 @@ fn add(common: &Common, client: &Client, args: &Add) -> Result<(), Stop> {
         PutChange::Same => "is so already",
     };
     let when = match next {
-        Some((_, shown)) if !state.paused => format!("it is due next at {shown}"),
+        Some(tick) if !state.paused => format!("it is due next at {}", tick_text(tick, &Wall::of(common))),
         Some(_) => format!("it is paused; `falcon-cli schedule resume {name}` ends that"),
         None => "it is never due again".to_owned(),
     };
-    let next_at = next.map(|(at, _)| at.0);
+    let next_at = next.map(|(at, _)| when::json(*at));
     let json = json!({"schedule": name, "change": change.word(), "paused": state.paused, "next_at": next_at});
     Ok(tell(common.output, format!("schedule {name} {what}; {when}"), json, name.clone())?)
 }
@@ -137,20 +143,17 @@ pub fn all(client: &Client) -> Result<Vec<ListedSchedule>, Stop> {
 
 fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     let all = all(client)?;
-    let width = all.iter().map(|schedule| schedule.name.len()).max().unwrap_or(0).max(8);
-    let mut renderer = Renderer::new(common.output);
-    let columns: Vec<_> = std::iter::once(("SCHEDULE", width)).chain(COLUMNS).collect();
-    renderer.heading(&columns)?;
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
+    let wall = Wall::of(common);
     for schedule in &all {
-        let cells: Vec<_> =
-            cells(schedule).into_iter().zip(&columns).map(|(text, (_, width))| (text, *width)).collect();
-        renderer.row(&Row { cells: &cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
+        let cells = cells(schedule, &wall);
+        renderer.row(Row { cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
     }
     Ok(renderer.flush()?)
 }
 
 /// Shows a schedule; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
-    let state = found(client.show_schedule(name))?;
-    Ok(tell(common.output, facts(name, &state).join("\n"), json(name, &state), name.to_owned())?)
+    let state = found_schedule(client, name, client.show_schedule(name))?;
+    Ok(tell(common.output, facts(name, &state, &Wall::of(common)), json(name, &state), name.to_owned())?)
 }

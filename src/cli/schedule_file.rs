@@ -12,9 +12,10 @@ use super::args::{
     Apply, Common, backoff, check_header, check_headers, every, group, jitter, keep, missed, timeout, ttl,
 };
 use super::input::InputFile;
-use super::render::{Renderer, Row};
+use super::render::{Renderer, Row, beginning};
 use super::schedule::all;
 use super::schedule_state::told;
+use super::table::text;
 use super::{Stop, found, unless_gone};
 use crate::client::{Client, ClientError, PutChange, ScheduleSpec, headers};
 use crate::exit::{self, Failure};
@@ -271,23 +272,23 @@ fn differences(before: &ScheduleSpec, after: &ScheduleSpec) -> Vec<(&'static str
 }
 
 fn show(common: &Common, steps: &[Step], dry_run: bool) -> Result<(), Stop> {
-    let mut renderer = Renderer::new(common.output);
+    let mut renderer = Renderer::of_table(common.output, &[text(""), text(""), text("")]);
     for step in steps.iter().filter(|step| step.change != SAME) {
-        let text = |value: &Option<Value>| match value {
+        let told = |value: &Option<Value>| match value {
             None => "(default)".to_owned(),
-            Some(Value::String(text)) => super::render::shown(text.as_bytes()),
-            Some(value) => super::render::shown(value.to_string().as_bytes()),
+            Some(Value::String(text)) => beginning(text.as_bytes()),
+            Some(value) => beginning(value.to_string().as_bytes()),
         };
         let each =
-            step.differs.iter().map(|(name, before, after)| format!("{name}: {} -> {}", text(before), text(after)));
+            step.differs.iter().map(|(name, before, after)| format!("{name}: {} -> {}", told(before), told(after)));
         let differs: Vec<String> = each.collect();
         let values = step.differs.iter().map(|(name, before, after)| ((*name).to_owned(), json!([before, after])));
         let differs_json: Map<String, Value> = values.collect();
         let json = json!({
             "schedule": step.name, "change": step.change, "differs": differs_json, "dry_run": dry_run,
         });
-        let cells = [(step.change.to_owned(), 8), (step.name.clone(), 16), (differs.join(", "), 0)];
-        renderer.row(&Row { cells: &cells, json, quiet: step.name.clone() })?;
+        let cells = vec![step.change.to_owned(), step.name.clone(), differs.join(", ")];
+        renderer.row(Row { cells, json, quiet: step.name.clone() })?;
     }
     renderer.flush()?;
     let count = |change: &str| steps.iter().filter(|step| step.change == change).count();

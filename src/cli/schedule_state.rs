@@ -4,27 +4,26 @@ use serde_json::{Map, Value, json};
 
 use super::args::written;
 use super::job::later;
-use super::render::{put_bytes, shown};
+use super::render::{self, beginning, put_bytes};
+use super::table::{Column, text};
+use super::when::{self, Wall};
 use crate::client::{ListedSchedule, ScheduleRun, ScheduleSpec, ScheduleState};
 use crate::job::HeadersText;
 use crate::schedule::{Missed, TickOutcome};
 use crate::time::{Millis, Timestamp};
 
-/// Width of the column of names of facts.
-const NAME: usize = 15;
+/// The columns of a list.
+pub const COLUMNS: [Column; 6] =
+    [text("SCHEDULE"), text("QUEUE"), text("GROUP"), text("WHEN"), text("NEXT"), text("LAST")];
 
-/// The columns of a list behind the name, and their least widths.
-pub const COLUMNS: [(&str, usize); 5] = [("QUEUE", 12), ("GROUP", 12), ("WHEN", 32), ("NEXT", 24), ("LAST", 0)];
-
-pub fn cells(row: &ListedSchedule) -> Vec<String> {
+pub fn cells(row: &ListedSchedule, wall: &Wall) -> Vec<String> {
     let next = match row.next_at {
         _ if row.paused => "paused".to_owned(),
         None => "never".to_owned(),
-        Some(at) => at.rfc3339(),
+        Some(at) => wall.relative(at),
     };
-    let last = row.last.map(|run| run_text(&run)).unwrap_or_default();
-    let group = shown(row.group.as_bytes());
-    vec![row.name.clone(), row.queue.clone(), group, when(&row.cron, row.every_ms, &row.zone), next, last]
+    let last = row.last.map(|run| run_text(&run, wall.relative(run.tick_at))).unwrap_or_default();
+    vec![row.name.clone(), row.queue.clone(), row.group.clone(), when(&row.cron, row.every_ms, &row.zone), next, last]
 }
 
 fn when(cron: &str, every_ms: u64, zone: &str) -> String {
@@ -44,7 +43,7 @@ pub fn row_json(row: &ListedSchedule) -> Value {
     }
     put_when(&mut object, &row.cron, row.every_ms, &row.zone);
     object.insert("paused".to_owned(), row.paused.into());
-    object.insert("next_at".to_owned(), row.next_at.map(|at| at.0).into());
+    object.insert("next_at".to_owned(), row.next_at.map(when::json).into());
     object.insert("last".to_owned(), row.last.map(|run| run_json(&run)).into());
     Value::Object(object)
 }
@@ -62,16 +61,24 @@ fn outcome(code: u8) -> String {
     TickOutcome::from_code(code).map_or_else(|| later(code), |outcome| outcome.word().to_owned())
 }
 
-fn run_text(run: &ScheduleRun) -> String {
+fn run_text(run: &ScheduleRun, at: String) -> String {
     let made = if run.job.0 > 0 { format!("job {}", run.job) } else { outcome(run.outcome) };
     let asked = if run.asked { ", asked for" } else { "" };
-    format!("{}: {made}{asked}", run.tick_at.rfc3339())
+    format!("{at}: {made}{asked}")
 }
 
 fn run_json(run: &ScheduleRun) -> Value {
     let job = (run.job.0 > 0).then_some(run.job.0);
-    let Timestamp(at) = run.at;
-    json!({"tick_at": run.tick_at.0, "at": at, "outcome": outcome(run.outcome), "job": job, "asked": run.asked})
+    let (tick_at, at) = (when::json(run.tick_at), when::json(run.at));
+    json!({"tick_at": tick_at, "at": at, "outcome": outcome(run.outcome), "job": job, "asked": run.asked})
+}
+
+/// A tick as it comes here; and what the clock of the schedule's zone shows then, where that is another one.
+pub fn tick_text((at, in_zone): &(Timestamp, String), wall: &Wall) -> String {
+    let (here, both) = (wall.shown(*at), wall.both(*at));
+    let is_same =
+        here.split(' ').zip(in_zone.split('T')).all(|(here, there)| there.starts_with(here.trim_end_matches('Z')));
+    if is_same { both } else { format!("{both}, there {in_zone}") }
 }
 
 /// What becomes of missed ticks, as on the command line.
@@ -85,9 +92,9 @@ fn missed(spec: &ScheduleSpec) -> String {
 /// What a schedule was told: name, text as on the command line, value. What is as by default is left out, but for what
 /// everyone asks about.
 pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
-    let text = |name, text: String| (name, text.clone(), Value::from(text));
-    let mut all = vec![text("queue", spec.queue.clone())];
-    all.extend((!spec.group.is_empty()).then(|| ("group", shown(spec.group.as_bytes()), spec.group.clone().into())));
+    let of_text = |name, text: String| (name, text.clone(), Value::from(text));
+    let mut all = vec![of_text("queue", spec.queue.clone())];
+    all.extend((!spec.group.is_empty()).then(|| ("group", spec.group.clone(), spec.group.clone().into())));
     if spec.every_ms > 0 {
         all.push(("every", Millis(spec.every_ms).to_string(), Millis(spec.every_ms).to_string().into()));
     } else {
@@ -95,23 +102,23 @@ pub fn told(spec: &ScheduleSpec) -> Vec<(&'static str, String, Value)> {
         let zone = if spec.zone.is_empty() { "UTC" } else { &spec.zone };
         all.push(("tz", zone.to_owned(), zone.into()));
     }
-    let span = |name, ms: u64| text(name, Millis(ms).to_string());
+    let span = |name, ms: u64| of_text(name, Millis(ms).to_string());
     all.extend((spec.jitter_ms > 0).then(|| span("jitter", spec.jitter_ms.into())));
-    all.push(text("missed", missed(spec)));
-    all.push(text("overlap", if spec.skip_overlap { "skip" } else { "allow" }.to_owned()));
+    all.push(of_text("missed", missed(spec)));
+    all.push(of_text("overlap", if spec.skip_overlap { "skip" } else { "allow" }.to_owned()));
     all.push(("priority", spec.settings.priority.to_string(), spec.settings.priority.into()));
     let attempts = spec.settings.max_attempts;
     all.extend((attempts > 0).then(|| ("max_attempts", attempts.to_string(), attempts.into())));
     all.extend((spec.settings.timeout_ms > 0).then(|| span("timeout", spec.settings.timeout_ms.into())));
     all.extend(spec.keep_ms.map(|keep_ms| span("keep", keep_ms)));
     all.extend(spec.ttl_ms.map(|ttl_ms| span("ttl", ttl_ms)));
-    all.extend(spec.backoff.map(|backoff| text("backoff", written(backoff))));
+    all.extend(spec.backoff.map(|backoff| of_text("backoff", written(backoff))));
     all.extend(headers(spec));
     let mut payload = Map::new();
     put_bytes(&mut payload, "payload", &spec.payload);
     let value = payload.into_iter().next().map(|(_, value)| value).unwrap_or_default();
     let name = if std::str::from_utf8(&spec.payload).is_ok() { "payload" } else { "payload_hex" };
-    all.push((name, shown(&spec.payload), value));
+    all.push((name, beginning(&spec.payload), value));
     all
 }
 
@@ -119,25 +126,25 @@ fn headers(spec: &ScheduleSpec) -> Option<(&'static str, String, Value)> {
     let headers = HeadersText(&spec.headers).read().ok().filter(|headers| !headers.is_empty())?;
     let texts: Vec<String> = headers.iter().map(|header| format!("{}={}", header.name, header.value)).collect();
     let all = headers.iter().map(|header| (header.name.to_owned(), Value::from(header.value)));
-    Some(("headers", shown(texts.join(" ").as_bytes()), Value::Object(all.collect())))
+    Some(("headers", texts.join(" "), Value::Object(all.collect())))
 }
 
 /// All that is known of it, a line each.
-pub fn facts(name: &str, state: &ScheduleState) -> Vec<String> {
-    let fact = |name: &str, value: &str| format!("{:NAME$}  {value}", name.replace('_', " "));
-    let mut lines = vec![fact("schedule", name)];
-    lines.extend(told(&state.spec).into_iter().map(|(name, text, _)| fact(name, &text)));
-    lines.push(fact("paused", if state.paused { "yes" } else { "no" }));
-    lines.extend(state.put_off.iter().map(|why| fact("put off", &shown(why.as_bytes()))));
+pub fn facts(name: &str, state: &ScheduleState, wall: &Wall) -> String {
+    let mut facts = vec![("schedule", name.to_owned())];
+    facts.extend(told(&state.spec).into_iter().map(|(name, text, _)| (name, text)));
+    facts.push(("paused", if state.paused { "yes" } else { "no" }.to_owned()));
+    facts.extend(state.put_off.iter().map(|why| ("put off", why.clone())));
     let heading = if state.paused { "next if resumed" } else { "next" };
     if state.ticks.is_empty() {
-        lines.push(fact(heading, "never"));
+        facts.push((heading, "never".to_owned()));
     }
     let first_of = |index: usize, heading: &'static str| if index == 0 { heading } else { "" };
-    lines.extend(state.ticks.iter().enumerate().map(|(index, (_, shown))| fact(first_of(index, heading), shown)));
+    let ticks = state.ticks.iter().enumerate();
+    facts.extend(ticks.map(|(index, tick)| (first_of(index, heading), tick_text(tick, wall))));
     let runs = state.runs.iter().rev().enumerate();
-    lines.extend(runs.map(|(index, run)| fact(first_of(index, "last"), &run_text(run))));
-    lines
+    facts.extend(runs.map(|(index, run)| (first_of(index, "last"), run_text(run, wall.shown(run.tick_at)))));
+    render::facts(&facts)
 }
 
 pub fn json(name: &str, state: &ScheduleState) -> Value {
@@ -146,7 +153,7 @@ pub fn json(name: &str, state: &ScheduleState) -> Value {
     object.extend(told(&state.spec).into_iter().map(|(name, _, value)| (name.to_owned(), value)));
     object.insert("paused".to_owned(), state.paused.into());
     object.insert("put_off".to_owned(), state.put_off.clone().into());
-    let ticks = state.ticks.iter().map(|(at, shown)| json!({"at": at.0, "shown": shown}));
+    let ticks = state.ticks.iter().map(|(at, shown)| json!({"at": when::json(*at), "shown": shown}));
     object.insert("next".to_owned(), ticks.collect());
     object.insert("last".to_owned(), state.runs.iter().rev().map(run_json).collect());
     Value::Object(object)

@@ -10,13 +10,15 @@ use super::input::InputFile;
 use super::job::standing;
 use super::jobs_file::{self, FileJob};
 use super::render::{Renderer, Row};
-use super::{Stop, connect, ends};
+use super::when::{self, Wall};
+use super::{Stop, connect, ends, new_queue};
 use crate::client::{Client, Submitted, headers};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::{HeadersText, OnDuplicate, Settings, Unique};
-use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
+use crate::limits::{DELAY_MS_MAX, FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
 use crate::protocol::{After, List, SubmitJob};
+use crate::time::{Millis, Timestamp};
 use crate::words::{counted, was};
 
 /// The queue of a file's entries that name none, if the command line names none either.
@@ -38,8 +40,9 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let names = submit.headers.iter().map(|(name, _)| name.as_str());
     check_headers(names).map_err(|text| Failure::new(exit::USAGE, text))?;
     let mut sending = Sending {
+        at: submit.at.as_deref().map(|text| moment(common, text)).transpose()?,
         client: connect::client(common)?,
-        renderer: Renderer::new(common.output),
+        renderer: Renderer::of_table(common.output, &ends::COLUMNS),
         accepted: 0,
         output_closed: false,
         waited: submit.wait.then(Vec::new),
@@ -51,14 +54,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let after: Vec<After<'_>> = submit.after.iter().map(Earlier::told).collect();
     let more = (&headers[..], &after[..]);
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
-    let outcome = if let Some(path) = &submit.file {
-        from_file(&mut sending, (queue, on_duplicate(submit)), path)
-    } else if let Some(path) = &submit.lines {
-        from_lines(&mut sending, &job(submit, queue, more, &[]), path)
-    } else {
-        payload(submit).map_err(Stop::from).and_then(|payload| sending.submit(&[job(submit, queue, more, &payload)]))
-    };
-    match outcome {
+    match hand_in(&mut sending, submit, queue, more) {
         Err(Stop::Failed(failure)) if sending.accepted > 0 => {
             let (jobs, were) = (counted(sending.accepted, "job"), was(sending.accepted));
             let open = match &submit.batch {
@@ -70,6 +66,19 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
         }
         outcome => outcome.and_then(|()| sending.end()),
     }
+}
+
+/// Submits what the command line names.
+fn hand_in(sending: &mut Sending, submit: &Submit, queue: &str, more: (&[u8], &[After<'_>])) -> Result<(), Stop> {
+    if let Some(path) = &submit.file {
+        return from_file(sending, (queue, submit), path);
+    }
+    new_queue::look(&sending.client, std::iter::once(queue), submit.existing)?;
+    if let Some(path) = &submit.lines {
+        return from_lines(sending, &job(submit, queue, more, &[]), path);
+    }
+    let payload = payload(submit)?;
+    sending.submit(&[job(submit, queue, more, &payload)])
 }
 
 fn job<'a>(
@@ -102,6 +111,21 @@ fn job<'a>(
     }
 }
 
+/// The moment that --at names. One that is past is said, and means at once.
+fn moment(common: &Common, text: &str) -> Result<Timestamp, Failure> {
+    let wall = Wall::of(common);
+    let refused = |why: String| Failure::new(exit::USAGE, format!("--at: {why}"));
+    let at = wall.read(text).map_err(refused)?;
+    if at.since(when::now()).0 > DELAY_MS_MAX {
+        let most = Millis(DELAY_MS_MAX);
+        return Err(refused(format!("{} is more than {most} ahead, and no job waits longer", wall.shown(at))));
+    }
+    if at < when::now() {
+        exit::say(&format!("falcon-cli: {} is past; what is submitted is ready at once", wall.both(at)));
+    }
+    Ok(at)
+}
+
 /// What is said of duplicates, unless it is what is done anyway.
 fn on_duplicate(submit: &Submit) -> Option<OnDuplicate> {
     Some(submit.on_duplicate.into()).filter(|what| *what != OnDuplicate::Return)
@@ -130,11 +154,7 @@ fn payload(submit: &Submit) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn from_file(
-    sending: &mut Sending,
-    (queue, on_duplicate): (&str, Option<OnDuplicate>),
-    path: &Path,
-) -> Result<(), Stop> {
+fn from_file(sending: &mut Sending, (queue, submit): (&str, &Submit), path: &Path) -> Result<(), Stop> {
     let mut input = InputFile::open(path)?;
     let mut bytes = Vec::new();
     input.reader.read_to_end(&mut bytes).map_err(|error| input.failure(&error))?;
@@ -149,9 +169,15 @@ fn from_file(
         .zip(all_headers.iter().zip(&all_after))
         .map(|(job, (headers, after))| {
             let queue = job.queue.as_deref().unwrap_or(queue);
-            SubmitJob { queue, on_duplicate, keep_ms: job.keep_ms.or(keep_ms), ..of_file(job, headers, after) }
+            SubmitJob {
+                queue,
+                on_duplicate: on_duplicate(submit),
+                keep_ms: job.keep_ms.or(keep_ms),
+                ..of_file(job, headers, after)
+            }
         })
         .collect();
+    new_queue::look(&sending.client, jobs.iter().map(|job| job.queue), submit.existing)?;
     let mut rest = &jobs[..];
     while !rest.is_empty() {
         let (next, after) = rest.split_at(request_length(rest));
@@ -246,6 +272,8 @@ fn from_lines(sending: &mut Sending, template: &SubmitJob<'_>, path: &Path) -> R
 
 /// Where jobs go, and where their ids are written.
 struct Sending {
+    /// Before this moment none is delivered.
+    at: Option<Timestamp>,
     client: Client,
     renderer: Renderer,
     accepted: u64,
@@ -268,16 +296,27 @@ impl Sending {
         Ok(())
     }
 
-    fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
-        let submitted = match &self.batch {
-            Some(batch) => {
-                if self.accepted == 0 {
-                    self.client.begin_batch(batch)?;
-                }
-                self.client.submit_to_batch(batch, jobs)?
+    /// Hands jobs to the master, each for its time.
+    fn send(&self, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, Stop> {
+        let timed: Vec<SubmitJob<'_>>;
+        let jobs = match self.at {
+            Some(at) => {
+                // Lines may come slowly: each waits for what is left.
+                let delay_ms = at.since(when::now()).0;
+                timed = jobs.iter().map(|job| SubmitJob { delay_ms, ..*job }).collect();
+                &timed
             }
-            None => self.client.submit(jobs)?,
+            None => jobs,
         };
+        let Some(batch) = &self.batch else { return Ok(self.client.submit(jobs)?) };
+        if self.accepted == 0 {
+            self.client.begin_batch(batch)?;
+        }
+        Ok(self.client.submit_to_batch(batch, jobs)?)
+    }
+
+    fn submit(&mut self, jobs: &[SubmitJob<'_>]) -> Result<(), Stop> {
+        let submitted = self.send(jobs)?;
         self.accepted += jobs.len() as u64;
         for (job, outcome) in jobs.iter().zip(&submitted).filter(|(_, outcome)| outcome.duplicate) {
             Sending::note_duplicate(job, outcome);
@@ -291,9 +330,8 @@ impl Sending {
         }
         let outcome = jobs.iter().zip(&submitted).try_for_each(|(job, outcome)| {
             let id = outcome.job.to_string();
-            let cells = [(format!("job {id}"), 10), (job.queue.to_owned(), 10), (became(outcome).to_owned(), 0)];
-            let json = json_of(job, outcome);
-            self.renderer.row(&Row { cells: &cells, json, quiet: id })
+            let cells = vec![format!("job {id}"), job.queue.to_owned(), became(outcome).to_owned()];
+            self.renderer.row(Row { cells, json: json_of(job, outcome), quiet: id })
         });
         match outcome.and_then(|()| self.renderer.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_closed = true,

@@ -57,7 +57,7 @@ fn for_jobs(common: &Common, client: &Client, wait: &Wait, deadline: Option<Inst
     let jobs = lookup::jobs(&prompt, &wait.jobs, wait.queue.as_deref())?;
     let ends =
         ends::wait(common.output, client, &jobs, wait.any, deadline).map_err(|error| late(error, deadline, &waited))?;
-    ends::show(&mut Renderer::new(common.output), client, &ends)?;
+    ends::show(&mut Renderer::of_table(common.output, &ends::COLUMNS), client, &ends)?;
     Ok(ends::judge(&ends, wait.any, &waited)?)
 }
 

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::args::{Common, Output, WorkerCommand};
-use super::render::{Renderer, Row, shown, tell};
-use super::{Stop, connect, found};
+use super::args::{Common, WorkerCommand};
+use super::nearest::{Named, found_named};
+use super::render::{self, Renderer, Row, tell};
+use super::table::{Column, number, text};
+use super::when::short;
+use super::{Stop, connect};
 use crate::client::Demand;
 use crate::exit;
 use crate::protocol::{KnownWorker, WorkerJob, Workers};
@@ -14,12 +17,17 @@ use crate::words::{by_number, counted, has, is};
 /// Stands for all workers where a name is asked for.
 const ALL: &str = "all";
 
-/// Width of the column of names of facts.
-const NAME: usize = 12;
-
-/// The columns of the table behind the name, and their least widths.
-const COLUMNS: [(&str, usize); 7] =
-    [("STATE", 7), ("RUNS", 7), ("HELD", 5), ("SILENT", 7), ("PID", 7), ("HOST", 12), ("QUEUES", 0)];
+/// The columns of a list.
+const COLUMNS: [Column; 8] = [
+    text("NAME"),
+    text("STATE"),
+    number("RUNS"),
+    number("HELD"),
+    number("SILENT"),
+    number("PID"),
+    text("HOST"),
+    text("QUEUES"),
+];
 
 pub fn run(common: &Common, command: &WorkerCommand) -> Result<(), Stop> {
     match command {
@@ -34,17 +42,9 @@ pub fn run(common: &Common, command: &WorkerCommand) -> Result<(), Stop> {
 fn list(common: &Common) -> Result<(), Stop> {
     let answer = connect::client(common)?.workers("")?;
     let told = answer.read::<Workers<'_>>()?;
-    let name_width = told.workers.iter().map(|worker| worker.name.chars().count()).max().unwrap_or(0).max(4);
-    let mut renderer = Renderer::new(common.output);
-    if common.output == Output::Table {
-        let heading = std::iter::once(("NAME", name_width)).chain(COLUMNS);
-        let cells: Vec<_> = heading.map(|(text, width)| (text.to_owned(), width)).collect();
-        renderer.row(&Row { cells: &cells, json: Value::Null, quiet: String::new() })?;
-    }
+    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     for worker in told.workers.iter() {
-        let cells = cells(&worker).into_iter().zip(COLUMNS).map(|(text, (_, width))| (text, width));
-        let cells: Vec<_> = std::iter::once((worker.name.to_owned(), name_width)).chain(cells).collect();
-        renderer.row(&Row { cells: &cells, json: json(&worker), quiet: worker.name.to_owned() })?;
+        renderer.row(Row { cells: cells(&worker), json: json(&worker), quiet: worker.name.to_owned() })?;
     }
     renderer.flush()?;
     if let Some(count) = told.left_out {
@@ -56,11 +56,12 @@ fn list(common: &Common) -> Result<(), Stop> {
 
 /// Shows all workers of a name; exit status 3 if there is none.
 fn show(common: &Common, name: &str) -> Result<(), Stop> {
-    let answer = connect::client(common)?.workers(name)?;
-    let told = found(answer.read::<Workers<'_>>())?;
+    let client = connect::client(common)?;
+    let answer = client.workers(name)?;
+    let told = found_named(&client, Named::Worker, name, answer.read::<Workers<'_>>())?;
     let mut renderer = Renderer::new(common.output);
     for worker in told.workers.iter() {
-        renderer.line(facts(&worker).join("\n"), json(&worker), worker.name.to_owned())?;
+        renderer.line(facts(&worker), json(&worker), worker.name.to_owned())?;
     }
     Ok(renderer.flush()?)
 }
@@ -68,7 +69,8 @@ fn show(common: &Common, name: &str) -> Result<(), Stop> {
 /// Tells workers what to do; exit status 3 if there is none of this name.
 fn order(common: &Common, name: &str, what: Demand) -> Result<(), Stop> {
     let of_name = if name == ALL { "" } else { name };
-    let count = found(connect::client(common)?.order(of_name, what))?;
+    let client = connect::client(common)?;
+    let count = found_named(&client, Named::Worker, name, client.order(of_name, what))?;
     let verb = match what {
         Demand::Quiet => "be quiet",
         Demand::Resume => "resume",
@@ -97,36 +99,36 @@ fn queues(worker: &KnownWorker<'_>) -> String {
     worker.queues.iter().collect::<Vec<_>>().join(",")
 }
 
-fn cells(worker: &KnownWorker<'_>) -> [String; COLUMNS.len()] {
-    [
+fn cells(worker: &KnownWorker<'_>) -> Vec<String> {
+    vec![
+        worker.name.to_owned(),
         state(worker).to_owned(),
         runs(worker),
         worker.held.to_string(),
-        Millis(worker.silent_ms).to_string(),
+        short(Millis(worker.silent_ms)),
         worker.pid.to_string(),
-        shown(worker.host.as_bytes()),
+        worker.host.to_owned(),
         queues(worker),
     ]
 }
 
-fn facts(worker: &KnownWorker<'_>) -> Vec<String> {
+fn facts(worker: &KnownWorker<'_>) -> String {
     let facts = [
         ("worker", worker.name.to_owned()),
         ("state", state(worker).to_owned()),
-        ("host", shown(worker.host.as_bytes())),
+        ("host", worker.host.to_owned()),
         ("pid", worker.pid.to_string()),
-        ("software", shown(worker.software.as_bytes())),
+        ("software", worker.software.to_owned()),
         ("queues", queues(worker)),
         ("runs", runs(worker)),
         ("held", worker.held.to_string()),
-        ("silent for", Millis(worker.silent_ms).to_string()),
+        ("silent for", short(Millis(worker.silent_ms))),
     ];
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
-    let facts = facts.map(|(name, value)| format!("{name:NAME$}  {value}"));
     let jobs = worker.jobs.iter().map(|WorkerJob { job, lease, stage, had_ms }| {
-        format!("{:NAME$}  {job} under lease {lease}, {}, had for {}", "job", stage.word(), Millis(had_ms))
+        ("job", format!("{job} under lease {lease}, {}, had for {}", stage.word(), short(Millis(had_ms))))
     });
-    facts.chain(jobs).collect()
+    render::facts(&facts.chain(jobs).collect::<Vec<_>>())
 }
 
 fn json(worker: &KnownWorker<'_>) -> Value {

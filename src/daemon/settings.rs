@@ -14,7 +14,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::args::Args;
 use super::file::{self, Entry};
 use crate::exit::{self, Failure};
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 
 /// Options that are no settings.
 const NO_SETTINGS: [&str; 5] = ["config", "check-config", "print-config", "help", "version"];
@@ -140,8 +140,7 @@ fn name(arg: &Arg) -> Option<&str> {
 fn with_entry(command: Command, entry: &Entry) -> Result<Command, String> {
     let known = |arg: &&Arg| name(arg) == Some(entry.name.as_str());
     let Some(arg) = command.get_arguments().find(known) else {
-        let names: Vec<&str> = command.get_arguments().filter_map(name).collect();
-        let meant = nearest(&entry.name, names).map_or(String::new(), |near| format!("; is {near} meant?"));
+        let meant = did_you_mean(&entry.name, command.get_arguments().filter_map(name));
         return Err(format!("there is no setting {:?}{meant}", entry.name));
     };
     let takes_many = arg.get_action().takes_values() && is_list(arg);
@@ -230,7 +229,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_file_is_told_with_its_line() {
         for (text, why) in [
-            ("key-windw = \"1h\"\n", "falcond.toml:1: there is no setting \"key-windw\"; is key-window meant?"),
+            ("key-windw = \"1h\"\n", "falcond.toml:1: there is no setting \"key-windw\"; did you mean \"key-window\"?"),
             ("config = \"x\"\n", "falcond.toml:1: there is no setting \"config\""),
             ("grace = \"1s\"\nkey-window = \"soon\"\n", "falcond.toml:2: invalid value 'soon' for '--key-window"),
             ("grace = [\"1s\", \"2s\"]\n", "falcond.toml:1: grace takes one value"),

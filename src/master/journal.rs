@@ -5,6 +5,7 @@
 //! disk: what would take more of the log than was kept for it is refused.
 //! It does not: know who asked, or what is answered.
 
+use super::flows::Flows;
 use super::waits::End;
 use crate::ids::{Location, Lsn};
 use crate::job::Standing;
@@ -47,6 +48,8 @@ pub struct Journal {
     /// When the last sync ended.
     synced_at: Timestamp,
     scratch: Vec<u8>,
+    /// How many jobs came and left of late; it is not in the log.
+    pub flows: Flows,
     /// Whether the ends of jobs are noted, since somebody waits for some; what became of jobs since it was looked at.
     pub is_watched: bool,
     pub ended: Vec<End>,
@@ -66,8 +69,8 @@ pub enum Urgency {
 impl Journal {
     pub fn new(wal: Wal, queues: Queues, sync: SyncMode) -> Journal {
         let (synced_at, unsynced_since) = (Timestamp(0), None);
-        let (scratch, is_watched, ended) = (Vec::new(), false, Vec::new());
-        Journal { wal, queues, sync, group_bytes: 0, unsynced_since, synced_at, scratch, is_watched, ended }
+        let (scratch, flows, is_watched, ended) = (Vec::new(), Flows::default(), false, Vec::new());
+        Journal { wal, queues, sync, group_bytes: 0, unsynced_since, synced_at, scratch, flows, is_watched, ended }
     }
 
     /// Begins to serve: every lease gets its full length from `now`.
@@ -92,11 +95,36 @@ impl Journal {
         self.group_bytes += entry.head.len() + tail.len();
         self.unsynced_since.get_or_insert(now);
         let ended = if self.is_watched { self.end_by(event) } else { None };
+        self.note_left(event, now);
         self.queues
             .apply(appended.lsn, now, event, appended.tail_at)
             .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
         self.ended.extend(ended);
+        self.note_came(event, now);
         Ok(appended.lsn)
+    }
+
+    /// Counts a job that leaves its queue by this event, which is not applied yet.
+    fn note_left(&mut self, event: &Event<'_>, now: Timestamp) {
+        if let Event::Forget(forget) = event {
+            self.queues.queue(forget.queue).into_iter().for_each(|queue| self.flows.forget(queue));
+        }
+        let Some((job, Some(_))) = event.ends() else { return };
+        let may_have_left = matches!(event, Event::Cancel(_) | Event::Purge(_));
+        if may_have_left && self.queues.standing(job).is_some_and(Standing::is_ended) {
+            return;
+        }
+        if let Some(queue) = self.queues.queue_of_job(job) {
+            self.flows.left(queue, now);
+        }
+    }
+
+    /// Counts a job that came by this event, which is applied.
+    fn note_came(&mut self, event: &Event<'_>, now: Timestamp) {
+        let Event::Enqueue(enqueue) = event else { return };
+        if let Some(queue) = self.queues.queue_of_job(enqueue.job) {
+            self.flows.came(queue, now);
+        }
     }
 
     /// The end that an event will be to whoever waits. What is purged after its end has ended as it did.

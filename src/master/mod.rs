@@ -16,6 +16,7 @@
 //! | `workers` | who takes jobs, and what each is to be told | sessions, the state |
 //! | `parked` | requests that wait for something, and their deadlines | the log |
 //! | `dispatch` | which job goes to which poll | the wire |
+//! | `flows` | what came into each queue and left it in the last minute | the state |
 //! | `keeping` | snapshots, cleaning, backups | clients |
 //! | `reading` | what is read from the log beside the loop, and whose turn it is | what is answered |
 //! | `initiative` | what is decided without a client | |
@@ -43,6 +44,7 @@ mod connections;
 mod decisions;
 mod dispatch;
 mod door;
+mod flows;
 mod initiative;
 mod journal;
 mod keeping;

@@ -158,6 +158,20 @@ impl Workers {
         named.map(|(_, worker)| worker.order = Some(what)).count()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// How many poll each queue, by their newest polls.
+    pub fn by_queue(&self) -> HashMap<&str, u64> {
+        let mut counts = HashMap::new();
+        for (_, worker) in &self.workers {
+            worker.queues().for_each(|queue| *counts.entry(queue).or_default() += 1);
+        }
+        counts
+    }
+
     /// Every worker of this name, or all, in the order of names.
     pub fn named(&self, name: &str) -> Vec<&Worker> {
         let all = self.workers.iter().map(|(_, worker)| worker);
@@ -224,6 +238,13 @@ mod tests {
         assert_eq!(queues(&workers), "bulk");
         workers.polls(id, &[QueueId(1)], 3, |_| "other");
         assert_eq!(queues(&workers), "other");
+        let second = workers.greeted(SessionId(2), &hello("v", 8), NOW);
+        workers.polls(second, &[QueueId(1), QueueId(2)], 3, |queue| ["", "other", "bulk"][queue.0 as usize]);
+        let counts = workers.by_queue();
+        assert_eq!(
+            (workers.count(), counts.get("other"), counts.get("bulk"), counts.get("mail")),
+            (2, Some(&2), Some(&1), None)
+        );
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl Lines {
         Some(self.lines[priority].head)
     }
 
+    /// The first entry of each line that has one.
+    pub fn fronts(&self) -> impl Iterator<Item = u32> {
+        self.lines.iter().filter_map(|line| line.front())
+    }
+
     /// Puts an entry where its priority and its order say.
     pub fn insert(&mut self, table: &mut Table, slot: u32) {
         if self.lines.is_empty() {

@@ -26,6 +26,7 @@ mod keys;
 mod leases;
 mod lines;
 mod names;
+mod oldest;
 mod registry;
 mod restore;
 mod ruling;

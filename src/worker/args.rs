@@ -17,10 +17,13 @@ use crate::ids::check_client_name;
 use crate::limits::{CONCURRENCY_MAX, ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, POLL_QUEUES_MAX};
 use crate::time::Millis;
 
+/// Options that have little to do with the jobs.
+const CONNECTION: &str = "Connection";
+
 const EXAMPLES: &str = "\
 Examples:
-  falcon-worker --queue mail --concurrency 4 -- ./send-mail --quietly
-  falcon-worker --queue mail --concurrency 2 --reuse --open 16 -- python3 handler.py
+  falcon-worker -q mail -c 4 -- ./send-mail --quietly
+  falcon-worker -q mail -c 2 --reuse --open 16 -- python3 handler.py
 
 SIGTSTP lets it take no new jobs, SIGCONT take them again; falcon-cli worker does the same from elsewhere.
 
@@ -37,18 +40,27 @@ Exit status: 0 stopped by a signal or an order, 2 bad usage, 6 refused by the ma
     name = "falcon-worker",
     version,
     override_usage = "falcon-worker --queue QUEUE [OPTIONS] -- CMD [ARGS]...",
-    after_help = EXAMPLES
+    after_help = EXAMPLES,
+    max_term_width = 100
 )]
 pub struct Args {
     /// Where the master listens: HOST:PORT, HOST, an IPv6 address, or unix:PATH.
-    #[arg(long, value_name = "ADDRESS", env = "FALCON_MASTER", default_value = "127.0.0.1:3252")]
+    #[arg(
+        short = 'm',
+        long,
+        help_heading = CONNECTION,
+        value_name = "ADDRESS",
+        env = "FALCON_MASTER",
+        default_value = "127.0.0.1:3252"
+    )]
     master: Address,
     /// A queue to take jobs from; may be given several times, the preferred one first. With weights, as in mail=3 and
     /// bulk=1, each gets its share of the jobs while it has some.
-    #[arg(long = "queue", value_name = "QUEUE[=WEIGHT]", required = true)]
+    #[arg(short = 'q', long = "queue", value_name = "QUEUE[=WEIGHT]", required = true)]
     queues: Vec<QueueShare>,
     /// How many jobs run at once; with --reuse how many processes there are.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX))]
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1,
+        value_parser = value_parser!(u64).range(1..=CONCURRENCY_MAX))]
     concurrency: u64,
     /// Let the command stay: it gets each job as a line of JSON on its stdin, and answers it by a line on its stdout.
     #[arg(long)]
@@ -84,10 +96,10 @@ pub struct Args {
     #[arg(long, short)]
     pub verbose: bool,
     /// What this worker is called in the master's log; by default its host and process id.
-    #[arg(long, value_name = "NAME", value_parser = client_name)]
+    #[arg(long, help_heading = CONNECTION, value_name = "NAME", value_parser = client_name)]
     name: Option<String>,
     /// File with the master's token.
-    #[arg(long, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
+    #[arg(long, help_heading = CONNECTION, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// The command and its arguments; no shell is involved.
     #[arg(last = true, required = true, value_name = "CMD")]

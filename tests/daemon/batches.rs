@@ -48,7 +48,7 @@ fn a_batch_is_filled_by_several_commands_and_its_failures_are_told() {
     let waited = master.cli(&["batch", "wait", "night"]).expect(1);
     assert!(waited.err.contains("1 job of 1 of batch night did not complete"), "{}", waited.err);
     let table = master.cli(&["batch", "show", "night"]).expect(0).out;
-    assert!(table.contains("ended            1 (100 %)") && table.contains("dead             1"), "{table}");
+    assert!(tells(&table, "ended", "1 (100 %)") && tells(&table, "dead", "1"), "{table}");
 }
 
 #[test]

@@ -56,7 +56,11 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
     assert!(check("key-window = \"2h\"\n").expect(0).err.contains("can be used"));
     let missing = format!("token-file = \"{}\"\n", dir.path().join("none").display());
     for (text, status, why) in [
-        ("sync = \"always\"\nkey-windw = \"2h\"\n", 78, ":2: there is no setting \"key-windw\"; is key-window meant?"),
+        (
+            "sync = \"always\"\nkey-windw = \"2h\"\n",
+            78,
+            ":2: there is no setting \"key-windw\"; did you mean \"key-window\"?",
+        ),
         ("key-window = \"soon\"\n", 78, ":1: invalid value 'soon' for '--key-window"),
         ("key-window = \n", 78, ":1: "),
         ("workers = 2\n", 2, "--workers needs at least one --queue"),

@@ -68,10 +68,10 @@ fn a_list_speaks_in_three_ways() {
     let facts = |job: &Value| ["job", "queue", "standing", "priority", "key"].map(|name| job[name].clone());
     assert_eq!(json!(facts(&told[0])), json!([5, "bulk", "delayed", 7, null]));
     assert_eq!(json!(facts(&told[1])), json!([4, "mail", "pending", 128, "order-4"]));
-    assert!(number(&told[0], "due_at_ms") > number(&told[0], "submitted_at_ms"));
+    assert!(moment(&told[0], "due_at") > moment(&told[0], "submitted_at"));
     let dead = &told[2];
     assert_eq!((text(dead, "error"), number(dead, "attempts"), number(dead, "max_attempts")), ("no route", 1, 5));
-    assert!(number(dead, "ended_at_ms") >= number(dead, "submitted_at_ms"));
+    assert!(moment(dead, "ended_at") >= moment(dead, "submitted_at"));
     let table = master.cli(&["job", "list"]).expect(0).out;
     assert!(table.starts_with("JOB ") && table.lines().count() == 6, "{table}");
     assert!(table.lines().nth(3).is_some_and(|line| line.contains("no route") && line.contains("1/5")), "{table}");

@@ -76,10 +76,10 @@ fn a_delayed_job_is_not_delivered_before_its_time() {
     assert!(begun.elapsed() >= Duration::from_millis(798), "{:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_millis(800) + SOON / 4, "{:?}", begun.elapsed());
     let dump = master.dump();
-    let due_at = number(dump.last(id, "ENQUEUE"), "due_at_ms");
-    let at = number(dump.last(id, "ENQUEUE"), "at_ms");
+    let due_at = moment(dump.last(id, "ENQUEUE"), "due_at");
+    let at = moment(dump.last(id, "ENQUEUE"), "at");
     assert!((at + 800..at + 900).contains(&due_at), "submitted at {at}, due at {due_at}");
-    assert!(number(dump.last(id, "DISPATCH"), "at_ms") >= due_at);
+    assert!(moment(dump.last(id, "DISPATCH"), "at") >= due_at);
 }
 
 #[test]

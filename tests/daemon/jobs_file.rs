@@ -36,7 +36,7 @@ fn the_example_becomes_five_jobs_once() {
         assert_eq!(text(record, "payload"), payloads[n]);
     }
     let reminder = dump.of("ENQUEUE")[4];
-    let delay_ms = number(reminder, "due_at_ms") - number(reminder, "at_ms");
+    let delay_ms = moment(reminder, "due_at") - moment(reminder, "at");
     assert!((1_500..1_600).contains(&delay_ms), "{delay_ms} ms");
 
     let again = master.cli(&["--output", "json", "submit", "--file", EXAMPLE]).expect(0).json();

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// half was drawn.
 #[track_caller]
 fn expect_backoff(record: &Value, full_ms: u64) -> u64 {
-    let backoff_ms = number(record, "retry_at_ms") - number(record, "at_ms");
+    let backoff_ms = moment(record, "retry_at") - moment(record, "at");
     assert!((full_ms / 2..=full_ms).contains(&backoff_ms), "{backoff_ms} ms of {full_ms}: {record}");
     backoff_ms
 }
@@ -90,10 +90,10 @@ fn a_lease_that_ran_out_is_lost_and_the_job_comes_again() {
     let records = dump.of_job(first.job);
     let story = ["ENQUEUE", "DISPATCH", "TIMEOUT", "DISPATCH", "ACK"];
     assert_eq!(dump.story(first.job), story);
-    assert!(number(records[2], "at_ms") >= number(records[1], "at_ms") + 300);
+    assert!(moment(records[2], "at") >= moment(records[1], "at") + 300);
     assert_eq!(number(records[2], "lease"), first.lease);
     expect_backoff(records[2], 1_000);
-    assert!(number(records[3], "at_ms") >= number(records[2], "retry_at_ms"));
+    assert!(moment(records[3], "at") >= moment(records[2], "retry_at"));
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn a_failed_job_comes_again_after_a_backoff_that_grows_and_is_drawn() {
     assert!(backoffs.len() > 5, "twenty draws gave {backoffs:?}");
     expect_backoff(dump.last(again.job, "RETRY"), 2_000);
     let story = dump.of_job(again.job);
-    assert!(number(story[3], "at_ms") >= number(story[2], "retry_at_ms"));
-    assert!(number(story[5], "at_ms") >= number(story[4], "retry_at_ms"));
+    assert!(moment(story[3], "at") >= moment(story[2], "retry_at"));
+    assert!(moment(story[5], "at") >= moment(story[4], "retry_at"));
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn a_released_job_goes_back_unharmed() {
     let dump = master.dump();
     assert_eq!(dump.count("RELEASE"), 4);
     let last = dump.last(first.job, "RELEASE");
-    assert!(number(dump.last(first.job, "DISPATCH"), "at_ms") >= number(last, "due_at_ms"));
-    assert!(dump.of("RELEASE")[0]["due_at_ms"].is_null());
+    assert!(moment(dump.last(first.job, "DISPATCH"), "at") >= moment(last, "due_at"));
+    assert!(dump.of("RELEASE")[0]["due_at"].is_null());
 }
 
 #[test]

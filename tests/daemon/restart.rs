@@ -81,8 +81,8 @@ fn everything_accepted_survives(stop: fn(Master), sync: &str) {
     assert!(ids.iter().chain(&first_ids).all(|id| newest > *id), "ids are never reused");
 
     let dump = master.dump();
-    let due_at = number(dump.last(delayed.job, "ENQUEUE"), "due_at_ms");
-    assert!(number(dump.last(delayed.job, "DISPATCH"), "at_ms") >= due_at, "not before its time");
+    let due_at = moment(dump.last(delayed.job, "ENQUEUE"), "due_at");
+    assert!(moment(dump.last(delayed.job, "DISPATCH"), "at") >= due_at, "not before its time");
     assert_eq!(dump.story(in_flight.job), ["ENQUEUE", "DISPATCH", "ACK"]);
     assert_eq!(text(dump.last(dead.job, "DEAD"), "error"), "beyond hope");
     master.stop();

@@ -62,7 +62,7 @@ fn a_schedule_is_added_shown_and_taken_away() {
         assert_eq!(known[name], value, "{name}");
     }
     let shown = plainly(&master, &["show", "report"]);
-    assert!(shown.contains("\nnext             2") && shown.lines().count() == 22, "{shown}");
+    assert!(shown.contains("\nnext          2") && shown.lines().count() == 22, "{shown}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_schedule_is_paused_resumed_and_run() {
     assert_eq!((&known["last"][0]["asked"], &known["last"][0]["job"]), (&json!(true), &json!(2)));
 
     let resumed = schedule(&master, &["resume", "far"]);
-    assert_eq!((&resumed["paused"], resumed["next_at"].is_u64()), (&json!(false), true));
+    assert_eq!((&resumed["paused"], resumed["next_at"].is_string()), (&json!(false), true));
     assert!(plainly(&master, &["resume", "far"]).contains("makes jobs again; it is due next at 2"));
     assert_eq!(quietly(&master, &["resume", "far"]), "far\n");
     let got = wire.take("q");
@@ -249,7 +249,7 @@ fn a_file_says_which_schedules_there_are() {
         "payload": "daily", "keep": "1m"}]}"#;
     let other = write(dir.path(), "s.json", json);
     let dry = plainly(&master, &["apply", &other, "--dry-run"]);
-    assert_eq!(dry, "changed   a                 cron: 0 7 * * * -> 0 8 * * *, keep: (default) -> 1m\n");
+    assert_eq!(dry, "changed  a  cron: 0 7 * * * -> 0 8 * * *, keep: (default) -> 1m\n");
     let run = master.cli(&["--output", "json", "schedule", "apply", &other, "--prune"]).expect(0);
     assert_eq!(run.json()[0]["differs"], json!({"cron": ["0 7 * * *", "0 8 * * *"], "keep": [null, "1m"]}));
     assert_eq!(quietly(&master, &["list"]), "a\n");

@@ -239,7 +239,7 @@ fn a_job_whose_time_is_up_is_stopped_with_its_process_group() {
     wait_gone(&pids);
     wait_until("the dead job", SOON, || wire.stats().totals.dead == 1);
     let dump = master.dump();
-    let ran_ms = number(dump.last(id, "DEAD"), "at_ms") - number(dump.last(id, "DISPATCH"), "at_ms");
+    let ran_ms = moment(dump.last(id, "DEAD"), "at") - moment(dump.last(id, "DISPATCH"), "at");
     assert!((990..15_000).contains(&ran_ms), "stopped after {ran_ms} ms");
     wire.put("q", "exit 0");
     master.wait_completed(1);

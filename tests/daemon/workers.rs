@@ -257,7 +257,7 @@ fn a_command_tells_how_far_its_job_is_and_whether_it_still_has_it() {
     place.wait_content("told");
     let known = &with_token(&["--output", "json", "job", "show", id]).expect(0).json()[0];
     assert_eq!((&known["percent"], &known["progress"]), (&40.into(), &"parsed".into()));
-    assert!(now_ms() - number(known, "told_at_ms") < 60_000, "{known}");
+    assert!(now_ms() - moment(known, "told_at") < 60_000, "{known}");
     assert!(with_token(&["job", "show", id]).expect(0).out.contains("parsed"));
     let table = with_token(&["job", "list"]).expect(0).out;
     assert!(table.lines().nth(1).is_some_and(|row| row.contains("40%") && row.ends_with("parsed")), "{table}");

@@ -18,10 +18,12 @@ mod master;
 mod place;
 mod process;
 mod programs;
+mod terminal;
 mod wait;
 
 pub use master::*;
 pub use place::*;
 pub use process::*;
 pub use programs::*;
+pub use terminal::*;
 pub use wait::*;

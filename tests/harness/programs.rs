@@ -70,9 +70,29 @@ impl Dump {
     }
 }
 
+/// Whether a list of facts tells this one, on a line of its own.
+pub fn tells(facts: &str, name: &str, value: &str) -> bool {
+    facts.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.trim_start() == value && rest != value))
+}
+
 #[track_caller]
 pub fn number(value: &Value, field: &str) -> u64 {
     value[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {value}"))
+}
+
+/// A moment, in milliseconds since 1970: RFC 3339 in UTC, with milliseconds.
+#[track_caller]
+pub fn moment(value: &Value, field: &str) -> u64 {
+    let text = text(value, field);
+    let wrong = || panic!("no moment {field} in {value}");
+    let digits = |at: usize, count: usize| text[at..at + count].parse::<u64>().unwrap_or_else(|_| wrong());
+    assert!(text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T', "no moment {field} in {value}");
+    let (year, month, day) = (digits(0, 4), digits(5, 2), digits(8, 2));
+    let leaps = |year: u64| year / 4 - year / 100 + year / 400;
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
+    let days = 365 * (year - 1970) + leaps(year - 1) - leaps(1969) + before + day - 1 + u64::from(is_leap && month > 2);
+    ((days * 24 + digits(11, 2)) * 60 + digits(14, 2)) * 60_000 + digits(17, 2) * 1000 + digits(20, 3)
 }
 
 #[track_caller]

@@ -75,7 +75,7 @@ fn made(data: &std::path::Path) -> BTreeMap<String, Vec<u64>> {
         assert_eq!(text(tick, "outcome"), "made", "{tick}");
         let (name, headers) = (text(tick, "name"), jobs[&number(tick, "made")]);
         assert!(headers.starts_with(&format!("schedule={name} tick=")), "{headers}");
-        made.entry(name.to_owned()).or_default().push(number(tick, "tick_at_ms"));
+        made.entry(name.to_owned()).or_default().push(moment(tick, "tick_at"));
         made_by_ticks += 1;
     }
     assert_eq!(jobs.len(), made_by_ticks, "no job without its tick");

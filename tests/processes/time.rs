@@ -136,12 +136,12 @@ fn a_clock_that_is_set_makes_no_tick_of_a_schedule_twice_and_leaves_none_out() {
     let in_a_year = u64::try_from(time_now_ms()).expect("a moment") + 365 * 24 * 3600 * 1000;
     for (name, when) in [("clock", ["--cron", "* * * * * *"]), ("span", ["--every", "1s"])] {
         let added = master.cli(&["--output", "json", "schedule", "add", name, when[0], when[1], "q", "x"]).expect(0);
-        assert!(number(&added.json()[0], "next_at") < in_a_year, "{}", added.out);
+        assert!(moment(&added.json()[0], "next_at") < in_a_year, "{}", added.out);
     }
     let ticks = |of: &str| -> Vec<u64> {
         let log = master.dump();
         let ticks = log.of("TICK").into_iter().filter(|tick| tick["name"] == of);
-        ticks.map(|tick| number(tick, "tick_at_ms")).collect()
+        ticks.map(|tick| moment(tick, "tick_at")).collect()
     };
     let go_on = |of: &str, more: usize| {
         let before = ticks(of).len();

@@ -1,5 +1,6 @@
 //! The options of `falcon-cli queue set` that are about groups and rates.
 
+use super::headings::GROUPS;
 use super::values::{Setting, at_least_one, group, number};
 use crate::limits::{GROUP_WEIGHT_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX};
 use crate::rules::Rate;
@@ -9,6 +10,7 @@ use crate::time::Millis;
 pub type OfGroup<T> = (Option<String>, Setting<T>);
 
 #[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = GROUPS)]
 pub struct GroupArgs {
     /// How often jobs may be handed out, over all workers: 100/s, 30/m burst 5. The burst is what may go at once after
     /// a pause; without it, what comes in a second, and at least one.

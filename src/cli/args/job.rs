@@ -3,11 +3,18 @@
 use clap::Subcommand;
 
 use super::super::names::Name;
+use super::headings::{OUTPUT, WHICH};
 use super::values::{delay, error_kind, group, keep, standing};
 use crate::ids::parse_queue_name;
 use crate::job::Standing;
 use crate::limits::{ATTEMPTS_MAX, PERCENT_MAX};
 use crate::time::Millis;
+
+const EXAMPLES: &str = "\
+Examples:
+  falcon-cli job list -q mail --state dead --since 1h
+  falcon-cli job list --state dead --by error
+  falcon-cli job list -q mail --error 'connection refused' -o quiet | falcon-cli job requeue -";
 
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
@@ -22,7 +29,13 @@ pub enum JobCommand {
     /// Write a completed job's result to stdout, as it is, whatever the output, while the job is kept.
     Result(One),
     /// Show what happened to a job, oldest first, also of one that is gone: as far as the master's log still tells it.
-    Log(One),
+    Log {
+        #[command(flatten)]
+        one: One,
+        /// Only what happened in the last so long.
+        #[arg(long, value_name = "DURATION")]
+        since: Option<Millis>,
+    },
     /// Give dead jobs all their attempts again.
     Requeue(Mending),
     /// Let jobs not run; one that runs is stopped by its worker, and ends when that says so.
@@ -79,7 +92,7 @@ pub struct One {
     #[arg(value_name = "JOB")]
     pub job: Name,
     /// With `last`: the newest job of this queue.
-    #[arg(long, value_name = "QUEUE", value_parser = parse_queue_name)]
+    #[arg(short = 'q', long, value_name = "QUEUE", value_parser = parse_queue_name)]
     pub queue: Option<String>,
 }
 
@@ -87,46 +100,49 @@ pub struct One {
 #[derive(Debug, Default, clap::Args)]
 pub struct Filters {
     /// Jobs of this queue.
-    #[arg(long, value_name = "QUEUE", value_parser = parse_queue_name)]
+    #[arg(short = 'q', long, value_name = "QUEUE", value_parser = parse_queue_name, help_heading = WHICH)]
     pub queue: Option<String>,
     /// Jobs that stand there; may be given several times.
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = standing())]
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = standing(), help_heading = WHICH)]
     pub states: Vec<Standing>,
     /// Jobs whose key begins so.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = WHICH)]
     pub key_prefix: Option<String>,
     /// Jobs of this group.
-    #[arg(long, value_name = "GROUP", value_parser = group)]
+    #[arg(long, value_name = "GROUP", value_parser = group, help_heading = WHICH)]
     pub group: Option<String>,
     /// Jobs that were submitted at least so long ago.
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help_heading = WHICH)]
     pub older_than: Option<Millis>,
     /// Jobs that were submitted at most so long ago.
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, visible_alias = "since", value_name = "DURATION", help_heading = WHICH)]
     pub newer_than: Option<Millis>,
     /// Jobs whose last error has this text in it.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = WHICH)]
     pub error: Option<String>,
     /// Jobs whose last error is of this kind, as `job list --by error` tells it.
-    #[arg(long, value_name = "KIND", value_parser = error_kind)]
+    #[arg(long, value_name = "KIND", value_parser = error_kind, help_heading = WHICH)]
     pub error_kind: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct List {
     #[command(flatten)]
     pub filters: Filters,
     /// Count the jobs that have one by their last errors, instead of listing them.
-    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["oldest", "limit", "from"])]
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["oldest", "limit", "from"],
+        help_heading = OUTPUT)]
     pub by: Option<By>,
     /// The oldest first.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub oldest: bool,
     /// Not more than this many.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = OUTPUT)]
     pub limit: u64,
     /// Go on where a list ended, as that one said.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = OUTPUT)]
     pub from: Option<u64>,
 }
 

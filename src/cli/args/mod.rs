@@ -2,9 +2,11 @@
 
 mod batch;
 mod groups;
+mod headings;
 mod job;
 mod queue;
 mod schedule;
+mod stats;
 mod submit;
 mod values;
 mod wait;
@@ -20,57 +22,37 @@ pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
 pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};
+pub use stats::Stats;
 pub use submit::{Submit, UniqueUntil};
 pub use values::{
     Earlier, Setting, backoff, check_header, check_headers, earlier, every, group, if_failed, jitter, keep, missed,
     timeout, ttl, written,
 };
 pub use wait::{Drain, Wait};
-pub use wal::{Dump, Repair, WalCommand};
+pub use wal::{Dump, Repair, Wal, WalCommand};
 pub use worker::WorkerCommand;
 
 use crate::address::Address;
 use crate::time::Millis;
+use headings::{CONNECTION, OUTPUT};
 
 const EXAMPLES: &str = "\
 Examples:
-  falcon-cli submit mail 'a payload' --key order-1001 --delay 5s
-  falcon-cli submit mail 'a payload' --wait --output quiet
-  seq 1000 | falcon-cli submit mail --lines - --output quiet
-  falcon-cli --output json stats
+  falcon-cli submit mail 'a payload' --wait
+  falcon-cli stats --watch
+  falcon-cli job list -q mail --state dead --by error
   falcon-cli wait 17 20-29 key:order-1001 --timeout 10m
-  falcon-cli job show last --queue mail
-  falcon-cli job list --queue mail --state dead --by error
-  falcon-cli job requeue --queue mail --error 'connection refused'
-  falcon-cli queue pause mail --for 10m --reason 'the relay is down'
-  falcon-cli schedule add report --cron '0 7 * * 1-5' --tz Europe/Berlin reports daily
-  falcon-cli worker quiet all
-  falcon-cli submit mail --lines addresses.txt --batch newsletter; falcon-cli batch wait newsletter
-  falcon-cli backup /backup/monday
-  falcon-cli wal dump ./falcon-data --event ack --follow
 
-Jobs are named by ids (17), ranges of ids (20-29), `last` (the newest, with --queue of that queue), the keys that they
-hold (key:order-1001), and - for such names from stdin.
+Jobs are named by ids (17), ranges (20-29), `last`, keys (key:order-1001), and - for names from stdin.
+`falcon-cli COMMAND --help` shows the options of a command, with examples.
 
-Exit status:
-  0  done
-  1  what was waited for went wrong, or was not confirmed
-  2  bad usage
-  3  not found
-  4  timed out
-  5  ended, and not kept: how is not known any more
-  6  refused
-  65 a log is damaged, or of a later version
-  69 master unreachable or starting
-  71 the system failed
-  73 no usable directory
-  74 the disk failed
-  75 a master has the directory
-  77 wrong token";
+Exit status: 0 done, 1 what was waited for went wrong, or was not confirmed, 2 bad usage, 3 not found, 4 timed out, \
+5 ended and not kept, 6 refused, 65 a log is damaged, 69 master unreachable or starting, 71 the system failed, \
+73 no usable directory, 74 the disk failed, 75 a master has the directory, 77 wrong token";
 
 /// Submits jobs to a FalconQueue master and looks at what became of them.
 #[derive(Debug, Parser)]
-#[command(name = "falcon-cli", version, after_help = EXAMPLES)]
+#[command(name = "falcon-cli", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Args {
     #[command(flatten)]
     pub common: Common,
@@ -81,17 +63,35 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// Where the master listens: HOST:PORT, HOST, an IPv6 address, or unix:PATH.
-    #[arg(long, global = true, value_name = "ADDRESS", env = "FALCON_MASTER", default_value = "127.0.0.1:3252")]
+    #[arg(
+        short = 'm',
+        long,
+        global = true,
+        help_heading = CONNECTION,
+        value_name = "ADDRESS",
+        env = "FALCON_MASTER",
+        default_value = "127.0.0.1:3252"
+    )]
     pub master: Address,
     /// File with the master's token.
-    #[arg(long, global = true, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "FILE", env = "FALCON_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// How long a master is waited for that is not there, or still reads its log; 0s not at all.
-    #[arg(long, global = true, value_name = "DURATION", env = "FALCON_RETRY_FOR", default_value = "10s")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = CONNECTION,
+        value_name = "DURATION",
+        env = "FALCON_RETRY_FOR",
+        default_value = "10s"
+    )]
     pub retry_for: Millis,
     /// How to write the outcome.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    #[arg(short = 'o', long, global = true, help_heading = OUTPUT, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+    /// Show moments in UTC, and read them so; without it by the clock of this machine.
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub utc: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,8 +108,8 @@ pub enum Output {
 pub enum Command {
     /// Hand jobs in.
     Submit(Submit),
-    /// Show how many jobs stand where, and the log's figures.
-    Stats,
+    /// Show how many jobs stand where in each queue, and how many come and end.
+    Stats(Stats),
     /// Let the master write a snapshot of its state, so that its next start reads less.
     Snapshot,
     /// Copy the log of a running master; a master that is started on the copy is the restore.
@@ -138,6 +138,5 @@ pub enum Command {
     #[command(subcommand)]
     Worker(WorkerCommand),
     /// Look into a log; works on a live or a stopped master's directory.
-    #[command(subcommand)]
-    Wal(WalCommand),
+    Wal(Wal),
 }

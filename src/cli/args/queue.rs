@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::groups::GroupArgs;
+use super::headings::{ATTEMPTS, LIMITS, WHEN};
 use super::values::{Setting, at_least_one, backoff, dead_keep, keep, number, or_default, timeout, ttl};
 use crate::ids::parse_queue_name;
 use crate::job::{Backoff, Standing};
@@ -88,37 +89,45 @@ impl Ways {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  falcon-cli queue set mail --keep 10m --max-attempts 3 --timeout 30s
+  falcon-cli queue set mail --running-max 20 --rate 100/s
+  falcon-cli queue set mail --group-rate 30/m burst 5 --group-weight acme=3
+  falcon-cli queue set mail --keep default";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("setting").required(true).multiple(true).args(SETTINGS))]
 pub struct Set {
     #[arg(value_name = "NAME", value_parser = parse_queue_name)]
     pub name: String,
     /// How long jobs are kept after their end that say nothing else.
-    #[arg(long, value_name = "DURATION", value_parser = or_default(keep))]
+    #[arg(long, value_name = "DURATION", value_parser = or_default(keep), help_heading = WHEN)]
     pub keep: Option<Setting<Millis>>,
     /// How long dead jobs are kept; by default until somebody requeues or purges them.
-    #[arg(long, value_name = "DURATION", value_parser = or_default(dead_keep))]
+    #[arg(long, value_name = "DURATION", value_parser = or_default(dead_keep), help_heading = WHEN)]
     pub dead_keep: Option<Setting<Millis>>,
     /// How long jobs wait after a failed attempt that say nothing else: fixed:10s, or exponential:1s..1h.
-    #[arg(long, value_name = "HOW", value_parser = or_default(backoff))]
+    #[arg(long, value_name = "HOW", value_parser = or_default(backoff), help_heading = ATTEMPTS)]
     pub backoff: Option<Setting<Backoff>>,
     /// How many attempts jobs get that say nothing else.
-    #[arg(long, value_name = "N", value_parser = or_default(number::<u16>))]
+    #[arg(long, value_name = "N", value_parser = or_default(number::<u16>), help_heading = ATTEMPTS)]
     pub max_attempts: Option<Setting<u16>>,
     /// How long an attempt may run of jobs that say nothing else.
-    #[arg(long, value_name = "DURATION", value_parser = or_default(timeout))]
+    #[arg(long, value_name = "DURATION", value_parser = or_default(timeout), help_heading = ATTEMPTS)]
     pub timeout: Option<Setting<Millis>>,
     /// How long jobs may wait to be begun that say nothing else.
-    #[arg(long, value_name = "DURATION", value_parser = or_default(ttl))]
+    #[arg(long, value_name = "DURATION", value_parser = or_default(ttl), help_heading = WHEN)]
     pub ttl: Option<Setting<Millis>>,
     /// How many jobs may wait.
-    #[arg(long, value_name = "N", value_parser = or_default(number::<u64>))]
+    #[arg(long, value_name = "N", value_parser = or_default(number::<u64>), help_heading = LIMITS)]
     pub depth_max: Option<Setting<u64>>,
     /// How many bytes the payloads of those that wait may have together.
-    #[arg(long, value_name = "N", value_parser = or_default(number::<u64>))]
+    #[arg(long, value_name = "N", value_parser = or_default(number::<u64>), help_heading = LIMITS)]
     pub bytes_max: Option<Setting<u64>>,
     /// How many jobs may be in flight at once, over all workers.
-    #[arg(long, value_name = "N", value_parser = or_default(at_least_one))]
+    #[arg(long, value_name = "N", value_parser = or_default(at_least_one), help_heading = LIMITS)]
     pub running_max: Option<Setting<u32>>,
     #[command(flatten)]
     pub groups: GroupArgs,

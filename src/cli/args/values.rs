@@ -117,6 +117,11 @@ pub fn every(text: &str) -> Result<Millis, String> {
     span_within(text, EVERY_MS_MIN, EVERY_MS_MAX)
 }
 
+/// From one look to the next.
+pub fn interval(text: &str) -> Result<Millis, String> {
+    span_within(text, 100, 24 * 3_600_000)
+}
+
 pub fn jitter(text: &str) -> Result<Millis, String> {
     span_within(text, 0, JITTER_MS_MAX.into())
 }

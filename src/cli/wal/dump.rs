@@ -8,12 +8,14 @@ use serde_json::{Map, Value};
 use super::dir;
 use crate::cli::Stop;
 use crate::cli::args::{Common, Dump};
-use crate::cli::events::Fields;
+use crate::cli::events::{COLUMNS as EVENT_COLUMNS, Fields};
 use crate::cli::render::{Renderer, Row};
+use crate::cli::when::{self, Wall};
 use crate::exit;
 use crate::ids::Lsn;
 use crate::queue::Event;
 use crate::rebuilt::event_of;
+use crate::time::Timestamp;
 use crate::wal::{DirDevice, Follower, Record, RecordHead, visit_all};
 
 /// How often a log that is followed is looked at.
@@ -21,7 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub fn run(common: &Common, args: &Dump) -> Result<(), Stop> {
     let (device, firsts) = dir::open(&args.dir)?;
-    let mut dumping = Dumping { args, renderer: Renderer::new(common.output), left: args.limit };
+    let wall = Wall::of(common);
+    let oldest = args.since.map_or(Timestamp(0), |since| wall.before(since));
+    let renderer = Renderer::of_table(common.output, &EVENT_COLUMNS);
+    let mut dumping = Dumping { args, renderer, wall, oldest, left: args.limit };
     let outcome = if args.follow {
         follow(&device, &mut dumping)
     } else {
@@ -59,6 +64,9 @@ fn tell_given_up((first, last): (Lsn, Lsn)) {
 struct Dumping<'a> {
     args: &'a Dump,
     renderer: Renderer,
+    wall: Wall,
+    /// Records before this moment are passed over.
+    oldest: Timestamp,
     /// How many records may still be written.
     left: Option<u64>,
 }
@@ -70,31 +78,26 @@ impl Dumping<'_> {
         let Dump { jobs, events, .. } = self.args;
         let of_job = jobs.is_empty() || event.job().is_some_and(|job| jobs.contains(&job.0));
         let of_event = events.is_empty() || events.iter().any(|name| name.eq_ignore_ascii_case(event.name()));
-        if !of_job || !of_event {
+        if !of_job || !of_event || head.at < self.oldest {
             return Ok(());
         }
         if self.left != Some(0) {
-            write(&mut self.renderer, head, &event)?;
+            write(&mut self.renderer, head, &event, &self.wall)?;
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
         if self.left == Some(0) { Err(Stop::Enough) } else { Ok(()) }
     }
 }
 
-fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>) -> Result<(), Stop> {
+fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>, wall: &Wall) -> Result<(), Stop> {
     let mut json = Map::new();
     json.insert("lsn".to_owned(), head.lsn.0.into());
     json.insert("term".to_owned(), head.term.into());
-    json.insert("at_ms".to_owned(), head.at.0.into());
+    json.insert("at".to_owned(), when::json(head.at));
     json.insert("event".to_owned(), event.name().into());
-    let fields = Fields::of(event, head.lsn, json);
-    let cells = [
-        (head.lsn.to_string(), 8),
-        (head.at.to_string(), 13),
-        (event.name().to_owned(), 8),
-        (fields.subject, 8),
-        (fields.details, 0),
-    ];
+    let fields = Fields::of(event, head.lsn, json, wall);
+    let cells =
+        vec![head.lsn.to_string(), wall.shown(head.at), event.name().to_owned(), fields.subject, fields.details];
     let quiet = head.lsn.to_string();
-    Ok(renderer.row(&Row { cells: &cells, json: Value::Object(fields.json), quiet })?)
+    Ok(renderer.row(Row { cells, json: Value::Object(fields.json), quiet })?)
 }

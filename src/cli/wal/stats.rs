@@ -10,6 +10,7 @@ use super::dir::{self, LOOKS_MAX, PAUSE};
 use crate::cli::Stop;
 use crate::cli::args::Common;
 use crate::cli::render::{table, tell};
+use crate::cli::table::{Column, number, thousands};
 use crate::ids::{JobId, Lsn};
 use crate::queue::Queues;
 use crate::rebuilt::Rebuilt;
@@ -59,7 +60,7 @@ impl SegmentLine {
 }
 
 fn cells(lsns: [String; 2], figures: [u64; 5], oldest: String) -> Vec<String> {
-    lsns.into_iter().chain(figures.iter().map(u64::to_string)).chain([oldest]).collect()
+    lsns.into_iter().chain(figures.map(thousands)).chain([oldest]).collect()
 }
 
 pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
@@ -121,18 +122,18 @@ fn json(segments: &[SegmentLine], snapshots: &[(Lsn, u64)], totals: [u64; 5]) ->
 }
 
 fn text(segments: &[SegmentLine], snapshots: &[(Lsn, u64)], totals: [u64; 5]) -> String {
-    const COLUMNS: [(&str, usize); 8] = [
-        ("FIRST LSN", 12),
-        ("LAST LSN", 12),
-        ("RECORDS", 10),
-        ("USED BYTES", 12),
-        ("LIVE BYTES", 12),
-        ("DEAD BYTES", 12),
-        ("LIVE JOBS", 9),
-        ("OLDEST JOB", 12),
+    const COLUMNS: [Column; 8] = [
+        number("FIRST LSN"),
+        number("LAST LSN"),
+        number("RECORDS"),
+        number("USED BYTES"),
+        number("LIVE BYTES"),
+        number("DEAD BYTES"),
+        number("LIVE JOBS"),
+        number("OLDEST JOB"),
     ];
     let total = cells(["TOTAL".to_owned(), String::new()], totals, String::new());
     let mut lines = table(&COLUMNS, segments.iter().map(SegmentLine::cells).chain([total]));
-    lines.extend(snapshots.iter().map(|(lsn, bytes)| format!("snapshot at LSN {lsn}, {bytes} bytes")));
+    lines.extend(snapshots.iter().map(|(lsn, bytes)| format!("snapshot at LSN {lsn}, {} bytes", thousands(*bytes))));
     lines.join("\n")
 }

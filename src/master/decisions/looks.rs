@@ -33,6 +33,7 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
             ("memory_bytes", master.memory.own_bytes),
             ("mapped_bytes", master.memory.mapped_bytes),
             ("waiting_polls", master.parked.polls() as u64),
+            ("workers", master.workers.count() as u64),
             ("queues", queues.durable_queues() as u64),
             ("records", wal.records),
             ("syncs", wal.syncs),
@@ -46,12 +47,26 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
         ]
         .map(|(name, value)| Figure { name, value }),
     );
-    let counters = queues.counters();
-    let by_queue: Vec<_> = counters.iter().map(|(name, counters)| (*name, figures(counters))).collect();
+    let (counters, workers) = (queues.counters(), master.workers.by_queue());
+    let told = |(name, counters): &(&str, Counters)| {
+        let mut told = figures(counters).to_vec();
+        told.extend(of_late(&master.journal, name, now).map(|(name, value)| Figure { name, value }));
+        told.push(Figure { name: "workers", value: workers.get(name).copied().unwrap_or(0) });
+        told
+    };
+    let by_queue: Vec<_> = counters.iter().map(|queue| (queue.0, told(queue))).collect();
     let by_queue: Vec<_> =
         by_queue.iter().map(|(name, figures)| QueueFigures { name, figures: List::lent(figures) }).collect();
     let reply = StatsOk { figures: List::lent(&all), queues: List::lent(&by_queue) };
     Answer::told::<Stats>(&reply, written)
+}
+
+/// What a queue did of late: how long its oldest ready job has waited, if there is one, and how many came and left.
+fn of_late(journal: &Journal, name: &str, now: Timestamp) -> impl Iterator<Item = (&'static str, u64)> {
+    let id = journal.queues.queue(name);
+    let oldest = id.and_then(|id| journal.queues.oldest_ready(id)).map(|at| ("oldest_ready_ms", now.since(at).0));
+    let (came, left) = id.map(|id| journal.flows.last_minute(id, now)).unwrap_or_default();
+    oldest.into_iter().chain([("submitted_last_minute", came), ("ended_last_minute", left)])
 }
 
 /// Writes the reply that tells everything that is known of a job, up to its story; gives the place of that, if there is

@@ -45,6 +45,11 @@ impl Groups {
         some(self.groups[number].first_line).and_then(|line| self.lines[line].line.front())
     }
 
+    /// The first entry of each line of a group.
+    pub fn fronts(&self, number: u32) -> impl Iterator<Item = u32> {
+        self.lines_of(number).filter_map(|line| self.lines[line].line.front())
+    }
+
     /// Puts an entry into the lines of a group.
     pub fn line_up(&mut self, number: u32, table: &mut Table, slot: u32) {
         let priority = table[slot].settings.priority;

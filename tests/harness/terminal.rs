@@ -1,0 +1,67 @@
+//! A terminal that a program writes to.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::programs::FALCON_CLI;
+
+/// A `falcon-cli` whose stdout is a terminal.
+pub struct OnTerminal {
+    pub child: Child,
+    screen: File,
+}
+
+impl OnTerminal {
+    /// On a terminal of so many columns, with these variables in its environment.
+    pub fn spawn(columns: u16, env: &[(&str, &str)], args: &[&str]) -> OnTerminal {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&screen).expect("grantpt");
+        unlockpt(&screen).expect("unlockpt");
+        let name = ptsname(&screen, Vec::new()).expect("its name");
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&screen, size).expect("its size");
+        let inside = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).expect("its end");
+        let mut command = Command::new(FALCON_CLI);
+        command.env_remove("FALCON_MASTER").env_remove("COLUMNS").envs(env.iter().copied()).args(args);
+        let child = command.stdin(Stdio::null()).stdout(inside).stderr(Stdio::piped()).spawn().expect("falcon-cli");
+        OnTerminal { child, screen: File::from(screen) }
+    }
+
+    /// What it writes next, as it comes; nothing at the end of it.
+    pub fn read(&mut self) -> String {
+        let mut bytes = vec![0; 65536];
+        // A terminal whose last writer is gone ends with an error.
+        let read = self.screen.read(&mut bytes).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).replace("\r\n", "\n")
+    }
+
+    /// All that it wrote; it must end with this status.
+    #[track_caller]
+    pub fn finish(mut self, status: i32) -> String {
+        let mut all = String::new();
+        loop {
+            let piece = self.read();
+            if piece.is_empty() {
+                break;
+            }
+            all.push_str(&piece);
+        }
+        let ended = self.child.wait().expect("its end");
+        assert_eq!(ended.code(), Some(status), "{all}");
+        all
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        // Both fail only for a process that has left already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
