@@ -6,7 +6,7 @@
 //!
 //! # Promises
 //!
-//! Each names tests that show it. What each means, and where it ends, is told in `docs/guarantees.md`;
+//! Each names tests that show it. What each means, and where it ends, is told in `docs/src/guarantees.md`;
 //! `tests/processes/kill9.rs` holds most of them against real processes that are killed, `tests/values/wal_crash.rs`
 //! against simulated power cuts at every storage operation.
 //!

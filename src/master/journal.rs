@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(cancel, CANCEL_RESERVE);
         assert_eq!(ack.max(dead), END_RESERVE);
         let of_one = HAND_OUT_RESERVE + END_RESERVE + CANCEL_RESERVE;
-        assert_eq!(of_one, 288, "as docs/guarantees.md has it");
-        assert_eq!(READY_RESERVE, 56, "as docs/guarantees.md has it");
+        assert_eq!(of_one, 288, "as docs/src/guarantees.md has it");
+        assert_eq!(READY_RESERVE, 56, "as docs/src/guarantees.md has it");
     }
 }

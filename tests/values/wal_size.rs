@@ -28,7 +28,7 @@ struct Driven {
     most_waiting: u64,
 }
 
-/// Room that is kept for each waiting job, as `docs/guarantees.md` has it; the journal's own tests hold that figure.
+/// Room that is kept for each waiting job, as `docs/src/guarantees.md` has it; the journal's own tests hold that.
 const KEPT_BYTES_A_JOB: u64 = 288;
 
 /// The largest excess over twice the live bytes.

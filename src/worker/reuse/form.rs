@@ -1,5 +1,5 @@
 //! The form in which a command that stays gets jobs and answers them: one JSON object a line, each way. It is told to
-//! users in the README.
+//! users in `docs/src/reuse.md`.
 //!
 //! | line | |
 //! | --- | --- |
