@@ -30,7 +30,7 @@ use crate::ids::random_number;
 use crate::master::{Config, Master, Opened, Progress, SOFTWARE, WalError};
 use crate::reactor::{Listener, Reactor, ReactorError, raise_descriptor_limit};
 use crate::stderr::Lines;
-use crate::wal::{DirDevice, DirLock, SegmentIo};
+use crate::wal::{DirDevice, DirLock, LogDevice, SegmentIo, names};
 use crate::worker::{CommandHandler, MasterFacts, Pool, PoolError, PoolStopper, Reaper, Through};
 
 pub use args::Args;
@@ -174,6 +174,11 @@ fn open_directory(dir: &Path, segment_io: SegmentIo, lock: &DirLock) -> Result<D
     let device = DirDevice::open(dir, segment_io).map_err(unusable)?.locked(lock);
     if !device.is_mapped() {
         log::info!("the log is written with pwrite: a map would not be safe on a full disk here");
+    }
+    let listed = device.names().map_err(unusable)?;
+    if names::segments(&listed).is_empty() {
+        let dir = dir.display();
+        log::warn!("{dir} holds no log: a master without jobs begins there; if jobs are missing, look at --data-dir");
     }
     Ok(device)
 }

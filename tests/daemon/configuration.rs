@@ -107,6 +107,18 @@ fn what_may_change_changes_on_sighup_and_what_may_not_is_told() {
 }
 
 #[test]
+fn a_directory_without_a_log_is_told_of() {
+    let dir = scratch();
+    let word = "holds no log: a master without jobs begins there";
+    let master = Master::start(&dir.path().join("data"), &[]);
+    assert!(master.stderr().contains(word), "{}", master.stderr());
+    master.stop();
+    let again = Master::start(&dir.path().join("data"), &[]);
+    assert!(!again.stderr().contains(word), "{}", again.stderr());
+    again.stop();
+}
+
+#[test]
 fn log_lines_can_be_objects() {
     let master = Master::fresh(&["--log-format", "json", "--log", "info,falconqueue::master=debug"]);
     master.submit(&["q", "x"]);

@@ -74,7 +74,9 @@ impl Sending {
         let jobs = match self.at {
             Some(at) => {
                 // Lines may come slowly: each waits for what is left.
-                let delay_ms = at.since(when::now()).0;
+                let left = at.since(when::now()).0;
+                // Both clocks are read in whole milliseconds: rather one too late than one too early.
+                let delay_ms = if left > 0 { left + 1 } else { 0 };
                 timed = jobs.iter().map(|job| SubmitJob { delay_ms, ..*job }).collect();
                 &timed
             }
