@@ -38,6 +38,7 @@ mod stream;
 mod tables;
 mod times;
 mod tools;
+mod top;
 mod waiting;
 mod wal_cli;
 mod wal_verify;
