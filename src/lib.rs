@@ -107,6 +107,7 @@
 //! | `embedded` | [`embedded`]: a master in a program, and all that it is made of | mio, memmap2, croner, jiff |
 //! | `daemon` | [`daemon`]: `falcond` | clap |
 //! | `cli` | [`cli`]: `falcon-cli`; with `worker` `falcon-worker`, too | clap, indicatif, toml |
+//! | `top` | `falcon-cli top`, with `cli` | ratatui |
 //!
 //! All are on by default. A program that only submits takes `default-features = false, features = ["client"]`.
 //!

@@ -23,10 +23,19 @@ static IS_TOLD: AtomicBool = AtomicBool::new(false);
 /// A client of the master that the options name. A master that is not there, or still reads its log, is waited for as
 /// long as `--retry-for` says, with one line that says so: nothing was sent to it yet.
 pub fn client(common: &Common) -> Result<Client, Stop> {
+    Ok(Client::new(remote(common)?.with_patience(common.retry_for.into(), tell)))
+}
+
+/// The same, but a master that is not there is an error at once, and nothing is said of it.
+#[cfg(feature = "top")]
+pub fn impatient_client(common: &Common) -> Result<Client, Stop> {
+    Ok(Client::new(remote(common)?))
+}
+
+fn remote(common: &Common) -> Result<Remote, Stop> {
     let token = common.token_file.as_deref().map(read_token).transpose();
     let token = token.map_err(|text| Failure::new(exit::USAGE, text))?.unwrap_or_default();
-    let remote = Remote::new(&common.master.to_string(), &own_name(), &token);
-    Ok(Client::new(remote.with_patience(common.retry_for.into(), tell)))
+    Ok(Remote::new(&common.master.to_string(), &own_name(), &token))
 }
 
 /// What the master is told of who asks: it stands in the log beside what was changed.

@@ -131,7 +131,7 @@ fn json(job: &ListedJob) -> Value {
 }
 
 /// A kind of errors as it is written on the command line.
-fn kind_text(kind: u64) -> String {
+pub fn kind_text(kind: u64) -> String {
     format!("{kind:016x}")
 }
 
@@ -162,13 +162,13 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
 
 /// Kinds of errors of all pages.
 #[derive(Default)]
-struct Kinds {
+pub struct Kinds {
     count: u64,
     by_kind: HashMap<u64, ErrorKind>,
 }
 
 impl Kinds {
-    fn add(&mut self, count: u64, errors: Vec<ErrorKind>) {
+    pub fn add(&mut self, count: u64, errors: Vec<ErrorKind>) {
         self.count += count;
         for error in errors {
             match self.by_kind.entry(error.kind) {
@@ -179,7 +179,7 @@ impl Kinds {
     }
 
     /// The most frequent first, and how many jobs have others.
-    fn sorted(self) -> (Vec<ErrorKind>, u64) {
+    pub fn sorted(self) -> (Vec<ErrorKind>, u64) {
         let mut kinds: Vec<ErrorKind> = self.by_kind.into_values().collect();
         kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.count), kind.job));
         let told: u64 = kinds.iter().map(|kind| kind.count).sum();

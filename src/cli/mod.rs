@@ -38,6 +38,8 @@ mod snapshot;
 mod stats;
 mod submit;
 mod table;
+#[cfg(feature = "top")]
+mod top;
 mod wait;
 mod wal;
 mod when;
@@ -123,6 +125,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let outcome = match command {
         Command::Submit(submit) => submit::run(&common, &submit),
         Command::Stats(args) => stats::run(&common, &args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&common, &args),
         Command::Snapshot => snapshot::run(&common),
         Command::Backup { dir } => backup::run(&common, &dir),
         Command::Job(command) => job_command(&common, &command),

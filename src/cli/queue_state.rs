@@ -28,14 +28,19 @@ pub const COLUMNS: [Column; 9] = [
 
 pub fn cells(name: &str, state: &QueueState) -> Vec<String> {
     let counts = COUNTS.map(|name| thousands(state.figure(name)));
-    let paused = match (&state.pause_in, &state.pause_out) {
-        (None, None) => "",
-        (Some(_), None) => "in",
-        (None, Some(_)) => "out",
-        (Some(_), Some(_)) => "both",
-    };
+    let paused = paused(state.pause_in.is_some(), state.pause_out.is_some());
     let rules = [paused.to_owned(), settings_text(&state.settings, "")];
     std::iter::once(name.to_owned()).chain(counts).chain(rules).collect()
+}
+
+/// Which ways are closed, in a word; nothing where none is.
+pub fn paused(is_in: bool, is_out: bool) -> &'static str {
+    match (is_in, is_out) {
+        (false, false) => "",
+        (true, false) => "in",
+        (false, true) => "out",
+        (true, true) => "both",
+    }
 }
 
 /// All that is known of it, a line each.

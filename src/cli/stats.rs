@@ -25,7 +25,7 @@ use crate::time::Millis;
 const COUNTS: [&str; 7] = ["pending", "delayed", "waiting", "in_flight", "completed", "dead", "cancelled"];
 
 /// Figures of the log, as the master names them, and as JSON does.
-const LOG: [(&str, &str); 8] = [
+pub const LOG: [(&str, &str); 8] = [
     ("records", "records"),
     ("syncs", "syncs"),
     ("durable_lsn", "durable_lsn"),
@@ -122,7 +122,7 @@ fn all(figures: &List<'_, Figure<'_>>) -> Map<String, Value> {
 
 /// A row of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Line {
+pub struct Line {
     name: String,
     /// Ready, delayed, waiting, running, dead.
     counts: [u64; 5],
@@ -133,7 +133,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(name: &str, figures: &List<'_, Figure<'_>>) -> Line {
+    pub fn of(name: &str, figures: &List<'_, Figure<'_>>) -> Line {
         let figure = |name: &str| figures.iter().find(|figure| figure.name == name).map(|figure| figure.value);
         let count = |name: &str| figure(name).unwrap_or(0);
         Line {
@@ -146,7 +146,18 @@ impl Line {
         }
     }
 
-    fn cells(self, has_waiting: bool) -> Vec<String> {
+    /// Whether there are jobs of it that wait for others.
+    pub fn has_waiting(&self) -> bool {
+        self.counts[2] > 0
+    }
+
+    /// Whether it has dead jobs.
+    #[cfg(feature = "top")]
+    pub fn has_dead(&self) -> bool {
+        self.counts[4] > 0
+    }
+
+    pub fn cells(self, has_waiting: bool) -> Vec<String> {
         let [ready, delayed, waiting, running, dead] = self.counts.map(thousands);
         let waiting = has_waiting.then_some(waiting);
         let oldest = self.oldest.map_or_else(|| "-".to_owned(), short);
@@ -177,14 +188,15 @@ fn lines(stats: &StatsOk<'_>, queue: Option<&str>) -> Vec<String> {
             (lines.iter().filter_map(|line| line.oldest).max(), sum(|line| line.came), sum(|line| line.left));
         lines.push(Line { oldest, came, left, ..Line::of("TOTAL", &stats.figures) });
     }
-    let has_waiting = lines.iter().any(|line| line.counts[2] > 0);
+    let has_waiting = lines.iter().any(Line::has_waiting);
+    table(&columns(has_waiting), lines.into_iter().map(|line| line.cells(has_waiting)))
+}
+
+/// The headings of its columns.
+pub fn columns(has_waiting: bool) -> Vec<Column> {
     let waiting = has_waiting.then(|| number("WAITING"));
-    let columns: Vec<Column> = [column("QUEUE"), number("READY"), number("DELAYED")]
-        .into_iter()
-        .chain(waiting)
-        .chain(["RUNNING", "DEAD", "OLDEST", "IN/S", "OUT/S", "WORKERS"].map(number))
-        .collect();
-    table(&columns, lines.into_iter().map(|line| line.cells(has_waiting)))
+    let counts = [column("QUEUE"), number("READY"), number("DELAYED")].into_iter().chain(waiting);
+    counts.chain(["RUNNING", "DEAD", "OLDEST", "IN/S", "OUT/S", "WORKERS"].map(number)).collect()
 }
 
 /// The figures of the log, and all others of the master as a whole.

@@ -18,7 +18,7 @@ use crate::words::{by_number, counted, has, is};
 const ALL: &str = "all";
 
 /// The columns of a list.
-const COLUMNS: [Column; 8] = [
+pub const COLUMNS: [Column; 8] = [
     text("NAME"),
     text("STATE"),
     number("RUNS"),
@@ -99,7 +99,8 @@ fn queues(worker: &KnownWorker<'_>) -> String {
     worker.queues.iter().collect::<Vec<_>>().join(",")
 }
 
-fn cells(worker: &KnownWorker<'_>) -> Vec<String> {
+/// A row of it.
+pub fn cells(worker: &KnownWorker<'_>) -> Vec<String> {
     vec![
         worker.name.to_owned(),
         state(worker).to_owned(),

@@ -40,6 +40,7 @@ mod stream;
 mod tables;
 mod times;
 mod tools;
+mod top;
 mod waiting;
 mod wal_cli;
 mod wal_verify;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
@@ -20,6 +20,17 @@ pub struct OnTerminal {
 impl OnTerminal {
     /// On a terminal of so many columns, with these variables in its environment.
     pub fn spawn(columns: u16, env: &[(&str, &str)], args: &[&str]) -> OnTerminal {
+        OnTerminal::begin(columns, Command::new(FALCON_CLI), env, args, false)
+    }
+
+    /// The same, on a terminal of its own that gives it keys, too.
+    pub fn spawn_with_keys(columns: u16, env: &[(&str, &str)], args: &[&str]) -> OnTerminal {
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", FALCON_CLI]);
+        OnTerminal::begin(columns, command, env, args, true)
+    }
+
+    fn begin(columns: u16, mut command: Command, env: &[(&str, &str)], args: &[&str], has_keys: bool) -> OnTerminal {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&screen).expect("grantpt");
         unlockpt(&screen).expect("unlockpt");
@@ -27,10 +38,16 @@ impl OnTerminal {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&screen, size).expect("its size");
         let inside = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).expect("its end");
-        let mut command = Command::new(FALCON_CLI);
-        command.env_remove("FALCON_MASTER").env_remove("COLUMNS").envs(env.iter().copied()).args(args);
-        let child = command.stdin(Stdio::null()).stdout(inside).stderr(Stdio::piped()).spawn().expect("falcon-cli");
+        command.env_remove("FALCON_MASTER").env_remove("COLUMNS").env_remove("NO_COLOR");
+        command.envs(env.iter().copied()).args(args);
+        let keys = if has_keys { Stdio::from(inside.try_clone().expect("its end")) } else { Stdio::null() };
+        let child = command.stdin(keys).stdout(inside).stderr(Stdio::piped()).spawn().expect("falcon-cli");
         OnTerminal { child, screen: File::from(screen) }
+    }
+
+    /// Types.
+    pub fn keys(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).expect("a terminal that takes keys");
     }
 
     /// What it writes next, as it comes; nothing at the end of it.

@@ -8,6 +8,8 @@ mod queue;
 mod schedule;
 mod stats;
 mod submit;
+#[cfg(feature = "top")]
+mod top;
 mod values;
 mod wait;
 mod wal;
@@ -24,6 +26,8 @@ pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
 pub use schedule::{Add, Apply, Overlap, ScheduleCommand, Scheduled};
 pub use stats::Stats;
 pub use submit::{Submit, UniqueUntil};
+#[cfg(feature = "top")]
+pub use top::Top;
 pub use values::{
     Earlier, Setting, backoff, check_header, check_headers, earlier, every, group, if_failed, jitter, keep, missed,
     timeout, ttl, written,
@@ -118,6 +122,9 @@ pub enum Command {
     Submit(Submit),
     /// Show how many jobs stand where in each queue, and how many come and end.
     Stats(Stats),
+    /// Watch queues, running jobs, workers, dead jobs and the log on a terminal, and look after them by key.
+    #[cfg(feature = "top")]
+    Top(Top),
     /// Let the master write a snapshot of its state, so that its next start reads less.
     Snapshot,
     /// Copy the log of a running master; a master that is started on the copy is the restore.
