@@ -37,17 +37,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &["client", "rebuilt", "wal", "queue", "protocol"],
-        &[
-            "clap",
-            "indicatif",
-            "jiff",
-            "rustix",
-            "serde",
-            "serde_json",
-            "signal_hook",
-            "toml",
-            "unicode_width",
-        ],
+        &["clap", "indicatif", "jiff", "rustix", "serde", "serde_json", "signal_hook", "toml", "unicode_width"],
     ),
     (
         "daemon",
