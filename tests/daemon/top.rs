@@ -69,5 +69,5 @@ fn it_wants_a_terminal_and_a_master() {
     master.cli(&["top", "--every", "1ms"]).expect(2);
     let args = ["--master", "127.0.0.1:1", "--retry-for", "0s", "top"];
     let seen = OnTerminal::spawn_with_keys(80, &[], &args).finish(69);
-    assert!(!seen.contains("\u{1b}"), "the screen is not taken: {seen:?}");
+    assert!(!seen.contains('\u{1b}'), "the screen is not taken: {seen:?}");
 }

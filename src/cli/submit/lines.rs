@@ -130,7 +130,7 @@ impl Pieces<'_, '_> {
         }
         let key = |number: u64| if self.prefix.is_empty() { String::new() } else { format!("{}{number}", self.prefix) };
         let keys: Vec<String> = (*first..).take(lines.len()).map(key).collect();
-        let job = |(payload, key)| SubmitJob { payload, key, ..*self.template };
+        let job = |(payload, key)| SubmitJob { key, payload, ..*self.template };
         let payloads = lines.iter().map(Vec::as_slice);
         let jobs: Vec<SubmitJob<'_>> = payloads.zip(keys.iter().map(String::as_str)).map(job).collect();
         self.sending.submit(&jobs).map_err(|stop| match stop {

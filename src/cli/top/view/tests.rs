@@ -34,8 +34,8 @@ fn typed(view: &mut View, keys: &str) -> Option<Action> {
     keys.chars().map(|c| view.key(Key::Char(c))).last().flatten()
 }
 
-fn question(deed: Deed) -> Prepared {
-    Ok(Question { title: "Really?".to_owned(), text: "All of it.".to_owned(), deed })
+fn question(deed: Deed) -> Question {
+    Question { title: "Really?".to_owned(), text: "All of it.".to_owned(), deed }
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn nothing_is_done_but_by_yes() {
     let asked = |view: &mut View| {
         let Some(Action::Prepare(number, _)) = typed(view, "1p") else { panic!("not asked") };
         assert!(view.is_waiting());
-        view.take(Told::Prepared(number, question(deed.clone())));
+        view.take(Told::Prepared(number, Ok(question(deed.clone()))));
         assert!(matches!(view.over, Over::Question(_)) && !view.is_waiting());
     };
     for no in [Key::Char('n'), Key::Char('q'), Key::Escape] {
@@ -126,10 +126,10 @@ fn a_question_that_is_not_waited_for_any_more_is_not_asked() {
     let mut view = view();
     let Some(Action::Prepare(first, _)) = typed(&mut view, "p") else { panic!("not asked") };
     assert_eq!(view.key(Key::Escape), None, "it leaves the question, not the view");
-    view.take(Told::Prepared(first, question(Deed::Pause("a".to_owned()))));
+    view.take(Told::Prepared(first, Ok(question(Deed::Pause("a".to_owned())))));
     assert_eq!(view.over, Over::Nothing);
     let Some(Action::Prepare(second, _)) = typed(&mut view, "p") else { panic!("not asked") };
-    view.take(Told::Prepared(first, question(Deed::Pause("a".to_owned()))));
+    view.take(Told::Prepared(first, Ok(question(Deed::Pause("a".to_owned())))));
     assert_eq!(view.over, Over::Nothing);
     view.take(Told::Prepared(second, Err("there is none".to_owned())));
     assert_eq!((&view.over, view.notice.as_deref()), (&Over::Nothing, Some("there is none")));
