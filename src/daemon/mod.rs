@@ -178,7 +178,7 @@ fn open_directory(dir: &Path, segment_io: SegmentIo, lock: &DirLock) -> Result<D
     let listed = device.names().map_err(unusable)?;
     if names::segments(&listed).is_empty() {
         let dir = dir.display();
-        log::warn!("{dir} holds no log: a master without jobs begins there; if jobs are missing, look at --data-dir");
+        log::info!("{dir} holds no log: a master without jobs begins there; if jobs are missing, look at --data-dir");
     }
     Ok(device)
 }
