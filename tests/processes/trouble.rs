@@ -135,7 +135,7 @@ fn words_that_nobody_can_hear_change_no_exit_status() {
     let status =
         |args: &[&str]| Command::new(FALCON_CLI).args(args).stdout(full()).stderr(full()).status().unwrap().code();
     assert_eq!(status(&["--master", "127.0.0.1:1", "stats"]), Some(69));
-    assert_eq!(status(&["--master", "nonsense", "stats"]), Some(2));
+    assert_eq!(status(&["--master", "no address", "stats"]), Some(2));
 }
 
 #[test]
