@@ -26,6 +26,7 @@ mod leases;
 mod lines;
 mod listening;
 mod mending;
+mod packaging;
 mod queues;
 mod repair;
 mod repair_replaced;
