@@ -62,11 +62,11 @@ cat "$dir/examples"
 
 say "what the log says"
 "$bin/falcon-cli" wal dump "$dir/data" >"$dir/dump"
-awk '{ count[$3]++ } END { for (event in count) print count[event], event }' "$dir/dump" | sort -k2
+awk '{ count[$4]++ } END { for (event in count) print count[event], event }' "$dir/dump" | sort -k2
 last=$(tail -n 1 "$dir/ids")
 echo "result of job $last ($(tail -n 1 "$dir/files")): $(grep " ACK .* job=$last " "$dir/dump" | sed 's/.*result=//')"
 
-count() { awk -v event="$1" '$3 == event { n++ } END { print n + 0 }' "$dir/dump"; }
+count() { awk -v event="$1" '$4 == event { n++ } END { print n + 0 }' "$dir/dump"; }
 for event in ENQUEUE DISPATCH ACK; do
     [ "$(count "$event")" -eq "$jobs" ] || fail "$(count "$event") $event for $jobs jobs"
 done
