@@ -26,7 +26,7 @@ pub const CANNOT_CREATE: u8 = 73;
 pub const IO: u8 = 74;
 /// Another daemon has the data directory.
 pub const IN_USE: u8 = 75;
-/// The master does not know the token, or wants one.
+/// The master does not know the token, wants one, or wants one of another role.
 pub const DENIED: u8 = 77;
 /// A file that configures the program cannot be used.
 pub const CONFIG: u8 = 78;

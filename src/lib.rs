@@ -89,7 +89,7 @@
 //!   /   \     │
 //! queue wal   │
 //!    \   │   /
-//!   job  rules  schedule  codec  ids  time  limits  block  exit  planted  words  address  nearest
+//!   job  rules  roles  schedule  codec  ids  time  limits  block  exit  planted  words  address  nearest
 //!                                                                            stderr: log lines of the programs
 //! ```
 //!
@@ -160,6 +160,7 @@ pub mod job;
 pub mod limits;
 pub mod planted;
 pub mod protocol;
+pub mod roles;
 pub mod rules;
 pub mod schedule;
 pub mod time;

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("time", &[], &[]),
     ("codec", &[], &["bytes"]),
     ("job", &[], &[]),
+    ("roles", &[], &[]),
     ("rules", &[], &[]),
     ("schedule", &[], &[]),
     ("timing", &[], &["croner", "jiff"]),
@@ -58,8 +59,8 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 const LEAVES: &[&str] = &[
-    "address", "limits", "ids", "time", "codec", "job", "rules", "schedule", "block", "exit", "nearest", "planted",
-    "words",
+    "address", "limits", "ids", "time", "codec", "job", "roles", "rules", "schedule", "block", "exit", "nearest",
+    "planted", "words",
 ];
 const CRATES: &[&str] = &[
     "base64",

@@ -95,7 +95,7 @@ impl From<ClientError> for Stop {
             error if error.is_starting() => exit::UNAVAILABLE,
             ClientError::TimedOut { .. } => exit::TIMED_OUT,
             ClientError::System { .. } => exit::SYSTEM,
-            error if error.is_unauthorized() => exit::DENIED,
+            error if error.is_denied() => exit::DENIED,
             ClientError::Refused(_) | ClientError::Stopped => exit::REFUSED,
         };
         Stop::Failed(Failure::new(status, error))

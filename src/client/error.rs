@@ -99,15 +99,15 @@ impl ClientError {
         }
     }
 
-    /// Whether the master does not know the token, or wants one.
-    pub fn is_unauthorized(&self) -> bool {
-        matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Unauthorized)
+    /// Whether the master does not know the token, wants one, or wants one of another role.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, ClientError::Refused(refusal)
+            if matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::Forbidden))
     }
 
     /// Whether no later attempt can succeed: the token or the version is wrong.
     pub fn is_for_good(&self) -> bool {
-        matches!(self, ClientError::Refused(refusal)
-            if matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::VersionMismatch))
+        self.is_denied() || matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::VersionMismatch)
     }
 }
 

@@ -61,7 +61,7 @@ pub use operate::{
     BatchState, CountPage, ErrorKind, GroupState, GroupsPage, Idleness, JobsPage, ListedBatch, ListedJob,
     ListedSchedule, MendPage, QueueState, QueueStop, ScheduleSpec, ScheduleState, Why, headers,
 };
-pub use token::{is_readable_by_others, read_token};
+pub use token::{is_readable_by_others, read_token, read_tokens};
 pub use worker::{TakeOrder, WorkerFacts};
 
 use channel::{Awaited, Channel, Frame, NoAnswer};

@@ -1,25 +1,31 @@
-//! The token file: whoever can read it may talk to the master.
+//! The token file: whoever can read it may do what the roles in it allow.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::limits::TOKEN_BYTES_MAX;
+use crate::roles::Tokens;
 
-/// Reads a token: the file's bytes without trailing line ends.
+/// Reads the token of a client: of a file that has one alone, with its name and role or without.
+///
+/// # Errors
+/// A file that cannot be read, has a line that cannot be used, or the tokens of several.
 pub fn read_token(path: &Path) -> Result<Vec<u8>, String> {
+    let tokens = read_tokens(path)?;
+    tokens.sole_secret().map(<[u8]>::to_vec).ok_or_else(|| {
+        let shown = path.display();
+        format!("{shown} has the tokens of several; write your own, alone, into a file, and name that by --token-file")
+    })
+}
+
+/// Reads the tokens that a master knows.
+///
+/// # Errors
+/// A file that cannot be read, or has a line that cannot be used.
+pub fn read_tokens(path: &Path) -> Result<Tokens, String> {
     let shown = path.display();
-    let mut token = fs::read(path).map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
-    while token.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        token.pop();
-    }
-    match token.len() {
-        0 => Err(format!("the token file {shown} is empty; write a secret of your own into it")),
-        bytes if bytes > TOKEN_BYTES_MAX => {
-            Err(format!("the token in {shown} has {bytes} bytes; it takes up to {TOKEN_BYTES_MAX}"))
-        }
-        _ => Ok(token),
-    }
+    let content = fs::read(path).map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
+    Tokens::parse(&content).map_err(|error| format!("the token file {shown} cannot be used: {error}"))
 }
 
 /// Whether anybody on this host can read a file.
@@ -32,11 +38,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_ends_do_not_count_and_an_empty_file_is_refused() {
+    fn the_one_token_of_a_file_is_read_and_any_other_file_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         fs::write(&path, "secret\r\n\n").unwrap();
         assert_eq!(read_token(&path).unwrap(), b"secret");
+        fs::write(&path, "# mine\nme:work:secret\n").unwrap();
+        assert_eq!(read_token(&path).unwrap(), b"secret");
+        fs::write(&path, "me:work:secret\nyou:read:other\n").unwrap();
+        assert!(read_token(&path).unwrap_err().contains("tokens of several; write your own"));
+        assert!(read_tokens(&path).is_ok());
         for bad in [String::new(), "\n".to_owned(), "x".repeat(1025)] {
             fs::write(&path, bad).unwrap();
             assert!(read_token(&path).is_err());

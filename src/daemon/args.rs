@@ -75,7 +75,8 @@ pub struct Args {
         help_heading = WHERE
     )]
     pub socket_mode: u32,
-    /// File with a token that every client has to know.
+    /// File with tokens, one of which every client has to know: NAME:ROLE:TOKEN each, the role read, submit, work or
+    /// admin; or one token alone, of an admin.
     #[arg(long, value_name = "FILE", env = "FALCOND_TOKEN_FILE", hide_env = true, help_heading = WHERE)]
     pub token_file: Option<PathBuf>,
     /// Listen on addresses that other hosts can reach although there is no token: whoever reaches them can do all.

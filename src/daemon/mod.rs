@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::block::give_large_allocations_back;
-use crate::client::{Client, is_readable_by_others, read_token};
+use crate::client::{Client, is_readable_by_others, read_tokens};
 use crate::embedded::Local;
 use crate::exit::{self, Failure, say};
 use crate::ids::random_number;
@@ -149,11 +149,11 @@ fn serve<'l>(
 }
 
 fn config(args: &Args) -> Result<Config, Failure> {
-    let token = args.token_file.as_deref().map(read_token).transpose();
-    let token = token.map_err(|text| Failure::new(exit::CONFIG, text))?;
+    let tokens = args.token_file.as_deref().map(read_tokens).transpose();
+    let tokens = tokens.map_err(|text| Failure::new(exit::CONFIG, text))?;
     let config = Config {
         sync: args.sync,
-        token,
+        tokens,
         key_window: args.key_window,
         grace: args.grace,
         silence: args.silence,

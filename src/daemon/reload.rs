@@ -41,7 +41,7 @@ impl<'l> Program<'l> {
         }
         let told = if changed.is_empty() { "no other setting".to_owned() } else { changed.join(", ") };
         self.lines.filter(&settings.args.log);
-        log::info!("the settings were read again: {told} changed, and the token was read");
+        log::info!("the settings were read again: {told} changed, and the tokens were read");
         self.settings = Some(settings);
         Ok(config)
     }

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use crate::limits::{
     GRACE_MS_DEFAULT, GRACE_MS_MAX, KEY_WINDOW_MS_DEFAULT, KEY_WINDOW_MS_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES, SILENCE_MS_DEFAULT, SILENCE_MS_MAX, SILENCE_MS_MIN, SYNC_INTERVAL_MS_MAX,
-    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN, TOKEN_BYTES_MAX,
+    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
+use crate::roles::Tokens;
 use crate::time::Millis;
 
 /// When the log is made durable.
@@ -25,8 +26,8 @@ pub enum SyncMode {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub sync: SyncMode,
-    /// What a Hello has to carry; nothing if anyone may connect.
-    pub token: Option<Vec<u8>>,
+    /// One of them a Hello has to carry; nothing if anyone may connect and do all.
+    pub tokens: Option<Tokens>,
     /// How long a key is remembered after its job ended.
     pub key_window: Millis,
     /// What is left of the leases of a connection that broke.
@@ -48,7 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             sync: SyncMode::Always,
-            token: None,
+            tokens: None,
             key_window: Millis(KEY_WINDOW_MS_DEFAULT),
             grace: Millis(GRACE_MS_DEFAULT),
             silence: Millis(SILENCE_MS_DEFAULT),
@@ -104,13 +105,7 @@ impl Config {
                  in steps of {SEGMENT_PAGE_BYTES}"
             ));
         }
-        match &self.token {
-            Some(token) if token.is_empty() => refused("the token is empty".to_owned()),
-            Some(token) if token.len() > TOKEN_BYTES_MAX => {
-                refused(format!("the token has {} bytes; it takes up to {TOKEN_BYTES_MAX}", token.len()))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -160,8 +155,6 @@ mod tests {
             Config { silence: Millis(SILENCE_MS_MAX + 1), ..Config::default() },
             Config { segment_bytes: SEGMENT_BYTES_MIN - 4096, ..Config::default() },
             Config { segment_bytes: SEGMENT_BYTES_DEFAULT + 1, ..Config::default() },
-            Config { token: Some(Vec::new()), ..Config::default() },
-            Config { token: Some(vec![b'x'; 1025]), ..Config::default() },
         ] {
             assert!(bad.validate().is_err(), "{bad:?}");
         }

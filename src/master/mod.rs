@@ -215,7 +215,7 @@ impl Master {
     /// Adds a source within the process, which is let in by what it says of itself: it needs no token.
     pub fn connected_within(&mut self, hello: &Hello<'_>) -> SessionId {
         let id = self.sessions.open();
-        decisions::let_in(&mut self.sessions, &mut self.workers, id, hello, self.turn_at);
+        decisions::let_in(&mut self.sessions, &mut self.workers, id, (hello, None), self.turn_at);
         id
     }
 

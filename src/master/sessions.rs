@@ -13,6 +13,7 @@ use super::workers::WorkerId;
 use crate::ids::{JobId, LeaseId, Lsn, SessionId};
 use crate::limits::{FRAME_BODY_BYTES_MAX, HELLO_BODY_BYTES_MAX, REPLY_BYTES_WAITING_MAX, WAITING_POLLS_MAX};
 use crate::protocol::{Reply, frame};
+use crate::roles::Role;
 use crate::wal::Payload;
 
 /// One connection or local source.
@@ -21,6 +22,10 @@ pub struct Session {
     id: SessionId,
     /// What it called itself in Hello.
     pub name: Box<str>,
+    /// Who has the token that it said, if that has a name.
+    pub holder: Option<Box<str>>,
+    /// What it may do, by the token that it said.
+    pub role: Role,
     /// Whether Hello was answered with `HelloOk`.
     pub greeted: bool,
     /// Whether it says when it begins a job. Of others each delivery counts as an attempt.
@@ -66,6 +71,14 @@ pub struct Sessions {
 impl Session {
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Who it is, for log lines: what it called itself, and whose token it has.
+    pub fn whom(&self) -> String {
+        match &self.holder {
+            Some(holder) => format!("{} (token {holder:?})", self.name),
+            None => self.name.to_string(),
+        }
     }
 
     /// What may be taken from it now.
@@ -123,6 +136,8 @@ impl Sessions {
         place.insert(Session {
             id,
             name: Box::default(),
+            holder: None,
+            role: Role::Read,
             greeted: false,
             says_begun: false,
             beats: false,

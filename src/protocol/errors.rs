@@ -96,6 +96,8 @@ error_codes! {
     KeyHeld = 26, retry false, closes false;
     /// The master knows as many batches as it takes.
     TooManyBatches = 27, retry true, closes false;
+    /// The session's token has not the role that the request needs.
+    Forbidden = 28, retry false, closes false;
 }
 
 /// A request that was refused: a code for programs, a sentence for people.

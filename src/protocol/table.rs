@@ -14,6 +14,7 @@ use super::requests::{
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
+use crate::roles::Role;
 
 /// A request that has a kind, and the reply that answers it.
 pub trait Call<'a>: Field<'a> + Into<Request<'a>> {
@@ -27,9 +28,9 @@ pub trait Call<'a>: Field<'a> + Into<Request<'a>> {
     fn reply(reply: &Reply<'a>) -> Option<Self::Reply>;
 }
 
-/// Declares the requests: `NUMBER Request(message) -> Reply(message);`.
+/// Declares the requests: `NUMBER Request by Role -> Reply(message);`, where the role is the one that it needs.
 macro_rules! requests {
-    ($($kind:literal $name:ident $(<$qlife:lifetime>)? -> $reply:ident($answer:ty);)*) => {
+    ($($kind:literal $name:ident $(<$qlife:lifetime>)? by $role:ident -> $reply:ident($answer:ty);)*) => {
         /// A request of a client.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum Request<'a> {
@@ -68,6 +69,10 @@ macro_rules! requests {
             /// The kind of the frame that carries this request.
             pub fn kind(&self) -> u16 {
                 match self { $(Request::$name(_) => $kind),* }
+            }
+
+            fn role_of_kind(&self) -> Role {
+                match self { $(Request::$name(_) => Role::$role),* }
             }
 
             #[inline]
@@ -126,53 +131,53 @@ macro_rules! requests {
 }
 
 requests! {
-    1 Hello<'a> -> HelloOk(HelloOk<'a>);
-    2 Submit<'a> -> SubmitOk(SubmitOk<'a>);
-    3 Poll<'a> -> PollOk(PollOk<'a>);
-    4 Ack<'a> -> AckOk(Reported<'a>);
-    5 Fail<'a> -> FailOk(Reported<'a>);
-    6 Release<'a> -> ReleaseOk(Reported<'a>);
-    7 Heartbeat<'a> -> HeartbeatOk(HeartbeatOk<'a>);
-    8 Stats -> StatsOk(StatsOk<'a>);
-    9 Snapshot -> SnapshotOk(SnapshotOk);
-    10 Backup -> BackupOk(BackupOk<'a>);
-    11 Read -> ReadOk(ReadOk<'a>);
-    12 Get -> GetOk(GetOk<'a>);
-    13 Workers<'a> -> WorkersOk(WorkersOk<'a>);
-    14 Order<'a> -> OrderOk(OrderOk);
-    15 Progress<'a> -> ProgressOk(ProgressOk);
-    16 Log -> LogOk(LogOk<'a>);
-    17 Find<'a> -> FindOk(FindOk);
-    18 Text -> TextOk(TextOk<'a>);
-    19 Wait<'a> -> WaitOk(WaitOk<'a>);
-    20 Idle<'a> -> IdleOk(IdleOk);
-    21 Mend<'a> -> MendOk(MendOk<'a>);
-    22 Pause<'a> -> PauseOk(Done);
-    23 Resume<'a> -> ResumeOk(Done);
-    24 SetQueue<'a> -> SetQueueOk(Done);
-    25 DeleteQueue<'a> -> DeleteQueueOk(Done);
-    26 ShowQueue<'a> -> ShowQueueOk(QueueFacts<'a>);
-    27 Drain -> DrainOk(Done);
-    28 ListJobs<'a> -> ListJobsOk(ListJobsOk<'a>);
-    29 CountJobs<'a> -> CountJobsOk(CountJobsOk<'a>);
-    30 MendAll<'a> -> MendAllOk(MendAllOk);
-    31 Explain -> ExplainOk(ExplainOk<'a>);
-    32 ExplainQueue<'a> -> ExplainQueueOk(ExplainOk<'a>);
-    33 SetGroup<'a> -> SetGroupOk(Done);
-    34 Groups<'a> -> GroupsOk(GroupsOk<'a>);
-    35 PutSchedule<'a> -> PutScheduleOk(PutScheduleOk);
-    36 DropSchedule<'a> -> DropScheduleOk(Done);
-    37 ListSchedules<'a> -> ListSchedulesOk(ListSchedulesOk<'a>);
-    38 ShowSchedule<'a> -> ShowScheduleOk(ScheduleFacts<'a>);
-    39 PauseSchedule<'a> -> PauseScheduleOk(Done);
-    40 ResumeSchedule<'a> -> ResumeScheduleOk(Done);
-    41 RunSchedule<'a> -> RunScheduleOk(RunScheduleOk);
-    42 BeginBatch<'a> -> BeginBatchOk(BeginBatchOk);
-    43 EndBatch<'a> -> EndBatchOk(Done);
-    44 ShowBatch<'a> -> ShowBatchOk(BatchFacts<'a>);
-    45 CancelBatch<'a> -> CancelBatchOk(Done);
-    46 ListBatches<'a> -> ListBatchesOk(ListBatchesOk<'a>);
-    47 AckThen<'a> -> AckThenOk(AckThenOk<'a>);
+    1 Hello<'a> by Read -> HelloOk(HelloOk<'a>);
+    2 Submit<'a> by Submit -> SubmitOk(SubmitOk<'a>);
+    3 Poll<'a> by Work -> PollOk(PollOk<'a>);
+    4 Ack<'a> by Work -> AckOk(Reported<'a>);
+    5 Fail<'a> by Work -> FailOk(Reported<'a>);
+    6 Release<'a> by Work -> ReleaseOk(Reported<'a>);
+    7 Heartbeat<'a> by Work -> HeartbeatOk(HeartbeatOk<'a>);
+    8 Stats by Read -> StatsOk(StatsOk<'a>);
+    9 Snapshot by Admin -> SnapshotOk(SnapshotOk);
+    10 Backup by Admin -> BackupOk(BackupOk<'a>);
+    11 Read by Admin -> ReadOk(ReadOk<'a>);
+    12 Get by Read -> GetOk(GetOk<'a>);
+    13 Workers<'a> by Read -> WorkersOk(WorkersOk<'a>);
+    14 Order<'a> by Admin -> OrderOk(OrderOk);
+    15 Progress<'a> by Work -> ProgressOk(ProgressOk);
+    16 Log by Read -> LogOk(LogOk<'a>);
+    17 Find<'a> by Read -> FindOk(FindOk);
+    18 Text by Read -> TextOk(TextOk<'a>);
+    19 Wait<'a> by Read -> WaitOk(WaitOk<'a>);
+    20 Idle<'a> by Read -> IdleOk(IdleOk);
+    21 Mend<'a> by Admin -> MendOk(MendOk<'a>);
+    22 Pause<'a> by Admin -> PauseOk(Done);
+    23 Resume<'a> by Admin -> ResumeOk(Done);
+    24 SetQueue<'a> by Admin -> SetQueueOk(Done);
+    25 DeleteQueue<'a> by Admin -> DeleteQueueOk(Done);
+    26 ShowQueue<'a> by Read -> ShowQueueOk(QueueFacts<'a>);
+    27 Drain by Admin -> DrainOk(Done);
+    28 ListJobs<'a> by Read -> ListJobsOk(ListJobsOk<'a>);
+    29 CountJobs<'a> by Read -> CountJobsOk(CountJobsOk<'a>);
+    30 MendAll<'a> by Admin -> MendAllOk(MendAllOk);
+    31 Explain by Read -> ExplainOk(ExplainOk<'a>);
+    32 ExplainQueue<'a> by Read -> ExplainQueueOk(ExplainOk<'a>);
+    33 SetGroup<'a> by Admin -> SetGroupOk(Done);
+    34 Groups<'a> by Read -> GroupsOk(GroupsOk<'a>);
+    35 PutSchedule<'a> by Admin -> PutScheduleOk(PutScheduleOk);
+    36 DropSchedule<'a> by Admin -> DropScheduleOk(Done);
+    37 ListSchedules<'a> by Read -> ListSchedulesOk(ListSchedulesOk<'a>);
+    38 ShowSchedule<'a> by Read -> ShowScheduleOk(ScheduleFacts<'a>);
+    39 PauseSchedule<'a> by Admin -> PauseScheduleOk(Done);
+    40 ResumeSchedule<'a> by Admin -> ResumeScheduleOk(Done);
+    41 RunSchedule<'a> by Admin -> RunScheduleOk(RunScheduleOk);
+    42 BeginBatch<'a> by Submit -> BeginBatchOk(BeginBatchOk);
+    43 EndBatch<'a> by Submit -> EndBatchOk(Done);
+    44 ShowBatch<'a> by Read -> ShowBatchOk(BatchFacts<'a>);
+    45 CancelBatch<'a> by Submit -> CancelBatchOk(Done);
+    46 ListBatches<'a> by Read -> ListBatchesOk(ListBatchesOk<'a>);
+    47 AckThen<'a> by Work -> AckThenOk(AckThenOk<'a>);
 }
 
 impl<'a> Request<'a> {
@@ -191,6 +196,15 @@ impl<'a> Request<'a> {
         let start = frame::begin_frame(out, self.kind(), correlation);
         self.message_write(out);
         frame::finish_frame(out, start, 0);
+    }
+
+    /// The role that it needs, once the session was let in. A sign of life without leases is everybody's.
+    #[inline]
+    pub fn role(&self) -> Role {
+        match self {
+            Request::Heartbeat(beat) if beat.leases.is_empty() => Role::Read,
+            other => other.role_of_kind(),
+        }
     }
 
     /// Holds every value against its bounds; a client does so before it sends.

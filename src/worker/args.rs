@@ -188,7 +188,7 @@ pub fn run(args: Args, stderr: Through) -> Result<(), Failure> {
 fn status_of(error: &PoolError) -> u8 {
     match error {
         PoolError::CannotBegin { .. } => exit::CANNOT_BEGIN,
-        PoolError::Refused(refused) if refused.is_unauthorized() => exit::DENIED,
+        PoolError::Refused(refused) if refused.is_denied() => exit::DENIED,
         PoolError::Refused(_) => exit::REFUSED,
     }
 }

@@ -95,7 +95,7 @@ fn what_may_change_changes_on_sighup_and_what_may_not_is_told() {
     fs::write(&token, "second").unwrap();
     reload(
         "log = \"debug\"\nsync = \"never\"\nkey-window = \"2h\"\n",
-        "key-window, log changed, and the token was read",
+        "key-window, log changed, and the tokens were read",
     );
     assert!(master.stderr().contains("needs a restart: sync\n"), "{}", master.stderr());
     assert_eq!((ask("first"), ask("second")), (77, 0));

@@ -31,6 +31,7 @@ mod queues;
 mod repair;
 mod repair_replaced;
 mod restart;
+mod roles;
 mod said;
 mod schedules;
 mod serving;

@@ -11,6 +11,7 @@ use falconqueue::protocol::{
     Ack, AckItem, Heartbeat, HeldLease, Hello, List, Request, Stage, Stats, Submit, SubmitJob, VERSION,
 };
 use falconqueue::queue::Event;
+use falconqueue::roles::Tokens;
 use falconqueue::time::Millis;
 use falconqueue::wal::MemoryDevice;
 
@@ -275,7 +276,7 @@ fn with_an_interval_the_next_turn_is_due_when_it_ends() {
 
 #[test]
 fn a_wrong_token_a_wrong_version_and_a_missing_hello_end_the_session() {
-    let with_token = Config { token: Some(b"secret".to_vec()), ..config() };
+    let with_token = Config { tokens: Some(Tokens::parse(b"secret").unwrap()), ..config() };
     let mut hand = Hand::open(with_token, MemoryDevice::default(), START);
     let hello =
         |version, token| Request::Hello(Hello { version_min: version, version_max: version, ..Hello::new("x", token) });

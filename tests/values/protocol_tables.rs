@@ -1,6 +1,6 @@
 //! What `protocol.md` lists is what the code has: error codes, events, bounds.
 
-use falconqueue::protocol::ErrorCode;
+use falconqueue::protocol::{ErrorCode, REPLY_BIT, Request};
 use falconqueue::queue::Event;
 
 use crate::protocol_doc::page;
@@ -13,6 +13,23 @@ fn the_page_lists_every_error_code_with_its_manners() {
         let row =
             format!("| {} | `{code:?}` | {} | {} |", code.code(), word(code.retry_may_help()), word(code.closes()));
         assert!(page.contains(&row), "protocol.md lacks the row {row}");
+    }
+}
+
+#[test]
+fn the_page_lists_every_request_with_its_role() {
+    let page = page();
+    for request in Request::samples(&mut 0) {
+        let kind = request.kind();
+        let (_, name) = Request::KINDS.iter().find(|(number, _)| *number == kind).unwrap();
+        let role = match request {
+            Request::Hello(_) => "–",
+            ref other => other.role().word(),
+        };
+        let start = format!("| `{kind:#06X}` | {name} | {role} | ").replace("0X", "0x");
+        let end = format!(" | `{:#06X}` |", kind | REPLY_BIT).replace("0X", "0x");
+        let has_row = page.lines().any(|line| line.starts_with(&start) && line.ends_with(&end));
+        assert!(has_row, "protocol.md lacks the row {start}…{end}");
     }
 }
 

@@ -3,11 +3,12 @@
 use super::super::SOFTWARE;
 use super::super::answers::{Answer, Decided};
 use super::super::config::Config;
-use super::super::sessions::Sessions;
+use super::super::sessions::{Session, Sessions};
 use super::super::workers::Workers;
 use crate::ids::SessionId;
 use crate::limits::{FRAME_BODY_BYTES_MAX, ITEMS_MAX, PAYLOAD_BYTES_MAX};
-use crate::protocol::{Call, ErrorCode, Hello, HelloOk, MAGIC, Refusal, VERSION};
+use crate::protocol::{Call, ErrorCode, Hello, HelloOk, MAGIC, Refusal, Request, VERSION};
+use crate::roles::{Holder, Role};
 use crate::time::Timestamp;
 
 /// Whether a request may come now. Of a Hello its versions are looked at first, since they say what the rest means.
@@ -35,7 +36,7 @@ fn malformed(why: &str) -> Refusal {
     Refusal::new(ErrorCode::Malformed, format!("malformed frame: {why}"))
 }
 
-/// Lets a session in that knows the token.
+/// Lets a session in that knows a token.
 pub(super) fn hello<'s>(
     config: &Config,
     (sessions, workers): (&mut Sessions, &mut Workers),
@@ -44,17 +45,8 @@ pub(super) fn hello<'s>(
     now: Timestamp,
     written: &'s mut Vec<u8>,
 ) -> Decided<'s> {
-    if let Some(token) = &config.token
-        && !equal_in_constant_time(token, hello.token)
-    {
-        let text = if hello.token.is_empty() {
-            "this master wants a token; name its file with --token-file"
-        } else {
-            "the token is not the one of this master"
-        };
-        return Err(Refusal::new(ErrorCode::Unauthorized, text).into());
-    }
-    let_in(sessions, workers, id, hello, now);
+    let holder = holder_of(config, hello)?;
+    let_in(sessions, workers, id, (hello, holder), now);
     log::debug!("session {id} is {:?}", hello.name);
     let reply = HelloOk {
         version: VERSION,
@@ -68,22 +60,45 @@ pub(super) fn hello<'s>(
     Ok(Answer::at_once::<Hello<'_>>(&reply, written))
 }
 
-/// From now on this session is taken for what it says of itself.
+/// Whose token it says; nobody's where none is asked for.
+fn holder_of<'c>(config: &'c Config, hello: &Hello<'_>) -> Result<Option<&'c Holder>, Refusal> {
+    let Some(tokens) = &config.tokens else { return Ok(None) };
+    tokens.find(hello.token).map(Some).ok_or_else(|| {
+        let text = if hello.token.is_empty() {
+            "this master wants a token; name its file with --token-file"
+        } else {
+            "the token is none that this master knows"
+        };
+        Refusal::new(ErrorCode::Unauthorized, text)
+    })
+}
+
+/// What needs a role that the session's token has not.
+pub(super) fn hold_against_role(session: &Session, request: &Request<'_>) -> Result<(), Refusal> {
+    let needed = request.role();
+    if session.role.allows(needed) {
+        return Ok(());
+    }
+    let (holder, role) = (session.holder.as_deref().unwrap_or_default(), session.role);
+    let text = format!("this needs the role {needed}; the token {holder:?} has the role {role}");
+    Err(Refusal::new(ErrorCode::Forbidden, text))
+}
+
+/// From now on this session is taken for what it says of itself, with the role of its token; all others may do all.
+/// Who may not take jobs is no worker.
 pub(in super::super) fn let_in(
     sessions: &mut Sessions,
     workers: &mut Workers,
     id: SessionId,
-    hello: &Hello<'_>,
+    (hello, holder): (&Hello<'_>, Option<&Holder>),
     now: Timestamp,
 ) {
     let Some(session) = sessions.session_mut(id) else { return };
     session.greeted = true;
     session.name = hello.name.into();
     session.says_begun = hello.says_begun.unwrap_or(false);
-    session.worker = (hello.instance != 0).then(|| workers.greeted(id, hello, now));
-}
-
-/// Compares in a time that does not depend on where the first difference is.
-fn equal_in_constant_time(ours: &[u8], theirs: &[u8]) -> bool {
-    ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+    session.role = holder.map_or(Role::Admin, |holder| holder.role);
+    session.holder = holder.map(|holder| holder.name.clone()).filter(|name| !name.is_empty());
+    let is_worker = hello.instance != 0 && session.role.allows(Role::Work);
+    session.worker = is_worker.then(|| workers.greeted(id, hello, now));
 }

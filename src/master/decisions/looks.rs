@@ -67,7 +67,7 @@ fn of_program(master: &Master, now: Timestamp) -> [(&'static str, u64); 8] {
     [
         ("version", version()),
         ("wall_ms", master.ticks.clock(ByClock::Wall, now).0),
-        ("has_token", u64::from(master.config.token.is_some())),
+        ("has_token", u64::from(master.config.tokens.is_some())),
         ("syncs_first", u64::from(master.config.sync == SyncMode::Always)),
         ("sync_longest_ms", master.sync_times.longest(now).0),
         ("disk_bytes", master.room.disk_bytes),

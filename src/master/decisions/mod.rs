@@ -95,12 +95,11 @@ impl Master {
         if session.closing {
             return Ok(());
         }
-        let greeted = session.greeted;
         if let Some(worker) = session.worker {
             self.workers.heard(worker, now);
         }
         let mut scratch = self.scratch.take().expect("one request is decided at a time");
-        let decided = self.decide((id, greeted), header, body, now, &mut scratch);
+        let decided = self.decide(id, header, body, now, &mut scratch);
         let outcome = match decided {
             Ok(answer) => {
                 answer.send(&mut self.sessions, id, header.correlation, self.journal.gate());
@@ -117,17 +116,27 @@ impl Master {
         outcome
     }
 
+    /// What a session asks for, if it may.
+    #[inline]
+    fn understood<'b>(&self, id: SessionId, header: &Header, body: &'b [u8]) -> Result<Request<'b>, Refusal> {
+        let greeted = self.sessions.session(id).filter(|session| session.greeted);
+        hello::first_look(greeted.is_some(), header.kind, body)?;
+        let request = Request::decode(header.kind, body)?;
+        greeted.map_or(Ok(()), |session| hello::hold_against_role(session, &request))?;
+        Ok(request)
+    }
+
     fn decide<'s>(
         &mut self,
-        (id, greeted): (SessionId, bool),
+        id: SessionId,
         header: &Header,
         body: &[u8],
         now: Timestamp,
         scratch: &'s mut Scratch,
     ) -> Decided<'s> {
-        hello::first_look(greeted, header.kind, body)?;
+        let request = self.understood(id, header, body)?;
         let journal = &mut self.journal;
-        match Request::decode(header.kind, body)? {
+        match request {
             Request::Hello(hello) => {
                 let present = (&mut self.sessions, &mut self.workers);
                 hello::hello(&self.config, present, id, &hello, now, &mut scratch.written)

@@ -2,6 +2,7 @@
 
 use super::super::Master;
 use super::super::answers::{Answer, Decided};
+use super::super::sessions::Session;
 use super::{Scratch, explain, looks, mend, rules, scans, stopping, waits, workers};
 use crate::ids::SessionId;
 use crate::protocol::{Drain, Header, Order, Request};
@@ -23,14 +24,14 @@ impl Master {
         let written = &mut scratch.written;
         match request {
             Request::Workers(asked) => workers::workers(self, asked, now, written),
-            Request::Order(order) => self.order(order, written),
+            Request::Order(order) => self.order(id, order, written),
             Request::Find(find) => looks::find(&self.journal, find, written),
             Request::Text(text) => looks::text(&self.journal, *text),
             Request::Groups(groups) => rules::groups(&self.journal, groups, now, written),
             Request::ShowQueue(show) => rules::show((&self.journal, &self.parked), show, now, written),
             Request::Explain(asked) => explain::job(self, *asked, now, written),
             Request::ExplainQueue(asked) => explain::queue(self, asked, now, written),
-            Request::Drain(drain) => Ok(self.drain(*drain, written)),
+            Request::Drain(drain) => Ok(self.drain(id, *drain, written)),
             // What would be parked now would have no answer of its own.
             Request::Wait(_) | Request::Idle(_) if self.stopping => Err(stopping().into()),
             scan @ (Request::ListJobs(_) | Request::CountJobs(_) | Request::MendAll(_)) => {
@@ -56,8 +57,9 @@ impl Master {
         now: Timestamp,
         written: &'s mut Vec<u8>,
     ) -> Decided<'s> {
+        let whom = self.whom(id);
         let by = self.sessions.session(id).map(|session| &*session.name).unwrap_or_default();
-        let mut asked = rules::Asked { journal: &mut self.journal, by, now };
+        let mut asked = rules::Asked { journal: &mut self.journal, by, whom: &whom, now };
         match request {
             Request::Pause(pause) => asked.pause(pause, written),
             Request::Resume(resume) => asked.resume(resume, written),
@@ -96,8 +98,9 @@ impl Master {
 
     /// Will tell workers what to do. Those that wait for jobs get none now: so they need not wait for their next sign
     /// of life to hear of it.
-    fn order<'s>(&mut self, order: &Order<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
-        let answer = workers::order(&mut self.workers, order, written)?;
+    fn order<'s>(&mut self, id: SessionId, order: &Order<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+        let whom = self.whom(id);
+        let answer = workers::order(&mut self.workers, order, &whom, written)?;
         let sessions = self.workers.named(order.name).into_iter().flat_map(|worker| &worker.sessions);
         let parked = sessions.filter_map(|id| self.sessions.session(*id)).flat_map(|session| &session.parked);
         let polls: Vec<u32> = parked.copied().filter(|number| self.parked.ends_with_input(*number)).collect();
@@ -107,10 +110,16 @@ impl Master {
         Ok(answer)
     }
 
-    fn drain<'s>(&mut self, drain: Drain, written: &'s mut Vec<u8>) -> Answer<'s> {
-        log::info!("{}", if drain.on { "draining: no more jobs are taken" } else { "jobs are taken again" });
+    fn drain<'s>(&mut self, id: SessionId, drain: Drain, written: &'s mut Vec<u8>) -> Answer<'s> {
+        let what = if drain.on { "draining: no more jobs are taken" } else { "jobs are taken again" };
+        log::info!("{what}, by {}", self.whom(id));
         self.draining = drain.on;
         rules::done::<Drain>(written)
+    }
+
+    /// Who asks, for log lines.
+    pub(super) fn whom(&self, id: SessionId) -> String {
+        self.sessions.session(id).map(Session::whom).unwrap_or_default()
     }
 
     pub(super) fn waited<'s>(&mut self, id: SessionId, waited: waits::Waited<'s>) -> Answer<'s> {

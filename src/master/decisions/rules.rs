@@ -20,6 +20,8 @@ use crate::words::counted;
 pub(super) struct Asked<'m> {
     pub journal: &'m mut Journal,
     pub by: &'m str,
+    /// The same for log lines, which name the token, too.
+    pub whom: &'m str,
     pub now: Timestamp,
 }
 
@@ -31,7 +33,7 @@ impl Asked<'_> {
         let by = Some(self.by);
         self.write(events::Pause { queue, way, until, reason, by }.into())?;
         let (why, so_long) = (reason.unwrap_or("no reason given"), Millis(for_ms));
-        log::info!("queue {queue} is paused ({}, for {so_long}) by {}: {why}", way.word(), self.by);
+        log::info!("queue {queue} is paused ({}, for {so_long}) by {}: {why}", way.word(), self.whom);
         Ok(done::<Pause<'_>>(written))
     }
 
@@ -45,7 +47,7 @@ impl Asked<'_> {
             // Its room was kept when the queue was paused.
             let event = events::Resume { queue, way, by: Some(self.by) };
             self.journal.record_alone(self.now, &event.into()).map_err(Unanswered::Fatal)?;
-            log::info!("queue {queue} goes on ({}), by {}", way.word(), self.by);
+            log::info!("queue {queue} goes on ({}), by {}", way.word(), self.whom);
         }
         Ok(done::<Resume<'_>>(written))
     }
@@ -55,7 +57,7 @@ impl Asked<'_> {
         self.make_known(queue)?;
         let by = Some(self.by);
         self.write(events::Set { queue, settings, by }.into())?;
-        log::info!("the settings of queue {queue} were changed by {}", self.by);
+        log::info!("the settings of queue {queue} were changed by {}", self.whom);
         Ok(done::<SetQueue<'_>>(written))
     }
 
@@ -73,7 +75,7 @@ impl Asked<'_> {
         }
         let by = Some(self.by);
         self.write(events::SetGroup { queue, group, settings, by }.into())?;
-        log::info!("the settings of group {group:?} of queue {queue} were changed by {}", self.by);
+        log::info!("the settings of group {group:?} of queue {queue} were changed by {}", self.whom);
         Ok(done::<SetGroup<'_>>(written))
     }
 
@@ -89,7 +91,7 @@ impl Asked<'_> {
         }
         let by = Some(self.by);
         self.write(events::Forget { queue, by }.into())?;
-        log::info!("queue {queue} was deleted by {}", self.by);
+        log::info!("queue {queue} was deleted by {}", self.whom);
         Ok(done::<DeleteQueue<'_>>(written))
     }
 

@@ -32,28 +32,29 @@ impl Master {
         written: &'s mut Vec<u8>,
     ) -> Decided<'s> {
         let by = self.sessions.session(id).map(|session| session.name.to_string()).unwrap_or_default();
+        let whom = self.whom(id);
         match request {
             Request::ListSchedules(list) => Ok(self.list_schedules(list, written)),
             Request::ShowSchedule(show) => self.show_schedule(show, now, written),
-            Request::PutSchedule(put) => self.put_schedule(put, &by, now, written),
+            Request::PutSchedule(put) => self.put_schedule(put, (&by, &whom), now, written),
             Request::DropSchedule(DropSchedule { name }) => {
                 self.known_schedule(name)?;
                 self.write_of_schedule(now, &Unschedule { name, by: Some(&by) }.into(), 0)?;
                 self.ticks.forget(name);
-                log::info!("schedule {name} was removed by {by}");
+                log::info!("schedule {name} was removed by {whom}");
                 Ok(done::<DropSchedule<'_>>(written))
             }
             Request::PauseSchedule(PauseSchedule { name }) => {
                 if !self.known_schedule(name)?.is_suspended {
                     self.write_of_schedule(now, &Suspend { name, by: Some(&by) }.into(), 0)?;
-                    log::info!("schedule {name} was paused by {by}");
+                    log::info!("schedule {name} was paused by {whom}");
                 }
                 Ok(done::<PauseSchedule<'_>>(written))
             }
             Request::ResumeSchedule(ResumeSchedule { name }) => {
                 if self.known_schedule(name)?.is_suspended {
                     self.resume_schedule(name, &by, now)?;
-                    log::info!("schedule {name} goes on, by {by}");
+                    log::info!("schedule {name} goes on, by {whom}");
                 }
                 Ok(done::<ResumeSchedule<'_>>(written))
             }
@@ -85,7 +86,7 @@ impl Master {
     fn put_schedule<'s>(
         &mut self,
         put: &PutSchedule<'_>,
-        by: &str,
+        (by, whom): (&str, &str),
         now: Timestamp,
         written: &'s mut Vec<u8>,
     ) -> Decided<'s> {
@@ -104,7 +105,10 @@ impl Master {
             let event = Schedule { name, next_at, due_at, anchor, plan, by: Some(by) };
             self.write_of_schedule(now, &event.into(), bytes.len())?;
             self.ticks.forget(name);
-            log::info!("schedule {name} was {} by {by}", if change == PutChange::Added { "added" } else { "changed" });
+            log::info!(
+                "schedule {name} was {} by {whom}",
+                if change == PutChange::Added { "added" } else { "changed" }
+            );
         }
         let by = if plan.is_by_span() { ByClock::Log } else { ByClock::Wall };
         let next_at = self.ticks.on_the_wall(by, next_at);

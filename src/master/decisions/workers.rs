@@ -29,14 +29,14 @@ pub(super) fn note_poll(
 }
 
 /// Will tell workers what to do.
-pub(super) fn order<'s>(workers: &mut Workers, order: &Order<'_>, written: &'s mut Vec<u8>) -> Decided<'s> {
+pub(super) fn order<'s>(workers: &mut Workers, order: &Order<'_>, whom: &str, written: &'s mut Vec<u8>) -> Decided<'s> {
     let Order { name, what } = *order;
     let count = workers.order(name, what);
     if count == 0 && !name.is_empty() {
         return Err(unknown(name).into());
     }
     let workers = counted(count as u64, "worker");
-    log::info!("{workers} {} told to {}", is(count as u64), what.word());
+    log::info!("{workers} {} told to {}, by {whom}", is(count as u64), what.word());
     let count = u32::try_from(count).expect("fewer workers than connections");
     Ok(Answer::at_once::<Order<'_>>(&OrderOk { workers: count }, written))
 }

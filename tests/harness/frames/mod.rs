@@ -50,6 +50,7 @@ pub const WRONG_STATE: u16 = 24;
 pub const TOO_MANY_GROUPS: u16 = 25;
 pub const KEY_HELD: u16 = 26;
 pub const TOO_MANY_BATCHES: u16 = 27;
+pub const FORBIDDEN: u16 = 28;
 
 pub const ACK_OK: u16 = 0x8004;
 pub const FAIL_OK: u16 = 0x8005;
