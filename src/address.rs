@@ -38,16 +38,27 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Address, String> {
+        Address::parse(text, PORT_DEFAULT)
+    }
+}
+
+impl Address {
+    /// Reads an address; where it names no port, it has this one.
+    ///
+    /// # Errors
+    /// A sentence that says how addresses are written.
+    pub fn parse(text: &str, port_default: u16) -> Result<Address, String> {
         if let Some(path) = text.strip_prefix(UNIX) {
             return unix(path);
         }
+        let advice = || advice(port_default);
         let (host, port) = split(text).ok_or_else(advice)?;
         let is_sane = |c: char| !c.is_whitespace() && !c.is_control() && !"/[]@?#".contains(c);
         if host.is_empty() || !host.chars().all(is_sane) {
             return Err(advice());
         }
         let port = match port {
-            None => PORT_DEFAULT,
+            None => port_default,
             Some(port) if port.contains('/') => return Err(advice()),
             Some(port) => port.parse().map_err(|_| format!("{port:?} is no port: it takes 0 to 65535"))?,
         };
@@ -84,8 +95,8 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-fn advice() -> String {
-    format!("write HOST:PORT, HOST (for port {PORT_DEFAULT}), [IPV6]:PORT or unix:PATH")
+fn advice(port_default: u16) -> String {
+    format!("write HOST:PORT, HOST (for port {port_default}), [IPV6]:PORT or unix:PATH")
 }
 
 impl fmt::Display for Address {

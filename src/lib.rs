@@ -79,6 +79,7 @@
 //!       │                     │                      │
 //!    daemon ─────────────▶ worker                   cli
 //!       │                     │                    │   │
+//!     http ─▶ shapes          │       (cli ─▶ shapes)   │   │
 //!    embedded ──────────▶ client ◀─────────────────┘   │
 //!       │                     │                        │
 //!    reactor                  │                        │
@@ -107,6 +108,7 @@
 //! | `embedded` | [`embedded`]: a master in a program, and all that it is made of | mio, memmap2, croner, jiff |
 //! | `daemon` | [`daemon`]: `falcond` | clap |
 //! | `cli` | [`cli`]: `falcon-cli`; with `worker` `falcon-worker`, too | clap, indicatif, toml |
+//! | `http` | [`http`]: `falcond --http` | axum, hyper, tokio, prometheus |
 //! | `top` | `falcon-cli top`, with `cli` | ratatui |
 //!
 //! All are on by default. A program that only submits takes `default-features = false, features = ["client"]`.
@@ -134,6 +136,8 @@ pub mod daemon;
 pub mod embedded;
 #[cfg(any(feature = "cli", feature = "daemon"))]
 pub mod exit;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "embedded")]
 pub mod master;
 #[cfg(any(feature = "cli", feature = "daemon"))]
@@ -144,6 +148,8 @@ pub mod queue;
 pub mod reactor;
 #[cfg(any(feature = "cli", feature = "embedded"))]
 pub mod rebuilt;
+#[cfg(any(feature = "cli", feature = "http"))]
+pub mod shapes;
 #[cfg(any(feature = "cli", feature = "daemon"))]
 pub mod stderr;
 #[cfg(feature = "embedded")]

@@ -35,9 +35,15 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["base64", "clap", "rustix", "serde", "serde_json", "signal_hook", "tempfile", "log"],
     ),
     ("embedded", &["client", "master", "protocol", "reactor", "wal"], &["log"]),
+    ("shapes", &["client", "queue", "protocol"], &["serde", "serde_json"]),
+    (
+        "http",
+        &["client", "embedded", "master", "protocol", "reactor", "shapes"],
+        &["axum", "hyper", "hyper_util", "log", "prometheus", "serde", "serde_json", "tokio", "tokio_io_timeout"],
+    ),
     (
         "cli",
-        &["client", "rebuilt", "wal", "queue", "protocol"],
+        &["client", "rebuilt", "wal", "queue", "protocol", "shapes"],
         &[
             "clap",
             "clap_complete",
@@ -54,7 +60,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "daemon",
-        &["client", "embedded", "master", "reactor", "stderr", "wal", "worker"],
+        &["client", "embedded", "http", "master", "reactor", "stderr", "wal", "worker"],
         &["clap", "listenfd", "log", "sd_notify", "serde_json", "toml"],
     ),
 ];
@@ -63,6 +69,7 @@ const LEAVES: &[&str] = &[
     "planted", "words",
 ];
 const CRATES: &[&str] = &[
+    "axum",
     "base64",
     "bytes",
     "clap",
@@ -70,6 +77,8 @@ const CRATES: &[&str] = &[
     "crc32fast",
     "croner",
     "env_logger",
+    "hyper",
+    "hyper_util",
     "indicatif",
     "jiff",
     "libc",
@@ -77,6 +86,7 @@ const CRATES: &[&str] = &[
     "log",
     "memmap2",
     "mio",
+    "prometheus",
     "ratatui",
     "rustix",
     "sd_notify",
@@ -86,6 +96,8 @@ const CRATES: &[&str] = &[
     "signal_hook_mio",
     "slab",
     "strsim",
+    "tokio",
+    "tokio_io_timeout",
     "toml",
     "unicode_width",
 ];

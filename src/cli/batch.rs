@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::args::{BatchCommand, BatchWait, Common, Output};
 use super::nearest::{Named, found_named};
@@ -12,6 +12,7 @@ use super::table::{Column, number, text, thousands};
 use super::{Stop, connect};
 use crate::client::{BatchState, Client, ClientError, ListedBatch};
 use crate::exit::{self, Failure};
+use crate::shapes::{self, batch_state};
 use crate::words::{counted, is, was};
 
 const COLUMNS: [Column; 5] = [text("BATCH"), text("STATE"), number("JOBS"), number("LEFT"), number("FAILED")];
@@ -63,25 +64,14 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 
 fn told(batch: &ListedBatch) -> Row {
     let ListedBatch { name, sealed, called_off, members, left, failed } = batch;
-    let state = state(*sealed, *called_off, *left);
-    let mut cells = vec![name.clone(), state.to_owned()];
+    let mut cells = vec![name.clone(), batch_state(*sealed, *called_off, *left).to_owned()];
     cells.extend([*members, *left, *failed].map(thousands));
-    let json = json!({"batch": name, "state": state, "members": members, "left": left, "failed": failed});
-    Row { cells, json, quiet: name.clone() }
-}
-
-fn state(sealed: bool, called_off: bool, left: u64) -> &'static str {
-    match (sealed, called_off, left) {
-        (_, true, _) => "cancelled",
-        (false, ..) => "open",
-        (true, _, 0) => "over",
-        (true, ..) => "running",
-    }
+    Row { cells, json: shapes::listed_batch(batch), quiet: name.clone() }
 }
 
 fn show(common: &Common, batch: &BatchState) -> Result<(), Stop> {
     let BatchState { name, sealed, called_off, members, left, figures } = batch;
-    let state = state(*sealed, *called_off, *left);
+    let state = batch_state(*sealed, *called_off, *left);
     let done = members - left;
     let mut told = vec![
         ("batch", name.clone()),
@@ -91,9 +81,7 @@ fn show(common: &Common, batch: &BatchState) -> Result<(), Stop> {
     ];
     let there = figures.iter().filter(|(_, count)| **count > 0);
     told.extend(there.map(|(name, count)| (name.as_str(), thousands(*count))));
-    let counts: Map<String, Value> = figures.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
-    let json = json!({"batch": name, "state": state, "members": members, "left": left, "figures": counts});
-    Ok(tell(common.output, facts(&told), json, state.to_owned())?)
+    Ok(tell(common.output, facts(&told), shapes::batch(batch), state.to_owned())?)
 }
 
 fn percent(done: u64, of: u64) -> u64 {

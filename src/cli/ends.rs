@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::args::Output;
 use super::connect::again_if_away;
-use super::job::standing;
-use super::render::{Renderer, Row, put_bytes, shown};
+use super::render::{Renderer, Row, shown};
 use super::table::{Column, text};
 use super::{Stop, unless_gone};
 use crate::client::{Client, ClientError, JobEnd};
@@ -15,6 +14,7 @@ use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::{Standing, StoryText};
 use crate::protocol::Get;
+use crate::shapes::{end_word, put_bytes, standing};
 use crate::words::{counted, has};
 
 /// A job, where it stands, and what came of it.
@@ -50,7 +50,7 @@ pub fn show(renderer: &mut Renderer, client: &Client, ends: &[JobEnd]) -> Result
 }
 
 fn row(renderer: &mut Renderer, client: &Client, end: JobEnd) -> Result<(), Stop> {
-    let (id, word) = (end.job.to_string(), word(end.standing));
+    let (id, word) = (end.job.to_string(), end_word(end.standing));
     let quiet = format!("{id} {word}");
     let mut json = Map::new();
     json.insert("job".to_owned(), end.job.0.into());
@@ -85,14 +85,6 @@ fn error(client: &Client, end: JobEnd) -> Result<Option<Vec<u8>>, ClientError> {
     let answer = again_if_away(|| client.ask(Get { job: end.job }))?;
     let Some(known) = unless_gone(answer.read::<Get>())? else { return Ok(None) };
     Ok(StoryText(known.story).read().ok().map(|story| story.error.as_bytes().to_owned()))
-}
-
-fn word(code: u8) -> String {
-    match code {
-        JobEnd::GONE => "gone".to_owned(),
-        JobEnd::NEVER_WAS => "never-was".to_owned(),
-        code => standing(code),
-    }
 }
 
 /// What the wait came to: well if all have completed, and otherwise the worst of them.

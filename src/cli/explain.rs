@@ -1,13 +1,11 @@
 //! `falcon-cli job explain` and `queue explain`: a line a reason, what is to be looked at first before the rest.
 
-use serde_json::{Map, Value};
-
 use super::args::{Common, One};
 use super::nearest::{Named, found_named};
 use super::render::Renderer;
 use super::{Stop, connect, found, lookup};
 use crate::client::Why;
-use crate::protocol::Cause;
+use crate::shapes;
 
 /// Why a job does not run now; exit status 3 if there is none of this id.
 pub fn job(common: &Common, one: &One) -> Result<(), Stop> {
@@ -24,19 +22,9 @@ pub fn queue(common: &Common, name: &str) -> Result<(), Stop> {
 
 fn write(common: &Common, reasons: Vec<Why>) -> Result<(), Stop> {
     let mut renderer = Renderer::new(common.output);
-    for Why { cause, text, count, left } in reasons {
-        let word = Cause::from_code(cause).map_or_else(|| cause.to_string(), |cause| cause.word().to_owned());
-        let mut json = Map::new();
-        json.insert("cause".to_owned(), word.clone().into());
-        json.insert("text".to_owned(), text.clone().into());
-        let figures =
-            [("count", count), ("left_ms", left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))];
-        for (name, figure) in figures {
-            if let Some(figure) = figure {
-                json.insert(name.to_owned(), figure.into());
-            }
-        }
-        renderer.line(text, Value::Object(json), word)?;
+    for why in reasons {
+        let (word, json) = shapes::why(&why);
+        renderer.line(why.text, json, word)?;
     }
     Ok(renderer.flush()?)
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::Stop;
 use super::args::{Common, GroupArgs, Setting, rates};
 use super::nearest::{Named, found_named};
@@ -11,6 +9,7 @@ use super::render::{Renderer, Row};
 use super::table::{Column, number, text, thousands};
 use crate::client::{Client, GroupSettings, GroupState, QueueSettings, Rate};
 use crate::exit::{self, Failure};
+use crate::shapes;
 
 /// The columns of a list.
 const COLUMNS: [Column; 5] = [text("GROUP"), number("JOBS"), number("IN-FLIGHT"), number("TOKEN-IN"), text("SETTINGS")];
@@ -127,7 +126,7 @@ pub fn list(common: &Common, client: &Client, queue: &str) -> Result<(), Stop> {
                 waits.unwrap_or_default(),
                 settings_text(&group.settings),
             ];
-            renderer.row(Row { cells, json: json(queue, group), quiet: group.name.clone() })?;
+            renderer.row(Row { cells, json: shapes::group(queue, group), quiet: group.name.clone() })?;
         }
         renderer.flush()?;
         from = page.next;
@@ -146,19 +145,4 @@ pub fn settings_text(settings: &GroupSettings) -> String {
         rate.map(|rate| format!("rate={rate}")),
     ];
     set.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
-/// A group in JSON.
-pub fn json(queue: &str, group: &GroupState) -> Value {
-    let GroupSettings { weight, running_max, rate } = group.settings;
-    json!({
-        "queue": queue,
-        "group": group.name,
-        "jobs": group.jobs,
-        "in_flight": group.in_flight,
-        "token_in_ms": group.token_in.map(|left| left.as_millis() as u64),
-        "weight": weight,
-        "running_max": running_max,
-        "rate": rate.map(|rate| rate.to_string()),
-    })
 }

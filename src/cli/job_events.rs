@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use super::args::{Common, One};
 use super::events::{COLUMNS, Fields};
-use super::job::later;
 use super::render::{Renderer, Row};
-use super::when::{self, Wall};
+use super::when::Wall;
 use super::{Stop, connect, found, lookup};
 use crate::client::{LogEvent, Missing};
 use crate::exit::{self, Failure};
 use crate::ids::Lsn;
 use crate::queue::Event;
+use crate::shapes::{later, moment};
 use crate::time::{Millis, Timestamp};
 
 /// Number of the event that every job begins with.
@@ -60,7 +60,7 @@ fn shown(logged: &LogEvent, wall: &Wall) -> Result<Shown, Failure> {
     let LogEvent { lsn, at, kind, body } = logged;
     let mut json = Map::new();
     json.insert("lsn".to_owned(), lsn.0.into());
-    json.insert("at".to_owned(), when::json(*at));
+    json.insert("at".to_owned(), moment(*at));
     match Event::decode(*kind, body) {
         Ok(event) => {
             json.insert("event".to_owned(), event.name().into());

@@ -2,98 +2,9 @@
 //! file that is not of this format, or names a value out of bounds, is refused whole, with the line and column, before
 //! anything is submitted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use serde::de::{Deserialize, Deserializer, Error};
-use serde_json::value::RawValue;
-
-use super::args::{Earlier, backoff, check_header, check_headers, earlier, if_failed};
-use crate::client::headers;
-use crate::ids::{check_group_name, check_key, check_queue_name};
-use crate::job::{Backoff, IfFailed, Settings, Unique};
-use crate::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, HEADERS_BYTES_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, PAYLOAD_BYTES_MAX, PRIORITY_DEFAULT,
-    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
-};
-use crate::protocol::After;
-
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileJob<'a> {
-    /// Becomes the key, and may be called so.
-    #[serde(alias = "key", deserialize_with = "checked_key")]
-    pub id: String,
-    /// Sent as the bytes that stand in the file.
-    #[serde(borrow, deserialize_with = "checked_payload")]
-    pub payload: &'a RawValue,
-    /// If none is named, the command line's.
-    #[serde(default, deserialize_with = "checked_queue")]
-    pub queue: Option<String>,
-    /// Its key is held so long from the submit on; without it to its end, and for the key window.
-    #[serde(default, deserialize_with = "checked_unique_for")]
-    pub unique_for_ms: Option<u64>,
-    /// `"until-start"`: its key is held until it is handed out for the first time.
-    #[serde(default, deserialize_with = "checked_unique")]
-    pub unique: Option<Unique>,
-    /// A name inside the queue; without it the job is in none.
-    #[serde(default, deserialize_with = "checked_group")]
-    pub group: Option<String>,
-    /// It waits for these to end: ids of jobs, `"item:0"` for an earlier entry by its place, `"key:KEY"` for the job
-    /// that holds a key, as an earlier entry does, and `"batch:NAME"`.
-    #[serde(default, deserialize_with = "checked_after")]
-    pub after: Vec<Earlier>,
-    /// What becomes of it if one of those does not complete: `"cancel"`, `"run"` or `"wait"`.
-    #[serde(default, deserialize_with = "checked_if_failed")]
-    pub if_failed: IfFailed,
-    /// It is given the results of those.
-    #[serde(default)]
-    pub with_results: bool,
-    /// 0 is the most urgent, 255 the least.
-    #[serde(default = "default_priority")]
-    pub priority: u8,
-    /// Not delivered before this has passed.
-    #[serde(default, deserialize_with = "checked_delay")]
-    pub delay_ms: u64,
-    /// How long an attempt may run; without it there is no bound.
-    #[serde(default, deserialize_with = "checked_timeout")]
-    pub timeout_ms: u32,
-    /// How many attempts the job gets; without it the master's default.
-    #[serde(default, deserialize_with = "checked_attempts")]
-    pub max_attempts: u16,
-    /// Kept so long after its end; without it as its queue says.
-    #[serde(default, deserialize_with = "checked_keep")]
-    pub keep_ms: Option<u64>,
-    /// Not begun within this time, it ends as expired.
-    #[serde(default, deserialize_with = "checked_ttl")]
-    pub ttl_ms: Option<u64>,
-    /// How long it waits after a failed attempt: `"fixed:10s"`, `"exponential:1s..1h"`.
-    #[serde(default, deserialize_with = "checked_backoff")]
-    pub backoff: Option<Backoff>,
-    /// Names and values that go with it to its worker.
-    #[serde(default, deserialize_with = "checked_headers")]
-    pub headers: Vec<(String, String)>,
-}
-
-impl FileJob<'_> {
-    pub fn settings(&self) -> Settings {
-        let FileJob { priority, max_attempts, timeout_ms, .. } = *self;
-        Settings { timeout_ms, max_attempts, priority }
-    }
-
-    /// What it waits for, as it is asked.
-    pub fn after(&self) -> Vec<After<'_>> {
-        self.after.iter().map(Earlier::told).collect()
-    }
-
-    /// Its headers as they go with it; empty for none.
-    pub fn headers(&self) -> Vec<u8> {
-        if self.headers.is_empty() {
-            return Vec::new();
-        }
-        let pairs: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        headers(&pairs)
-    }
-}
+use crate::shapes::{Earlier, Entry};
 
 /// The text of a file's bytes, without a byte order mark.
 pub fn text(bytes: &[u8]) -> Result<&str, String> {
@@ -105,8 +16,8 @@ pub fn text(bytes: &[u8]) -> Result<&str, String> {
 }
 
 /// Reads a file's text; no two entries may have the same id.
-pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
-    let jobs: Vec<FileJob<'_>> = if text.trim_start().starts_with('{') {
+pub fn parse(text: &str) -> Result<Vec<Entry<'_>>, String> {
+    let jobs: Vec<Entry<'_>> = if text.trim_start().starts_with('{') {
         serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>()
     } else {
         serde_json::from_str(text)
@@ -114,24 +25,32 @@ pub fn parse(text: &str) -> Result<Vec<FileJob<'_>>, String> {
     .map_err(|error| error.to_string())?;
     let mut ids = HashSet::new();
     for job in &jobs {
-        if !ids.insert(&job.id) {
+        if !ids.insert(key(text, job)?) {
             let (line, column) = place(text, job.payload.get());
             return Err(format!(
                 "id {:?} stands here for the second time; its payload is at line {line} column {column}",
-                job.id
+                job.key.as_deref().unwrap_or_default()
             ));
         }
     }
     by_key(text, jobs)
 }
 
+/// The key of an entry: without one, a second try would submit it again.
+fn key<'j>(text: &str, job: &'j Entry<'_>) -> Result<&'j str, String> {
+    job.key.as_deref().ok_or_else(|| {
+        let (line, column) = place(text, job.payload.get());
+        format!("an entry has no id, by which a second try is known; its payload is at line {line} column {column}")
+    })
+}
+
 /// Entries that are named by their place are named by their ids: they may go to the master by several requests.
-fn by_key<'a>(text: &str, mut jobs: Vec<FileJob<'a>>) -> Result<Vec<FileJob<'a>>, String> {
-    let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
+fn by_key<'a>(text: &str, mut jobs: Vec<Entry<'a>>) -> Result<Vec<Entry<'a>>, String> {
+    let ids: Vec<Option<String>> = jobs.iter().map(|job| job.key.clone()).collect();
     for (own, job) in jobs.iter_mut().enumerate() {
         for earlier in &mut job.after {
             let Earlier::Item(item) = *earlier else { continue };
-            let Some(id) = ids.get(item).filter(|_| item < own) else {
+            let Some(Some(id)) = ids.get(item).filter(|_| item < own) else {
                 let (line, column) = place(text, job.payload.get());
                 return Err(format!(
                     "entry {own} waits for item:{item}, which does not stand before it (they are counted from 0); its \
@@ -156,118 +75,10 @@ fn end_of(before: &str) -> (usize, usize) {
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
-fn default_priority() -> u8 {
-    PRIORITY_DEFAULT
-}
-
-fn checked_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let key = String::deserialize(deserializer)?;
-    check_key(&key).map_err(D::Error::custom)?;
-    Ok(key)
-}
-
-fn checked_queue<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    check_queue_name(&name).map_err(D::Error::custom)?;
-    Ok(Some(name))
-}
-
-fn checked_unique_for<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let span = u64::deserialize(deserializer)?;
-    if span == 0 || span > KEY_WINDOW_MS_MAX {
-        return Err(D::Error::custom(format!("unique_for_ms is {span}; it takes 1 to {KEY_WINDOW_MS_MAX}")));
-    }
-    Ok(Some(span))
-}
-
-fn checked_unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Unique>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "until-start" => Ok(Some(Unique::UntilStart)),
-        "until-end" => Ok(None),
-        other => Err(D::Error::custom(format!("unique is {other:?}; it takes \"until-start\" or \"until-end\""))),
-    }
-}
-
-fn checked_group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    check_group_name(&name).map_err(D::Error::custom)?;
-    Ok(Some(name))
-}
-
-fn checked_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Earlier>, D::Error> {
-    let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
-    let read = |value: serde_json::Value| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if let Some(place) = text.strip_prefix("item:").and_then(|place| place.parse().ok()) {
-            return Ok(Earlier::Item(place));
-        }
-        earlier(&text).map_err(|why| D::Error::custom(format!("after {text:?}: {why}")))
-    };
-    all.into_iter().map(read).collect()
-}
-
-fn checked_if_failed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IfFailed, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if_failed(&text).map_err(|why| D::Error::custom(format!("if_failed {text:?}: {why}")))
-}
-
-fn checked_payload<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<&'a RawValue, D::Error> {
-    let payload = <&'a RawValue>::deserialize(deserializer)?;
-    let bytes = payload.get().len();
-    if bytes > PAYLOAD_BYTES_MAX {
-        return Err(D::Error::custom(format!("the payload has {bytes} bytes; it takes up to {PAYLOAD_BYTES_MAX}")));
-    }
-    Ok(payload)
-}
-
-fn within<E: Error>(field: &str, value: u64, min: u64, max: u64) -> Result<u64, E> {
-    if (min..=max).contains(&value) {
-        return Ok(value);
-    }
-    Err(E::custom(format!("{field} is {value}; it takes {min} to {max}")))
-}
-
-fn checked_delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    within("delay_ms", u64::deserialize(deserializer)?, 0, DELAY_MS_MAX)
-}
-
-fn checked_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let timeout_ms = within("timeout_ms", u64::deserialize(deserializer)?, TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)?;
-    u32::try_from(timeout_ms).map_err(D::Error::custom)
-}
-
-fn checked_attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let attempts = u16::deserialize(deserializer)?;
-    within("max_attempts", u64::from(attempts), 1, u64::from(ATTEMPTS_MAX))?;
-    Ok(attempts)
-}
-
-fn checked_keep<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    within("keep_ms", u64::deserialize(deserializer)?, 0, KEEP_MS_MAX).map(Some)
-}
-
-fn checked_ttl<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    within("ttl_ms", u64::deserialize(deserializer)?, 1, KEEP_MS_MAX).map(Some)
-}
-
-fn checked_backoff<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backoff>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    backoff(&text).map(Some).map_err(|why| D::Error::custom(format!("backoff {text:?}: {why}")))
-}
-
-fn checked_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
-    let map = BTreeMap::<String, String>::deserialize(deserializer)?;
-    map.iter().try_for_each(|(name, value)| check_header(name, value)).map_err(D::Error::custom)?;
-    check_headers(map.keys().map(String::as_str)).map_err(D::Error::custom)?;
-    let pairs: Vec<(&str, &str)> = map.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let bytes = headers(&pairs).len();
-    within("the number of headers' bytes", bytes as u64, 0, HEADERS_BYTES_MAX as u64)?;
-    Ok(map.into_iter().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::HEADERS_BYTES_MAX;
 
     #[test]
     fn the_example_is_read() {
@@ -288,7 +99,7 @@ mod tests {
         let text = "{\"id\": \"a\", \"payload\": {\"n\": 1}}\r\n\r\n{\"key\": \"b\", \"payload\": 2}\r\n";
         let jobs = parse(text).unwrap();
         assert_eq!(
-            jobs.iter().map(|job| (&*job.id, job.payload.get())).collect::<Vec<_>>(),
+            jobs.iter().map(|job| (job.key.as_deref().unwrap(), job.payload.get())).collect::<Vec<_>>(),
             [("a", "{\"n\": 1}"), ("b", "2")]
         );
         let bad = parse("{\"id\": \"a\", \"payload\": 1}\n{\"id\": \"b\"}\n").unwrap_err();
@@ -307,6 +118,7 @@ mod tests {
     fn each_mistake_is_told_with_its_line() {
         for (line, entry) in [
             ("payload", r#"{"id": "b"}"#),
+            ("no id", r#"{"payload": 1}"#),
             ("unknown field", r#"{"id": "b", "payload": 1, "prioritty": 3}"#),
             ("second time", r#"{"id": "a", "payload": 1}"#),
             ("queue name", r#"{"id": "b", "payload": 1, "queue": "a b"}"#),

@@ -3,19 +3,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use serde_json::{Map, Value, json};
-
 use super::args::{By, Common, Filters, List};
-use super::job::standing;
 use super::render::{Renderer, Row};
 use super::table::{Column, number, text, thousands};
-use super::when::{self, Wall};
+use super::when::Wall;
 use super::{Stop, connect};
 use crate::client::{Client, ErrorKind, Filter, ListedJob};
 use crate::exit;
 use crate::ids::JobId;
-use crate::job::Standing;
 use crate::limits::ITEMS_MAX;
+use crate::shapes::{bits, error_kind, kind_text, listed, standing};
 use crate::words::{counted, has};
 
 /// The columns of a list.
@@ -53,12 +50,6 @@ impl Filters {
             error_kind: self.error_kind,
         }
     }
-}
-
-/// A bit for each of them; nothing for none.
-pub fn bits(states: &[Standing]) -> Option<u8> {
-    let bits = states.iter().fold(0, |bits, standing| bits | 1 << standing.code());
-    (bits != 0).then_some(bits)
 }
 
 pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
@@ -103,36 +94,7 @@ fn row(renderer: &mut Renderer, job: &ListedJob, wall: &Wall) -> Result<(), Stop
         job.key.clone(),
         job.progress.as_ref().or(job.error.as_ref()).cloned().unwrap_or_default(),
     ];
-    Ok(renderer.row(Row { cells, json: json(job), quiet: job.job.to_string() })?)
-}
-
-/// What is not there is left out, but for the key.
-fn json(job: &ListedJob) -> Value {
-    let mut json = Map::new();
-    let mut put = |name: &str, value: Option<Value>| value.map(|value| json.insert(name.to_owned(), value));
-    put("job", Some(job.job.0.into()));
-    put("queue", Some(job.queue.as_str().into()));
-    put("key", Some(if job.key.is_empty() { Value::Null } else { job.key.as_str().into() }));
-    put("group", job.group.as_deref().map(Value::from));
-    put("standing", Some(standing(job.standing).into()));
-    put("priority", Some(job.priority.into()));
-    put("attempts", Some(job.attempts.into()));
-    put("max_attempts", Some(job.max_attempts.into()));
-    put("submitted_at", Some(when::json(job.submitted_at)));
-    put("due_at", job.due_at.map(when::json));
-    put("ended_at", job.ended_at.map(when::json));
-    put("error", job.error.as_deref().map(Value::from));
-    put("error_kind", job.error_kind.map(|kind| kind_text(kind).into()));
-    put("worker", job.worker.as_deref().map(Value::from));
-    put("begun_at", job.begun_at.map(when::json));
-    put("percent", job.percent.map(Value::from));
-    put("progress", job.progress.as_deref().map(Value::from));
-    Value::Object(json)
-}
-
-/// A kind of errors as it is written on the command line.
-pub fn kind_text(kind: u64) -> String {
-    format!("{kind:016x}")
+    Ok(renderer.row(Row { cells, json: listed(job), quiet: job.job.to_string() })?)
 }
 
 fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
@@ -147,9 +109,10 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
         }
     }
     let (kinds, others) = kinds.sorted();
-    for ErrorKind { kind, count, job, error } in kinds {
-        let cells = vec![thousands(count), kind_text(kind), job.to_string(), error.clone()];
-        let json = json!({"count": count, "error_kind": kind_text(kind), "job": job.0, "error": error});
+    for told in kinds {
+        let ErrorKind { kind, count, job, error } = &told;
+        let (kind, json) = (*kind, error_kind(&told));
+        let cells = vec![thousands(*count), kind_text(kind), job.to_string(), error.clone()];
         renderer.row(Row { cells, json, quiet: format!("{count} {}", kind_text(kind)) })?;
     }
     renderer.flush()?;
@@ -200,11 +163,5 @@ mod tests {
         let (kinds, others) = kinds.sorted();
         assert_eq!(kinds, [error(2, 9, 4), error(1, 7, 1), error(3, 1, 21)]);
         assert_eq!(others, 2);
-    }
-
-    #[test]
-    fn states_are_bits() {
-        assert_eq!(bits(&[]), None);
-        assert_eq!(bits(&[Standing::Pending, Standing::Dead, Standing::Dead]), Some(0b1001));
     }
 }

@@ -8,7 +8,6 @@ use super::args::{Common, Mending, Update};
 use super::ask::confirm;
 use super::connect::again_if_away;
 use super::interrupt::Interrupt;
-use super::list::bits;
 use super::progress::Progress;
 use super::render::{Renderer, Row, tell};
 use super::table::{Column, text};
@@ -16,9 +15,9 @@ use super::{Stop, connect, lookup};
 use crate::client::{Change, Client, ClientError, Filter, ItemStatus, MendPage, Updated};
 use crate::exit::{self, Failure};
 use crate::ids::JobId;
-use crate::job::Standing;
 use crate::limits::ITEMS_MAX;
 use crate::protocol::ErrorCode;
+use crate::shapes::{self, bits, changeable};
 use crate::words::{by_number, counted, is, was};
 
 /// A job, and what was done to it.
@@ -32,50 +31,35 @@ pub struct Mend {
     verb: &'static str,
     /// As in "they are cancelled".
     done: &'static str,
-    /// Where jobs stand to which it can be done: filters that say nothing of that mean these.
-    states: &'static [Standing],
 }
 
 impl Mend {
     pub fn requeue() -> Mend {
-        Mend::of(Change::Requeue, "requeue", "requeued", &[Standing::Dead])
+        Mend::of(Change::Requeue, "requeue", "requeued")
     }
 
     pub fn cancel(force: bool) -> Mend {
-        const STATES: &[Standing] =
-            &[Standing::Pending, Standing::Delayed, Standing::Waiting, Standing::InFlight, Standing::Dead];
-        Mend::of(if force { Change::CancelNow } else { Change::Cancel }, "cancel", "cancelled", STATES)
+        Mend::of(if force { Change::CancelNow } else { Change::Cancel }, "cancel", "cancelled")
     }
 
     pub fn purge() -> Mend {
-        const STATES: &[Standing] = &[
-            Standing::Pending,
-            Standing::Delayed,
-            Standing::Waiting,
-            Standing::Dead,
-            Standing::Completed,
-            Standing::Cancelled,
-            Standing::Expired,
-        ];
-        Mend::of(Change::Purge, "purge", "purged", STATES)
+        Mend::of(Change::Purge, "purge", "purged")
     }
 
     pub fn update(update: &Update) -> Mend {
         let Update { priority, delay, ttl, max_attempts } = *update;
         let (delay_ms, ttl_ms) = (delay.map(|delay| delay.0), ttl.map(|ttl| ttl.0));
-        let states: &[Standing] = &[Standing::Pending, Standing::Delayed, Standing::Waiting, Standing::InFlight];
-        // The delay of one that waits for others counts from their end, and those that a worker has wait no more.
-        let states = match (delay_ms, ttl_ms) {
-            (Some(_), _) => &states[..2],
-            (None, Some(_)) => &states[..3],
-            (None, None) => states,
-        };
         let update = Updated { priority, max_attempts, delay_ms, ttl_ms };
-        Mend { update, ..Mend::of(Change::Update, "update", "updated", states) }
+        Mend { update, ..Mend::of(Change::Update, "update", "updated") }
     }
 
-    fn of(change: Change, verb: &'static str, done: &'static str, states: &'static [Standing]) -> Mend {
-        Mend { change, update: Updated::default(), verb, done, states }
+    /// The bits of where jobs stand that are meant.
+    fn states(&self) -> Option<u8> {
+        bits(changeable(self.change, self.update))
+    }
+
+    fn of(change: Change, verb: &'static str, done: &'static str) -> Mend {
+        Mend { change, update: Updated::default(), verb, done }
     }
 }
 
@@ -130,12 +114,15 @@ fn row(renderer: &mut Renderer, mend: &Mend, status: &ItemStatus) -> Result<(), 
     let id = status.job.to_string();
     let Some(code) = status.refused() else {
         let cells = vec![format!("job {id}"), mend.done.to_owned()];
-        return Ok(renderer.row(Row { cells, json: json!({"job": status.job.0, "done": true}), quiet: id })?);
+        return Ok(renderer.row(Row { cells, json: shapes::mended(status), quiet: id })?);
     };
-    let json = json!({"job": status.job.0, "done": false, "refused": format!("{code:?}")});
     let text = format!("not {}: {}", mend.done, why(mend, code));
     // Quietly only those are named that were changed.
-    renderer.row_unless_quiet(Row { cells: vec![format!("job {id}"), text], json, quiet: String::new() })?;
+    renderer.row_unless_quiet(Row {
+        cells: vec![format!("job {id}"), text],
+        json: shapes::mended(status),
+        quiet: String::new(),
+    })?;
     Ok(())
 }
 
@@ -159,7 +146,7 @@ pub fn by_filter(
     filter: Filter<'_>,
     (yes, dry_run): (bool, bool),
 ) -> Result<(), Stop> {
-    let filter = Filter { standings: filter.standings.or_else(|| bits(mend.states)), ..filter };
+    let filter = Filter { standings: filter.standings.or_else(|| mend.states()), ..filter };
     let count = count(client, filter)?;
     if dry_run {
         let text = format!("{} would be {}", counted(count, "job"), mend.done);
@@ -183,7 +170,7 @@ pub fn by_filter(
 
 /// Forgets the jobs of a queue that no worker has; returns how many.
 pub fn purge_queue(client: &Client, queue: &str) -> Result<u64, Stop> {
-    let filter = Filter { queue: Some(queue), standings: bits(Mend::purge().states), ..Filter::default() };
+    let filter = Filter { queue: Some(queue), standings: Mend::purge().states(), ..Filter::default() };
     let count = count(client, filter)?;
     let ((done, _), outcome) = change_all(client, &Mend::purge(), filter, count);
     outcome.map(|()| done)

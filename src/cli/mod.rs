@@ -49,7 +49,8 @@ mod worker;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use super::jobs_file::{FileJob, parse, text};
+    pub use super::jobs_file::{parse, text};
+    pub use crate::shapes::Entry;
 }
 
 use std::io;

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::args::{Common, Delete, Pause, Purge, QueueCommand, Resume, Set};
 use super::groups::{self, Changes, one};
-use super::list::bits;
 use super::mend::{Mend, by_filter, purge_queue};
 use super::nearest::{Named, found_named};
-use super::queue_state::{COLUMNS, cells, facts, json, settings_text};
+use super::queue_state::{COLUMNS, cells, facts, settings_text};
 use super::render::{Renderer, Row, shown, tell};
 use super::{Stop, connect, explain, found, unless_gone};
 use crate::client::{Client, ClientError, Filter, QueueSettings, Way};
 use crate::protocol::Stats;
+use crate::shapes::{self, bits};
 use crate::time::Millis;
 use crate::words::counted;
 
@@ -42,7 +42,7 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
         // It may have been forgotten since.
         let Some(state) = unless_gone(client.show_queue(queue.name))? else { continue };
         let cells = cells(queue.name, &state);
-        renderer.row(Row { cells, json: json(queue.name, &state), quiet: queue.name.to_owned() })?;
+        renderer.row(Row { cells, json: shapes::queue(queue.name, &state), quiet: queue.name.to_owned() })?;
     }
     Ok(renderer.flush()?)
 }
@@ -50,7 +50,7 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 /// Shows a queue; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
     let state = found_queue(client, name, client.show_queue(name))?;
-    Ok(tell(common.output, facts(name, &state), json(name, &state), name.to_owned())?)
+    Ok(tell(common.output, facts(name, &state), shapes::queue(name, &state), name.to_owned())?)
 }
 
 fn pause(common: &Common, client: &Client, args: &Pause) -> Result<(), Stop> {
@@ -94,9 +94,9 @@ fn set(common: &Common, client: &Client, args: &Set) -> Result<(), Stop> {
         let name = if group.name.is_empty() { "\"\"".to_owned() } else { shown(group.name.as_bytes()) };
         format!("group {name} of queue {}: {}", args.name, as_each(groups::settings_text(&group.settings)))
     }));
-    let mut json = json(&args.name, &state);
+    let mut json = shapes::queue(&args.name, &state);
     if !settled.is_empty() {
-        json["groups"] = settled.iter().map(|group| groups::json(&args.name, group)).collect();
+        json["groups"] = settled.iter().map(|group| shapes::group(&args.name, group)).collect();
     }
     Ok(tell(common.output, lines.join("\n"), json, args.name.clone())?)
 }

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
-use super::args::written;
 use super::render::{self, shown};
 use super::table::{Column, number, text, thousands};
 use crate::client::{QueueSettings, QueueState, QueueStop};
+use crate::shapes::queue_settings;
 use crate::time::Millis;
 
 /// The counts of a list, as the master names them.
@@ -51,7 +49,7 @@ pub fn facts(name: &str, state: &QueueState) -> String {
     for (name, stop) in [("paused in", &state.pause_in), ("paused out", &state.pause_out)] {
         facts.extend(stop.iter().map(|stop| (name, stop_text(stop))));
     }
-    facts.extend(settings(&state.settings).into_iter().map(|(name, text, _)| (name, text)));
+    facts.extend(queue_settings(&state.settings).into_iter().map(|(name, text, _)| (name, text)));
     render::facts(&facts)
 }
 
@@ -70,55 +68,11 @@ fn stop_text(stop: &QueueStop) -> String {
 
 /// What is set, or the words for nothing.
 pub fn settings_text(settings: &QueueSettings, nothing: &str) -> String {
-    let set = self::settings(settings);
+    let set = queue_settings(settings);
     if set.is_empty() {
         return nothing.to_owned();
     }
     set.into_iter().map(|(name, text, _)| format!("{}={text}", name.replace('_', "-"))).collect::<Vec<_>>().join(" ")
-}
-
-/// The settings that are set: name, text as on the command line, and value.
-fn settings(settings: &QueueSettings) -> Vec<(&'static str, String, Value)> {
-    let QueueSettings { keep_s, dead_keep_s, backoff, max_attempts, timeout_ms, ttl_ms, .. } = *settings;
-    let QueueSettings { depth_max, bytes_max, running_max, group_running_max, strict, rate, group_rate, .. } =
-        *settings;
-    let span = |ms: u64| (Millis(ms).to_string(), ms.into());
-    let number = |number: u64| (number.to_string(), number.into());
-    let backoff = backoff.map(|backoff| (written(backoff), written(backoff).into()));
-    let all = [
-        ("keep", keep_s.map(|s| span(u64::from(s) * 1000))),
-        ("dead_keep", dead_keep_s.map(|s| span(u64::from(s) * 1000))),
-        ("backoff", backoff),
-        ("max_attempts", max_attempts.map(|attempts| number(attempts.into()))),
-        ("timeout", timeout_ms.map(|ms| span(ms.into()))),
-        ("ttl", ttl_ms.map(span)),
-        ("depth_max", depth_max.map(number)),
-        ("bytes_max", bytes_max.map(number)),
-        ("running_max", running_max.map(|max| number(max.into()))),
-        ("group_running_max", group_running_max.map(|max| number(max.into()))),
-        ("strict", strict.map(|strict| (if strict { "on" } else { "off" }.to_owned(), strict.into()))),
-        ("rate", rate.map(|rate| (rate.to_string(), rate.to_string().into()))),
-        ("group_rate", group_rate.map(|rate| (rate.to_string(), rate.to_string().into()))),
-    ];
-    all.into_iter().filter_map(|(name, set)| set.map(|(text, value)| (name, text, value))).collect()
-}
-
-pub fn json(name: &str, state: &QueueState) -> Value {
-    let mut json = Map::new();
-    json.insert("queue".to_owned(), name.into());
-    json.extend(state.figures.iter().map(|(name, count)| (name.clone(), (*count).into())));
-    json.insert("polled".to_owned(), state.polled.into());
-    for (name, stop) in [("paused_in", &state.pause_in), ("paused_out", &state.pause_out)] {
-        let stop = stop.as_ref().map(|stop| json!({"left_ms": stop.left.map(millis), "reason": stop.reason}));
-        json.insert(name.to_owned(), stop.unwrap_or_default());
-    }
-    let settings = settings(&state.settings).into_iter().map(|(name, _, value)| {
-        // A number of milliseconds says so.
-        let is_span = ["keep", "dead_keep", "timeout", "ttl"].contains(&name);
-        (if is_span { format!("{name}_ms") } else { name.to_owned() }, value)
-    });
-    json.insert("settings".to_owned(), settings.collect::<Map<_, _>>().into());
-    Value::Object(json)
 }
 
 #[cfg(test)]
@@ -136,9 +90,6 @@ mod tests {
         };
         assert_eq!(settings_text(&set, ""), "keep=10m backoff=exponential:1s..1m depth-max=5");
         assert_eq!(settings_text(&QueueSettings::default(), "none"), "none");
-        let state = QueueState { settings: set, ..QueueState::default() };
-        let expected = json!({"keep_ms": 600_000, "backoff": "exponential:1s..1m", "depth_max": 5});
-        assert_eq!(json("q", &state)["settings"], expected);
     }
 
     #[test]

@@ -136,16 +136,6 @@ fn terminal_width() -> Option<usize> {
     told.or_else(asked).filter(|width| *width > 0)
 }
 
-/// Bytes for JSON: as `NAME` if they are text, else as hexadecimal digits under `NAME_hex`.
-pub fn put_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        object.insert(name.to_owned(), text.into())
-    } else {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        object.insert(format!("{name}_hex"), digits.into())
-    };
-}
-
 /// Bytes for a table: one line, control characters escaped.
 pub fn shown(bytes: &[u8]) -> String {
     escaped(&String::from_utf8_lossy(bytes))
@@ -164,14 +154,6 @@ pub fn beginning(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_that_are_not_text_are_told_in_digits() {
-        let mut object = serde_json::Map::new();
-        put_bytes(&mut object, "result", b"ok");
-        put_bytes(&mut object, "payload", &[0xff, 0x00]);
-        assert_eq!(Value::Object(object).to_string(), r#"{"result":"ok","payload_hex":"ff00"}"#);
-    }
 
     #[test]
     fn what_is_shown_stays_on_one_line_and_short() {

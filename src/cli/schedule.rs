@@ -10,13 +10,14 @@ use super::input::InputFile;
 use super::nearest::{Named, found_named};
 use super::render::{Renderer, Row, tell};
 use super::schedule_file::apply;
-use super::schedule_state::{COLUMNS, cells, facts, json, row_json, tick_text};
-use super::when::{self, Wall};
+use super::schedule_state::{COLUMNS, cells, facts, tick_text};
+use super::when::Wall;
 use super::{Stop, connect};
 use crate::client::{Client, ClientError, ListedSchedule, PutChange, ScheduleSpec, headers};
 use crate::exit::{self, Failure};
 use crate::job::Settings;
 use crate::limits::SCHEDULE_PAYLOAD_BYTES_MAX;
+use crate::shapes::{self, listed_schedule, moment};
 
 /// Schedules of one page.
 const PAGE: u16 = 500;
@@ -37,7 +38,7 @@ pub fn run(common: &Common, command: &ScheduleCommand) -> Result<(), Stop> {
             let next = found_schedule(client, name, client.show_schedule(name))?.ticks.into_iter().next();
             let when = next.as_ref().map_or("never again".to_owned(), |tick| tick_text(tick, &Wall::of(common)));
             let text = format!("schedule {name} makes jobs again; it is due next at {when}");
-            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| when::json(at))});
+            let json = json!({"schedule": name, "paused": false, "next_at": next.map(|(at, _)| moment(at))});
             Ok(tell(common.output, text, json, name.clone())?)
         }
         ScheduleCommand::Run(Scheduled { name }) => {
@@ -73,7 +74,7 @@ fn add(common: &Common, client: &Client, args: &Add) -> Result<(), Stop> {
         Some(_) => format!("it is paused; `falcon-cli schedule resume {name}` ends that"),
         None => "it is never due again".to_owned(),
     };
-    let next_at = next.map(|(at, _)| when::json(*at));
+    let next_at = next.map(|(at, _)| moment(*at));
     let json = json!({"schedule": name, "change": change.word(), "paused": state.paused, "next_at": next_at});
     Ok(tell(common.output, format!("schedule {name} {what}; {when}"), json, name.clone())?)
 }
@@ -147,7 +148,7 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
     let wall = Wall::of(common);
     for schedule in &all {
         let cells = cells(schedule, &wall);
-        renderer.row(Row { cells, json: row_json(schedule), quiet: schedule.name.clone() })?;
+        renderer.row(Row { cells, json: listed_schedule(schedule), quiet: schedule.name.clone() })?;
     }
     Ok(renderer.flush()?)
 }
@@ -155,5 +156,5 @@ fn list(common: &Common, client: &Client) -> Result<(), Stop> {
 /// Shows a schedule; exit status 3 if there is none of this name.
 fn show(common: &Common, client: &Client, name: &str) -> Result<(), Stop> {
     let state = found_schedule(client, name, client.show_schedule(name))?;
-    Ok(tell(common.output, facts(name, &state, &Wall::of(common)), json(name, &state), name.to_owned())?)
+    Ok(tell(common.output, facts(name, &state, &Wall::of(common)), shapes::schedule(name, &state), name.to_owned())?)
 }

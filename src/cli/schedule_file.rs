@@ -14,7 +14,6 @@ use super::args::{
 use super::input::InputFile;
 use super::render::{Renderer, Row, beginning};
 use super::schedule::all;
-use super::schedule_state::told;
 use super::table::text;
 use super::{Stop, found, unless_gone};
 use crate::client::{Client, ClientError, PutChange, ScheduleSpec, headers};
@@ -23,6 +22,7 @@ use crate::ids::{parse_queue_name, parse_schedule_name};
 use crate::job::{Backoff, Settings};
 use crate::limits::{ATTEMPTS_MAX, PRIORITY_DEFAULT};
 use crate::schedule::Missed;
+use crate::shapes::told;
 use crate::time::Millis;
 use crate::words::counted;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
@@ -19,22 +18,8 @@ use crate::client::{Answer, Client};
 use crate::exit::{self, Failure};
 use crate::nearest::did_you_mean;
 use crate::protocol::{Figure, List, Stats, StatsOk};
+use crate::shapes::{self, LOG_FIGURES, STATS_COUNTS};
 use crate::time::Millis;
-
-/// The counts of jobs, as the master names them.
-const COUNTS: [&str; 7] = ["pending", "delayed", "waiting", "in_flight", "completed", "dead", "cancelled"];
-
-/// Figures of the log, as the master names them, and as JSON does.
-pub const LOG: [(&str, &str); 8] = [
-    ("records", "records"),
-    ("syncs", "syncs"),
-    ("durable_lsn", "durable_lsn"),
-    ("segments", "segments"),
-    ("log_bytes", "bytes"),
-    ("live_bytes", "live_bytes"),
-    ("written_bytes", "written_bytes"),
-    ("moved_bytes", "moved_bytes"),
-];
 
 /// Begins the screen anew, ends a line of it, and clears what is below.
 const SCREEN: (&str, &str, &str) = ("\x1b[H", "\x1b[K", "\x1b[J");
@@ -87,37 +72,12 @@ fn show(common: &Common, args: &Args, answer: &Answer, screen: (&str, &str, &str
     let lines = if args.log { log_facts(&stats) } else { lines(&stats, queue).join("\n") };
     let (begin, end, below) = screen;
     let text = format!("{begin}{}{end}", lines.replace('\n', &format!("{end}\n")));
-    let quiet = COUNTS.map(|name| stats.figure(name).to_string()).join(" ");
+    let quiet = STATS_COUNTS.map(|name| stats.figure(name).to_string()).join(" ");
     let mut renderer = Renderer::new(common.output);
-    renderer.line(text, json(&stats, queue), quiet)?;
+    renderer.line(text, shapes::stats(&stats, queue), quiet)?;
     renderer.raw(below.as_bytes())?;
     renderer.flush()?;
     Ok(renderer)
-}
-
-fn json(stats: &StatsOk<'_>, queue: Option<&str>) -> Value {
-    let mut all = all(&stats.figures);
-    let mut take = |names: &[(&str, &str)]| {
-        let figures = names.iter().map(|(name, shown)| {
-            let value = all.shift_remove(*name).unwrap_or_default();
-            ((*shown).to_owned(), value)
-        });
-        figures.collect::<Map<_, _>>()
-    };
-    let totals = take(&COUNTS.map(|name| (name, name)));
-    let wal = take(&LOG);
-    let queues = stats.queues.iter().filter(|known| queue.is_none_or(|name| known.name == name));
-    let queues = queues.map(|queue| (queue.name.to_owned(), Value::Object(self::all(&queue.figures))));
-    let queues: Map<_, _> = queues.collect();
-    all.shift_remove("queues");
-    let mut json = json!({"totals": totals, "queues": queues, "wal": wal});
-    // Whatever else this master tells.
-    json.as_object_mut().into_iter().for_each(|json| json.extend(std::mem::take(&mut all)));
-    json
-}
-
-fn all(figures: &List<'_, Figure<'_>>) -> Map<String, Value> {
-    figures.iter().map(|figure| (figure.name.to_owned(), figure.value.into())).collect()
 }
 
 /// A row of the table.
@@ -201,9 +161,10 @@ pub fn columns(has_waiting: bool) -> Vec<Column> {
 
 /// The figures of the log, and all others of the master as a whole.
 fn log_facts(stats: &StatsOk<'_>) -> String {
-    let log = LOG.iter().map(|(name, _)| (*name, thousands(stats.figure(name))));
-    let is_other =
-        |figure: &Figure<'_>| !COUNTS.contains(&figure.name) && LOG.iter().all(|(name, _)| *name != figure.name);
+    let log = LOG_FIGURES.iter().map(|(name, _)| (*name, thousands(stats.figure(name))));
+    let is_other = |figure: &Figure<'_>| {
+        !STATS_COUNTS.contains(&figure.name) && LOG_FIGURES.iter().all(|(name, _)| *name != figure.name)
+    };
     let others = stats.figures.iter().filter(is_other).map(|figure| (figure.name, thousands(figure.value)));
     render::facts(&log.chain(others).collect::<Vec<_>>())
 }

@@ -8,7 +8,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp as Instant, Zoned};
-use serde_json::Value;
 
 use super::args::Common;
 use crate::time::{Millis, Timestamp};
@@ -26,11 +25,6 @@ pub struct Wall {
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// A moment in JSON: RFC 3339, in UTC.
-pub fn json(at: Timestamp) -> Value {
-    at.rfc3339().into()
 }
 
 impl Wall {

@@ -1,6 +1,6 @@
 //! `falcon-cli worker`: which workers there are, and what they are told to do.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::{Common, WorkerCommand};
 use super::nearest::{Named, found_named};
@@ -11,6 +11,7 @@ use super::{Stop, connect};
 use crate::client::Demand;
 use crate::exit;
 use crate::protocol::{KnownWorker, WorkerJob, Workers};
+use crate::shapes::{self, worker_state};
 use crate::time::Millis;
 use crate::words::{by_number, counted, has, is};
 
@@ -44,7 +45,7 @@ fn list(common: &Common) -> Result<(), Stop> {
     let told = answer.read::<Workers<'_>>()?;
     let mut renderer = Renderer::of_table(common.output, &COLUMNS);
     for worker in told.workers.iter() {
-        renderer.row(Row { cells: cells(&worker), json: json(&worker), quiet: worker.name.to_owned() })?;
+        renderer.row(Row { cells: cells(&worker), json: shapes::worker(&worker), quiet: worker.name.to_owned() })?;
     }
     renderer.flush()?;
     if let Some(count) = told.left_out {
@@ -61,7 +62,7 @@ fn show(common: &Common, name: &str) -> Result<(), Stop> {
     let told = found_named(&client, Named::Worker, name, answer.read::<Workers<'_>>())?;
     let mut renderer = Renderer::new(common.output);
     for worker in told.workers.iter() {
-        renderer.line(facts(&worker), json(&worker), worker.name.to_owned())?;
+        renderer.line(facts(&worker), shapes::worker(&worker), worker.name.to_owned())?;
     }
     Ok(renderer.flush()?)
 }
@@ -82,14 +83,6 @@ fn order(common: &Common, name: &str, what: Demand) -> Result<(), Stop> {
     Ok(tell(common.output, text, json!({"workers": count}), count.to_string())?)
 }
 
-fn state(worker: &KnownWorker<'_>) -> &'static str {
-    match (worker.quiet, worker.polls) {
-        (true, _) => "quiet",
-        (false, true) => "polling",
-        (false, false) => "busy",
-    }
-}
-
 /// How many jobs run, of how many that may at once.
 fn runs(worker: &KnownWorker<'_>) -> String {
     if worker.concurrency == 0 { worker.begun.to_string() } else { format!("{}/{}", worker.begun, worker.concurrency) }
@@ -103,7 +96,7 @@ fn queues(worker: &KnownWorker<'_>) -> String {
 pub fn cells(worker: &KnownWorker<'_>) -> Vec<String> {
     vec![
         worker.name.to_owned(),
-        state(worker).to_owned(),
+        worker_state(worker).to_owned(),
         runs(worker),
         worker.held.to_string(),
         short(Millis(worker.silent_ms)),
@@ -116,7 +109,7 @@ pub fn cells(worker: &KnownWorker<'_>) -> Vec<String> {
 fn facts(worker: &KnownWorker<'_>) -> String {
     let facts = [
         ("worker", worker.name.to_owned()),
-        ("state", state(worker).to_owned()),
+        ("state", worker_state(worker).to_owned()),
         ("host", worker.host.to_owned()),
         ("pid", worker.pid.to_string()),
         ("software", worker.software.to_owned()),
@@ -130,26 +123,4 @@ fn facts(worker: &KnownWorker<'_>) -> String {
         ("job", format!("{job} under lease {lease}, {}, had for {}", stage.word(), short(Millis(had_ms))))
     });
     render::facts(&facts.chain(jobs).collect::<Vec<_>>())
-}
-
-fn json(worker: &KnownWorker<'_>) -> Value {
-    let jobs = worker.jobs.iter().map(|WorkerJob { job, lease, stage, had_ms }| {
-        json!({"job": job.0, "lease": lease.0, "stage": stage.word(), "had_ms": had_ms})
-    });
-    json!({
-        "name": worker.name,
-        "state": state(worker),
-        "quiet": worker.quiet,
-        "polls": worker.polls,
-        "host": worker.host,
-        "pid": worker.pid,
-        "software": worker.software,
-        "concurrency": worker.concurrency,
-        "instance": format!("{:016x}", worker.instance),
-        "silent_ms": worker.silent_ms,
-        "held": worker.held,
-        "begun": worker.begun,
-        "queues": worker.queues.iter().collect::<Vec<_>>(),
-        "jobs": jobs.collect::<Vec<_>>(),
-    })
 }

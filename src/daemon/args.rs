@@ -64,6 +64,30 @@ pub struct Args {
         help_heading = WHERE
     )]
     pub listen: Vec<Address>,
+    /// Where to answer HTTP, with the API, the metrics and the health checks: HOST:PORT, HOST (port 3253), an IPv6
+    /// address, or unix:PATH; may be given several times. Off unless it is named.
+    #[cfg(feature = "http")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "FALCOND_HTTP",
+        hide_env = true,
+        value_delimiter = ',',
+        value_parser = http_address,
+        help_heading = WHERE
+    )]
+    pub http: Vec<Address>,
+    /// A name by which browsers call the HTTP server, beside localhost and its addresses; may be given several times.
+    #[cfg(feature = "http")]
+    #[arg(
+        long = "http-name",
+        value_name = "NAME",
+        env = "FALCOND_HTTP_NAME",
+        hide_env = true,
+        value_delimiter = ',',
+        help_heading = WHERE
+    )]
+    pub http_names: Vec<String>,
     /// Permissions of Unix sockets that are made.
     #[arg(
         long,
@@ -257,6 +281,11 @@ impl From<Format> for LineFormat {
             Format::Json => LineFormat::Json,
         }
     }
+}
+
+#[cfg(feature = "http")]
+fn http_address(text: &str) -> Result<Address, String> {
+    Address::parse(text, crate::limits::HTTP_PORT_DEFAULT)
 }
 
 fn mode(text: &str) -> Result<u32, String> {

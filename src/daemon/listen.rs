@@ -19,7 +19,7 @@ pub fn listen(settings: &Settings) -> Result<Listener, Failure> {
     })?;
     if sockets.is_empty() || settings.was_told("listen") {
         for address in &args.listen {
-            sockets.push(Bound::new(address, args.socket_mode).map_err(|error| cannot_listen(address, &error))?);
+            sockets.push(bind(address, args.socket_mode, "--listen")?);
         }
     }
     if sockets.len() > LISTENERS_MAX {
@@ -45,7 +45,7 @@ fn inherited() -> io::Result<Vec<Bound>> {
 }
 
 /// Refuses addresses that others reach, where anybody may do everything.
-fn hold_against_strangers(args: &Args, sockets: &[Bound]) -> Result<(), Failure> {
+pub fn hold_against_strangers(args: &Args, sockets: &[Bound]) -> Result<(), Failure> {
     if args.token_file.is_some() {
         return Ok(());
     }
@@ -62,16 +62,21 @@ fn hold_against_strangers(args: &Args, sockets: &[Bound]) -> Result<(), Failure>
     Err(Failure::new(exit::USAGE, text))
 }
 
-fn cannot_listen(address: &Address, error: &io::Error) -> Failure {
+/// Listens where an option says.
+pub fn bind(address: &Address, mode: u32, option: &str) -> Result<Bound, Failure> {
+    Bound::new(address, mode).map_err(|error| cannot_listen(address, &error, option))
+}
+
+fn cannot_listen(address: &Address, error: &io::Error, option: &str) -> Failure {
     let advice = match (error.kind(), address) {
         (io::ErrorKind::AddrInUse, Address::Tcp { .. }) => {
-            "; another program has this port, name another one with --listen"
+            format!("; another program has this port, name another one with {option}")
         }
         (io::ErrorKind::AddrInUse, Address::Unix(_)) => {
-            "; another falcond serves there, name another path with --listen"
+            format!("; another falcond serves there, name another path with {option}")
         }
-        (io::ErrorKind::NotFound, Address::Unix(_)) => "; make its directory first",
-        _ => "",
+        (io::ErrorKind::NotFound, Address::Unix(_)) => "; make its directory first".to_owned(),
+        _ => String::new(),
     };
     Failure::new(exit::UNAVAILABLE, format!("listening on {address} failed: {error}{advice}"))
 }

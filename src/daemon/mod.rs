@@ -12,6 +12,7 @@ mod listen;
 mod reload;
 mod service;
 mod settings;
+mod web;
 mod workers;
 
 use std::ffi::OsString;
@@ -37,6 +38,7 @@ pub use args::Args;
 use listen::listen;
 use reload::Program;
 use settings::{Settings, Unread, is_answer};
+use web::Web;
 
 /// Runs the program with this command line.
 pub fn main(line: Vec<OsString>) -> ExitCode {
@@ -106,8 +108,11 @@ fn run(settings: &Settings, line: Vec<OsString>, lines: &Lines) -> Result<(), Fa
     let mut listener = listen(settings)?;
     let addresses: Vec<String> = listener.addresses().map(ToString::to_string).collect();
     let device = open_directory(&args.data_dir, args.segment_io, &lock)?;
-    let opened = open_while_greeting(config, device, &mut listener)?;
+    let progress = Arc::new(Progress::default());
+    let web = Web::start(args, config.tokens.clone(), &progress)?;
+    let opened = open_while_greeting(config, device, &mut listener, &progress)?;
     let (reactor, door) = Reactor::new(listener, opened, &args.data_dir).map_err(reactor_failure)?;
+    web.serves(&door);
     // Without workers here the door is dropped, so that the loop waits for none.
     let local = Local::new(door, "standalone").saying_begun();
     let make = move || Client::new(local.clone());
@@ -120,7 +125,8 @@ fn run(settings: &Settings, line: Vec<OsString>, lines: &Lines) -> Result<(), Fa
     let pool = handler.map(start).transpose()?;
     announce(&addresses.join(", "))?;
     service::serves(&addresses.join(", "));
-    let outcome = serve(reactor, pool, |stopper| Program::new(lines, line, stopper));
+    let outcome = serve(reactor, pool, |stopper| Program::new(lines, line, (stopper, web.teller())));
+    web.end();
     // Last, since it ends what the commands leave behind.
     drop(reaper);
     outcome
@@ -194,10 +200,15 @@ fn open_log(config: Config, device: DirDevice, progress: &Progress) -> Result<Op
 }
 
 /// Reads the log, and tells those who connect meanwhile how far that is.
-fn open_while_greeting(config: Config, device: DirDevice, listener: &mut Listener) -> Result<Opened, Failure> {
-    let (progress, begun_at) = (Arc::new(Progress::default()), Instant::now());
+fn open_while_greeting(
+    config: Config,
+    device: DirDevice,
+    listener: &mut Listener,
+    progress: &Arc<Progress>,
+) -> Result<Opened, Failure> {
+    let begun_at = Instant::now();
     let reading = {
-        let progress = Arc::clone(&progress);
+        let progress = Arc::clone(progress);
         std::thread::Builder::new()
             .name("falcon-open".to_owned())
             .spawn(move || open_log(config, device, &progress))
@@ -208,10 +219,10 @@ fn open_while_greeting(config: Config, device: DirDevice, listener: &mut Listene
         service::starts(how_far);
     };
     listener
-        .greet_while(&progress, || !reading.is_finished(), say)
+        .greet_while(progress, || !reading.is_finished(), say)
         .map_err(|error| Failure::new(exit::SYSTEM, format!("answering while the log is read: {error}")))?;
     let opened = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    tell_what_was_read(&opened.master, &progress, begun_at.elapsed());
+    tell_what_was_read(&opened.master, progress, begun_at.elapsed());
     Ok(opened)
 }
 

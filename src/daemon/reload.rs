@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::config;
 use super::service::{self, Watchdog};
 use super::settings::{Settings, Unread};
+use super::web::WebTeller;
 use crate::exit::Failure;
 use crate::master::Config;
 use crate::reactor::Host;
@@ -23,12 +24,13 @@ pub struct Program<'l> {
     /// The settings as they were read last.
     settings: Option<Settings>,
     stopper: Option<PoolStopper>,
+    web: WebTeller,
 }
 
 impl<'l> Program<'l> {
-    pub fn new(lines: &'l Lines, line: Vec<OsString>, stopper: Option<PoolStopper>) -> Program<'l> {
+    pub fn new(lines: &'l Lines, line: Vec<OsString>, (stopper, web): (Option<PoolStopper>, WebTeller)) -> Program<'l> {
         let settings = Settings::read(&line).ok();
-        Program { watchdog: Watchdog::new(), lines, line, settings, stopper }
+        Program { watchdog: Watchdog::new(), lines, line, settings, stopper, web }
     }
 
     fn read_again(&mut self) -> Result<Config, Failure> {
@@ -42,6 +44,7 @@ impl<'l> Program<'l> {
         let told = if changed.is_empty() { "no other setting".to_owned() } else { changed.join(", ") };
         self.lines.filter(&settings.args.log);
         log::info!("the settings were read again: {told} changed, and the tokens were read");
+        self.web.retoken(config.tokens.as_ref());
         self.settings = Some(settings);
         Ok(config)
     }
@@ -51,6 +54,7 @@ impl Host for Program<'_> {
     fn stop(&mut self) {
         service::stops();
         self.stopper.iter().for_each(PoolStopper::stop);
+        self.web.stop();
     }
 
     fn reload(&mut self) -> Option<Config> {

@@ -14,12 +14,13 @@ pub struct Local {
     door: LocalDoor,
     name: String,
     says_begun: bool,
+    leases_stay: bool,
 }
 
 impl Local {
     /// Links through this door.
     pub fn new(door: LocalDoor, name: &str) -> Local {
-        Local { door, name: name.to_owned(), says_begun: false }
+        Local { door, name: name.to_owned(), says_begun: false, leases_stay: false }
     }
 
     /// The same, and it is promised to the master to say by [`Client::say`](crate::client::Client::say) when a job is
@@ -28,12 +29,19 @@ impl Local {
     pub fn saying_begun(self) -> Local {
         Local { says_begun: true, ..self }
     }
+
+    /// The same, and its leases last as long as they were asked for, whatever becomes of its links.
+    #[must_use]
+    pub fn leaving_leases(self) -> Local {
+        Local { leases_stay: true, ..self }
+    }
 }
 
 impl Connector for Local {
     fn connect(&self, facts: &WorkerFacts, _deadline: Instant) -> Result<Box<dyn Link>, ClientError> {
         let unreachable = |_| ClientError::Unreachable { address: "(this process)".to_owned(), source: gone() };
-        let hello = Hello { says_begun: self.says_begun.then_some(true), ..facts.hello(&self.name, b"") };
+        let (says_begun, leases_stay) = (self.says_begun.then_some(true), self.leases_stay.then_some(true));
+        let hello = Hello { says_begun, leases_stay, ..facts.hello(&self.name, b"") };
         Ok(Box::new(LocalLink(self.door.open(&hello).map_err(unreachable)?)))
     }
 }

@@ -398,6 +398,10 @@ impl Master {
         }
         let deadline = now.plus(self.config.grace);
         for (job, lease) in session.take_leases() {
+            // One that its client never heard of is of no use to it.
+            if session.leases_stay && !session.has_untold(lease) {
+                continue;
+            }
             self.journal.queues.cut(job, lease, id, deadline);
         }
     }

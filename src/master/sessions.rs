@@ -30,6 +30,8 @@ pub struct Session {
     pub greeted: bool,
     /// Whether it says when it begins a job. Of others each delivery counts as an attempt.
     pub says_begun: bool,
+    /// Whether its leases are not cut when it ends.
+    pub leases_stay: bool,
     /// Whether it sends signs of life. One that does is taken for dead when it is silent.
     pub beats: bool,
     /// Whether it is to be closed when everything was sent.
@@ -140,6 +142,7 @@ impl Sessions {
             role: Role::Read,
             greeted: false,
             says_begun: false,
+            leases_stay: false,
             beats: false,
             closing: false,
             worker: None,

@@ -49,7 +49,7 @@ pub use descriptors::raise_descriptor_limit;
 pub use error::ReactorError;
 use error::system;
 pub use host::Host;
-pub use listener::{Bound, Listener};
+pub use listener::{Bound, Listener, StdSocket};
 use locals::Locals;
 use machine::Machine;
 use stopping::Stopping;

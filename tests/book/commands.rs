@@ -46,6 +46,7 @@ pages_that_run! {
     monitoring: "docs/src/monitoring.md",
     workers: "docs/src/workers.md",
     reuse: "docs/src/reuse.md",
+    http: "docs/src/http.md",
     wire: "docs/src/wire.md",
 }
 

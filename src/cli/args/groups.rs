@@ -1,10 +1,9 @@
 //! The options of `falcon-cli queue set` that are about groups and rates.
 
 use super::headings::GROUPS;
-use super::values::{Setting, at_least_one, group, number};
-use crate::limits::{GROUP_WEIGHT_MAX, RATE_SPAN_MS_MAX, RATE_TOKENS_MAX};
+use super::values::{Setting, at_least_one, group, number, rate};
+use crate::limits::GROUP_WEIGHT_MAX;
 use crate::rules::Rate;
-use crate::time::Millis;
 
 /// A setting of one group, or of each.
 pub type OfGroup<T> = (Option<String>, Setting<T>);
@@ -82,34 +81,6 @@ pub fn rates(words: &[String]) -> Result<Vec<OfGroup<Rate>>, String> {
         Ok((name, setting(value, rate)?))
     };
     texts.iter().map(read).collect()
-}
-
-/// Reads `100/s`, `5/10s`, `30/m burst 5`.
-fn rate(text: &str) -> Result<Rate, String> {
-    let how = || format!("{text:?} is no rate: write 100/s, 5/10s, or 30/m burst 5");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let (rate, burst) = match words[..] {
-        [rate] => (rate, None),
-        [rate, "burst", burst] => (rate, Some(burst)),
-        _ => return Err(how()),
-    };
-    let (tokens, span) = rate.split_once('/').ok_or_else(how)?;
-    let span = if span.starts_with(|c: char| c.is_ascii_digit()) { span.to_owned() } else { format!("1{span}") };
-    let span: Millis = span.parse().map_err(|_| how())?;
-    // What is too large is out of bounds below.
-    let most = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let number = |text: &str| text.parse().map(most).map_err(|_| how());
-    let (tokens, per_ms) = (number(tokens)?, most(span.0));
-    let burst = match burst {
-        Some(burst) => number(burst)?,
-        None => Rate::usual_burst(tokens, per_ms.max(1)),
-    };
-    let rate = Rate { tokens, per_ms, burst };
-    let bounds = || {
-        let span = Millis(RATE_SPAN_MS_MAX.into());
-        format!("{text:?}: a rate has 1 to {RATE_TOKENS_MAX} jobs, and as large a burst, in up to {span}")
-    };
-    if rate.is_sane() { Ok(rate) } else { Err(bounds()) }
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@ use std::path::Path;
 use serde_json::json;
 
 use super::sending::Sending;
-use super::{KEEP_MS_WAITED, QUEUE_DEFAULT, REQUEST_BYTES_MAX, job_bytes, on_duplicate, some_headers};
+use super::{KEEP_MS_WAITED, QUEUE_DEFAULT, REQUEST_BYTES_MAX, job_bytes, on_duplicate};
 use crate::cli::args::{Common, Submit};
 use crate::cli::input::InputFile;
-use crate::cli::jobs_file::{self, FileJob};
+use crate::cli::jobs_file;
 use crate::cli::render::tell;
 use crate::cli::{Stop, new_queue};
 use crate::exit::{self, Failure};
-use crate::job::Unique;
 use crate::limits::ITEMS_MAX;
-use crate::protocol::{After, List, SubmitJob};
+use crate::protocol::{After, SubmitJob};
+use crate::shapes::Entry;
 use crate::words::counted;
 
 /// The bytes of a jobs file.
@@ -33,7 +33,7 @@ impl JobsFile {
         Ok(JobsFile { name: input.name, bytes })
     }
 
-    fn jobs(&self) -> Result<Vec<FileJob<'_>>, Failure> {
+    fn jobs(&self) -> Result<Vec<Entry<'_>>, Failure> {
         let refused = |why: String| Failure::new(exit::USAGE, format!("{}: {why}; nothing was submitted", self.name));
         let text = jobs_file::text(&self.bytes).map_err(refused)?;
         jobs_file::parse(text).map_err(refused)
@@ -64,20 +64,16 @@ pub fn dry_run(common: &Common, submit: &Submit) -> Result<(), Stop> {
 pub fn submit(sending: &mut Sending, (queue, submit): (&str, &Submit), path: &Path) -> Result<(), Stop> {
     let file = JobsFile::read(path)?;
     let jobs = file.jobs()?;
-    let all_headers: Vec<Vec<u8>> = jobs.iter().map(FileJob::headers).collect();
-    let all_after: Vec<Vec<After<'_>>> = jobs.iter().map(FileJob::after).collect();
+    let all_headers: Vec<Vec<u8>> = jobs.iter().map(Entry::headers).collect();
+    let all_after: Vec<Vec<After<'_>>> = jobs.iter().map(Entry::after).collect();
     let keep_ms = sending.waited.is_some().then_some(KEEP_MS_WAITED);
     let jobs: Vec<SubmitJob<'_>> = jobs
         .iter()
         .zip(all_headers.iter().zip(&all_after))
-        .map(|(job, (headers, after))| {
-            let queue = job.queue.as_deref().unwrap_or(queue);
-            SubmitJob {
-                queue,
-                on_duplicate: on_duplicate(submit),
-                keep_ms: job.keep_ms.or(keep_ms),
-                ..of_file(job, headers, after)
-            }
+        .map(|(job, (headers, after))| SubmitJob {
+            on_duplicate: on_duplicate(submit),
+            keep_ms: job.keep_ms.or(keep_ms),
+            ..job.job(queue, headers, after)
         })
         .collect();
     new_queue::look(&sending.client, jobs.iter().map(|job| job.queue), submit.existing)?;
@@ -92,27 +88,6 @@ pub fn submit(sending: &mut Sending, (queue, submit): (&str, &Submit), path: &Pa
         }
     }
     Ok(())
-}
-
-/// A job as its entry in a file says.
-fn of_file<'a>(job: &'a FileJob<'_>, headers: &'a [u8], after: &'a [After<'a>]) -> SubmitJob<'a> {
-    SubmitJob {
-        key: &job.id,
-        settings: job.settings(),
-        delay_ms: job.delay_ms,
-        keep_ms: job.keep_ms,
-        ttl_ms: job.ttl_ms,
-        backoff: job.backoff,
-        group: job.group.as_deref(),
-        unique_for_ms: job.unique_for_ms,
-        unique_until_start: (job.unique == Some(Unique::UntilStart)).then_some(true),
-        headers: some_headers(headers),
-        after: (!after.is_empty()).then(|| List::lent(after)),
-        if_failed: Some(job.if_failed).filter(|_| !after.is_empty()),
-        with_results: (job.with_results && !after.is_empty()).then_some(true),
-        payload: job.payload.get().as_bytes(),
-        ..SubmitJob::default()
-    }
 }
 
 fn request_length(jobs: &[SubmitJob<'_>]) -> usize {

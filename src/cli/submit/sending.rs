@@ -2,11 +2,8 @@
 
 use std::io;
 
-use serde_json::{Value, json};
-
 use crate::cli::connect::again_if_away;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::job::standing;
 use crate::cli::progress::Progress;
 use crate::cli::render::{Renderer, Row};
 use crate::cli::when;
@@ -16,6 +13,7 @@ use crate::exit::{self, Failure};
 use crate::ids::JobId;
 use crate::job::OnDuplicate;
 use crate::protocol::SubmitJob;
+use crate::shapes::{self, standing};
 use crate::time::Timestamp;
 use crate::words::counted;
 
@@ -115,7 +113,7 @@ impl Sending {
         let outcome = jobs.iter().zip(&submitted).try_for_each(|(job, outcome)| {
             let id = outcome.job.to_string();
             let cells = vec![format!("job {id}"), job.queue.to_owned(), became(outcome).to_owned()];
-            self.renderer.row(Row { cells, json: json_of(job, outcome), quiet: id })
+            self.renderer.row(Row { cells, json: shapes::submitted(job, outcome), quiet: id })
         });
         match outcome.and_then(|()| self.renderer.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_closed = true,
@@ -179,23 +177,6 @@ fn became(outcome: &Submitted) -> &'static str {
         Submitted { duplicate: true, .. } => "has this key already",
         _ => "submitted",
     }
-}
-
-fn json_of(job: &SubmitJob<'_>, outcome: &Submitted) -> Value {
-    let key = if job.key.is_empty() { Value::Null } else { job.key.into() };
-    let mut json = json!({"job": outcome.job.0, "queue": job.queue, "key": key, "duplicate": outcome.duplicate});
-    if outcome.replaced {
-        json["replaced"] = true.into();
-    }
-    if let Some(holder) = &outcome.holder {
-        json["holder"] = json!({
-            "queue": holder.queue,
-            "standing": standing(holder.standing),
-            "payload_differs": holder.payload_differs,
-            "queue_differs": holder.queue_differs,
-        });
-    }
-    json
 }
 
 /// Which jobs were submitted.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::connect::again_if_away;
-use super::super::list::{Kinds, bits};
+use super::super::list::Kinds;
 use super::super::queue_state::paused;
 use super::super::table::thousands;
 use super::super::unless_gone;
@@ -22,6 +22,7 @@ use crate::client::{Change, Client, ClientError, Demand, Filter, MendPage, Updat
 use crate::ids::JobId;
 use crate::job::Standing;
 use crate::protocol::{ErrorCode, Get, Refusal, ShowQueue, Stats, StatsOk, Workers};
+use crate::shapes::bits;
 use crate::time::Millis;
 use crate::words::{by_number, counted};
 

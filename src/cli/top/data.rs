@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::super::list::{Kinds, kind_text};
-use super::super::stats::{self, LOG, Line};
+use super::super::list::Kinds;
+use super::super::stats::{self, Line};
 use super::super::table::{Column, number, text, thousands};
 use super::super::when::short;
 use super::super::worker;
 use super::rows::{Row, Rows, Target, Tone};
 use crate::ids::JobId;
 use crate::protocol::{StatsOk, WorkerJob, WorkersOk};
+use crate::shapes::{LOG_FIGURES, kind_text};
 use crate::time::Millis;
 use crate::words::{counted, has, is};
 
@@ -180,7 +181,7 @@ impl Before {
 
 /// The figures of the log and of the master.
 pub fn log(stats: &StatsOk<'_>, before: Option<&Before>) -> Rows {
-    let names = LOG.iter().map(|(name, _)| *name).chain(MASTER);
+    let names = LOG_FIGURES.iter().map(|(name, _)| *name).chain(MASTER);
     let told = names.filter(|name| stats.figures.iter().any(|figure| figure.name == *name));
     let rows = told.map(|name| {
         let each_second = before.and_then(|before| before.each_second(stats, name)).unwrap_or_default();

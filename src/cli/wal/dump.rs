@@ -10,11 +10,12 @@ use crate::cli::Stop;
 use crate::cli::args::{Common, Dump};
 use crate::cli::events::{COLUMNS as EVENT_COLUMNS, Fields};
 use crate::cli::render::{Renderer, Row};
-use crate::cli::when::{self, Wall};
+use crate::cli::when::Wall;
 use crate::exit;
 use crate::ids::Lsn;
 use crate::queue::Event;
 use crate::rebuilt::event_of;
+use crate::shapes::moment;
 use crate::time::Timestamp;
 use crate::wal::{DirDevice, Follower, Record, RecordHead, visit_all};
 
@@ -93,7 +94,7 @@ fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>, wall: &W
     let mut json = Map::new();
     json.insert("lsn".to_owned(), head.lsn.0.into());
     json.insert("term".to_owned(), head.term.into());
-    json.insert("at".to_owned(), when::json(head.at));
+    json.insert("at".to_owned(), moment(head.at));
     json.insert("event".to_owned(), event.name().into());
     let fields = Fields::of(event, head.lsn, json, wall);
     let cells =

@@ -97,6 +97,7 @@ pub(in super::super) fn let_in(
     session.greeted = true;
     session.name = hello.name.into();
     session.says_begun = hello.says_begun.unwrap_or(false);
+    session.leases_stay = hello.leases_stay.unwrap_or(false);
     session.role = holder.map_or(Role::Admin, |holder| holder.role);
     session.holder = holder.map(|holder| holder.name.clone()).filter(|name| !name.is_empty());
     let is_worker = hello.instance != 0 && session.role.allows(Role::Work);

@@ -41,6 +41,8 @@ message! {
         3 pid: u32;
         4 software: &'a str => at_most(SOFTWARE_BYTES_MAX);
         5 concurrency: u16;
+        /// Its leases last as long as they were asked for: they are not cut when this connection ends.
+        6 leases_stay: bool;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, net};
@@ -23,6 +24,13 @@ pub struct Bound {
     address: Address,
     /// The file of a Unix socket that goes when nobody listens any more: device and number.
     file: Option<(u64, u64)>,
+}
+
+/// A socket that listens, for another loop than the reactor's.
+#[derive(Debug)]
+pub enum StdSocket {
+    Tcp(net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
 }
 
 #[derive(Debug)]
@@ -79,6 +87,14 @@ impl Bound {
         let file = fs::symlink_metadata(&path).map(|facts| (facts.dev(), facts.ino()))?;
         let socket = UnixListener::from_std(socket.into());
         Ok(Bound { socket: Socket::Unix(socket), address: Address::Unix(path), file: Some(file) })
+    }
+
+    /// A copy for another loop; it does not block.
+    pub fn to_std(&self) -> io::Result<StdSocket> {
+        match &self.socket {
+            Socket::Tcp(socket) => Ok(StdSocket::Tcp(socket.as_fd().try_clone_to_owned()?.into())),
+            Socket::Unix(socket) => Ok(StdSocket::Unix(socket.as_fd().try_clone_to_owned()?.into())),
+        }
     }
 
     /// Where it listens.

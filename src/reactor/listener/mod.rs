@@ -8,7 +8,7 @@ use std::io;
 
 use mio::{Registry, Token};
 
-pub use bound::Bound;
+pub use bound::{Bound, StdSocket};
 
 use super::stream::Stream;
 use crate::address::Address;

@@ -1,0 +1,17 @@
+//! The master's figures.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::Value;
+
+use crate::http::App;
+use crate::http::gate::Read;
+use crate::http::problem::Problem;
+use crate::protocol::Stats;
+use crate::shapes;
+
+pub async fn stats(_: Read, State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    app.way.ask(|client| Ok(Json(shapes::stats(&client.stats()?.read::<Stats>()?, None)))).await
+}

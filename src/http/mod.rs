@@ -1,0 +1,140 @@
+//! HTTP beside the queue: health, metrics and a JSON API, by `falcond --http`.
+//!
+//! Promises:
+//! - It is one more client of the master, over the local source: all that it tells and does goes through the same door
+//!   and gate as all else, and nothing of it runs in the loop. It keeps no state of jobs.
+//! - Each call has a deadline. Where as many calls are under way as may be, the next is answered by 503 at once.
+//! - Connections, heads, bodies and pauses are bounded (see [`limits`](crate::limits)): who is slow, or says nothing,
+//!   is dropped, and holds a bounded amount of memory until then.
+//! - A panic in it ends one request, at worst this server for a second, and never the master.
+//!
+//! It does not: speak TLS, or HTTP/2; a proxy does both.
+
+mod api;
+mod gate;
+mod given;
+mod pairs;
+mod problem;
+mod serve;
+mod way;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+pub use gate::Site;
+
+use crate::limits::{HTTP_CALLS_MAX, HTTP_WAITS_MAX};
+use crate::master::Progress;
+use crate::master::local::LocalDoor;
+use crate::reactor::Bound;
+use crate::roles::Tokens;
+use gate::Gate;
+use way::Way;
+
+/// How long it is away after a panic of its own thread.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Stack of a thread that waits for the master's answer.
+const CALL_STACK_BYTES: usize = 256 << 10;
+
+/// What all requests share.
+#[derive(Debug)]
+struct App {
+    way: Way,
+    gate: Gate,
+}
+
+/// The server: it listens, on a thread of its own, until it is dropped.
+pub struct Http {
+    app: Arc<App>,
+    stopping: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Tells the server of what changes, from any thread.
+#[derive(Clone)]
+pub struct HttpTeller {
+    app: Arc<App>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Http {
+    /// Answers on these sockets from now on; until [`Http::serves`] that the master is starting.
+    ///
+    /// # Errors
+    /// When the thread or its event queue cannot be made.
+    pub fn start(sockets: Vec<Bound>, site: Site, progress: Arc<Progress>) -> io::Result<Http> {
+        let addresses = sockets.iter().map(|socket| socket.address().clone()).collect();
+        let app = Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses) });
+        let (stopping, told) = watch::channel(false);
+        let shared = Arc::clone(&app);
+        let run = move || run_again(&sockets, &shared, &told);
+        let thread = thread::Builder::new().name("falcon-http".to_owned()).spawn(run)?;
+        Ok(Http { app, stopping, thread: Some(thread) })
+    }
+
+    /// From now on the master can be asked, by this door.
+    pub fn serves(&self, door: LocalDoor) {
+        self.app.way.open(door);
+    }
+
+    /// One that tells it of changes.
+    pub fn teller(&self) -> HttpTeller {
+        HttpTeller { app: Arc::clone(&self.app), stopping: self.stopping.clone() }
+    }
+}
+
+impl HttpTeller {
+    /// Takes no more requests, and ends polls and waits that are under way.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+        self.app.way.close();
+    }
+
+    /// From now on these tokens hold.
+    pub fn retoken(&self, tokens: Option<Tokens>) {
+        self.app.gate.retoken(tokens);
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.teller().stop();
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            log::error!("the HTTP server panicked while it stopped");
+        }
+    }
+}
+
+/// Serves until it is to stop, also after a panic.
+fn run_again(sockets: &[Bound], app: &Arc<App>, told: &watch::Receiver<bool>) {
+    while !*told.borrow() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(sockets, app, told.clone())));
+        match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => log::error!("the HTTP server: {error}; it begins anew in {RESTART_PAUSE:?}"),
+            Err(_) => log::error!("the HTTP server panicked; it begins anew in {RESTART_PAUSE:?}"),
+        }
+        thread::sleep(RESTART_PAUSE);
+    }
+}
+
+fn run(sockets: &[Bound], app: &Arc<App>, told: watch::Receiver<bool>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .thread_name("falcon-http-call")
+        .thread_stack_size(CALL_STACK_BYTES)
+        .max_blocking_threads(HTTP_CALLS_MAX + HTTP_WAITS_MAX)
+        .build()?;
+    let outcome = runtime.block_on(serve::serve(sockets, api::routes(Arc::clone(app)), told));
+    // Calls that are under way end by themselves, since the way is closed.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,64 @@
+//! Events of the log.
+
+use serde_json::{Map, Value};
+
+use super::{moment, put_bytes};
+use crate::client::LogEvent;
+use crate::codec::{self, DecodeError};
+use crate::ids::Lsn;
+use crate::queue::Event;
+use crate::time::Timestamp;
+
+/// Goes through the fields of an event whose record has this number.
+pub fn visit_event<'e>(event: &Event<'e>, lsn: Lsn, visit: &mut dyn FnMut(&str, codec::Value<'_>)) {
+    event.show(&mut |name, value| {
+        visit(name, value);
+        // The lease that a DISPATCH grants has its record's number.
+        if (name, event.name()) == ("job", "DISPATCH") {
+            visit("lease", codec::Value::Number(lsn.0));
+        }
+    });
+}
+
+/// Puts the fields of an event behind what is there.
+pub fn put_event(json: &mut Map<String, Value>, event: &Event<'_>, lsn: Lsn) {
+    visit_event(event, lsn, &mut |name, value| {
+        let value = match value {
+            codec::Value::Number(number) => number.into(),
+            codec::Value::Flag(flag) => flag.into(),
+            codec::Value::Moment(0) => Value::Null,
+            codec::Value::Moment(at) => moment(Timestamp(at)),
+            // What is empty is not there; but an error that says nothing is an error.
+            codec::Value::Text("") if name != "error" => Value::Null,
+            codec::Value::Text(text) => text.into(),
+            codec::Value::Bytes(bytes) => {
+                json.insert(format!("{name}_bytes"), bytes.len().into());
+                return put_bytes(json, name, bytes);
+            }
+        };
+        json.insert(name.to_owned(), value);
+    });
+}
+
+/// An event of a job's log. One of a later version has no name, but its number.
+///
+/// # Errors
+/// When it is no event of any version.
+pub fn event(logged: &LogEvent) -> Result<Map<String, Value>, DecodeError> {
+    let LogEvent { lsn, at, kind, body } = logged;
+    let mut json = Map::new();
+    json.insert("lsn".to_owned(), lsn.0.into());
+    json.insert("at".to_owned(), moment(*at));
+    match Event::decode(*kind, body) {
+        Ok(event) => {
+            json.insert("event".to_owned(), event.name().into());
+            put_event(&mut json, &event, *lsn);
+        }
+        Err(error) if error.is_unknown() => {
+            json.insert("event".to_owned(), Value::Null);
+            json.insert("kind".to_owned(), (*kind).into());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(json)
+}
