@@ -39,6 +39,8 @@ done
 cp README.md CHANGELOG.md LICENSE LICENSE-MIT LICENSE-APACHE protocol.md "$work/$name/"
 mkdir "$work/$name/packaging"
 cp -r packaging/systemd packaging/falcond.toml packaging/worker.env packaging/README.md "$work/$name/packaging/"
+# Made on this host, for whatever target; what is built for it has nothing of the release's flags.
+RUSTFLAGS='' cargo run --locked --quiet --example pages -- "$work/$name"
 packaging/try-binaries.sh "$work/$name/bin"
 
 pack() {

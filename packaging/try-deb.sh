@@ -27,6 +27,7 @@ outside() {
         cp "$2" "$dir/2.deb"
     else
         step "building"
+        cargo run --locked --quiet --example pages -- packaging/pages
         cargo deb --locked --deb-revision 1 --output "$dir/1.deb"
         cargo deb --locked --deb-revision 2 --no-build --output "$dir/2.deb"
     fi
@@ -60,6 +61,8 @@ start() {
     local unit=$1 user=$2 line
     shift 2
     line=$(sed -n 's/^ExecStart=//p' "$root/usr/lib/systemd/system/$unit")
+    # Else what the one before it said would be taken for its own word.
+    : >"$root/tmp/$user.out"
     chroot "$root" setpriv --reuid "$user" --regid "$user" --init-groups --no-new-privs --bounding-set=-all \
         env "$@" sh -c "umask 077; exec $line" >"$root/tmp/$user.out" 2>"$root/tmp/$user.log" &
     started=$!
@@ -108,6 +111,13 @@ inside() {
     run stat -c '%A %U:%G %n' /var/lib/falcond /run/falcond /etc/falcon /etc/falcon/falcond.toml
     run falcond --config /etc/falcon/falcond.toml --check-config
     run dpkg-query -W -f '${Conffiles}\n' falconqueue
+    for program in falcond falcon-worker falcon-cli; do
+        has "/usr/share/bash-completion/completions/$program"
+        has "/usr/share/zsh/vendor-completions/_$program"
+        has "/usr/share/fish/vendor_completions.d/$program.fish"
+    done
+    pages=$(run dpkg -L falconqueue | grep -c '/man1/.*\.1\.gz$')
+    [ "$pages" -ge 60 ] || fail "there are $pages man pages"
 
     step "a job is submitted and run, another one is left waiting"
     start_master

@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
 use crate::exit::{self, Failure};
 
 /// Asks on stderr, unless it was said that nothing needs to be asked. This is the exit status if nobody is there.
@@ -14,6 +17,10 @@ pub fn confirm(question: &str, yes: bool, nobody: u8) -> Result<(), Failure> {
         return Err(refused(nobody, "there is nobody to ask; with --yes it is done without asking"));
     }
     exit::say(&format!("{question} Write yes to go on:"));
+    // Where Ctrl-C is caught, it ends the wait for an answer.
+    if poll(&mut [PollFd::new(&io::stdin(), PollFlags::IN)], None) == Err(Errno::INTR) {
+        return Err(refused(exit::FAILED, "stopped by Ctrl-C"));
+    }
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     if read.is_ok() && answer.trim() == "yes" {

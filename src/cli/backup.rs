@@ -9,12 +9,15 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::args::Common;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
 use super::render::tell;
 use super::wal::verify;
+use super::wal::watched::Watched;
 use super::{Stop, connect};
 use crate::client::{Client, LogFile};
 use crate::exit::{self, Failure};
@@ -69,48 +72,87 @@ fn make_empty(dir: &Path) -> Result<bool, Failure> {
     }
 }
 
+/// Files of a master's log that are copied.
+struct Copying<'c> {
+    client: &'c Client,
+    dir: &'c Path,
+    device: DirDevice,
+    interrupt: Interrupt,
+    progress: Progress,
+    done: u64,
+    of: u64,
+}
+
 fn copy(client: &Client, files: &[LogFile], dir: &Path) -> Result<(), Stop> {
-    let writing = |error: io::Error| {
-        Stop::from(Failure::new(exit::IO, format!("writing the copy in {} failed: {error}", dir.display())))
-    };
-    let device = DirDevice::open(dir, SegmentIo::Auto).map_err(writing)?;
-    let bar = ProgressBar::new(files.iter().map(|file| u64::from(file.size)).sum()).with_style(style());
-    for (number, file) in (0..).zip(files) {
-        bar.set_message(file.name.clone());
-        let being_made = names::being_made(&file.name);
-        let mut copy = device.create(&being_made).map_err(writing)?;
-        let mut offset = 0;
-        while offset < file.bytes {
-            let piece = client.read(number, offset, READ_BYTES_MAX.min(file.bytes - offset))?;
-            let read = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-            if read == 0 || read > file.bytes - offset {
-                let text = format!("the master gave {read} bytes of {} at {offset}", file.name);
-                return Err(Failure::new(exit::FAILED, text).into());
-            }
-            append(&mut *copy, &piece).map_err(writing)?;
-            offset += read;
-            bar.inc(u64::from(read));
-        }
-        // Really written, so that the daemon never meets a full disk in its map.
-        device.zero(&being_made, offset, file.size.max(offset)).map_err(writing)?;
-        bar.inc(u64::from(file.size.saturating_sub(offset)));
-    }
+    let device = DirDevice::open(dir, SegmentIo::Auto).map_err(writing(dir))?;
+    let (interrupt, progress) = (Interrupt::on_ctrl_c()?, Progress::of_bytes());
+    let of = files.iter().map(|file| u64::from(file.size)).sum();
+    let mut copying = Copying { client, dir, device, interrupt, progress, done: 0, of };
+    let copied = (0..).zip(files).try_for_each(|(number, file)| copying.file(number, file));
+    copying.progress.end();
+    copied?;
     // The newest segment first and the snapshot last: a copy that lacks some of them has no beginning, and is refused.
     for file in files.iter().rev() {
-        device.rename(&names::being_made(&file.name), &file.name).map_err(writing)?;
-        device.sync_names().map_err(writing)?;
+        copying.device.rename(&names::being_made(&file.name), &file.name).map_err(writing(dir))?;
+        copying.device.sync_names().map_err(writing(dir))?;
     }
-    bar.finish_and_clear();
-    let verified = verify::look(&device)?;
-    if let Some(fault) = verified.faults.first() {
+    let watched = Watched::until(copying.device, copying.interrupt);
+    let verified = verify::look(&watched);
+    watched.look_at_ctrl_c(&format!("all was copied and not yet checked; {REMOVED}"))?;
+    watched.end();
+    if let Some(fault) = verified?.faults.first() {
         return Err(Failure::new(exit::FAILED, format!("the copy is not what the master has: {fault}")).into());
     }
     Ok(())
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+impl Copying<'_> {
+    /// Copies a file under the name that it has while it is made.
+    fn file(&mut self, number: u16, file: &LogFile) -> Result<(), Stop> {
+        let being_made = names::being_made(&file.name);
+        let mut copy = self.device.create(&being_made).map_err(writing(self.dir))?;
+        let mut offset = 0;
+        while offset < file.bytes {
+            self.look_at_ctrl_c()?;
+            let piece = self.client.read(number, offset, READ_BYTES_MAX.min(file.bytes - offset))?;
+            let read = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            if read == 0 || read > file.bytes - offset {
+                let text = format!("the master gave {read} bytes of {} at {offset}", file.name);
+                return Err(Failure::new(exit::FAILED, text).into());
+            }
+            append(&mut *copy, &piece).map_err(writing(self.dir))?;
+            offset += read;
+            self.show(read);
+        }
+        // Really written, so that the daemon never meets a full disk in its map.
+        self.device.zero(&being_made, offset, file.size.max(offset)).map_err(writing(self.dir))?;
+        self.show(file.size.saturating_sub(offset));
+        Ok(())
+    }
+
+    fn words(&self) -> String {
+        format!("{} of {} copied", HumanBytes(self.done), HumanBytes(self.of))
+    }
+
+    /// Shows how far it is with so many bytes more.
+    fn show(&mut self, bytes: u32) {
+        self.done += u64::from(bytes);
+        self.progress.show(self.done, self.of, &self.words());
+    }
+
+    fn look_at_ctrl_c(&self) -> Result<(), Failure> {
+        if !self.interrupt.is_asked() {
+            return Ok(());
+        }
+        Err(Failure::new(exit::FAILED, format!("stopped by Ctrl-C after {}; {REMOVED}", self.words())))
+    }
+}
+
+/// What becomes of a copy that is stopped.
+const REMOVED: &str = "it is removed again, and the same command begins anew";
+
+fn writing(dir: &Path) -> impl Fn(io::Error) -> Stop {
+    move |error| Failure::new(exit::IO, format!("writing the copy in {} failed: {error}", dir.display())).into()
 }
 
 /// In pages: the daemon maps this file, and where the page cache holds larger pieces each sync writes a whole one.

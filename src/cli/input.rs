@@ -10,6 +10,9 @@ use rustix::io::Errno;
 
 use crate::exit::{self, Failure};
 
+/// How long a signal may go unnoticed that comes just before a wait.
+const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
 pub struct InputFile {
     pub reader: BufReader<File>,
     pub name: String,
@@ -58,10 +61,11 @@ impl InputFile {
 }
 
 impl InputFile {
-    /// Waits until there is something to read; says whether it was a signal that ended the wait.
+    /// Waits until there is something to read, or for a moment: a signal may have come just before the wait, which
+    /// then does not end it. Says whether there is nothing yet.
     pub fn wait(&self) -> io::Result<bool> {
-        match poll(&mut [PollFd::new(self.reader.get_ref(), PollFlags::IN)], None) {
-            Ok(_) => Ok(false),
+        match poll(&mut [PollFd::new(self.reader.get_ref(), PollFlags::IN)], Some(&MOMENT)) {
+            Ok(ready) => Ok(ready == 0),
             Err(Errno::INTR) => Ok(true),
             Err(error) => Err(error.into()),
         }

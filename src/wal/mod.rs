@@ -56,7 +56,7 @@ pub mod fuzzing {
 pub use append::{Appended, NewRecord, Wal, WalConfig, WalStats};
 pub use beside::spawn as spawn_beside;
 pub use device::memory::{MemoryDevice, Operation};
-pub use device::{LogDevice, NewFile, Payload};
+pub use device::{LogDevice, NewFile, Payload, SegmentWriter};
 pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
 pub use follow::Follower;

@@ -6,9 +6,12 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+
+use rustix::process::Signal;
 
 use crate::harness::wire::{Job, Wire, job};
 use crate::harness::*;
@@ -205,6 +208,45 @@ fn cutting(address: &str, after: usize) -> String {
         master.shutdown(Shutdown::Both).ok();
     });
     own
+}
+
+/// Passes what comes on, and from so many bytes of the master's on only when it is told to.
+fn halting(address: &str, after: usize) -> (String, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (own, address) = (listener.local_addr().unwrap().to_string(), address.to_owned());
+    let ((halts, halted), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel::<()>());
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut master = TcpStream::connect(address).unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), master.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut from, &mut to).ok());
+        std::io::copy(&mut (&mut master).take(after as u64), &mut client).unwrap();
+        halts.send(()).unwrap();
+        may_go_on.recv().unwrap();
+        // Whoever was stopped does not read to the end.
+        std::io::copy(&mut master, &mut client).ok();
+    });
+    (own, halted, go_on)
+}
+
+#[test]
+fn ctrl_c_ends_it_between_two_pieces_and_removes_what_was_copied() {
+    let (master, place) = (Master::fresh(&[]), scratch());
+    let mut wire: Wire = master.connect();
+    (0..100).for_each(|n| drop(wire.put_all(&[lasting(n)])));
+    let there = place.path().join("there");
+    let (address, halted, go_on) = halting(&master.address, 1_500_000);
+    let args = ["--master", &address, "backup", there.to_str().unwrap()];
+    let backup = Process::spawn(Command::new(FALCON_CLI).args(args), b"");
+    halted.recv_timeout(SOON).expect("a copy that is under way");
+    assert!(!contents(&there).is_empty());
+    backup.signal(Signal::INT);
+    go_on.send(()).unwrap();
+    let run = backup.finish().expect(1);
+    let is_told = run.err.contains("stopped by Ctrl-C after ") && run.err.contains(" copied; it is removed again");
+    assert!(is_told && run.err.contains("the same command begins anew"), "{run:?}");
+    assert!(run.out.is_empty() && !there.exists(), "{run:?}");
+    master.cli(&["backup", there.to_str().unwrap()]).expect(0);
 }
 
 #[test]

@@ -41,6 +41,24 @@ fn ctrl_c_ends_it_between_lines_and_says_from_where_to_go_on() {
 }
 
 #[test]
+fn a_submit_that_takes_long_is_told_of_every_ten_seconds_and_at_its_end() {
+    use std::io::Write;
+    let master = Master::fresh(&[]);
+    let (submit, mut pipe) = piped(&master, &[]);
+    let mut written = 0_u64;
+    wait_until("a line about how far it is", 2 * SOON, || {
+        pipe.write_all(b"x\n").unwrap();
+        written += 1;
+        submit.stderr().contains(" jobs submitted\n")
+    });
+    drop(pipe);
+    let run = submit.finish().expect(0);
+    assert!(run.err.ends_with(&format!("all {written} jobs submitted\n")), "{}", run.err);
+    let short = master.cli_input(&["-o", "quiet", "submit", "q", "--lines", "-"], b"one\n").expect(0);
+    assert_eq!(short.err, "");
+}
+
+#[test]
 fn with_a_key_for_each_line_a_repeat_makes_no_job_twice_and_a_restart_is_waited_for() {
     use std::io::Write;
     let (dir, port) = (scratch(), Port::reserve());

@@ -41,6 +41,7 @@ mod stats;
 mod stream;
 mod tables;
 mod times;
+mod told;
 mod tools;
 mod top;
 mod waiting;

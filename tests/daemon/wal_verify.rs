@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
+
+use rustix::process::Signal;
 
 use crate::harness::wire::{PAYLOAD_BYTES_MAX, job};
 use crate::harness::*;
@@ -54,6 +57,34 @@ fn three_segments() -> tempfile::TempDir {
     let dir = scratch();
     put(&MADE, dir.path());
     dir
+}
+
+#[test]
+fn ctrl_c_ends_a_look_and_a_repair_that_take_long_and_says_how_to_go_on() {
+    let dir = three_segments();
+    let before = contents(dir.path());
+    // A segment whose reader waits as long as somebody has it open to write.
+    let slow = dir.path().join(format!("{:020}.wal", 1000));
+    for (command, goes_on) in [("verify", "nothing was changed"), ("repair", "the log is as it was")] {
+        assert!(Command::new("mkfifo").arg(&slow).status().expect("mkfifo").success());
+        let look = Process::spawn(Command::new(FALCON_CLI).args(["wal", command]).arg(dir.path()), b"");
+        let held = fs::File::options().write(true).open(&slow).expect("a look that is under way");
+        look.signal(Signal::INT);
+        drop(held);
+        // Whoever comes to open it only now does not wait.
+        drop(fs::File::options().read(true).write(true).open(&slow));
+        let run = look.finish().expect(1);
+        let told = ["stopped by Ctrl-C after ", " read; ", goes_on, "the same command begins anew"];
+        assert!(told.iter().all(|words| run.err.contains(words)) && run.out.is_empty(), "{run:?}");
+        fs::remove_file(&slow).unwrap();
+        assert!(
+            contents(dir.path())
+                .iter()
+                .filter(|(name, _)| !name.ends_with("lock"))
+                .eq(before.iter().filter(|(name, _)| !name.ends_with("lock")))
+        );
+    }
+    cli(&["wal", "verify", dir.path().to_str().unwrap()]).expect(0);
 }
 
 #[test]

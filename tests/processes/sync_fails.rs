@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::faults::{Calls, or_skip, strace, traced_falcond};
 use crate::harness::wire::Wire;
 use crate::harness::*;
@@ -170,4 +172,21 @@ fn a_sync_that_fails_ends_the_daemon_although_other_calls_hang() {
     let lived_on = Calls::of(&log).lived_on();
     assert!(lived_on < LEAVES_WITHIN, "left after {lived_on:?}");
     everything_answered_is_there(&data, &answered);
+}
+
+#[test]
+fn a_sync_that_takes_long_is_told_of() {
+    if or_skip("a_sync_that_takes_long_is_told_of", strace()).is_none() {
+        return;
+    }
+    let home = scratch();
+    let slow = "inject=fdatasync:delay_enter=700000";
+    let mut daemon = traced_falcond(&home.path().join("data"), &home.path().join("calls"), "fdatasync", &["-e", slow]);
+    let address = address_of(&mut daemon).expect("a daemon that listens");
+    cli(&["--master", &address, "submit", "q", "x"]).expect(0);
+    wait_until("a word about the disk", SOON, || {
+        daemon.stderr().contains(", and all answers waited for it; is the disk busy?")
+    });
+    daemon.signal(Signal::TERM);
+    daemon.finish().expect(0);
 }

@@ -60,7 +60,7 @@ pub fn run(common: &Common, submit: &Submit) -> Result<(), Stop> {
     let more = (&headers[..], &after[..]);
     let queue = submit.queue.as_deref().unwrap_or(QUEUE_DEFAULT);
     let outcome = hand_in(&mut sending, submit, queue, more);
-    sending.end_progress();
+    sending.end_progress(outcome.is_ok());
     match outcome {
         Err(Stop::Failed(failure)) if sending.accepted > 0 => Err(after_some(&failure, &sending, submit).into()),
         outcome => outcome.and_then(|()| sending.end()),

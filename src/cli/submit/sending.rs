@@ -52,8 +52,12 @@ impl Sending {
         Ok(())
     }
 
-    pub fn end_progress(&self) {
-        if let Some(many) = &self.many {
+    /// Of many jobs that took long it stays how many there were; that they are all is `is_done`.
+    pub fn end_progress(&self, is_done: bool) {
+        let Some(many) = &self.many else { return };
+        if is_done {
+            many.progress.end_with(&format!("all {} submitted", counted(self.accepted, "job")));
+        } else {
             many.progress.end();
         }
     }

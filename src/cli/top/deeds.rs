@@ -140,13 +140,17 @@ pub fn order(worker: &str, what: Demand, workers: u64, running: u64) -> Prepared
     if workers == 0 {
         return Err(format!("worker {worker} is not connected any more"));
     }
-    let (takes, go) = (by_number(workers, "It takes", "They take"), by_number(running, "goes", "go"));
+    let takes = by_number(workers, "It takes", "They take");
+    let running = match running {
+        0 => "no job runs there now".to_owned(),
+        1 => "1 job that runs goes on".to_owned(),
+        _ => format!("{} that run go on", counted(running, "job")),
+    };
     let of_name = if workers == 1 { String::new() } else { format!("{} have this name. ", counted(workers, "worker")) };
     let (verb, happens) = match what {
         Demand::Resume => ("Resume", format!("{takes} jobs again.")),
-        _ => ("Quiet", format!("{takes} no new jobs; {} that run {go} on.", counted(running, "job"))),
+        _ => ("Quiet", format!("{takes} no new jobs; {running}.")),
     };
-    let happens = happens.replace("1 job that run goes", "1 job that runs goes");
     let deed = Deed::Order { worker: worker.to_owned(), what };
     Ok(Question { title: format!("{verb} worker {worker}?"), text: of_name + &happens, deed })
 }
@@ -186,6 +190,7 @@ mod tests {
         assert!(text.contains("It runs with box, which is told to stop it"), "{text}");
         let told = |workers, running| order("box", Demand::Quiet, workers, running).unwrap().text;
         assert_eq!(told(1, 1), "It takes no new jobs; 1 job that runs goes on.");
+        assert_eq!(told(1, 0), "It takes no new jobs; no job runs there now.");
         assert_eq!(told(2, 3), "2 workers have this name. They take no new jobs; 3 jobs that run go on.");
         assert_eq!(order("box", Demand::Resume, 1, 0).unwrap().text, "It takes jobs again.");
     }

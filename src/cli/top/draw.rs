@@ -24,8 +24,7 @@ pub fn draw(view: &View, frame: &mut Frame<'_>) {
     let area = frame.area();
     let line = |from_top: u16| row_of(area, from_top);
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let title = format!("falcon-cli top  {}  {}", view.master, view.summary);
-    put(frame, line(0), &title, bold);
+    put(frame, line(0), &title(view, area.width), bold);
     frame.render_widget(Line::from(tabs(view)), line(1));
     let below = area.height.saturating_sub(2);
     // Two lines at the end: what is said, and the keys.
@@ -43,6 +42,13 @@ pub fn draw(view: &View, frame: &mut Frame<'_>) {
         Over::Help => draw_help(frame, area),
         Over::Question(question) => draw_question(question, frame, area),
     }
+}
+
+/// Where the master is and how much there is; the program's name only where that leaves room for it.
+fn title(view: &View, width: u16) -> String {
+    let facts = format!("{}  {}", view.master, view.summary);
+    let title = format!("falcon-cli top  {facts}");
+    if title.width() <= usize::from(width) { title } else { facts }
 }
 
 /// One line of an area; one without height where it has no such line.

@@ -6,6 +6,7 @@ mod repair;
 mod salvage;
 mod stats;
 pub mod verify;
+pub mod watched;
 
 use super::Stop;
 use super::args::{Common, WalCommand};

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::salvage::{Saved, save, take_wanted, wanted};
+use super::watched::Watched;
 use super::{dir, verify};
 use crate::cli::Stop;
 use crate::cli::args::{Common, Repair};
@@ -34,23 +35,35 @@ use crate::words::counted;
 /// Slots visited for a block of the snapshot.
 const SLOTS_PER_SLICE: u32 = 4096;
 
+/// How it goes on where it was stopped before the files were exchanged.
+const UNCHANGED: &str = "the log is as it was, and the same command begins anew";
+
 pub fn run(common: &Common, args: &Repair) -> Result<(), Stop> {
     let (device, _) = dir::open(&args.dir)?;
     let _lock = DirLock::take(&args.dir)?;
-    let mut verified = verify::look(&device)?;
+    let watched = Watched::new(device)?;
+    let verified = verify::look(&watched);
+    watched.look_at_ctrl_c(UNCHANGED)?;
+    let mut verified = verified?;
     // Who does not know a format cannot say what is lost with it.
     if let Some(later) = verified.faults.iter().position(WalError::is_later) {
         return Err(verified.faults.swap_remove(later).into());
     }
     let mut renderer = Renderer::new(common.output);
     if verified.is_served {
+        watched.end();
         return tell_served(&mut renderer, &verified, &args.dir);
     }
-    let saved = save(&device, known_last(&verified))?;
+    // The events, and then what they need of the log.
+    watched.expect_all(2);
+    let saved = save(&watched, known_last(&verified));
+    watched.look_at_ctrl_c(UNCHANGED)?;
+    watched.end();
+    let saved = saved?;
     tell(&mut renderer, &verified, &saved)?;
     renderer.flush()?;
     confirm("The original files are kept.", args.yes, exit::FAILED)?;
-    let originals = repair(&device, &args.dir, saved)?;
+    let originals = repair(&watched, &args.dir, saved)?;
     let shown = originals.display();
     let text = format!("repaired; the original files are in {shown}");
     renderer.line(text, json!({"repaired": true, "originals": shown.to_string()}), shown.to_string())?;
@@ -117,7 +130,7 @@ fn tell(renderer: &mut Renderer, verified: &Verified, saved: &Saved) -> Result<(
 }
 
 /// Writes the saved state as a fresh log and puts it in the place of the damaged one; returns where that is kept.
-fn repair(device: &DirDevice, dir: &Path, saved: Saved) -> Result<PathBuf, Stop> {
+fn repair(device: &Watched, dir: &Path, saved: Saved) -> Result<PathBuf, Stop> {
     let aside = make_aside(dir)?;
     let fresh = aside.join("new");
     let written = fs::create_dir(&fresh).map_err(io_failure("making a directory")).and_then(|()| {
@@ -151,13 +164,14 @@ fn make_aside(dir: &Path) -> Result<PathBuf, Stop> {
 }
 
 /// Every job's payload and story as a MOVE, then a snapshot of the state.
-fn write_log(damaged: &DirDevice, fresh: &Path, saved: Saved) -> Result<(), Stop> {
+fn write_log(damaged: &Watched, fresh: &Path, saved: Saved) -> Result<(), Stop> {
     let device = DirDevice::open(fresh, SegmentIo::Auto).map_err(io_failure("opening a directory"))?;
     let mut wal = begin_behind(Arc::new(device), &saved.salvage)?;
     let mut state = saved.state;
     let mut wanted = wanted(&state);
     let mut unsynced = 0;
-    visit_whole(damaged, |record| {
+    damaged.expect_all(1);
+    let visited = visit_whole(damaged, |record| {
         for (job, part, bytes) in take_wanted(&mut wanted, record) {
             unsynced += write_text(&mut wal, &mut state, Move { job, part, bytes })?;
         }
@@ -166,7 +180,10 @@ fn write_log(damaged: &DirDevice, fresh: &Path, saved: Saved) -> Result<(), Stop
             wal.sync_now()?;
         }
         Ok(())
-    })?;
+    });
+    damaged.look_at_ctrl_c(UNCHANGED)?;
+    damaged.end();
+    visited?;
     wal.sync_now()?;
     write_snapshot(&wal, &mut state)
 }
@@ -208,7 +225,7 @@ fn write_snapshot(wal: &Wal, state: &mut Rebuilt) -> Result<(), Stop> {
 }
 
 /// Puts the fresh files in the place of the damaged ones.
-fn exchange(device: &DirDevice, dir: &Path, aside: &Path, fresh: &Path) -> io::Result<()> {
+fn exchange(device: &Watched, dir: &Path, aside: &Path, fresh: &Path) -> io::Result<()> {
     let of_a_log = |listed: &[String]| -> Vec<String> {
         let segments = names::segments(listed).into_iter().map(names::segment);
         segments.chain(names::snapshots(listed).into_iter().map(names::snapshot)).collect()

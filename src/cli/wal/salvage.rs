@@ -11,7 +11,7 @@ use crate::ids::{JobId, Lsn};
 use crate::queue::events::{Ack, Enqueue};
 use crate::queue::{Event, Part, TextAt};
 use crate::rebuilt::{Rebuilt, before_end, event_of};
-use crate::wal::{DirDevice, Record, Salvage, WalError, digest, newest_snapshot, visit_whole};
+use crate::wal::{LogDevice, Record, Salvage, WalError, digest, newest_snapshot, visit_whole};
 
 pub struct Saved {
     /// The state, without the jobs that are lost.
@@ -86,7 +86,7 @@ impl fmt::Display for Runs {
 }
 
 /// Reads across the damage. `lost_up_to` is the newest LSN that is known to have been there.
-pub fn save(device: &DirDevice, lost_up_to: Option<Lsn>) -> Result<Saved, WalError> {
+pub fn save(device: &dyn LogDevice, lost_up_to: Option<Lsn>) -> Result<Saved, WalError> {
     let mut state = Rebuilt::default();
     let base = newest_snapshot(device, &mut state)?;
     let mut reading = Reading { state, base, next: base.next(), ..Reading::default() };
@@ -117,7 +117,7 @@ pub fn save(device: &DirDevice, lost_up_to: Option<Lsn>) -> Result<Saved, WalErr
 pub type Wanted = HashMap<(JobId, Part), TextAt>;
 
 /// The payloads and stories of which no whole record is left.
-fn unreadable(device: &DirDevice, state: &Rebuilt) -> Result<Wanted, WalError> {
+fn unreadable(device: &dyn LogDevice, state: &Rebuilt) -> Result<Wanted, WalError> {
     let mut wanted = wanted(state);
     visit_whole(device, |record| {
         take_wanted(&mut wanted, record);

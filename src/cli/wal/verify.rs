@@ -7,17 +7,23 @@ use std::thread;
 use serde_json::json;
 
 use super::dir::{self, LOOKS_MAX, PAUSE};
+use super::watched::Watched;
 use crate::cli::Stop;
 use crate::cli::args::Common;
 use crate::cli::render::Renderer;
 use crate::exit::{self, Failure};
 use crate::rebuilt::Rebuilt;
-use crate::wal::{DirDevice, Verified, WalError, verify};
+use crate::wal::{Verified, WalError, verify};
 use crate::words::counted;
 
 pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
     let (device, _) = dir::open(dir)?;
-    let found = look(&device)?;
+    let watched = Watched::new(device)?;
+    let found = look(&watched);
+    watched
+        .look_at_ctrl_c("nothing was changed, and nothing is said of what was read: the same command begins anew")?;
+    watched.end();
+    let found = found?;
     let mut renderer = Renderer::new(common.output);
     for fault in &found.faults {
         let (file, offset) = fault.place();
@@ -48,12 +54,12 @@ pub fn run(common: &Common, dir: &Path) -> Result<(), Stop> {
 
 /// Verifies once, or while there are faults until two looks agree: what a master does between two reads can pass for
 /// a fault.
-pub fn look(device: &DirDevice) -> Result<Verified, WalError> {
+pub fn look(device: &Watched) -> Result<Verified, WalError> {
     let mut before = None;
     for _ in 1..LOOKS_MAX {
         let found = look_once(device)?;
         let places: Vec<_> = found.faults.iter().map(WalError::place).collect();
-        if places.is_empty() || before.as_ref() == Some(&places) {
+        if places.is_empty() || device.is_stopped() || before.as_ref() == Some(&places) {
             return Ok(found);
         }
         before = Some(places);
@@ -62,7 +68,8 @@ pub fn look(device: &DirDevice) -> Result<Verified, WalError> {
     look_once(device)
 }
 
-fn look_once(device: &DirDevice) -> Result<Verified, WalError> {
+fn look_once(device: &Watched) -> Result<Verified, WalError> {
+    device.expect_all(1);
     verify(device, &mut Rebuilt::default(), |state: &Rebuilt, epochs| {
         state.check_segments(|epoch| epochs.binary_search(&epoch).is_ok())
     })

@@ -8,6 +8,7 @@ use crate::ids::SessionId;
 use crate::limits::{READ_BYTES_MAX, SNAPSHOTS_ASKED_MAX};
 use crate::protocol::{Backup, BackupFile, BackupOk, Call, ErrorCode, Header, List, REPLY_BIT, Read, Refusal};
 use crate::time::Timestamp;
+use crate::words::counted;
 
 /// Parks a request for a snapshot of all that has happened so far; gives its number.
 pub(super) fn snapshot(
@@ -40,7 +41,7 @@ pub(super) fn backup<'s>(
     let files = backup.iter();
     let files: Vec<_> = files.map(|file| BackupFile { name: &file.name, bytes: file.bytes, size: file.size }).collect();
     let answer = Answer::told::<Backup>(&BackupOk { files: List::lent(&files) }, written);
-    log::info!("session {id} backs up {} files of the log", files.len());
+    log::info!("session {id} backs up {} of the log", counted(files.len() as u64, "file"));
     keeping.backups.begin(id, backup, now);
     Ok(answer)
 }

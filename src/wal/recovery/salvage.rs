@@ -8,7 +8,6 @@ use super::{Progress, Restore, later};
 use crate::ids::Lsn;
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_PAGE_BYTES};
 use crate::wal::device::LogDevice;
-use crate::wal::dir::DirDevice;
 use crate::wal::error::WalError;
 use crate::wal::names;
 use crate::wal::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -30,7 +29,7 @@ pub struct Salvage {
 }
 
 /// Takes in the newest snapshot that is whole; returns its LSN, 0 without one.
-pub fn newest_snapshot(device: &DirDevice, restore: &mut dyn Restore) -> Result<Lsn, WalError> {
+pub fn newest_snapshot(device: &dyn LogDevice, restore: &mut dyn Restore) -> Result<Lsn, WalError> {
     let (snapshot, _) = newest(device)?;
     take_in(snapshot.as_ref(), &Progress::default(), restore)?;
     Ok(snapshot.map_or(Lsn(0), |loaded| loaded.lsn))
@@ -38,7 +37,7 @@ pub fn newest_snapshot(device: &DirDevice, restore: &mut dyn Restore) -> Result<
 
 /// Visits every whole record in every segment, in order. What cannot be read is taken for zeros.
 pub fn visit_whole(
-    device: &DirDevice,
+    device: &dyn LogDevice,
     mut visit: impl FnMut(&Record<'_>) -> Result<(), WalError>,
 ) -> Result<Salvage, WalError> {
     let listed = device.names().map_err(WalError::io("listing the segments"))?;
@@ -102,13 +101,13 @@ fn epochs_at(headers: &[Option<SegmentHeader>], index: usize) -> RangeInclusive<
     before.saturating_add(1)..=after.saturating_sub(1)
 }
 
-fn header(device: &DirDevice, first: Lsn) -> Option<SegmentHeader> {
+fn header(device: &dyn LogDevice, first: Lsn) -> Option<SegmentHeader> {
     let head = device.read_piece(&names::segment(first), 0, SEGMENT_HEADER_BYTES).ok()?;
     SegmentHeader::decode(&head).ok().filter(|header| header.first_lsn == first)
 }
 
 /// A file's content, with zeros in place of what the disk refuses to give.
-fn read_around(device: &DirDevice, first: Lsn) -> Result<Vec<u8>, WalError> {
+fn read_around(device: &dyn LogDevice, first: Lsn) -> Result<Vec<u8>, WalError> {
     let name = names::segment(first);
     if let Ok(content) = device.read(&name) {
         return Ok(content);

@@ -54,6 +54,14 @@ fn each_tab_has_its_table_and_its_keys() {
 }
 
 #[test]
+fn facts_come_before_the_name_where_both_have_no_room() {
+    let mut view = view();
+    view.summary = "ready 999,993  delayed 0  running 4  dead 3  workers 2".to_owned();
+    assert_eq!(screen(&view, 80, 24)[0], format!("127.0.0.1:3252  {}", view.summary));
+    assert_eq!(screen(&view, 100, 24)[0], format!("falcon-cli top  127.0.0.1:3252  {}", view.summary));
+}
+
+#[test]
 fn any_size_is_drawn_and_a_resize_is_seen() {
     let mut view = view();
     for over in 0..3 {
