@@ -10,15 +10,18 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput};
 use tempfile::TempDir;
 
-use falconqueue::ids::{JobId, LeaseId, Location, Lsn};
+use falconqueue::ids::{JobId, LeaseId, Location, Lsn, SessionId};
 use falconqueue::job::Settings;
+use falconqueue::master::{Config, Master, SyncMode};
 use falconqueue::protocol::frame::split_frame;
-use falconqueue::protocol::{List, Reply, Request, Submit, SubmitJob, SubmitOk, Submitted};
+use falconqueue::protocol::{
+    self, AckItem, Hello, List, Measure, Poll, Reply, Request, Submit, SubmitJob, SubmitOk, Submitted,
+};
 use falconqueue::queue::events::{Ack, Dispatch, Enqueue};
 use falconqueue::queue::{Event, Queues};
 use falconqueue::rebuilt::Rebuilt;
 use falconqueue::time::Timestamp;
-use falconqueue::wal::{DirDevice, NewRecord, Progress, SegmentIo, Wal, WalConfig, record_bytes};
+use falconqueue::wal::{DirDevice, MemoryDevice, NewRecord, Progress, SegmentIo, Wal, WalConfig, record_bytes};
 
 const PAYLOAD: [u8; 256] = [b'x'; 256];
 const SEGMENT_BYTES: u32 = 4 << 20;
@@ -83,6 +86,51 @@ fn queue(c: &mut Criterion) {
     group.finish();
 }
 
+/// A request as it comes from a client, and no answer read but the length of it.
+fn tell(master: &mut Master, session: SessionId, request: &Request<'_>) {
+    let mut frame = Vec::new();
+    request.encode(1, &mut frame);
+    let (header, body) = split_frame(&frame).expect("a whole frame");
+    master.receive(session, &header, body, Timestamp(1000)).expect("a log that takes it");
+    master.finish_turn(Timestamp(1000)).expect("a log that takes it");
+    while master.next_ready().is_some() {}
+    let outbox = master.outbox(session).expect("the session");
+    outbox.consume(outbox.ready_bytes());
+}
+
+/// A job is submitted, handed out and acked, by a master without a disk; and all that it counts is told.
+fn master(c: &mut Criterion) {
+    let mut group = c.benchmark_group("master");
+    let config = Config { sync: SyncMode::Never, beside: false, segment_bytes: 64 << 20, ..Config::default() };
+    let device = Arc::new(MemoryDevice::default());
+    let mut master = Master::open(config, device, &Progress::default()).expect("a log that is begun").master;
+    master.start(Timestamp(1000));
+    let session = master.connected();
+    tell(&mut master, session, &Hello::new("bench", b"").into());
+    let job = SubmitJob { queue: "mail", payload: b"x", ..SubmitJob::default() };
+    let poll = Poll { queues: List::lent(&["mail"]), free: 1, lease_ms: 10_000, ..Poll::default() };
+    // Ids and LSNs follow each other.
+    let (mut last_job, mut last_lsn) = (0, 0);
+    group.bench_function("a job's life", |b| {
+        b.iter(|| {
+            tell(&mut master, session, &Submit::of(&[job]).into());
+            tell(&mut master, session, &poll.into());
+            (last_job, last_lsn) = (last_job + 1, last_lsn + 3);
+            let (job, lease) = (JobId(last_job), LeaseId(last_lsn - 1));
+            let done = [AckItem { job, lease, ..AckItem::default() }];
+            tell(&mut master, session, &protocol::Ack { items: List::lent(&done) }.into());
+            assert_eq!(master.queues().totals().completed, last_job);
+        });
+    });
+    for number in 0..10_000 {
+        tell(&mut master, session, &Submit::of(&[SubmitJob { queue: &format!("q{number}"), ..job }]).into());
+    }
+    group.bench_function("all measures of 10,000 queues", |b| {
+        b.iter(|| tell(&mut master, session, &Measure {}.into()));
+    });
+    group.finish();
+}
+
 fn log() -> (TempDir, Wal) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let device = DirDevice::open(dir.path(), SegmentIo::Auto).expect("the directory");
@@ -140,6 +188,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     codec(&mut criterion);
     queue(&mut criterion);
+    master(&mut criterion);
     wal(&mut criterion);
     criterion.final_summary();
 }

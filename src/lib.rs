@@ -116,7 +116,7 @@
 //! # Where to put something
 //!
 //! A new event is one entry in [`queue::events`] and its arm in `apply`. A new request is its messages in
-//! [`protocol::requests`] and [`protocol::replies`], one line in [`protocol::table`], and a function in
+//! [`protocol::requests`] and [`protocol::replies`], one line in [`protocol::table`] with its role, and a function in
 //! `master/decisions`; what a look needs of the log is asked for in `master/reading`, and never read in the loop. A new
 //! field of something that is there is an extra in its message (see [`codec`]): older readers pass over it.
 

@@ -396,6 +396,23 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Sockets that a master listens on: one for each network of a host with many, and some.
 pub const LISTENERS_MAX: usize = 16;
 
+/// Queues that have measures of their own, for as long as the master lives: the first ones that were there, or active.
+/// What is measured in all others is told as one. Each costs 1 KiB, and up to 16 KiB where many jobs run for long.
+pub const MEASURED_QUEUES_MAX: usize = 200;
+
+/// Schedules whose times are told among the measures, the first by name.
+pub const MEASURED_SCHEDULES_MAX: usize = 200;
+
+/// Leases that are looked at to tell which workers are busy: less than a tenth of a millisecond.
+pub const MEASURED_LEASES_MAX: usize = 4096;
+
+/// Moments at which jobs became ready that are remembered, 16 bytes each. Those of long ago are merged: the time that a
+/// job has waited is known to a sixty-fourth of it.
+pub const READY_MOMENTS_MAX: usize = 4096;
+
+/// Moments at which the jobs that run were delivered, for each measured queue, merged to a sixteenth of their age.
+pub const RUNNING_MOMENTS_MAX: usize = 1024;
+
 /// Room kept back in the last segment when no further one can be made: Submit is refused,
 /// polls and acks go on in it.
 pub const RESERVE_BYTES: u32 = 4 << 20;

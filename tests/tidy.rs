@@ -188,6 +188,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("sessions.rs", &["journal", "queue", "parked", "keeping"]),
     ("parked.rs", &["wal", "journal", "sessions", "protocol"]),
     ("dispatch.rs", &["wal", "journal", "sessions", "protocol"]),
+    ("measures", &["protocol", "sessions", "parked", "answers", "dispatch", "keeping", "wal"]),
     ("keeping", &["protocol", "sessions", "parked", "answers", "dispatch"]),
     ("reading", &["protocol", "sessions", "parked", "answers", "dispatch", "keeping"]),
 ];

@@ -6,6 +6,7 @@
 //! It does not: know who asked, or what is answered.
 
 use super::flows::Flows;
+use super::measures::Measures;
 use super::waits::End;
 use crate::ids::{Location, Lsn};
 use crate::job::Standing;
@@ -50,6 +51,10 @@ pub struct Journal {
     scratch: Vec<u8>,
     /// How many jobs came and left of late; it is not in the log.
     pub flows: Flows,
+    /// What was counted since the start; it is not in the log either.
+    pub measures: Measures,
+    /// How many records there were when the last sync was asked for.
+    records_synced: u64,
     /// Whether the ends of jobs are noted, since somebody waits for some; what became of jobs since it was looked at.
     pub is_watched: bool,
     pub ended: Vec<End>,
@@ -68,14 +73,27 @@ pub enum Urgency {
 
 impl Journal {
     pub fn new(wal: Wal, queues: Queues, sync: SyncMode) -> Journal {
-        let (synced_at, unsynced_since) = (Timestamp(0), None);
-        let (scratch, flows, is_watched, ended) = (Vec::new(), Flows::default(), false, Vec::new());
-        Journal { wal, queues, sync, group_bytes: 0, unsynced_since, synced_at, scratch, flows, is_watched, ended }
+        Journal {
+            records_synced: wal.stats().records,
+            wal,
+            queues,
+            sync,
+            group_bytes: 0,
+            unsynced_since: None,
+            synced_at: Timestamp(0),
+            scratch: Vec::new(),
+            flows: Flows::default(),
+            measures: Measures::default(),
+            is_watched: false,
+            ended: Vec::new(),
+        }
     }
 
     /// Begins to serve: every lease gets its full length from `now`.
     pub fn start(&mut self, now: Timestamp) {
         self.synced_at = now;
+        self.measures.start(&self.queues);
+        self.measures.turn_begins(&self.queues, now);
         self.queues.advance(now);
         self.queues.renew_leases(now);
         self.queues.look_at_all();
@@ -96,6 +114,7 @@ impl Journal {
         self.unsynced_since.get_or_insert(now);
         let ended = if self.is_watched { self.end_by(event) } else { None };
         self.note_left(event, now);
+        self.measures.note(&self.queues, event, now);
         self.queues
             .apply(appended.lsn, now, event, appended.tail_at)
             .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
@@ -124,6 +143,7 @@ impl Journal {
         let Event::Enqueue(enqueue) = event else { return };
         if let Some(queue) = self.queues.queue_of_job(enqueue.job) {
             self.flows.came(queue, now);
+            self.measures.submitted(&self.queues, queue);
         }
     }
 
@@ -239,6 +259,8 @@ impl Journal {
             return None;
         }
         let request = self.wal.sync_request()?;
+        let records = self.wal.stats().records;
+        self.measures.sync_records.note(records - std::mem::replace(&mut self.records_synced, records));
         self.group_bytes = 0;
         self.unsynced_since = None;
         Some(request)

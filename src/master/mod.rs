@@ -17,6 +17,7 @@
 //! | `parked` | requests that wait for something, and their deadlines | the log |
 //! | `dispatch` | which job goes to which poll | the wire |
 //! | `flows` | what came into each queue and left it in the last minute | the state |
+//! | `measures` | what was counted since the start, by queue | who asks |
 //! | `keeping` | snapshots, cleaning, backups | clients |
 //! | `reading` | what is read from the log beside the loop, and whose turn it is | what is answered |
 //! | `initiative` | what is decided without a client | |
@@ -49,6 +50,7 @@ mod initiative;
 mod journal;
 mod keeping;
 mod machine;
+mod measures;
 mod open;
 mod outbox;
 mod parked;
@@ -74,6 +76,8 @@ use sessions::Sessions;
 use strangers::Strangers;
 use ticks::Ticks;
 use workers::Workers;
+
+use std::time::Duration;
 
 use crate::ids::{QueueId, SessionId};
 use crate::protocol::frame::BadHeader;
@@ -252,13 +256,20 @@ impl Master {
     }
 
     /// Tells how long a sync took.
-    pub fn note_sync(&mut self, took: Millis, now: Timestamp) {
-        self.sync_times.note(took, now);
+    pub fn note_sync(&mut self, took: Duration, now: Timestamp) {
+        self.sync_times.note(Millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)), now);
+        self.journal.measures.sync.note(micros(took));
+    }
+
+    /// Tells how long a turn took.
+    pub fn note_turn(&mut self, took: Duration) {
+        self.journal.measures.turn.note(micros(took));
     }
 
     /// A turn begins: time passes.
     pub fn begin_turn(&mut self, now: Timestamp) -> Result<(), WalError> {
         self.turn_at = now;
+        self.journal.measures.turn_begins(&self.journal.queues, now);
         self.journal.queues.advance(now);
         self.decide_at_begin(now)
     }
@@ -428,4 +439,8 @@ impl Master {
         }
         self.sessions.write(id, correlation, gate, &Reply::Error(refusal));
     }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

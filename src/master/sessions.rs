@@ -123,6 +123,11 @@ impl Session {
         self.leases.iter().copied()
     }
 
+    /// The same, the newest first.
+    pub fn newest_leases(&self) -> impl Iterator<Item = (JobId, LeaseId)> {
+        self.leases.iter().rev().copied()
+    }
+
     /// The same, which are off its list from now on.
     pub fn take_leases(&mut self) -> Vec<(JobId, LeaseId)> {
         std::mem::take(&mut self.leases)

@@ -158,6 +158,10 @@ impl Workers {
         named.map(|(_, worker)| worker.order = Some(what)).count()
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.iter().map(|(_, worker)| worker)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.workers.len()

@@ -98,6 +98,11 @@ impl Leases {
         &self.leases[index]
     }
 
+    /// The jobs of all that are there.
+    pub fn granted(&self) -> impl Iterator<Item = JobId> {
+        self.live().into_iter().map(|index| self.leases[index].granted.job)
+    }
+
     /// The numbers of all that are there.
     fn live(&self) -> Vec<u32> {
         let is_live = |index: &u32| self.leases.look(*index).is_some_and(|lease| lease.granted.id != LeaseId(0));

@@ -101,6 +101,9 @@ impl Line {
 }
 
 impl Lines {
+    /// Memory of the lines of a queue that had a job.
+    pub const BYTES: usize = 256 * size_of::<Line>();
+
     /// The first entry of the most urgent line.
     pub fn front(&self) -> Option<u32> {
         let word = self.occupied.iter().position(|word| *word != 0)?;

@@ -253,6 +253,11 @@ impl Registry {
         totals
     }
 
+    /// Bytes of all queues with their lines, as if each had all of them.
+    pub fn memory_bytes(&self) -> u64 {
+        (self.queues.len() * (size_of::<Queue>() + Lines::BYTES)) as u64
+    }
+
     /// Whether the count of durable queues is right, and each name leads to its queue.
     pub fn check(&self) {
         assert_eq!(self.by_id().flatten().count(), self.durable, "durable queues");

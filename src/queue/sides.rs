@@ -217,6 +217,11 @@ impl Sides {
         self.sides.len()
     }
 
+    /// Bytes of all that is here, but for free places.
+    pub fn memory_bytes(&self) -> u64 {
+        (self.sides.len() * size_of::<Side>() + self.rares.len() * size_of::<Rare>()) as u64
+    }
+
     /// How many wait to expire, and how many have a rare.
     pub fn rares(&self) -> (usize, usize) {
         (self.expiring.len(), self.rares.len())

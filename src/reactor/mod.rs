@@ -43,7 +43,7 @@ use crate::master::local::{LocalDoor, LocalMessage};
 use crate::master::{Input, Master, Opened, ReadThread, Room, SyncThread, Urgency, WalError};
 use crate::time::{Millis, Timestamp};
 
-use clock::Clock;
+use clock::{Clock, Stopwatch};
 use conn::{Conn, ConnState};
 pub use descriptors::raise_descriptor_limit;
 pub use error::ReactorError;
@@ -65,7 +65,7 @@ const LINGER: Millis = Millis(1000);
 const STALL: Millis = Millis(500);
 
 /// A sync that takes this long is told of.
-const SLOW_SYNC: Millis = Millis(500);
+const SLOW_SYNC: Duration = Duration::from_millis(500);
 
 /// How long the loop waits at most for a deadline.
 const WAIT_MAX: Millis = Millis(10_000);
@@ -94,7 +94,7 @@ pub struct Reactor {
     look_at: Timestamp,
     machine: Machine,
     /// When the sync under way was asked for.
-    sync_at: Timestamp,
+    syncing: Stopwatch,
     /// When the turn under way began.
     turn_at: Timestamp,
     locals: Locals,
@@ -151,7 +151,7 @@ impl Reactor {
             unfinished_bytes: 0,
             look_at: Timestamp(0),
             machine: Machine::new(dir),
-            sync_at: Timestamp(0),
+            syncing: Stopwatch::start(),
             turn_at: Timestamp(0),
             locals: Locals::default(),
             messages,
@@ -194,6 +194,7 @@ impl Reactor {
         host.beat();
         let timeout = self.timeout(until, host.beat_every());
         self.wait(events, timeout)?;
+        let woken = Stopwatch::start();
         let mended = self.clock.look(self.master.waits_for_time());
         let now = self.clock.now();
         let before = std::mem::replace(&mut self.turn_at, now);
@@ -221,6 +222,7 @@ impl Reactor {
         self.sync(now, if quiet { Urgency::Quiet } else { Urgency::Full })?;
         self.drop_late(now)?;
         self.write_ready(now)?;
+        self.master.note_turn(woken.passed());
         Ok(())
     }
 
@@ -334,15 +336,15 @@ impl Reactor {
     /// Takes the outcome of the sync under way, and asks for the next when it is time.
     fn sync(&mut self, now: Timestamp, urgency: Urgency) -> Result<(), WalError> {
         if let Some(outcome) = self.sync.outcome() {
-            let took = now.since(self.sync_at);
+            let took = self.syncing.passed();
             self.master.note_sync(took, now);
             if took >= SLOW_SYNC {
-                log::warn!("a sync took {took}, and all answers waited for it; is the disk busy?");
+                log::warn!("a sync took {} ms, and all answers waited for it; is the disk busy?", took.as_millis());
             }
             self.master.synced(&outcome)?;
         }
         if let Some(request) = self.master.sync_request(now, urgency) {
-            self.sync_at = now;
+            self.syncing = Stopwatch::start();
             self.sync.submit(request);
         }
         Ok(())

@@ -25,6 +25,7 @@ mod keys;
 mod leases;
 mod lines;
 mod listening;
+mod measures;
 mod mending;
 mod packaging;
 mod queues;

@@ -26,6 +26,7 @@ mod groups;
 mod lists;
 mod log;
 mod master;
+mod measures;
 mod meddling;
 mod mending;
 mod model;

@@ -1,6 +1,7 @@
 //! Each hex dump of `protocol.md` is decoded, and is what the code writes for the values that its caption names.
 
 mod batches;
+mod measures;
 mod schedules;
 
 use std::fmt::Write;
@@ -211,6 +212,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     all.extend(operating_requests());
     all.extend(schedules::requests());
     all.extend(batches::requests());
+    all.push(Measure {}.into());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {
@@ -372,6 +374,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     for_each_operating_reply(|name, reply| take(name, encoded(name, &reply)));
     schedules::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
     batches::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
+    measures::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
 }
 
 fn encoded(name: &str, reply: &Reply<'_>) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 mod batches;
 mod jobs;
+mod measures;
 mod pages;
 mod queues;
 mod reasons;
@@ -11,6 +12,7 @@ mod waits;
 
 pub use batches::{BatchState, ListedBatch};
 pub use jobs::headers;
+pub use measures::{Histogram, Measures, QueueMeasures, ScheduleMeasures};
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
 pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;

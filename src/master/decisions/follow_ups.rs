@@ -21,6 +21,7 @@ impl Master {
     ) -> Decided<'s> {
         let item = request.item;
         let Some(live) = reports::live(&self.journal, item.job, item.lease) else {
+            self.journal.measures.stale_reports += 1;
             return Ok(told(ErrorCode::LeaseLost.code(), scratch));
         };
         if live.is_cancelled {

@@ -77,7 +77,7 @@ fn of_program(master: &Master, now: Timestamp) -> [(&'static str, u64); 8] {
 }
 
 /// The version of this program as one number: 1.2.3 is 1,002,003.
-fn version() -> u64 {
+pub(super) fn version() -> u64 {
     let parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse::<u64>().unwrap_or(0));
     parts.take(3).fold(0, |number, part| number * 1000 + part)
 }

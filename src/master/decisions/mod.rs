@@ -9,6 +9,7 @@ mod follow_ups;
 mod hello;
 mod leases;
 mod looks;
+mod measures;
 mod mend;
 mod operate;
 mod poll;
@@ -153,6 +154,7 @@ impl Master {
                 Ok(leases::heartbeat(journal, present, id, &beat, now, scratch))
             }
             Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
+            Request::Measure(_) => Ok(measures::measure(self, now, &mut scratch.written)),
             Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),

@@ -98,6 +98,7 @@ impl Reporting<'_> {
         for item in items.iter() {
             let (job, lease) = item.named();
             let Some(live) = live(self.journal, job, lease) else {
+                self.journal.measures.stale_reports += 1;
                 scratch.statuses.push(ItemStatus { job, status: ErrorCode::LeaseLost.code(), text_lost: None });
                 continue;
             };

@@ -49,6 +49,8 @@ pub struct Snapshots {
     retry_at: Timestamp,
     /// How many were taken since the log was opened.
     pub taken: u64,
+    /// When the last of these was.
+    pub taken_at: Timestamp,
     /// Whether one that failed has been told of.
     told: bool,
 }
@@ -107,7 +109,7 @@ impl Snapshots {
             Stage::Waiting(writer) => Ok(self.publish_if_durable(journal, writer)),
             Stage::Publishing(mut writer) => match writer.outcome() {
                 None => Ok(self.go_on(Stage::Publishing(writer))),
-                Some(SnapshotOutcome::Published(bytes)) => Ok(self.published(journal, &writer, bytes)),
+                Some(SnapshotOutcome::Published(bytes)) => Ok(self.published(journal, &writer, bytes, now)),
                 Some(SnapshotOutcome::Failed(error)) => self.failed(journal, error, now),
                 Some(SnapshotOutcome::Written) => unreachable!("it was written before it was published"),
             },
@@ -153,12 +155,12 @@ impl Snapshots {
         }
     }
 
-    fn published(&mut self, journal: &mut Journal, writer: &SnapshotWriter, bytes: u64) -> Kept {
+    fn published(&mut self, journal: &mut Journal, writer: &SnapshotWriter, bytes: u64, now: Timestamp) -> Kept {
         let lsn = writer.lsn();
         log::debug!("a snapshot at LSN {lsn} is on disk, {bytes} bytes");
         journal.wal.snapshot_published(lsn, bytes);
         self.told = false;
-        self.taken += 1;
+        (self.taken, self.taken_at) = (self.taken + 1, now);
         Kept::Snapshot { lsn, bytes }
     }
 

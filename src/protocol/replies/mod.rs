@@ -2,11 +2,13 @@
 
 mod batches;
 mod looks;
+mod measures;
 mod operate;
 mod schedules;
 
 pub use batches::*;
 pub use looks::*;
+pub use measures::*;
 pub use operate::*;
 pub use schedules::*;
 

@@ -254,6 +254,11 @@ message! {
 }
 
 message! {
+    /// Asks for what was counted and measured.
+    Measure {}
+}
+
+message! {
     /// Asks for a snapshot of the state, to be on disk.
     Snapshot {}
 }

@@ -50,6 +50,12 @@ impl Level {
         Level::of_missing(self.missing(rate, now).saturating_add(rate.per_ms.into()), rate, now)
     }
 
+    /// The whole tokens that it holds.
+    pub fn tokens(self, rate: Rate, now: Timestamp) -> u32 {
+        let missing = self.missing(rate, now).div_ceil(u64::from(rate.per_ms));
+        rate.burst.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
+    }
+
     /// The first moment at which it holds a whole token.
     pub fn next_token_at(self, rate: Rate) -> Timestamp {
         // What comes until this millisecond is over is there.
@@ -214,6 +220,14 @@ mod tests {
         // A third of a second each: the fractions add up.
         assert_eq!(taken_by(rate(3, 1000, 1), 2001), [1, 334, 667, 1001, 1334, 1667, 2001]);
         assert_eq!(taken_by(rate(5000, 1000, 5), 3).len(), 5 + 3 * 5 - 1);
+    }
+
+    #[test]
+    fn whole_tokens_are_counted() {
+        let (rate, now) = (rate(2, 1000, 5), Timestamp(10_000));
+        let level = (0..3).fold(Level::default(), |level, _| level.take(rate, now));
+        let tokens = |ms| level.tokens(rate, now.plus(Millis(ms)));
+        assert_eq!([0, 499, 500, 1499, 1500, 90_000].map(tokens), [2, 2, 3, 4, 5, 5]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod file;
 mod log_time;
+mod stopwatch;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +16,8 @@ use crate::time::{Millis, Timestamp};
 
 use file::ClockFile;
 use log_time::{LogTime, Reading};
+
+pub use stopwatch::Stopwatch;
 
 /// How often the system's clock is looked at.
 const LOOK_EVERY: Millis = Millis(1000);

@@ -6,6 +6,7 @@
 
 mod batches;
 mod known;
+mod measures;
 mod mending;
 mod queues;
 mod reader;
@@ -16,6 +17,7 @@ mod workers;
 
 pub use batches::*;
 pub use known::*;
+pub use measures::*;
 pub use mending::*;
 pub use queues::*;
 pub use replies::*;

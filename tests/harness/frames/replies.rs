@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::{
-    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, OfBatches,
+    ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, Measured, OfBatches,
     OfSchedules, QueueFacts, RELEASE_OK,
 };
 
@@ -120,6 +120,7 @@ pub enum Reply {
     /// Status, and the ids of what follows.
     AckThenOk(u16, Vec<u64>),
     StatsOk(Stats),
+    MeasureOk(Measured),
     SnapshotOk {
         lsn: u64,
         bytes: u64,
@@ -187,6 +188,10 @@ impl Reader<'_> {
             let figure = (r.text(), r.u64());
             r.then_extras(figure)
         }))
+    }
+
+    fn told(&mut self, kind: u16) -> Reply {
+        if kind == 0x8008 { Reply::StatsOk(self.stats()) } else { self.measured() }
     }
 
     fn stats(&mut self) -> Stats {
@@ -295,7 +300,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             }),
         ),
         0x8007 => r.heartbeat_ok(),
-        0x8008 => Reply::StatsOk(r.stats()),
+        0x8008 | 0x8030 => r.told(kind),
         0x8009 => Reply::SnapshotOk { lsn: r.u64(), bytes: r.u64() },
         0x800A => Reply::BackupOk(r.list(|r| {
             let file = BackupFile { name: r.text(), bytes: r.u32(), size: r.u32() };
