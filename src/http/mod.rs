@@ -13,6 +13,7 @@
 mod api;
 mod gate;
 mod given;
+mod metrics;
 mod pairs;
 mod problem;
 mod serve;

@@ -21,7 +21,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, patch, post};
 
 use super::problem::Problem;
-use super::{App, gate};
+use super::{App, gate, metrics};
 
 /// The contract of all below `/api/v1`.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -30,6 +30,7 @@ pub fn routes(app: Arc<App>) -> Router {
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .nest("/api/v1", v1())
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_so)

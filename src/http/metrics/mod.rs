@@ -1,0 +1,34 @@
+//! `/metrics`: what the master counts and measures, in the text format of Prometheus (0.0.4).
+//!
+//! Names follow its conventions: base units, `_total` for what only grows. The first 200 queues have a label of their
+//! own; the others are `_other`, which no queue can be called.
+
+mod families;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use prometheus::{Encoder, TextEncoder};
+
+use super::App;
+use super::gate::Read;
+use super::problem::Problem;
+use crate::client::Measures;
+
+/// A page of it.
+type Page = ([(HeaderName, &'static str); 1], Vec<u8>);
+
+pub async fn metrics(_: Read, State(app): State<Arc<App>>) -> Result<Page, Problem> {
+    let measures = app.way.ask(|client| Ok(client.measures()?)).await?;
+    Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page(&measures)?))
+}
+
+fn page(measures: &Measures) -> Result<Vec<u8>, Problem> {
+    let mut page = Vec::new();
+    let families = families::of(measures);
+    TextEncoder::new()
+        .encode(&families, &mut page)
+        .map_err(|error| Problem::broken(&format!("metrics cannot be written: {error}")))?;
+    Ok(page)
+}
