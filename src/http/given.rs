@@ -1,4 +1,5 @@
-//! What a request brings in its path and body: names, JSON or bytes, bounded in size and time. What is wrong is told as a problem.
+//! What a request brings in its path and its body: names, JSON or bytes, bounded in size and time. What is wrong is
+//! told as a problem.
 
 use std::sync::Arc;
 use std::time::Duration;
