@@ -1,18 +1,32 @@
-//! What a request brings in its body: JSON or bytes, bounded in size and time. What is wrong is told as a problem.
+//! What a request brings in its path and its body: names, JSON or bytes, bounded in size and time. What is wrong is
+//! told as a problem.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use serde::de::{Deserialize, DeserializeOwned};
 use tokio::time::timeout;
 
 use super::App;
 use super::problem::Problem;
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_MS_MAX};
+
+/// What the path names.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Path<T>, Problem> {
+        let named = extract::Path::from_request_parts(parts, app).await;
+        named.map(|extract::Path(named)| Path(named)).map_err(|error| Problem::bad(error.body_text()))
+    }
+}
 
 /// A body of any type.
 pub struct Raw(pub Bytes);

@@ -1,6 +1,6 @@
 //! Shapes: jobs, queues and all else as JSON, the same from `falcon-cli --output json` and over HTTP, and what is read
-//! of JSON. Moments are RFC 3339 in UTC, spans numbers of milliseconds with `_ms` in their names, and what is not there is
-//! left out or null.
+//! of JSON. Moments are RFC 3339 in UTC, spans numbers of milliseconds with `_ms` in their names, and what is not there
+//! is left out or null.
 
 mod entry;
 mod event;

@@ -94,6 +94,10 @@ impl Master {
         self.process.signal(signal);
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn stderr(&self) -> String {
         self.process.stderr()
     }

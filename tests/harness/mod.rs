@@ -12,6 +12,7 @@
 
 pub mod frames;
 pub mod hole;
+pub mod http;
 pub mod wire;
 
 mod master;

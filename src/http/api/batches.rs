@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::filters::span;
 use crate::http::App;
 use crate::http::gate::{Read, Submit};
+use crate::http::given::Path;
 use crate::http::pairs::Pairs;
 use crate::http::problem::Problem;
 use crate::shapes;

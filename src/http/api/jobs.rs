@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use super::filters::{Filters, span};
 use crate::client::{Client, ClientError};
 use crate::http::App;
 use crate::http::gate::Read;
-use crate::http::given::Body;
+use crate::http::given::{Body, Path};
 use crate::http::pairs::Pairs;
 use crate::http::problem::Problem;
 use crate::ids::{JobId, Lsn};

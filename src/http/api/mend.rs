@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use super::filters::Filters;
 use crate::client::{Change, Client, Filter, MendPage, Updated};
 use crate::http::App;
 use crate::http::gate::Admin;
-use crate::http::given::Body;
+use crate::http::given::{Body, Path};
 use crate::http::pairs::Pairs;
 use crate::http::problem::Problem;
 use crate::ids::JobId;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use crate::client::{ScheduleSpec, headers};
 use crate::http::App;
 use crate::http::gate::{Admin, Read};
-use crate::http::given::Body;
+use crate::http::given::{Body, Path};
 use crate::http::pairs::Pairs;
 use crate::http::problem::Problem;
 use crate::job::Settings;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json as Answer;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, SubmitJob, Submitted, headers};
 use crate::http::App;
 use crate::http::gate;
-use crate::http::given::{Json, Raw, read_json};
+use crate::http::given::{Json, Path, Raw, read_json};
 use crate::http::pairs::Pairs;
 use crate::http::problem::Problem;
 use crate::job::{HeadersText, OnDuplicate, Settings};

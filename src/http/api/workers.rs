@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::client::Demand;
 use crate::http::App;
 use crate::http::gate::{Admin, Read};
+use crate::http::given::Path;
 use crate::http::problem::Problem;
 use crate::protocol::{ErrorCode, Refusal, Workers};
 use crate::shapes;
