@@ -31,6 +31,7 @@ mod lines;
 mod listening;
 mod measures;
 mod mending;
+mod metrics;
 mod packaging;
 mod queues;
 mod repair;

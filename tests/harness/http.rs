@@ -106,6 +106,14 @@ impl<'a> Ask<'a> {
         self
     }
 
+    /// Asks another server than a master; none where nothing listens there yet, or it says nothing.
+    pub fn of(&self, at: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(at).ok()?;
+        stream.set_read_timeout(Some(2 * SOON)).expect("a time-out");
+        stream.write_all(&self.bytes(at)).ok()?;
+        Answer::read(stream)
+    }
+
     fn bytes(&self, at: &str) -> Vec<u8> {
         let Ask { method, path, headers, host, body } = self;
         let host = host.unwrap_or(at);
