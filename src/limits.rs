@@ -3,7 +3,10 @@
 //!
 //! Reaching one of these gives a named error, never growth and never silent clamping, but where it says so.
 
+mod http;
 mod relations;
+
+pub use http::*;
 
 /// Bytes of a frame's header on the wire.
 pub const FRAME_HEADER_BYTES: usize = 16;
@@ -430,29 +433,3 @@ pub const RECORD_BYTES_MAX: usize = {
 /// The longest group: one request's records, which become valid together. An item of a Fail adds the story of its job,
 /// and its words are short.
 pub const GROUP_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + ITEMS_MAX * RECORD_OVERHEAD_BYTES_MAX;
-
-/// Where HTTP is answered if no port is named: the next after the queue's own.
-pub const HTTP_PORT_DEFAULT: u16 = PORT_DEFAULT + 1;
-
-/// Calls of the HTTP server that are under way in the master at once, each on a thread.
-pub const HTTP_CALLS_MAX: usize = 32;
-
-/// Polls and waits of HTTP clients, each on a thread with a small stack.
-pub const HTTP_WAITS_MAX: usize = 256;
-
-/// Connections of HTTP clients; with event streams among them, each holds two buffers.
-pub const HTTP_CONNECTIONS_MAX: usize = 1024;
-
-/// The head of an HTTP request, in bytes and in lines; the least that hyper takes.
-pub const HTTP_HEAD_BYTES_MAX: usize = 8192;
-pub const HTTP_HEADERS_MAX: usize = 64;
-
-/// How long the head of an HTTP request may take, and its body.
-pub const HTTP_HEAD_MS_MAX: u64 = 10_000;
-pub const HTTP_BODY_MS_MAX: u64 = 10_000;
-
-/// The body of an HTTP request.
-pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
-
-/// How long an HTTP client may take nothing of what it asked for.
-pub const HTTP_WRITE_PAUSE_MS_MAX: u64 = 30_000;

@@ -34,6 +34,7 @@ fn what_is_not_understood_is_told_with_what_was_meant() {
         (Ask::new("GET", "/api/v1/jobs/x"), 400, "BadValue", "`x`"),
         (Ask::new("GET", "/api/v1/jobs/%ff"), 400, "BadValue", "UTF-8"),
         (Ask::new("GET", "/api/v1/jobs/1/wait?timeout=6m"), 400, "BadValue", "it takes up to 5m"),
+        (Ask::new("GET", "/api/v1/batches/b?wait=6m"), 400, "BadValue", "it takes up to 5m"),
         (Ask::new("GET", "/api/v1/queues/a%20b"), 400, "BadQueueName", "queue name \"a b\""),
         (Ask::new("GET", "/api/v1/jobs/1"), 404, "NotFound", "there is no job 1"),
         (Ask::new("POST", "/api/v1/workers/w/dance"), 404, "NotFound", "quiet, resume or stop"),

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::filters::span;
+use super::jobs::wait_span;
 use crate::http::App;
 use crate::http::gate::{Read, Submit};
 use crate::http::given::Path;
@@ -26,7 +26,7 @@ pub async fn list(_: Read, State(app): State<Arc<App>>, mut pairs: Pairs) -> Tol
 }
 
 pub async fn show(_: Read, State(app): State<Arc<App>>, Path(batch): Path<String>, mut pairs: Pairs) -> Told {
-    let wait = pairs.read("wait", span)?;
+    let wait = pairs.read("wait", wait_span)?;
     pairs.end()?;
     match wait {
         None => app.way.ask(move |client| Ok(Json(shapes::batch(&client.batch(&batch)?)))).await,

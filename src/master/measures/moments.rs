@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// When the places in line were given, so that of each ready job it is known since when it is that, without a byte in
 /// its entry.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Places {
     /// The first place that was given at each of these moments.
     moments: VecDeque<(u64, Timestamp)>,
@@ -19,6 +19,13 @@ pub struct Places {
 pub struct Running {
     /// The first of these has a job.
     moments: VecDeque<(Timestamp, u64)>,
+}
+
+/// All of its memory is taken at once: a job that comes and goes allocates nothing.
+impl Default for Places {
+    fn default() -> Places {
+        Places { moments: VecDeque::with_capacity(READY_MOMENTS_MAX + 1) }
+    }
 }
 
 impl Places {
@@ -113,17 +120,21 @@ fn thin<T: Copy>(
     now: Timestamp,
     merge: impl Fn(&mut T, T),
 ) {
-    let mut kept: VecDeque<T> = VecDeque::with_capacity(moments.capacity());
+    let mut kept = 0_usize;
     for index in 0..moments.len() {
         let (moment, next) = (moments[index], moments.get(index + 1).map(&at));
-        match (kept.back_mut(), next) {
-            (Some(before), Some(next)) if next.since(at(before)).0 <= now.since(next).0 / share => {
-                merge(before, moment);
+        let before = kept.checked_sub(1).map(|before| at(&moments[before]));
+        match (before, next) {
+            (Some(before), Some(next)) if next.since(before).0 <= now.since(next).0 / share => {
+                merge(&mut moments[kept - 1], moment);
             }
-            _ => kept.push_back(moment),
+            _ => {
+                moments[kept] = moment;
+                kept += 1;
+            }
         }
     }
-    *moments = kept;
+    moments.truncate(kept);
 }
 
 #[cfg(test)]
