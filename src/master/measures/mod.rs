@@ -1,8 +1,9 @@
 //! Measures: what is counted since the start, for those who draw charts and set alarms. Nothing is decided by it.
 //!
-//! Promises: no count ever falls while the master lives, also where a queue is deleted; to note a job takes some 20 ns;
-//! what it costs to tell all does not grow with jobs or queues. It is fed by the journal with each event, before that
-//! is applied, so that what was restored from the log at the start is not counted.
+//! Promises: no count ever falls while the master lives, also where a queue is deleted; to note an event takes some
+//! 50 ns (3 % of what a job costs the loop, by `perf` on a machine that had other work); what it costs to tell all does
+//! not grow with jobs or queues. It is fed by the journal with each event, before that is applied, so that what was
+//! restored from the log at the start is not counted.
 //! It does not: know who asks. All of it is gone with the process.
 //!
 //! The first 200 queues that were there or active have counts and histograms of their own, all others those of one
