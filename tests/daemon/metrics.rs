@@ -169,9 +169,14 @@ impl Prometheus {
         Prometheus { child, at, _dir: dir }
     }
 
-    /// The value of a query that has one; none where it has none, or nothing listens yet.
+    /// The value of a query that has one; none where it has none, or it does not serve yet.
     fn query(&self, text: &str) -> Option<String> {
         let answer = Ask::new("GET", &format!("/api/v1/query?query={text}")).of(&self.at)?;
+        if answer.status == 503 {
+            // It is starting.
+            return None;
+        }
+        let answer = answer.expect(200);
         answer.json()["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
     }
 }
