@@ -90,7 +90,8 @@ impl Workers {
         let worker = &mut self.workers[id.0 as usize];
         worker.name = name.into();
         worker.sessions.push(session);
-        log::info!("worker {name} came");
+        // One over HTTP comes with each poll.
+        log::debug!("worker {name} came");
         id
     }
 
@@ -122,7 +123,8 @@ impl Workers {
         if worker.sessions.is_empty() {
             let Worker { instance, name, .. } = self.workers.remove(id.0 as usize);
             self.by_instance.remove(&instance);
-            log::info!("worker {name} is gone");
+            let level = if instance == 0 { log::Level::Debug } else { log::Level::Info };
+            log::log!(level, "worker {name} is gone");
         }
     }
 
