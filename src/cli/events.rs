@@ -1,32 +1,29 @@
 //! Events of the log as `wal dump` and `job log` show them.
 
-use serde_json::{Map, Value};
-
 use super::render::{beginning, shown};
 use super::table::{Column, number, text};
 use super::when::Wall;
 use crate::codec;
 use crate::ids::Lsn;
 use crate::queue::Event;
-use crate::shapes::{put_event, visit_event};
+use crate::shapes::visit_event;
 use crate::time::Timestamp;
 
 /// Number, moment, name, subject and details of an event.
 pub const COLUMNS: [Column; 5] = [number(""), text(""), text(""), text(""), text("")];
 
-/// An event's fields, in both ways.
+/// An event's fields as they are shown in a table.
+#[derive(Default)]
 pub struct Fields {
-    pub json: Map<String, Value>,
     /// The first field, which says what it is about.
     pub subject: String,
     pub details: String,
 }
 
 impl Fields {
-    /// Those of an event whose record has this number; `json` holds what comes before them.
-    pub fn of(event: &Event<'_>, lsn: Lsn, json: Map<String, Value>, wall: &Wall) -> Fields {
-        let mut fields = Fields { json, subject: String::new(), details: String::new() };
-        put_event(&mut fields.json, event, lsn);
+    /// Those of an event whose record has this number.
+    pub fn of(event: &Event<'_>, lsn: Lsn, wall: &Wall) -> Fields {
+        let mut fields = Fields::default();
         visit_event(event, lsn, &mut |name, value| fields.add(name, value, wall));
         fields
     }

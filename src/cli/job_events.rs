@@ -11,7 +11,7 @@ use crate::client::{LogEvent, Missing};
 use crate::exit::{self, Failure};
 use crate::ids::Lsn;
 use crate::queue::Event;
-use crate::shapes::{later, moment};
+use crate::shapes::{self, later};
 use crate::time::{Millis, Timestamp};
 
 /// Number of the event that every job begins with.
@@ -43,8 +43,8 @@ pub fn run(common: &Common, one: &One, since: Option<Millis>) -> Result<(), Stop
 }
 
 fn show(renderer: &mut Renderer, logged: &LogEvent, wall: &Wall) -> Result<(), Stop> {
-    let Shown { name, quiet, fields } = shown(logged, wall)?;
-    let Fields { json, subject, details } = fields;
+    let Shown { name, quiet, fields, json } = shown(logged, wall)?;
+    let Fields { subject, details } = fields;
     let cells = vec![logged.lsn.to_string(), wall.shown(logged.at), name, subject, details];
     Ok(renderer.row(Row { cells, json: Value::Object(json), quiet })?)
 }
@@ -54,30 +54,21 @@ struct Shown {
     name: String,
     quiet: String,
     fields: Fields,
+    json: Map<String, Value>,
 }
 
 fn shown(logged: &LogEvent, wall: &Wall) -> Result<Shown, Failure> {
-    let LogEvent { lsn, at, kind, body } = logged;
-    let mut json = Map::new();
-    json.insert("lsn".to_owned(), lsn.0.into());
-    json.insert("at".to_owned(), moment(*at));
-    match Event::decode(*kind, body) {
-        Ok(event) => {
-            json.insert("event".to_owned(), event.name().into());
-            let name = event.name().to_owned();
-            Ok(Shown { quiet: name.clone(), name, fields: Fields::of(&event, *lsn, json, wall) })
-        }
-        Err(error) if error.is_unknown() => {
-            json.insert("event".to_owned(), Value::Null);
-            json.insert("kind".to_owned(), (*kind).into());
-            let fields = Fields { json, subject: String::new(), details: String::new() };
-            Ok(Shown { name: later(*kind), quiet: kind.to_string(), fields })
-        }
-        Err(error) => {
-            let text = format!("what the master tells of record {lsn} is no event: {error}");
-            Err(Failure::new(exit::UNAVAILABLE, text))
-        }
-    }
+    let LogEvent { lsn, kind, body, .. } = logged;
+    let json = shapes::event(logged).map_err(|error| {
+        let text = format!("what the master tells of record {lsn} is no event: {error}");
+        Failure::new(exit::UNAVAILABLE, text)
+    })?;
+    let Ok(event) = Event::decode(*kind, body) else {
+        // One of a later version.
+        return Ok(Shown { name: later(*kind), quiet: kind.to_string(), fields: Fields::default(), json });
+    };
+    let name = event.name().to_owned();
+    Ok(Shown { quiet: name.clone(), name, fields: Fields::of(&event, *lsn, wall), json })
 }
 
 /// What may be missing in what was shown.
@@ -131,7 +122,7 @@ mod tests {
     fn an_event_of_a_later_version_is_told_by_its_number() {
         let known = shown(&logged(200, b"whatever"), &Wall::utc()).unwrap();
         assert_eq!((known.name.split(' ').next(), known.quiet.as_str()), (Some("200"), "200"));
-        assert_eq!((&known.fields.json["event"], &known.fields.json["kind"]), (&Value::Null, &200.into()));
+        assert_eq!((&known.json["event"], &known.json["kind"]), (&Value::Null, &200.into()));
         assert!(shown(&logged(3, b"cut off"), &Wall::utc()).is_err(), "this is no event of any version");
         let mut body = Vec::new();
         Event::from(Ack { job: JobId(7), lease: LeaseId(8), ..Ack::default() }).encode_head(&mut body);

@@ -75,7 +75,7 @@ impl Gate {
     pub fn may(&self, headers: &HeaderMap, needed: Role) -> Result<(), Problem> {
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let Some(tokens) = &*tokens else { return Ok(()) };
-        let said = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let said = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
         let said = said.ok_or_else(|| {
             Problem::unauthorized("this master wants a token; send it as `Authorization: Bearer TOKEN`")
         })?;
@@ -91,6 +91,13 @@ impl Gate {
         );
         Err(Problem::from(Refusal::new(ErrorCode::Forbidden, text)))
     }
+}
+
+/// What is behind the scheme, whose case does not matter.
+fn bearer(said: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"Bearer ";
+    let (scheme, token) = said.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
 }
 
 /// The name of a host, without its port and brackets.
@@ -171,7 +178,7 @@ mod tests {
         let gate = gate(Some("ops:admin:secret\nboard:read:other\n"));
         let may = |said: &'static str, role| gate.may(&headers(&[(AUTHORIZATION, said)]), role).map_err(|no| no.status);
         assert_eq!(may("Bearer secret", Role::Admin), Ok(()));
-        assert_eq!(may("Bearer other", Role::Read), Ok(()));
+        assert_eq!(may("bearer other", Role::Read), Ok(()));
         assert_eq!(may("Bearer other", Role::Submit), Err(StatusCode::FORBIDDEN));
         for bad in ["Bearer wrong", "Basic secret", "secret", ""] {
             assert_eq!(may(bad, Role::Read), Err(StatusCode::UNAUTHORIZED), "{bad}");

@@ -66,11 +66,12 @@ impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Problem {
         match error {
             ClientError::Refused(refusal) => Problem::from(refusal),
-            ClientError::TimedOut { .. } => {
-                let text = format!("the master has not answered in time: {error}; what was asked may be carried out");
-                Problem::new(StatusCode::GATEWAY_TIMEOUT, "TimedOut", text)
+            // Who hears 503 tries again: that is said only where nothing was carried out.
+            ClientError::TimedOut { .. } | ClientError::Broken { .. } => {
+                let text = format!("the master has not answered: {error}; what was asked may have been carried out");
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "NoAnswer", text)
             }
-            ClientError::Stopped | ClientError::Unreachable { .. } | ClientError::Broken { .. } => Problem::stopping(),
+            ClientError::Stopped | ClientError::Unreachable { .. } => Problem::stopping(),
             ClientError::NotTheProtocol { .. } | ClientError::System { .. } => Problem::broken(&error.to_string()),
         }
     }
@@ -134,6 +135,20 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_have_been_carried_out_is_not_to_be_tried_again() {
+        let io = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        for (error, status) in [
+            (ClientError::TimedOut { waited: std::time::Duration::from_secs(1) }, StatusCode::GATEWAY_TIMEOUT),
+            (ClientError::Broken { source: io() }, StatusCode::GATEWAY_TIMEOUT),
+            (ClientError::Unreachable { address: String::new(), source: io() }, StatusCode::SERVICE_UNAVAILABLE),
+            // Of a poll that was handed nothing.
+            (ClientError::Stopped, StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            assert_eq!(Problem::from(error).status, status);
+        }
+    }
 
     #[test]
     fn every_code_has_a_status_and_whether_a_retry_helps_goes_with_it() {

@@ -15,7 +15,7 @@ use crate::exit;
 use crate::ids::Lsn;
 use crate::queue::Event;
 use crate::rebuilt::event_of;
-use crate::shapes::moment;
+use crate::shapes::{moment, put_event};
 use crate::time::Timestamp;
 use crate::wal::{DirDevice, Follower, Record, RecordHead, visit_all};
 
@@ -96,9 +96,10 @@ fn write(renderer: &mut Renderer, head: &RecordHead, event: &Event<'_>, wall: &W
     json.insert("term".to_owned(), head.term.into());
     json.insert("at".to_owned(), moment(head.at));
     json.insert("event".to_owned(), event.name().into());
-    let fields = Fields::of(event, head.lsn, json, wall);
+    put_event(&mut json, event, head.lsn);
+    let fields = Fields::of(event, head.lsn, wall);
     let cells =
         vec![head.lsn.to_string(), wall.shown(head.at), event.name().to_owned(), fields.subject, fields.details];
     let quiet = head.lsn.to_string();
-    Ok(renderer.row(Row { cells, json: Value::Object(fields.json), quiet })?)
+    Ok(renderer.row(Row { cells, json: Value::Object(json), quiet })?)
 }

@@ -35,12 +35,8 @@ struct Common {
 }
 
 impl Common {
-    fn take(pairs: &mut Pairs) -> Result<Common, Problem> {
-        Ok(Common {
-            queue: pairs.text("queue")?.unwrap_or_else(|| QUEUE_DEFAULT.to_owned()),
-            batch: pairs.text("batch")?,
-            on_duplicate: pairs.read("on_duplicate", on_duplicate)?,
-        })
+    fn take(pairs: &mut Pairs, queue: String) -> Result<Common, Problem> {
+        Ok(Common { queue, batch: pairs.text("batch")?, on_duplicate: pairs.read("on_duplicate", on_duplicate)? })
     }
 
     fn submit(&self, client: &Client, jobs: &[SubmitJob<'_>]) -> Result<Vec<Submitted>, Problem> {
@@ -68,7 +64,8 @@ pub async fn submit(
     mut pairs: Pairs,
     Json(bytes): Json,
 ) -> Result<Made, Problem> {
-    let common = Common::take(&mut pairs)?;
+    let queue = pairs.text("queue")?.unwrap_or_else(|| QUEUE_DEFAULT.to_owned());
+    let common = Common::take(&mut pairs, queue)?;
     pairs.end()?;
     let told = app.way.ask(move |client| submit_all(client, &common, &bytes)).await?;
     Ok((StatusCode::CREATED, Answer(told)))
@@ -102,7 +99,7 @@ pub async fn submit_raw(
     mut pairs: Pairs,
     Raw(payload): Raw,
 ) -> Result<Made, Problem> {
-    let common = Common { queue, ..Common::take(&mut pairs)? };
+    let common = Common::take(&mut pairs, queue)?;
     let job = RawJob::take(&mut pairs)?;
     pairs.end()?;
     let told = app.way.ask(move |client| {

@@ -161,7 +161,8 @@ fn in_flight(master: &Master, facts: &JobFacts<'_>, lease: &LeaseView<'_>, reaso
     let left = span(lease.deadline.since(now));
     match known {
         _ if session.is_none() => {
-            let text = format!("its connection is gone; unless it comes back within {left} the lease ends");
+            let text =
+                format!("it has no connection; unless it extends the lease or reports within {left}, the lease ends");
             reasons.until(Cause::WorkerGone, lease.deadline, text);
         }
         Some(known) if now.since(known.heard_at) > SILENT => {
