@@ -1,0 +1,5 @@
+import { html } from '../html.js';
+
+export function Job() {
+  return html`<h1>Job</h1>`;
+}

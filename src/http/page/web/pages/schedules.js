@@ -1,0 +1,5 @@
+import { html } from '../html.js';
+
+export function Schedules() {
+  return html`<h1>Schedules</h1>`;
+}

@@ -1,0 +1,5 @@
+import { html } from '../html.js';
+
+export function Storage() {
+  return html`<h1>Storage</h1>`;
+}
