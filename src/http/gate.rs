@@ -5,6 +5,7 @@
 //! that a name which was made to lead here is refused; and it cannot hide its `Origin`, so that it cannot write.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
@@ -15,9 +16,10 @@ use axum::response::Response;
 
 use super::App;
 use super::problem::Problem;
+use super::session::Sessions;
 use crate::address::Address;
 use crate::protocol::{ErrorCode, Refusal};
-use crate::roles::{Role, Tokens};
+use crate::roles::{Holder, Role, Tokens};
 
 /// What a server is told of itself.
 #[derive(Debug, Default)]
@@ -31,6 +33,7 @@ pub struct Site {
 pub struct Gate {
     names: Vec<String>,
     tokens: RwLock<Option<Tokens>>,
+    pub sessions: Sessions,
 }
 
 impl Gate {
@@ -41,7 +44,7 @@ impl Gate {
         });
         let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter();
         let names = own.chain(site.names).chain(hosts).map(|name| name.to_ascii_lowercase()).collect();
-        Gate { names, tokens: RwLock::new(site.tokens) }
+        Gate { names, tokens: RwLock::new(site.tokens), sessions: Sessions::default() }
     }
 
     pub fn retoken(&self, tokens: Option<Tokens>) {
@@ -72,14 +75,14 @@ impl Gate {
     }
 
     /// Whether who sends this may do what needs this role.
-    pub fn may(&self, headers: &HeaderMap, needed: Role) -> Result<(), Problem> {
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(tokens) = &*tokens else { return Ok(()) };
-        let said = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        let said = said.ok_or_else(|| {
-            Problem::unauthorized("this master wants a token; send it as `Authorization: Bearer TOKEN`")
-        })?;
-        let holder = tokens.find(said).ok_or_else(|| Problem::unauthorized("the token is not one of this master"))?;
+    pub fn may(&self, method: &Method, headers: &HeaderMap, needed: Role) -> Result<(), Problem> {
+        let Some(holder) = self.holder(headers)? else { return Ok(()) };
+        // Browsers name the origin of all that writes. What a cookie vouches for has to come from our own page.
+        let by_cookie = !headers.contains_key(AUTHORIZATION);
+        if by_cookie && !method.is_safe() && !headers.contains_key(ORIGIN) {
+            let text = "a session writes from the page alone; send a token as `Authorization: Bearer TOKEN`";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "WrongOrigin", text));
+        }
         if holder.role.allows(needed) {
             return Ok(());
         }
@@ -90,6 +93,30 @@ impl Gate {
             holder.role.word()
         );
         Err(Problem::from(Refusal::new(ErrorCode::Forbidden, text)))
+    }
+
+    /// Whose token this brings, itself or by a session; nobody's where the master wants none.
+    pub fn holder(&self, headers: &HeaderMap) -> Result<Option<Holder>, Problem> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(tokens) = &*tokens else { return Ok(None) };
+        let told = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).map(Box::from));
+        let said: Option<Box<[u8]>> = told.unwrap_or_else(|| self.sessions.token(headers, Instant::now()));
+        let said = said.ok_or_else(|| {
+            Problem::unauthorized("this master wants a token; send it as `Authorization: Bearer TOKEN`")
+        })?;
+        let holder = tokens.find(&said).ok_or_else(|| Problem::unauthorized("the token is not one of this master"))?;
+        Ok(Some(holder.clone()))
+    }
+
+    /// Whether the master wants no token.
+    pub fn is_open(&self) -> bool {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Whether this is a token of the master.
+    pub fn knows(&self, token: &[u8]) -> bool {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.as_ref().is_some_and(|tokens| tokens.find(token).is_some())
     }
 }
 
@@ -124,7 +151,7 @@ macro_rules! roles {
                 type Rejection = Problem;
 
                 async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<$name, Problem> {
-                    app.gate.may(&parts.headers, Role::$name).map(|()| $name)
+                    app.gate.may(&parts.method, &parts.headers, Role::$name).map(|()| $name)
                 }
             }
         )*
@@ -176,14 +203,16 @@ mod tests {
     #[test]
     fn a_token_gives_its_role_and_no_more() {
         let gate = gate(Some("ops:admin:secret\nboard:read:other\n"));
-        let may = |said: &'static str, role| gate.may(&headers(&[(AUTHORIZATION, said)]), role).map_err(|no| no.status);
+        let may = |said: &'static str, role| {
+            gate.may(&Method::POST, &headers(&[(AUTHORIZATION, said)]), role).map_err(|no| no.status)
+        };
         assert_eq!(may("Bearer secret", Role::Admin), Ok(()));
         assert_eq!(may("bearer other", Role::Read), Ok(()));
         assert_eq!(may("Bearer other", Role::Submit), Err(StatusCode::FORBIDDEN));
         for bad in ["Bearer wrong", "Basic secret", "secret", ""] {
             assert_eq!(may(bad, Role::Read), Err(StatusCode::UNAUTHORIZED), "{bad}");
         }
-        assert!(gate.may(&HeaderMap::new(), Role::Read).unwrap_err().detail.contains("Bearer"));
+        assert!(gate.may(&Method::GET, &HeaderMap::new(), Role::Read).unwrap_err().detail.contains("Bearer"));
         gate.retoken(None);
         assert_eq!(may("", Role::Admin), Ok(()));
     }

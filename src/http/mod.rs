@@ -1,4 +1,4 @@
-//! HTTP beside the queue: health, metrics and a JSON API, by `falcond --http`.
+//! HTTP beside the queue: health, metrics, a JSON API and a page for browsers, by `falcond --http`.
 //!
 //! Promises:
 //! - It is one more client of the master, over the local source: all that it tells and does goes through the same door
@@ -14,9 +14,11 @@ mod api;
 mod gate;
 mod given;
 mod metrics;
+mod page;
 mod pairs;
 mod problem;
 mod serve;
+mod session;
 mod way;
 
 use std::io;

@@ -49,6 +49,11 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Broken", detail)
     }
 
+    pub fn nowhere(path: &str) -> Problem {
+        let text = format!("there is nothing at {path}; /api/v1/openapi.json tells what there is");
+        Problem::new(StatusCode::NOT_FOUND, "NoSuchPath", text)
+    }
+
     /// No token, or none that the master knows.
     pub fn unauthorized(detail: &str) -> Problem {
         Problem::from(Refusal::new(ErrorCode::Unauthorized, detail))

@@ -22,6 +22,15 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HEAD_MS_MAX: u64 = 10_000;
 pub const HTTP_BODY_MS_MAX: u64 = 10_000;
 
+/// Sessions of the page; each holds its token.
+pub const HTTP_SESSIONS_MAX: usize = 1024;
+
+/// How long a session lasts without a request.
+pub const HTTP_SESSION_IDLE_MS_MAX: u64 = 12 * 3_600_000;
+
+/// Wrong tokens that are answered at once, each after a pause: so many guesses a second.
+pub const HTTP_WRONG_TOKENS_MAX: usize = 4;
+
 /// The body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 

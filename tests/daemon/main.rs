@@ -33,6 +33,7 @@ mod measures;
 mod mending;
 mod metrics;
 mod packaging;
+mod page;
 mod queues;
 mod repair;
 mod repair_replaced;

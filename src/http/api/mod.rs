@@ -16,12 +16,13 @@ mod workers;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
 use super::problem::Problem;
-use super::{App, gate, metrics};
+use super::{App, gate, metrics, page, session};
 
 /// The contract of all below `/api/v1`.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -32,9 +33,12 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
         .nest("/api/v1", v1())
+        .route("/session", get(session::show).post(session::begin).delete(session::end))
+        .merge(page::routes())
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_so)
-        .layer(from_fn_with_state(Arc::clone(&app), gate::look));
+        .layer(from_fn_with_state(Arc::clone(&app), gate::look))
+        .layer(from_fn(page::guard));
     router.with_state(app)
 }
 
@@ -102,9 +106,8 @@ async fn openapi() -> ([(header::HeaderName, &'static str); 1], &'static str) {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
-async fn nothing_there(uri: Uri) -> Problem {
-    let text = format!("there is nothing at {}; /api/v1/openapi.json tells what there is", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, "NoSuchPath", text)
+async fn nothing_there(uri: Uri, headers: HeaderMap) -> Response {
+    page::nowhere(&headers).unwrap_or_else(|| Problem::nowhere(uri.path()).into_response())
 }
 
 async fn not_so(method: Method, uri: Uri) -> Problem {
