@@ -66,6 +66,12 @@ fn figures_of_late_go_by_name() {
     let oldest = || number(&stats(&master)["queues"]["mail"], "oldest_ready_ms");
     wait_until("the job to be a second old", SOON, || oldest() > 1000);
     assert!(oldest() < 60_000);
+    let unpolled = stats(&master);
+    assert!(number(&unpolled["queues"]["mail"], "unpolled_ms") > 1000, "{unpolled}");
+    assert_eq!(unpolled["queues"]["bulk"]["unpolled_ms"], Value::Null);
+    master.cli(&["queue", "pause", "mail"]).expect(0);
+    let mail = stats(&master)["queues"]["mail"].clone();
+    assert_eq!((&mail["paused_out"], &mail["paused_in"]), (&1.into(), &Value::Null), "{mail}");
     let one = master.cli(&["--output", "json", "stats", "mail"]).expect(0).json().remove(0);
     assert_eq!(one["queues"].as_object().unwrap().keys().collect::<Vec<_>>(), ["mail"]);
     master.cli(&["queue", "delete", "mail", "--purge"]).expect(0);

@@ -12,7 +12,7 @@ use crate::protocol::{
     Refusal, Stats, StatsOk, Text, TextKind,
 };
 use crate::queue::counters::Counters;
-use crate::queue::{ByClock, JobFacts, MoreFacts};
+use crate::queue::{ByClock, JobFacts, MoreFacts, Queues};
 use crate::time::Timestamp;
 use crate::wal::{self, WalError};
 
@@ -53,7 +53,9 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
     let told = |(name, counters): &(&str, Counters)| {
         let mut told = figures(counters).to_vec();
         told.extend(of_late(&master.journal, name, now).map(|(name, value)| Figure { name, value }));
-        told.push(Figure { name: "workers", value: workers.get(name).copied().unwrap_or(0) });
+        let count = workers.get(name).copied().unwrap_or(0);
+        told.push(Figure { name: "workers", value: count });
+        told.extend(held_up(queues, name, count, now).map(|(name, value)| Figure { name, value }));
         told
     };
     let by_queue: Vec<_> = counters.iter().map(|queue| (queue.0, told(queue))).collect();
@@ -88,6 +90,21 @@ fn of_late(journal: &Journal, name: &str, now: Timestamp) -> impl Iterator<Item 
     let oldest = id.and_then(|id| journal.queues.oldest_ready(id)).map(|at| ("oldest_ready_ms", now.since(at).0));
     let (came, left) = id.map(|id| journal.flows.last_minute(id, now)).unwrap_or_default();
     oldest.into_iter().chain([("submitted_last_minute", came), ("ended_last_minute", left)])
+}
+
+/// Why a queue may stand still, where it does: its pauses, and since when nobody polls what is ready.
+fn held_up(queues: &Queues, name: &str, workers: u64, now: Timestamp) -> impl Iterator<Item = (&'static str, u64)> {
+    let rules = queues.rules(name);
+    let paused = |is_so: bool, figure: &'static str| is_so.then_some((figure, 1));
+    let unpolled = queues.queue(name).filter(|id| workers == 0 && queues.oldest_ready(*id).is_some());
+    let polled_at = unpolled.and_then(|id| queues.polled_at(id));
+    [
+        paused(rules.is_some_and(|rules| rules.pause_in.is_some()), "paused_in"),
+        paused(rules.is_some_and(|rules| rules.pause_out.is_some()), "paused_out"),
+        polled_at.map(|at| ("unpolled_ms", now.since(at).0)),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Writes the reply that tells everything that is known of a job, up to its story; gives the place of that, if there is
