@@ -278,6 +278,32 @@ fn files_and_functions_stay_short() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
+/// The page and its tests: like all else, lines of 120 bytes, files of 450 lines and functions of 40.
+#[test]
+fn what_browsers_run_is_short_too() {
+    let root = root();
+    let dirs = ["src/http/page/web", "src/http/page/web/pages", "src/http/page/web/parts", "tests/browser"];
+    let all = dirs.iter().flat_map(|dir| fs::read_dir(root.join(dir)).unwrap()).map(|entry| entry.unwrap().path());
+    let mut long = Vec::new();
+    for file in
+        all.filter(|file| file.extension().is_some_and(|ending| ["js", "mjs", "css"].iter().any(|it| ending == *it)))
+    {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let wide = lines.iter().position(|line| line.len() > 120).map(|at| format!("line {} is wide", at + 1));
+        let high = (lines.len() > 450).then(|| format!("{} lines", lines.len()));
+        let functions = lines.iter().enumerate().filter(|(_, line)| line.contains("function ") && line.ends_with('{'));
+        let too_long = functions.filter_map(|(at, line)| {
+            let closing = format!("{}}}", " ".repeat(line.len() - line.trim_start().len()));
+            let end = lines[at..].iter().position(|line| *line == closing)?;
+            (end >= 40).then(|| format!("line {}: a function of {} lines", at + 1, end + 1))
+        });
+        long.extend(wide.into_iter().chain(high).chain(too_long).map(|what| format!("{}: {what}", file.display())));
+        assert!(!text.contains("//# sourceMapping") && !text.contains(&("TO".to_owned() + "DO")), "{}", file.display());
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
 #[test]
 fn nothing_is_left_open() {
     let marks = ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "todo".to_owned() + "!(", "dbg".to_owned() + "!("];

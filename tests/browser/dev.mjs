@@ -9,14 +9,19 @@ const web = fileURLToPath(new URL('../../src/http/page/web/', import.meta.url));
 const port = Number(process.argv[2] ?? 3300);
 const falcond = new URL(process.argv[3] ?? 'http://127.0.0.1:3253');
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-  + "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+  "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 async function file(path, response) {
   const name = path.startsWith('/page/') ? normalize(path.slice('/page/'.length)) : 'index.html';
   try {
     const bytes = await readFile(join(web, name.replace(/^(\.\.\/)+/, '')));
-    response.writeHead(200, { 'Content-Type': types[extname(name)], 'Content-Security-Policy': policy, 'Cache-Control': 'no-store' });
+    response.writeHead(200, {
+      'Content-Type': types[extname(name)],
+      'Content-Security-Policy': policy,
+      'Cache-Control': 'no-store',
+    });
     response.end(bytes);
   } catch {
     response.writeHead(404).end();

@@ -45,7 +45,7 @@ macro_rules! files {
 
 /// All of `web/`; a test holds it against the directory.
 static FILES: &[File] = files! {
-    "api.js" "html.js" "icon.svg" "index.html" "live.js" "main.js" "route.js" "session.js" "style.css" "theme.js"
+    "api.js" "html.js" "icon.svg" "index.html" "live.js" "main.js" "parts.css" "route.js" "session.js" "style.css" "theme.js"
     "words.js"
     "pages/dead.js" "pages/job.js" "pages/jobs.js" "pages/now.js" "pages/queue.js" "pages/queues.js"
     "pages/schedules.js" "pages/storage.js" "pages/workers.js"

@@ -40,7 +40,8 @@ function Shell() {
   const { path, query } = useHere();
   const main = useRef(null);
   const [page, values] = found(path);
-  const title = values && Object.values(values).length ? `${page.name} ${Object.values(values)[0]}` : (page?.name ?? 'Not here');
+  const title =
+    values && Object.values(values).length ? `${page.name} ${Object.values(values)[0]}` : (page?.name ?? 'Not here');
   useEffect(() => {
     document.title = `${title} · FalconQueue`;
   }, [title]);
@@ -64,7 +65,8 @@ function Side({ at }) {
     <${Link} to="/" class="name"><img src="/page/icon.svg" alt="" width="24" height="24" /> FalconQueue</${Link}>
     <nav aria-label="Pages"><ul>
       ${PAGES.filter((page) => !page.below).map(
-        ({ path, name }) => html`<li><${Link} to=${path} aria-current=${path === at ? 'page' : null}>${name}</${Link}></li>`,
+        ({ path, name }) =>
+          html`<li><${Link} to=${path} aria-current=${path === at ? 'page' : null}>${name}</${Link}></li>`,
       )}
     </ul></nav>
     <div class="foot">
@@ -86,7 +88,8 @@ function Who() {
       notice(error.message, 'bad');
     }
   };
-  return html`<span class="who">${who.holder || 'admin'} (${who.role})</span> <button type="button" onClick=${leave}>Log out</button>`;
+  return html`<span class="who">${who.holder || 'admin'} (${who.role})</span>
+    <button type="button" onClick=${leave}>Log out</button>`;
 }
 
 function Nowhere({ path }) {

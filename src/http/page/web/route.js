@@ -35,7 +35,8 @@ export function useHere() {
 // A link inside the page. A click with a key held, or the middle button, opens a tab as everywhere.
 export function Link({ to, children, ...rest }) {
   const click = (event) => {
-    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+      return;
     event.preventDefault();
     go(to);
   };

@@ -35,7 +35,9 @@ export async function end() {
 // A button that changes something; without the role for it, it says which is missing.
 export function Act({ role = 'admin', disabled, title, children, ...rest }) {
   const missing = may(role) ? null : `this needs the role ${role}`;
-  return html`<button type="button" disabled=${disabled || missing} title=${missing ?? title} ...${rest}>${children}</button>`;
+  return html`<button type="button" disabled=${disabled || missing} title=${missing ?? title} ...${rest}>
+    ${children}
+  </button>`;
 }
 
 export function Login({ done }) {

@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useState } from '../html.js';
 import { part, read } from '../api.js';
 import { useLoad } from '../live.js';
 import { Link } from '../route.js';
-import { count, counted, perCent, rate, size, span } from '../words.js';
+import { NONE, count, counted, perCent, rate, size, span } from '../words.js';
 import { Chart } from '../parts/chart.js';
 import { Loaded } from '../parts/loaded.js';
 import { Spark } from '../parts/spark.js';
@@ -42,7 +42,8 @@ function wrongOfMaster(stats) {
   if (disk > 0 && free < disk * DISK_FREE_LEAST) {
     say(1e15, `disk: ${size(free)} free, ${perCent(free, disk)} of it; a full one refuses jobs`, '/storage');
   }
-  if (sync > SYNC_MS_MOST) say(1e14, `disk: a sync took ${span(sync)} in the last minute; every answer waits for one`, '/storage');
+  if (sync > SYNC_MS_MOST)
+    say(1e14, `disk: a sync took ${span(sync)} in the last minute; every answer waits for one`, '/storage');
   if (stats.draining) say(1e13, 'the master is draining: it takes no more jobs');
   return found;
 }
@@ -51,17 +52,28 @@ function wrongOfQueue(row) {
   const { queue, pending, dead, workers } = row;
   const to = `/queues/${part(queue)}`;
   const found = [];
-  const say = (weight, look, text) => found.push({ weight, look, text: `queue ${queue}: ${text}`, to, id: `${queue} ${look}` });
+  const say = (weight, look, text) =>
+    found.push({ weight, look, text: `queue ${queue}: ${text}`, to, id: `${queue} ${look}` });
   const since = row.unpolled_ms === undefined ? 'since the master started' : `for ${span(row.unpolled_ms)}`;
   if (pending && row.paused_out) say(pending, 'warn', `${count(pending)} ready, and it is paused`);
   else if (pending && !workers) say(pending + 1e6, 'bad', `${count(pending)} ready, no worker ${since}`);
   else if (row.oldest_ready_ms > OLD_MS) {
-    say(pending, 'bad', `${count(pending)} ready, the oldest for ${span(row.oldest_ready_ms)}; ${counted(workers, 'worker')}`);
+    say(
+      pending,
+      'bad',
+      `${count(pending)} ready, the oldest for ${span(row.oldest_ready_ms)}; ${counted(workers, 'worker')}`,
+    );
   }
   if (row.paused_in) say(1, 'warn', 'it takes no jobs');
   if (dead) {
     const text = `queue ${queue}: ${counted(dead, 'dead job')}`;
-    found.push({ weight: dead, look: 'warn', text, to: `/dead?${new URLSearchParams({ queue })}`, id: `${queue} dead` });
+    found.push({
+      weight: dead,
+      look: 'warn',
+      text,
+      to: `/dead?${new URLSearchParams({ queue })}`,
+      id: `${queue} dead`,
+    });
   }
   return found;
 }
@@ -95,13 +107,16 @@ function useTrail(value) {
 function Figures({ stats }) {
   const queues = queuesOf(stats);
   const sum = (name) => queues.reduce((all, row) => all + (row[name] ?? 0), 0);
+  const [came, left] = [sum('submitted_last_minute'), sum('ended_last_minute')];
   const oldest = Math.max(-1, ...queues.map((row) => row.oldest_ready_ms ?? -1));
   const { totals } = stats;
   return html`<section class="cards" aria-label="Figures">
-    <${Figure} title="In" text=${rate(sum('submitted_last_minute'))} of="jobs submitted" value=${sum('submitted_last_minute')} />
-    <${Figure} title="Out" text=${rate(sum('ended_last_minute'))} of="jobs ended" value=${sum('ended_last_minute')} />
-    <${Figure} title="Pending" text=${count(totals.pending)} of="ready for a worker" value=${totals.pending} to="/jobs?state=pending" />
-    <${Figure} title="Oldest" text=${oldest < 0 ? '–' : span(oldest)} of="that is ready" value=${Math.max(oldest, 0)} />
+    <${Figure} title="In" text=${rate(came)} of="jobs submitted" value=${came} />
+    <${Figure} title="Out" text=${rate(left)} of="jobs ended" value=${left} />
+    <${Figure} title="Pending" text=${count(totals.pending)} of="ready for a worker" value=${totals.pending}
+      to="/jobs?state=pending" />
+    <${Figure} title="Oldest" text=${oldest < 0 ? NONE : span(oldest)} of="that is ready"
+      value=${Math.max(oldest, 0)} />
     <${Figure} title="In flight" text=${count(totals.in_flight)} of="with ${counted(stats.workers, 'worker')}"
       value=${totals.in_flight} to="/jobs?state=in-flight" />
     <${Figure} title="Delayed" text=${count(totals.delayed)} of="${count(stats.retrying)} of them retrying"
@@ -123,8 +138,13 @@ function Figure({ title, text, of, value, to }) {
 
 // The last hour, as falcond remembers it.
 function History() {
-  const loaded = useLoad((signal) => read('/api/v1/history', signal), [], { everyMs: HISTORY_MS, concerns: () => false });
-  return html`<section class="card" aria-label="The last hour"><${Loaded} of=${loaded}>${(told) => html`<${Hour} told=${told} />`}</${Loaded}></section>`;
+  const loaded = useLoad((signal) => read('/api/v1/history', signal), [], {
+    everyMs: HISTORY_MS,
+    concerns: () => false,
+  });
+  return html`<section class="card" aria-label="The last hour">
+    <${Loaded} of=${loaded}>${(told) => html`<${Hour} told=${told} />`}</${Loaded}>
+  </section>`;
 }
 
 function Hour({ told }) {
@@ -144,14 +164,20 @@ function Hour({ told }) {
   return html`<${Chart} label="Rates, the last hour" at=${at} series=${rates} />
     <${Chart} label="Jobs, the last hour" at=${at} series=${states} />
     <details><summary>The same as a table, a row a minute</summary>
-      <${Table} label="The last hour" columns=${HOUR_COLUMNS} rows=${minutes(told, flows)} id=${(row) => row.at} empty="" />
+      <${Table} label="The last hour" columns=${HOUR_COLUMNS} rows=${minutes(told, flows)} id=${(row) => row.at} />
     </details>`;
 }
 
 const HOUR_COLUMNS = [
   { title: 'At', cell: (row) => new Date(row.at).toLocaleTimeString('en-GB') },
-  ...[['In/s', 'in'], ['Out/s', 'out'], ['Pending', 'pending'], ['In flight', 'in_flight'], ['Dead', 'dead'], ['Delayed', 'delayed']]
-    .map(([title, name]) => ({ title, num: true, cell: (row) => count(row[name]) })),
+  ...[
+    ['In/s', 'in'],
+    ['Out/s', 'out'],
+    ['Pending', 'pending'],
+    ['In flight', 'in_flight'],
+    ['Dead', 'dead'],
+    ['Delayed', 'delayed'],
+  ].map(([title, name]) => ({ title, num: true, cell: (row) => count(row[name]) })),
 ];
 
 function minutes(told, [came, left]) {
@@ -185,7 +211,9 @@ const BUSIEST_COLUMNS = [
 
 function Busiest({ stats }) {
   const moves = (row) => row.submitted_last_minute + row.ended_last_minute;
-  const rows = queuesOf(stats).sort((a, b) => moves(b) - moves(a)).slice(0, BUSIEST_MAX);
+  const rows = queuesOf(stats)
+    .sort((a, b) => moves(b) - moves(a))
+    .slice(0, BUSIEST_MAX);
   return html`<h2>Busiest queues</h2>
     <${Table} label="Busiest queues" columns=${BUSIEST_COLUMNS} rows=${rows} id=${({ queue }) => queue}
       empty="No queue yet: the first job makes one." />`;

@@ -1,4 +1,4 @@
-// One queue: how much is in it, why it stands still if it does, its settings and limits, and its groups with their share.
+// One queue: how much is in it, why it stands still if it does, its settings and limits, its groups with their share.
 import { html, useState } from '../html.js';
 import { part, read, withQuery, write } from '../api.js';
 import { useLoad } from '../live.js';
@@ -54,6 +54,7 @@ function Actions({ queue, path, told, reload }) {
     const given = await ask(pauseQuestion(queue));
     if (given) await act(() => write(`${path}/pause`, filled(given)), `${queue} is paused`);
   };
+  const resume = () => act(() => write(`${path}/resume`), `${queue} goes on`);
   const settle = async () => {
     const given = await ask(settingsQuestion(queue, told.settings));
     if (given) await act(() => write(`${path}/settings`, settled(given), 'PATCH'), `the settings of ${queue} are set`);
@@ -70,7 +71,7 @@ function Actions({ queue, path, told, reload }) {
     <span class="grow"></span>
     <${Link} to=${withQuery('/jobs', { queue })}>Its jobs</${Link}>
     <${Act} onClick=${pause}>Pause</${Act}>
-    <${Act} disabled=${!isPaused} onClick=${() => act(() => write(`${path}/resume`), `${queue} goes on`)}>Resume</${Act}>
+    <${Act} disabled=${!isPaused} onClick=${resume}>Resume</${Act}>
     <${Act} onClick=${settle}>Settings</${Act}>
     <${Act} class="danger" onClick=${forget}>Delete</${Act}>
   </div>`;
@@ -84,7 +85,7 @@ function Pauses({ told }) {
   if (words.length === 0) return html`<${Badge} look="good" shape="●">open</${Badge}>`;
   return words.map(([{ left_ms: left, reason }, word]) => {
     const until = left === null ? 'until it is resumed' : `for another ${span(left)}`;
-    return html`<${Badge} look="warn" shape="❚❚">${word} ${until}</${Badge}> ${reason && html`<span>${reason}</span>`}`;
+    return html`<${Badge} look="warn" shape="❚❚">${word} ${until}</${Badge}> <span>${reason}</span>`;
   });
 }
 
@@ -93,7 +94,16 @@ function pauseQuestion(queue) {
     title: `Pause the queue ${queue}?`,
     verb: 'Pause',
     fields: [
-      { name: 'way', label: 'What stops', value: 'out', options: [['out', 'it hands out no jobs'], ['in', 'it takes no jobs'], ['both', 'both']] },
+      {
+        name: 'way',
+        label: 'What stops',
+        value: 'out',
+        options: [
+          ['out', 'it hands out no jobs'],
+          ['in', 'it takes no jobs'],
+          ['both', 'both'],
+        ],
+      },
       { name: 'for', label: 'For how long', hint: 'such as 30m; empty until it is resumed' },
       { name: 'reason', label: 'Why', hint: 'shown to whoever asks why jobs wait', maxlength: 200 },
     ],
@@ -145,7 +155,11 @@ function Figures({ queue, told }) {
     )}
     <div class="card"><h2>Ended</h2>
       <div class="figure">${count(told.completed)}</div>
-      <div class="of">completed; ${count(told.cancelled)} cancelled, ${count(told.expired)} expired, ${count(told.died)} died</div>
+      <div class="of">completed</div>
+    </div>
+    <div class="card"><h2>Gone</h2>
+      <div class="figure">${count(told.cancelled + told.expired)}</div>
+      <div class="of">${count(told.cancelled)} cancelled, ${count(told.expired)} expired</div>
     </div>
   </section>`;
 }
@@ -205,8 +219,13 @@ function groupColumns(queue, path, groups, reload) {
     { title: 'Weight', num: true, cell: (row) => count(row.weight ?? 1), minor: true },
     { title: 'At most', num: true, cell: (row) => count(row.running_max), minor: true },
     { title: 'Rate', cell: (row) => html`${row.rate ?? '–'} ${waits(row)}`, minor: true },
-    { title: '', head: html`<span class="unseen">Change</span>`, cell: (row) => row.group
-        && html`<${Act} aria-label="Settings of group ${row.group}" onClick=${() => settle(row)}>Settings</${Act}>` },
+    {
+      title: '',
+      head: html`<span class="unseen">Change</span>`,
+      cell: (row) =>
+        row.group &&
+        html`<${Act} aria-label="Settings of group ${row.group}" onClick=${() => settle(row)}>Settings</${Act}>`,
+    },
   ];
 }
 

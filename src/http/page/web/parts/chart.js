@@ -30,7 +30,9 @@ export function Chart({ label, at, series }) {
   }, [kinds]);
   useEffect(() => plot.current?.setData(dataOf(at, series)), [at]);
   return html`<figure class="chart">
-    <figcaption>${label} ${series.map((one) => html`<span class="key" data-colour=${one.colour}>${one.label}</span>`)}</figcaption>
+    <figcaption>
+      ${label} ${series.map((one) => html`<span class="key" data-colour=${one.colour}>${one.label}</span>`)}
+    </figcaption>
     <div ref=${box} class="plot" aria-hidden="true"></div>
   </figure>`;
 }
@@ -45,7 +47,12 @@ function options(figure, series) {
     grid: { stroke: colour('.plot', 'borderBottomColor'), width: 1 },
     ticks: { show: false },
   };
-  const line = (one) => ({ label: one.label, stroke: colour(`[data-colour=${one.colour}]`), width: 2, points: { show: false } });
+  const line = (one) => ({
+    label: one.label,
+    stroke: colour(`[data-colour=${one.colour}]`),
+    width: 2,
+    points: { show: false },
+  });
   return {
     width: figure.querySelector('.plot').clientWidth,
     height: HEIGHT_PX,

@@ -3,8 +3,8 @@ import { html, useEffect, useRef, useState } from '../html.js';
 
 let show = null;
 
-// Asks, and gives the values of the fields by name, or null if it was left. `ask` is {title, text, verb, danger, fields};
-// a field is {name, label, hint, value, type, options, required, pattern}. Without fields the values are {}.
+// Asks, and gives the values of the fields by name, or null if it was left. What is asked is {title, text, verb,
+// danger, fields}; a field is {name, label, hint, value, type, options, required, pattern}. Without fields the values are {}.
 export function ask(what) {
   return new Promise((answer) => show({ ...what, answer }));
 }
@@ -27,35 +27,40 @@ export function Dialogs() {
     end(valuesOf(event.target));
   };
   return html`<dialog ref=${dialog} onClose=${() => asked && end(null)} aria-labelledby="asked">
-    ${asked &&
-    html`<form method="dialog" onSubmit=${submit}>
+    ${
+      asked &&
+      html`<form method="dialog" onSubmit=${submit}>
       <h2 id="asked">${asked.title}</h2>
       ${asked.text && html`<p>${asked.text}</p>`}
       ${(asked.fields ?? []).map((field) => html`<${Field} key=${field.name} ...${field} />`)}
       <div class="row end">
         <button type="button" onClick=${() => end(null)}>Leave as it is</button>
-        <button type="submit" class=${asked.danger ? 'danger' : 'main'} autofocus=${!asked.fields}>${asked.verb}</button>
+        <button type="submit" class=${asked.danger ? 'danger' : 'main'} autofocus=${!asked.fields}>
+          ${asked.verb}
+        </button>
       </div>
-    </form>`}
+    </form>`
+    }
   </dialog>`;
 }
 
 // A labelled field; with options a choice.
-export function Field({ name, label, hint, value, type = 'text', options, ...rest }) {
-  const id = `field-${name}`;
-  const said = hint ? { 'aria-describedby': `${id}-hint` } : {};
-  const input = options
-    ? html`<select id=${id} name=${name} ...${said} ...${rest}>
-        ${options.map(([key, word]) => html`<option value=${key} selected=${key === value}>${word}</option>`)}
-      </select>`
-    : type === 'checkbox'
-      ? html`<input id=${id} name=${name} type="checkbox" checked=${value} ...${said} ...${rest} />`
-      : html`<input id=${id} name=${name} type=${type} value=${value ?? ''} autocomplete="off" ...${said} ...${rest} />`;
+export function Field({ label, hint, ...field }) {
+  const id = `field-${field.name}`;
+  const rest = hint ? { id, 'aria-describedby': `${id}-hint` } : { id };
   return html`<div class="field">
     <label for=${id}>${label}</label>
-    ${input}
+    <${Input} ...${field} ...${rest} />
     ${hint && html`<small id="${id}-hint">${hint}</small>`}
   </div>`;
+}
+
+function Input({ value, type = 'text', options, ...rest }) {
+  if (type === 'checkbox') return html`<input type="checkbox" checked=${value} ...${rest} />`;
+  if (!options) return html`<input type=${type} value=${value ?? ''} autocomplete="off" ...${rest} />`;
+  return html`<select ...${rest}>
+    ${options.map(([key, word]) => html`<option value=${key} selected=${key === value}>${word}</option>`)}
+  </select>`;
 }
 
 function valuesOf(form) {

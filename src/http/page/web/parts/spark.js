@@ -10,7 +10,8 @@ export function Spark({ values, label }) {
   const x = (at) => ((at * WIDTH) / (values.length - 1)).toFixed(1);
   const y = (value) => (HEIGHT - 1 - (value * (HEIGHT - 2)) / top).toFixed(1);
   const points = values.map((value, at) => `${x(at)},${y(value)}`).join(' ');
-  return html`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label=${label} preserveAspectRatio="none">
+  const box = `0 0 ${WIDTH} ${HEIGHT}`;
+  return html`<svg class="spark" viewBox=${box} role="img" aria-label=${label} preserveAspectRatio="none">
     <polyline points=${points} />
   </svg>`;
 }

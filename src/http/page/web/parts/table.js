@@ -11,7 +11,9 @@ export function Table({ label, columns, rows, id, empty, marked, children }) {
   return html`<div class="scroll" role="region" aria-label=${label} tabindex="0">
     <table>
       <caption class="unseen">${label}</caption>
-      <thead><tr>${columns.map((column, at) => html`<${Head} column=${column} order=${order} at=${at} turn=${turn} />`)}</tr></thead>
+      <thead><tr>
+        ${columns.map((column, at) => html`<${Head} column=${column} order=${order} at=${at} turn=${turn} />`)}
+      </tr></thead>
       <tbody>
         ${shown.map(
           (row) => html`<tr key=${id(row)} class=${marked?.(row) ? 'marked' : ''} data-row=${id(row)}>

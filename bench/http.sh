@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# What HTTP costs those who work: 50 producers and 50 workers at half of what they reach alone, in rounds of pairs on one
+# master, without and with
+#
+#   bench/http.sh scrape [ROUNDS] [SECONDS]    # a scrape of /metrics each second, among 10,000 queues and 1 M jobs
+#   bench/http.sh crowd [ROUNDS] [SECONDS]     # 500 event streams, and 10,000 wrong, half-open and slow requests
+#   bench/http.sh idle [ROUNDS] [SECONDS]      # two masters at full load, one with an HTTP server that nobody asks
+#
+# The master is pinned to core 0, the load to core 1, and the crowd goes where there is room. A line for each run; the
+# medians of the pairs at the end. QUEUES and JOBS make the first one smaller.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:?scrape, crowd or idle} rounds=${2:-9} seconds=${3:-5}
+bin=$(tools/built.sh --quiet --release --bin falcond --bin falcon-cli --example falcon-bench)
+dir=$(mktemp -d)
+ulimit -n 20000
+pids=()
+# shellcheck disable=SC2329  # the trap calls it
+leave() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait; rm -rf "$dir"; }
+trap leave EXIT
+
+# begin NAME ARGS…: a master, whose address is then in $dir/NAME.at, that of HTTP in $dir/NAME.http
+begin() {
+    local name=$1
+    shift
+    taskset -c 0 nice -n "${NICE:-0}" "$bin/falcond" --data-dir "$dir/$name" --listen 127.0.0.1:0 --log info "$@" \
+        >"$dir/$name.out" 2>"$dir/$name.err" &
+    pids+=($!)
+    echo $! >"$dir/$name.pid"
+    until [ -s "$dir/$name.out" ]; do sleep 0.05; done
+    sed -n 's/^listening on //p' "$dir/$name.out" >"$dir/$name.at"
+    sed -n 's/.*answering HTTP on //p' "$dir/$name.err" >"$dir/$name.http"
+}
+
+# load NAME ARGS…: cycles a second, and the p99 of a submit and of a delivery in microseconds
+load() {
+    local name=$1
+    shift
+    taskset -c 1 nice -n "${NICE:-0}" "$bin/examples/falcon-bench" load --address "$(cat "$dir/$name.at")" \
+        --pid "$(cat "$dir/$name.pid")" --seconds "$seconds" "$@" | python3 -c '
+import json, sys
+figures = json.load(sys.stdin)
+print(*(round(figures[key]) for key in ("cycles_per_s", "submit_p99_us", "delivery_p99_us")), figures["server_core"])'
+}
+
+own_kib() { awk '/RssAnon/ { print $2 }' "/proc/$(cat "$dir/$1.pid")/status"; }
+
+# The pairs of lines `without …` and `with …`: medians of both, and of the ratios.
+ratios() {
+    python3 - "$1" <<'PY'
+import statistics, sys
+rows = {"without": [], "with": []}
+for line in open(sys.argv[1]):
+    way, *figures = line.split()
+    rows[way].append([float(figure) for figure in figures[:4]])
+for at, name in enumerate(["cycles a second", "p99 of a submit, us", "p99 of a delivery, us", "cores of the master"]):
+    without, with_it = ([row[at] for row in rows[way]] for way in ("without", "with"))
+    ratio = statistics.median(b / a for a, b in zip(without, with_it))
+    print(f"{name}: {statistics.median(without):.6g} without, {statistics.median(with_it):.6g} with, ratio {ratio:.3f}")
+PY
+}
+
+# pairs BEGIN END: half load, without and with what BEGIN starts and END ends
+pairs() {
+    local half
+    half=$(load one | awk '{ print int($1 / 2) }')
+    echo "half load: $half jobs a second" >&2
+    for _ in $(seq "$rounds"); do
+        echo "without $(load one --per-s "$half") $(own_kib one) KiB"
+        "$1"
+        echo "with $(load one --per-s "$half") $(own_kib one) KiB"
+        "$2"
+    done | tee "$dir/lines"
+    ratios "$dir/lines"
+}
+
+fill() {
+    python3 -c '
+import sys
+queues, jobs = map(int, sys.argv[1:])
+for job in range(jobs):
+    print("{\"queue\":\"q%05d\",\"payload\":\"%d\"}" % (job % queues, job))' "${QUEUES:-10000}" "${JOBS:-1000000}" \
+        >"$dir/jobs"
+    "$bin/falcon-cli" --master "$(cat "$dir/one.at")" submit --quiet --file "$dir/jobs" >"$dir/filled"
+}
+
+scrape() { curl -s -o "$dir/scraped" -w '%{time_total}\n' "http://$(cat "$dir/one.http")/metrics"; }
+
+# shellcheck disable=SC2329  # called by its name
+scraping() {
+    while sleep 1; do scrape >>"$dir/times"; done &
+    helper=$!
+    pids+=("$helper")
+}
+
+# shellcheck disable=SC2329  # called by its name
+crowding() {
+    mkfifo "$dir/in"
+    python3 bench/http.py "$(cat "$dir/one.http")" 500 10000 <"$dir/in" >"$dir/crowd" &
+    helper=$!
+    pids+=("$helper")
+    exec 3>"$dir/in"
+    until grep -q ready "$dir/crowd"; do kill -0 "$helper"; sleep 0.1; done
+}
+
+# shellcheck disable=SC2329  # called by its name
+alone_again() {
+    if [ "$what" = crowd ]; then
+        exec 3>&-
+        wait "$helper"
+        tail -n 1 "$dir/crowd" >&2
+        rm "$dir/in"
+    else
+        kill "$helper"
+        wait "$helper" || true
+    fi
+    unset 'pids[-1]'
+}
+
+case $what in
+scrape)
+    begin one --http 127.0.0.1:0
+    fill
+    for _ in $(seq 10); do scrape; done | sort -n | awk '{ all[NR] = $1 } END { print "a scrape alone: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s" }'
+    echo "$(wc -c <"$dir/scraped") bytes"
+    pairs scraping alone_again
+    sort -n "$dir/times" | awk '{ all[NR] = $1 } END { print "a scrape under load: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s, of", NR }'
+    ;;
+crowd)
+    begin one --http 127.0.0.1:0
+    pairs crowding alone_again
+    ;;
+idle)
+    begin without
+    begin with --http 127.0.0.1:0
+    for _ in $(seq "$rounds"); do
+        for name in without with; do echo "$name $(load "$name")"; done
+    done | tee "$dir/lines"
+    ratios "$dir/lines"
+    ;;
+*)
+    echo "$what: it is scrape, crowd or idle" >&2
+    exit 2
+    ;;
+esac
