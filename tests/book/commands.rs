@@ -75,7 +75,7 @@ fn commands(page: &str) -> Vec<Block> {
 }
 
 /// One script of all blocks, in which each says when it begins.
-fn script(page: &str) -> String {
+fn script(page: &str, http: &str) -> String {
     let blocks = commands(page);
     let starts_master = blocks.first().is_some_and(|block| block.text.starts_with("falcond "));
     let mut script = String::from("set -eu -o pipefail\n");
@@ -83,7 +83,8 @@ fn script(page: &str) -> String {
         script.push_str(MASTER);
     }
     for block in blocks {
-        script.push_str(&format!("echo '--- {page}:{}'\n{}", block.line, block.text));
+        let text = block.text.replace("127.0.0.1:3253", http).replace("localhost:3253", http);
+        script.push_str(&format!("echo '--- {page}:{}'\n{text}", block.line));
     }
     script
 }
@@ -131,7 +132,9 @@ fn run(page: &str) {
     for name in ["examples", "tools"] {
         symlink(pages::root().join(name), at(name)).expect("a link");
     }
-    fs::write(at("page.sh"), script(page)).expect("a script");
+    // The port of HTTP is another one for each page, so that pages can run side by side.
+    let http = Port::reserve();
+    fs::write(at("page.sh"), script(page, &http.address)).expect("a script");
     let output = File::create(at("page.out")).expect("a file");
     let mut shell = shell(dir.path(), &output);
     let status = wait_for(page, PAGE_MAX, || shell.child.try_wait().expect("a status"));
