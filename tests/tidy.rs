@@ -39,7 +39,19 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "http",
         &["client", "embedded", "master", "protocol", "reactor", "shapes"],
-        &["axum", "hyper", "hyper_util", "log", "prometheus", "serde", "serde_json", "tokio", "tokio_io_timeout"],
+        &[
+            "axum",
+            "crc32fast",
+            "hyper",
+            "hyper_util",
+            "log",
+            "prometheus",
+            "rustix",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tokio_io_timeout",
+        ],
     ),
     (
         "cli",

@@ -1,7 +1,7 @@
 //! Names with texts, as a query has them, or an object in JSON whose values are read as the command line reads them.
 //! Each is taken by its name; what nobody has taken in the end is a mistake, and told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -19,6 +19,8 @@ const PAIRS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub struct Pairs {
     left: BTreeMap<String, Vec<Option<String>>>,
+    /// Names that came with several values at once.
+    lists: BTreeSet<String>,
     /// Names that were asked for.
     known: Vec<&'static str>,
 }
@@ -31,7 +33,10 @@ impl Pairs {
             let texts = match value {
                 Value::Null => vec![None],
                 Value::String(text) => vec![Some(text)],
-                Value::Array(all) => vec![Some(all.iter().map(text_of).collect::<Vec<_>>().join(","))],
+                Value::Array(all) => {
+                    pairs.lists.insert(name.clone());
+                    vec![Some(all.iter().map(text_of).collect::<Vec<_>>().join(","))]
+                }
                 Value::Object(_) => return Err(Problem::bad(format!("{name}: a text or a number belongs here"))),
                 value => vec![Some(value.to_string())],
             };
@@ -49,6 +54,16 @@ impl Pairs {
     pub fn texts(&mut self, name: &'static str) -> Vec<String> {
         self.known.push(name);
         self.left.remove(name).unwrap_or_default().into_iter().flatten().collect()
+    }
+
+    /// What several texts say between commas, or as an array.
+    pub fn list<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Problem> {
+        self.lists.remove(name);
+        self.read(name, read)
     }
 
     /// What a text says that is there.
@@ -95,6 +110,9 @@ impl Pairs {
     fn taken(&mut self, name: &'static str) -> Result<Option<Option<String>>, Problem> {
         self.known.push(name);
         let mut texts = self.left.remove(name).unwrap_or_default();
+        if self.lists.contains(name) {
+            return Err(Problem::bad(format!("{name}: one text or number belongs here, and no array")));
+        }
         if texts.len() > 1 {
             return Err(Problem::bad(format!("{name} is there {} times; it is taken once", texts.len())));
         }
@@ -141,7 +159,9 @@ mod tests {
     fn each_is_taken_once_and_what_is_left_is_a_mistake() {
         let mut all = pairs(json!({"queue": "mail", "limit": 5, "state": ["dead", "pending"], "quue": "x"}));
         assert_eq!(all.text("queue").unwrap().as_deref(), Some("mail"));
-        assert_eq!(all.text("state").unwrap().as_deref(), Some("dead,pending"));
+        let words = |text: &str| Ok::<_, String>(text.to_owned());
+        assert_eq!(all.list("state", words).unwrap().as_deref(), Some("dead,pending"));
+        assert!(pairs(json!({"reason": ["a"]})).text("reason").unwrap_err().detail.contains("no array"));
         assert_eq!(all.read("limit", crate::shapes::values::number::<u8>).unwrap(), Some(5));
         assert!(all.end().unwrap_err().detail.contains("did you mean \"queue\"?"));
     }

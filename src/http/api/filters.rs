@@ -24,7 +24,7 @@ impl Filters {
     pub fn take(pairs: &mut Pairs) -> Result<Filters, Problem> {
         Ok(Filters {
             queue: pairs.text("queue")?,
-            standings: pairs.read("state", states)?,
+            standings: pairs.list("state", states)?,
             key_prefix: pairs.text("key_prefix")?,
             group: pairs.text("group")?,
             older_than: pairs.read("older_than", span)?,

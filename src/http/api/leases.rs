@@ -2,6 +2,7 @@
 //!
 //! A poll whose caller hangs up is ended at once; jobs that were handed to it by then are given back uncounted.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use axum::Json;
@@ -105,8 +106,8 @@ fn read<T>(name: &str, text: Option<String>, read: fn(&str) -> Result<T, String>
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    job: u64,
-    lease: u64,
+    job: NonZeroU64,
+    lease: NonZeroU64,
     /// Of an ack.
     #[serde(default)]
     result: String,
@@ -133,8 +134,8 @@ pub struct Reports {
 pub async fn ack(_: Work, State(app): State<Arc<App>>, Body(given): Body<Reports>) -> Told {
     let statuses = app.way.ask(move |client| {
         let items = given.items.iter().map(|report| AckItem {
-            job: JobId(report.job),
-            lease: LeaseId(report.lease),
+            job: JobId(report.job.get()),
+            lease: LeaseId(report.lease.get()),
             result: report.result.as_bytes(),
             ..AckItem::default()
         });
@@ -148,8 +149,8 @@ pub async fn fail(_: Work, State(app): State<Arc<App>>, Body(given): Body<Report
     let spans: Vec<Option<Millis>> = spans.collect::<Result<_, _>>()?;
     let statuses = app.way.ask(move |client| {
         let items = given.items.iter().zip(&spans).map(|(report, span)| FailItem {
-            job: JobId(report.job),
-            lease: LeaseId(report.lease),
+            job: JobId(report.job.get()),
+            lease: LeaseId(report.lease.get()),
             for_good: report.for_good,
             error: &report.error,
             retry_in_ms: span.map(|span| span.0),
@@ -163,7 +164,7 @@ pub async fn fail(_: Work, State(app): State<Arc<App>>, Body(given): Body<Report
 pub async fn release(_: Work, State(app): State<Arc<App>>, Body(given): Body<Reports>) -> Told {
     let items = given.items.into_iter().map(|report| {
         let delay_ms = read("delay", report.delay, delay)?.map_or(0, |span| span.0);
-        Ok(ReleaseItem { job: JobId(report.job), lease: LeaseId(report.lease), delay_ms })
+        Ok(ReleaseItem { job: JobId(report.job.get()), lease: LeaseId(report.lease.get()), delay_ms })
     });
     let items: Vec<ReleaseItem> = items.collect::<Result<_, Problem>>()?;
     let statuses = app.way.ask(move |client| Ok(client.release(&items)?)).await?;
@@ -174,8 +175,8 @@ pub async fn release(_: Work, State(app): State<Arc<App>>, Body(given): Body<Rep
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
-    job: u64,
-    lease: u64,
+    job: NonZeroU64,
+    lease: NonZeroU64,
 }
 
 #[derive(Deserialize)]
@@ -186,7 +187,8 @@ pub struct Beat {
 
 /// Extends leases by their length, and tells which jobs are to be stopped.
 pub async fn heartbeat(_: Work, State(app): State<Arc<App>>, Body(given): Body<Beat>) -> Told {
-    let held = |Held { job, lease }| HeldLease { job: JobId(job), lease: LeaseId(lease), stage: Stage::Begun };
+    let held =
+        |Held { job, lease }| HeldLease { job: JobId(job.get()), lease: LeaseId(lease.get()), stage: Stage::Begun };
     let leases: Vec<HeldLease> = given.leases.into_iter().map(held).collect();
     let statuses = app.way.ask(move |client| Ok(client.heartbeat(&leases)?)).await?;
     let told = |status: &LeaseStatus| {
@@ -203,8 +205,8 @@ pub async fn heartbeat(_: Work, State(app): State<Arc<App>>, Body(given): Body<B
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HowFar {
-    job: u64,
-    lease: u64,
+    job: NonZeroU64,
+    lease: NonZeroU64,
     percent: u8,
     #[serde(default)]
     text: String,
@@ -212,6 +214,6 @@ pub struct HowFar {
 
 pub async fn progress(_: Work, State(app): State<Arc<App>>, Body(given): Body<HowFar>) -> Told {
     let HowFar { job, lease, percent, text } = given;
-    app.way.ask(move |client| Ok(client.progress(JobId(job), LeaseId(lease), percent, &text)?)).await?;
+    app.way.ask(move |client| Ok(client.progress(JobId(job.get()), LeaseId(lease.get()), percent, &text)?)).await?;
     Ok(Json(json!({"job": job, "percent": percent})))
 }

@@ -1,8 +1,8 @@
 //! The page that a browser shows: files that are part of the program, and the headers that keep a browser from running
 //! anything else.
 //!
-//! Promises: nothing is loaded from elsewhere, and no script runs that does not stand in `web/`; a file that the browser
-//! has already is not sent again, and never used without asking.
+//! Promises: nothing is loaded from elsewhere, and no script runs that does not stand in `web/`; a file that the
+//! browser has already is not sent again, and never used without asking.
 
 use std::sync::LazyLock;
 
@@ -32,6 +32,9 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 const INDEX: &str = "index.html";
 
+const VIEWS: [&str; 9] =
+    ["/", "/queues", "/queues/{queue}", "/jobs", "/jobs/{job}", "/dead", "/workers", "/schedules", "/storage"];
+
 struct File {
     name: &'static str,
     bytes: &'static [u8],
@@ -45,8 +48,8 @@ macro_rules! files {
 
 /// All of `web/`; a test holds it against the directory.
 static FILES: &[File] = files! {
-    "api.js" "html.js" "icon.svg" "index.html" "live.js" "main.js" "parts.css" "route.js" "session.js" "style.css" "theme.js"
-    "words.js"
+    "api.js" "html.js" "icon.svg" "index.html" "live.js" "main.js" "parts.css" "route.js" "session.js" "style.css"
+    "theme.js" "words.js"
     "pages/dead.js" "pages/job.js" "pages/jobs.js" "pages/now.js" "pages/queue.js" "pages/queues.js"
     "pages/schedules.js" "pages/storage.js" "pages/workers.js"
     "parts/badge.js" "parts/chart.js" "parts/dialog.js" "parts/loaded.js" "parts/notice.js" "parts/spark.js"
@@ -63,9 +66,7 @@ static TAGS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
 
 /// Each view has an address of its own, and all are the same document: `main.js` looks at the address.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let views =
-        ["/", "/queues", "/queues/{queue}", "/jobs", "/jobs/{job}", "/dead", "/workers", "/schedules", "/storage"];
-    views
+    VIEWS
         .into_iter()
         .fold(Router::new(), |router, view| router.route(view, get(index)))
         .route("/page/{*name}", get(file))

@@ -51,12 +51,10 @@ pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8
     all.extend(of_program(master, now).map(|(name, value)| Figure { name, value }));
     let (counters, workers) = (queues.counters(), master.workers.by_queue());
     let told = |(name, counters): &(&str, Counters)| {
-        let mut told = figures(counters).to_vec();
-        told.extend(of_late(&master.journal, name, now).map(|(name, value)| Figure { name, value }));
         let count = workers.get(name).copied().unwrap_or(0);
-        told.push(Figure { name: "workers", value: count });
-        told.extend(held_up(queues, name, count, now).map(|(name, value)| Figure { name, value }));
-        told
+        let more = of_late(&master.journal, name, now).chain([("workers", count)]);
+        let more = more.chain(held_up(queues, name, count, now)).map(|(name, value)| Figure { name, value });
+        figures(counters).into_iter().chain(more).collect::<Vec<_>>()
     };
     let by_queue: Vec<_> = counters.iter().map(|queue| (queue.0, told(queue))).collect();
     let by_queue: Vec<_> =

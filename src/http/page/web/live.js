@@ -96,7 +96,7 @@ export function useLoad(load, inputs, { concerns = () => true, everyMs = 0 } = {
   const [shown, setShown] = useState({ data: null, error: null, isLoading: true });
   const asked = useRef(concerns);
   asked.current = concerns;
-  const loader = useMemo(() => loaderOf(load, setShown), inputs);
+  const loader = useMemo(() => new Loader(load, setShown), inputs);
 
   useEffect(() => {
     setShown((before) => ({ ...before, isLoading: true }));
@@ -115,49 +115,53 @@ export function useLoad(load, inputs, { concerns = () => true, everyMs = 0 } = {
   return { ...shown, reload: loader.begin };
 }
 
-function loaderOf(load, setShown) {
-  let abort = null;
-  let timer = null;
-  let begunAt = -Infinity;
-  let isStale = false;
+// What has to do with one thing that is loaded again and again.
+class Loader {
+  abort = null;
+  timer = null;
+  begunAt = -Infinity;
+  isStale = false;
 
-  async function begin() {
-    abort?.abort();
-    const own = new AbortController();
-    abort = own;
-    begunAt = performance.now();
-    isStale = false;
-    try {
-      const data = await load(own.signal);
-      if (abort === own) setShown({ data, error: null, isLoading: false });
-    } catch (error) {
-      if (abort === own) setShown((before) => ({ ...before, error, isLoading: false }));
-    }
-    if (abort !== own) return;
-    abort = null;
-    if (isStale) soon();
+  constructor(load, setShown) {
+    this.load = load;
+    this.setShown = setShown;
   }
 
+  begin = async () => {
+    this.abort?.abort();
+    const own = new AbortController();
+    this.abort = own;
+    this.begunAt = performance.now();
+    this.isStale = false;
+    try {
+      const data = await this.load(own.signal);
+      if (this.abort === own) this.setShown({ data, error: null, isLoading: false });
+    } catch (error) {
+      if (this.abort === own) this.setShown((before) => ({ ...before, error, isLoading: false }));
+    }
+    if (this.abort !== own) return;
+    this.abort = null;
+    if (this.isStale) this.soon();
+  };
+
   // Not before the pause is over, and after what is under way, which may have looked too early.
-  function soon() {
-    isStale = abort !== null;
-    if (abort || timer) return;
-    const wait = Math.max(0, begunAt + RELOAD_PAUSE_MS - performance.now());
-    timer = setTimeout(() => {
-      timer = null;
+  soon() {
+    this.isStale = this.abort !== null;
+    if (this.abort || this.timer) return;
+    const wait = Math.max(0, this.begunAt + RELOAD_PAUSE_MS - performance.now());
+    this.timer = setTimeout(() => {
+      this.timer = null;
       // A page that is looked at again gets a resync.
-      if (!document.hidden) begin();
+      if (!document.hidden) this.begin();
     }, wait);
   }
 
-  function end() {
-    clearTimeout(timer);
-    timer = null;
-    abort?.abort();
-    abort = null;
+  end() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.abort?.abort();
+    this.abort = null;
   }
-
-  return { begin, soon, end };
 }
 
 // The moment by the clock, once a second while the page is looked at: ages are told by it.

@@ -4,7 +4,8 @@ import { html, useEffect, useRef, useState } from '../html.js';
 let show = null;
 
 // Asks, and gives the values of the fields by name, or null if it was left. What is asked is {title, text, verb,
-// danger, fields}; a field is {name, label, hint, value, type, options, required, pattern}. Without fields the values are {}.
+// danger, fields}; a field is {name, label, hint, value, type, options, required, pattern}. Without fields the values
+// are {}.
 export function ask(what) {
   return new Promise((answer) => show({ ...what, answer }));
 }
