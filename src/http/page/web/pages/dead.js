@@ -99,7 +99,7 @@ function Kind({ of, queue, done }) {
     </div>
     <pre tabindex="0" aria-label="One of the errors">${of.error || 'no text'}</pre>
     <p class="faint facts">First seen: ${at(of.first_at)} · last seen: ${at(of.last_at)} · one of them:
-      ${' '}<${Link} to="/jobs/${of.job}">job ${of.job}</${Link}></p>
+      ${' '}<${Link} class="whole" to="/jobs/${of.job}">job ${of.job}</${Link}></p>
   </li>`;
 }
 

@@ -156,8 +156,8 @@ function List({ loaded: { rows }, chosen, choose }) {
     { title: 'Job', num: true, cell: ({ job }) => html`<${Link} to="/jobs/${job}">${job}</${Link}>` },
     { title: 'State', cell: (row) => html`<${Standing} of=${row} />` },
     { title: 'Queue', cell: ({ queue }) => queue },
-    { title: 'Group', cell: ({ group }) => cut(group), minor: true },
-    { title: 'Key', cell: ({ key }) => cut(key) },
+    { title: 'Group', cell: ({ group }) => cut(group, 'brief'), minor: true },
+    { title: 'Key', cell: ({ key }) => cut(key, 'brief') },
     { title: 'Age', cell: ({ submitted_at: at }) => html`<time datetime=${at} title=${moment(at)}>${age(at, now)}</time>` },
     { title: 'Attempts', num: true, cell: (row) => `${count(row.attempts)}/${count(row.max_attempts)}` },
     { title: 'Error, or its worker', cell: (row) => html`<${Doing} of=${row} />` },
@@ -188,8 +188,8 @@ function Doing({ of: { standing, worker, percent, progress, error } }) {
   return cut(error);
 }
 
-function cut(text) {
-  return text ? html`<bdi class="long" title=${text}>${text}</bdi>` : NONE;
+function cut(text, look = 'long') {
+  return text ? html`<bdi class=${look} title=${text}>${text}</bdi>` : NONE;
 }
 
 function Pages({ filter, from, next }) {

@@ -30,7 +30,8 @@ function Shown({ title, all, path, name }) {
         onClick=${() => choose(word)}>${word}</button>`)}
       <a href=${path} download=${name}>Download</a>
     </div>
-    ${all.size === 0 ? html`<p class="empty">It is empty.</p>` : html`<pre tabindex="0" aria-label=${title}>${shown.text}</pre>`}
+    ${all.size === 0 ? html`<p class="empty">It is empty.</p>`
+      : html`<pre tabindex="0" class=${way} aria-label=${title}>${shown.text}</pre>`}
     ${shown.isCut && html`<p class="faint">The first 64 KiB are shown; the download has all.</p>`}`;
 }
 

@@ -1,5 +1,5 @@
 // "Submit a job": a dialog that stays open, with what was typed, until falcond has taken the job.
-import { html, useRef, useState } from '../html.js';
+import { html, useEffect, useRef, useState } from '../html.js';
 import { part, withQuery, write } from '../api.js';
 import { go } from '../route.js';
 import { Act } from '../session.js';
@@ -18,17 +18,14 @@ const SETTINGS = [
 
 export function SubmitJob({ queue = '', done = () => {} }) {
   const dialog = useRef(null);
-  const [times, setTimes] = useState(0);
-  const open = () => {
-    // A new form each time, since the last one's job is submitted.
-    setTimes((before) => before + 1);
-    dialog.current.showModal();
-  };
+  const [isOpen, setIsOpen] = useState(false);
+  useEffect(() => {
+    if (isOpen) dialog.current.showModal();
+  }, [isOpen]);
   const close = () => dialog.current.close();
-  return html`<${Act} role="submit" class="main" onClick=${open}>Submit a job</${Act}>
-    <dialog ref=${dialog} aria-labelledby="submit-title">
-      <h2 id="submit-title">Submit a job</h2>
-      <${Form} key=${times} queue=${queue} close=${close} done=${done} />
+  return html`<${Act} role="submit" class="main" onClick=${() => setIsOpen(true)}>Submit a job</${Act}>
+    <dialog ref=${dialog} aria-labelledby="submit-title" onClose=${() => setIsOpen(false)}>
+      ${isOpen && html`<h2 id="submit-title">Submit a job</h2><${Form} queue=${queue} close=${close} done=${done} />`}
     </dialog>`;
 }
 
