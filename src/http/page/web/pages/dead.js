@@ -1,6 +1,6 @@
 // Dead jobs by what they died of: how many, since when, one of them to look at, and all of a kind to be requeued or
 // purged at once.
-import { html, useMemo, useRef, useState } from '../html.js';
+import { html, useMemo, useState } from '../html.js';
 import { read, withQuery } from '../api.js';
 import { useLoad, useNow } from '../live.js';
 import { goWith, Link } from '../route.js';
@@ -8,34 +8,31 @@ import { age, count, counted, moment, NONE } from '../words.js';
 import { Act } from '../session.js';
 import { changeAll, nameOf } from '../parts/change.js';
 import { Loaded } from '../parts/loaded.js';
+import { usePaced } from '../parts/pace.js';
 import { QueueChoice } from '../parts/queuechoice.js';
 
 // What makes the dead more or fewer.
 const CHANGES = new Set(['DEAD', 'REQUEUE', 'PURGE', 'CANCEL']);
 const EVERY_MS = 10_000;
-// The share of the time that may go into counting: of many dead jobs a count takes some seconds.
-const PAUSE_PER_COUNT = 5;
 
 export function Dead({ query }) {
   const { queue = '' } = query;
-  const took = useRef({ ms: 0, at: 0 });
   const order = useMemo(() => [], [queue]);
-  const load = async (signal) => {
-    const begun = performance.now();
-    const found = await byError(queue, signal);
-    const at = performance.now();
-    took.current = { ms: at - begun, at };
-    return { ...found, errors: steady(found.errors, order) };
+  const look = async (signal) => {
+    const { total, errors } = await byError(queue, signal);
+    return { total, errors: steady(errors, order) };
   };
-  const concerns = (event) => {
-    const isMeant = event.type === 'job' && CHANGES.has(event.event) && (!queue || event.queue === queue);
-    return isMeant && performance.now() - took.current.at > took.current.ms * PAUSE_PER_COUNT;
-  };
+  const [load, hurry] = usePaced(look, queue);
+  const concerns = ({ type, event, queue: of }) => type === 'job' && CHANGES.has(event) && (!queue || of === queue);
   const loaded = useLoad(load, [queue], { concerns, everyMs: EVERY_MS });
+  const done = () => {
+    hurry();
+    loaded.reload();
+  };
   return html`<h1>Dead</h1>
     <div class="filters"><${QueueChoice} value=${queue} choose=${(name) => goWith({ queue: name })} /></div>
     <${Loaded} of=${loaded}>${({ errors, total }) => (total
-      ? html`<${Kinds} errors=${errors} total=${total} queue=${queue} done=${loaded.reload} />`
+      ? html`<${Kinds} errors=${errors} total=${total} queue=${queue} done=${done} />`
       : html`<p class="empty">${queue ? `No job of queue ${queue} is dead.` : 'No job is dead.'}</p>`)}</${Loaded}>`;
 }
 

@@ -3,6 +3,7 @@
 import { useMemo, useState } from '../html.js';
 import { call, read, withQuery } from '../api.js';
 import { useLoad } from '../live.js';
+import { usePaced } from './pace.js';
 
 const PAGE = 50;
 // One answer is of as many jobs as falcond looks at in one go: those that are sought may be far back.
@@ -16,7 +17,7 @@ export function useSteadyJobs(filter, from) {
   const key = JSON.stringify([filter, from]);
   const [, redraw] = useState(0);
   const held = useMemo(() => ({ rows: [], next: null, fresh: null }), [key]);
-  const load = async (signal) => {
+  const look = async (signal) => {
     const fresh = await page(filter, from, signal);
     const rows = held.rows.length ? await followed(held.rows, fresh, filter, signal) : fresh.jobs;
     signal.throwIfAborted();
@@ -24,6 +25,7 @@ export function useSteadyJobs(filter, from) {
     Object.assign(held, { rows, fresh });
     return held;
   };
+  const [load, hurry] = usePaced(look, key);
   const concerns = ({ queue }) => !filter.queue || !queue || queue === filter.queue;
   const loaded = useLoad(load, [key], { concerns, everyMs: EVERY_MS });
   const isHere = loaded.data === held;
@@ -31,8 +33,12 @@ export function useSteadyJobs(filter, from) {
     Object.assign(held, { rows: held.fresh.jobs, next: held.fresh.next });
     redraw((turn) => turn + 1);
   };
+  const reload = () => {
+    hurry();
+    loaded.reload();
+  };
   const news = held.fresh ? held.fresh.jobs.filter(({ job }) => !held.rows.some((row) => row.job === job)) : [];
-  return { ...loaded, data: isHere ? held : null, isLoading: loaded.isLoading || !isHere, ...held, news, bringIn };
+  return { ...loaded, ...held, data: isHere ? held : null, isLoading: loaded.isLoading || !isHere, news, bringIn, reload };
 }
 
 // A page, looked for as far back as a few requests reach; `next` is then where to go on looking.
