@@ -165,6 +165,22 @@ test('one that was purged, and one that never was, say so', async (t) => {
   await at.page.getByRole('alert').getByText('There never was a job 999999').waitFor();
 });
 
+test('a log of several pages is told whole, with what it lost', async (t) => {
+  const at = await start(t);
+  const [job] = await submit(at, [{ queue: 'web' }]);
+  const event = (lsn, event) => ({ lsn, at: `2026-01-01T00:00:0${lsn}.000Z`, event, job, queue: 'web' });
+  const lost = { first: 1, last: 3, next_at: '2026-01-01T00:00:04.000Z' };
+  const pages = { first: { events: [event(4, 'REQUEUE')], missing: [lost], next: 5 }, 5: { events: [event(6, 'REQUEUE')], missing: [], next: null } };
+  await at.page.route(/\/log(\?.*)?$/, (route) => {
+    const from = new URL(route.request().url()).searchParams.get('from') ?? 'first';
+    return route.fulfill({ json: pages[from] ?? { events: [], missing: [], next: null } });
+  });
+  await show(at, job);
+  await until('both pages', async () => (await events(at)).filter((name) => name === 'REQUEUE').length === 2);
+  await card(at, 'What happened').getByText('3 of its records are gone').waitFor();
+  await card(at, 'What happened').getByText('2 s later').waitFor();
+});
+
 test('the command for it is copied', async (t) => {
   const at = await start(t);
   const [job] = await submit(at, [{ queue: 'web' }]);

@@ -171,6 +171,23 @@ test('all that a filter means is changed, once its number is confirmed', async (
   await said(at, 'There is no job to purge.');
 });
 
+test('a change that takes long goes on until it is through', async (t) => {
+  const at = await start(t);
+  await dead(at, 'web', 'broken', 2);
+  const cursor = { next: 2, since: 9 };
+  const answers = [{ count: 12 }, { done: 5, refused: 0, cursor }, { done: 6, refused: 1, cursor: null }];
+  const asked = [];
+  await at.page.route('**/api/v1/jobs/change/requeue', (route) => {
+    asked.push(route.request().postDataJSON());
+    return route.fulfill({ json: answers[asked.length - 1] });
+  });
+  await open(at, '/jobs?queue=web', 'Jobs');
+  assert.equal(await press(at, 'Requeue all…', 'Requeue'), 'Requeue 12 jobs?');
+  await said(at, '11 jobs requeued; 1 refused.');
+  const filter = { queue: 'web', state: ['dead'] };
+  assert.deepEqual(asked, [{ filter, dry_run: true }, { filter }, { filter, cursor }]);
+});
+
 test('purging by a filter leaves alone what waits', async (t) => {
   const at = await start(t);
   const [a] = await submit(at, [{ queue: 'web' }]);

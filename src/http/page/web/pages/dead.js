@@ -18,26 +18,36 @@ const EVERY_MS = 10_000;
 export function Dead({ query }) {
   const { queue = '' } = query;
   const order = useMemo(() => [], [queue]);
+  // What is found already, while the rest is still counted.
+  const [soFar, setSoFar] = useState(null);
   const look = async (signal) => {
-    const { total, errors } = await byError(queue, signal);
-    return { total, errors: steady(errors, order) };
+    const take = ({ total, errors }) => ({ queue, total, errors: steady(errors, order) });
+    const found = await byError(queue, (part) => setSoFar(take(part)), signal);
+    setSoFar(null);
+    return take(found);
   };
   const [load, hurry] = usePaced(look, queue);
-  const concerns = ({ type, event, queue: of }) => type === 'job' && CHANGES.has(event) && (!queue || of === queue);
+  const concerns = ({ type, event, queue: of }) => type === 'job' && CHANGES.has(event) && (!queue || !of || of === queue);
   const loaded = useLoad(load, [queue], { concerns, everyMs: EVERY_MS });
   const done = () => {
     hurry();
     loaded.reload();
   };
+  // What belongs to the queue that was chosen before is not shown under the name of this one.
+  const isCounting = loaded.data?.queue !== queue;
+  const shown = isCounting ? soFar : loaded.data;
+  const data = shown?.queue === queue ? shown : null;
   return html`<h1>Dead</h1>
     <div class="filters"><${QueueChoice} value=${queue} choose=${(name) => goWith({ queue: name })} /></div>
-    <${Loaded} of=${loaded}>${({ errors, total }) => (total
-      ? html`<${Kinds} errors=${errors} total=${total} queue=${queue} done=${done} />`
-      : html`<p class="empty">${queue ? `No job of queue ${queue} is dead.` : 'No job is dead.'}</p>`)}</${Loaded}>`;
+    <${Loaded} of=${{ ...loaded, data, isLoading: !loaded.error }}>${({ errors, total }) => html`
+      ${isCounting && html`<p role="status">Still counting…</p>`}
+      ${total > 0 && html`<${Kinds} errors=${errors} total=${total} queue=${queue} done=${done} />`}
+      ${!total && !isCounting && html`<p class="empty">${queue ? `No job of queue ${queue} is dead.` : 'No job is dead.'}</p>`}
+    `}</${Loaded}>`;
 }
 
 // All pages together: one kind of error may be on several.
-async function byError(queue, signal) {
+async function byError(queue, tell, signal) {
   const kinds = new Map();
   let [total, from] = [0, null];
   do {
@@ -46,6 +56,7 @@ async function byError(queue, signal) {
     total += page.count;
     for (const kind of page.errors) kinds.set(kind.error_kind, together(kinds.get(kind.error_kind), kind));
     from = page.next;
+    if (from !== null) tell({ total, errors: [...kinds.values()] });
   } while (from !== null);
   return { total, errors: [...kinds.values()] };
 }

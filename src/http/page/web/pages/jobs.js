@@ -137,7 +137,7 @@ function saidOf({ queue, group, key_prefix: key, error, error_kind: kind, older_
   };
 }
 
-function List({ loaded: { rows }, chosen, choose }) {
+function List({ loaded: { rows, next }, chosen, choose }) {
   const now = useNow();
   const turn = (job) => {
     const next = new Set(chosen);
@@ -168,7 +168,7 @@ function List({ loaded: { rows }, chosen, choose }) {
     rows=${rows}
     id=${({ job }) => job}
     marked=${({ job }) => chosen.has(job)}
-    empty="No job is as the filter wants it."
+    empty=${next === null ? 'No job is as the filter wants it.' : 'None so far, and not all were looked at: Older goes on.'}
   />`;
 }
 

@@ -6,8 +6,10 @@ import { useLoad } from '../live.js';
 import { usePaced } from './pace.js';
 
 const PAGE = 50;
-// One answer is of as many jobs as falcond looks at in one go: those that are sought may be far back.
-const LOOKS_MOST = 20;
+// An answer is of as many jobs as falcond looks at in one go: those that are sought may be far back.
+const LOOKS_MS = 5_000;
+// falcond reads the errors of as many jobs at once as an answer may have.
+const BY_ERROR = 1_000;
 // Progress is told without an event.
 const EVERY_MS = 5_000;
 
@@ -38,21 +40,21 @@ export function useSteadyJobs(filter, from) {
     loaded.reload();
   };
   const news = held.fresh ? held.fresh.jobs.filter(({ job }) => !held.rows.some((row) => row.job === job)) : [];
-  return { ...loaded, ...held, data: isHere ? held : null, isLoading: loaded.isLoading || !isHere, news, bringIn, reload };
+  return { ...loaded, ...held, data: isHere ? held : null, isLoading: !loaded.error, news, bringIn, reload };
 }
 
-// A page, looked for as far back as a few requests reach; `next` is then where to go on looking.
+// A page, looked for as far back as some seconds reach; `next` is then where to go on looking.
 async function page(filter, from, signal) {
+  const until = performance.now() + LOOKS_MS;
+  const limit = filter.error || filter.error_kind ? BY_ERROR : PAGE;
   const jobs = [];
   let next = from;
-  for (let looks = 0; looks < LOOKS_MOST && jobs.length < PAGE; looks += 1) {
-    const query = { ...filter, from: next, limit: PAGE - jobs.length };
-    const more = await read(withQuery('/api/v1/jobs', query), signal);
+  do {
+    const more = await read(withQuery('/api/v1/jobs', { ...filter, from: next, limit }), signal);
     jobs.push(...more.jobs);
     next = more.next;
-    if (next === null) break;
-  }
-  return { jobs, next };
+  } while (next !== null && jobs.length < PAGE && performance.now() < until);
+  return { jobs: jobs.slice(0, PAGE), next: jobs[PAGE]?.job ?? next };
 }
 
 // The rows as they are now. Those that a fresh page does not tell of were pushed off it, or the filter means them no
