@@ -1,8 +1,8 @@
 // The page of the dead: what they died of, and that all of a kind are requeued or purged, and no other.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { start } from './harness.mjs';
-import { dead, happened, HOSTILE, open, press, said, story, submit, until } from './seed.mjs';
+import { start, until } from './harness.mjs';
+import { dead, happened, HOSTILE, open, press, said, story, submit } from './seed.mjs';
 
 const kinds = ({ page }) => page.locator('.kinds > li');
 const kind = ({ page }, text) => page.locator('.kinds > li', { hasText: text });

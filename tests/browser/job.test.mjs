@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { start } from './harness.mjs';
-import { completed, dead, happened, HOSTILE, open, press, said, story, submit, take, until } from './seed.mjs';
+import { start, until } from './harness.mjs';
+import { completed, dead, happened, HOSTILE, open, press, said, story, submit, take } from './seed.mjs';
 
 const card = ({ page }, title) => page.getByRole('region', { name: title, exact: true });
 const fact = ({ page }, name) => page.locator('dl.facts dt', { hasText: name }).locator('+ dd').first();
@@ -23,7 +23,7 @@ test('what a job is and what happened to it stands on its page, as text', async 
   const [job] = await submit(at, [{ queue: 'web', backoff: 'fixed:1ms', ...settings }]);
   for (const attempt of [1, 2]) {
     const [one] = await take(at, 'web', 1, HOSTILE);
-    await at.api('POST', '/api/v1/fail', { items: [{ ...one, error: `${HOSTILE} ${attempt}` }] });
+    await at.api('POST', '/fail', { items: [{ ...one, error: `${HOSTILE} ${attempt}` }] });
   }
   await show(at, job);
   await state(at, 'dead');
@@ -55,7 +55,7 @@ test('a dead job is requeued, and then changed and cancelled', async (t) => {
   });
   await said(at, `Job ${job} was changed.`);
   await happened(at, job, 'UPDATE');
-  const { priority, max_attempts: most, standing } = await at.api('GET', `/api/v1/jobs/${job}`);
+  const { priority, max_attempts: most, standing } = await at.api('GET', `/jobs/${job}`);
   assert.deepEqual({ priority, most, standing }, { priority: 7, most: 9, standing: 'delayed' });
   await state(at, 'delayed');
   assert.equal(await fact(at, 'Priority').textContent(), '7');
@@ -82,7 +82,7 @@ test('a job that runs is followed, and cancelled with force', async (t) => {
   await card(at, 'Why it does not run now').getByText('no worker polls').waitFor();
   const [lease] = await take(at, 'web', 1, 'mailer-1');
   await state(at, 'in-flight');
-  await at.api('POST', '/api/v1/progress', { ...lease, percent: 40, text: HOSTILE });
+  await at.api('POST', '/progress', { ...lease, percent: 40, text: HOSTILE });
   await fact(at, 'Progress').getByText('40 %').waitFor();
   assert.ok((await fact(at, 'Progress').textContent()).includes(HOSTILE));
   await card(at, 'What goes on').getByText('mailer-1').waitFor();
@@ -95,7 +95,7 @@ test('a worker of its own is seen from its begin to its result', async (t) => {
   const at = await start(t);
   const [job] = await submit(at, [{ queue: 'web', payload: 'hello' }]);
   await show(at, job);
-  at.worker('web', 'cat');
+  await at.worker('web', 'cat');
   await state(at, 'completed');
   assert.deepEqual(await events(at), ['ENQUEUE', 'DISPATCH', 'ACK']);
   assert.equal(await card(at, 'Result').locator('pre').textContent(), '"hello"');
@@ -106,7 +106,7 @@ test('bytes are shown as JSON, text and hexadecimal, and downloaded as they are'
   const at = await start(t);
   const { job } = await post(at, '[1,{"a":12345678901234567890,"a":{},"b":[]}]', { keep: '1d' });
   const [lease] = await take(at, 'web');
-  await at.api('POST', '/api/v1/ack', { items: [{ ...lease, result: 'plain <b>text</b>' }] });
+  await at.api('POST', '/ack', { items: [{ ...lease, result: 'plain <b>text</b>' }] });
   await show(at, job);
   const payload = card(at, 'Payload');
   const laidOut = '[\n  1,\n  {\n    "a": 12345678901234567890,\n    "a": {},\n    "b": []\n  }\n]';
@@ -142,8 +142,8 @@ test('what it waits for are links, and its batch is told', async (t) => {
   const at = await start(t);
   const [first] = await submit(at, [{ queue: 'web', key: 'first' }]);
   const [second] = await submit(at, [{ queue: 'web', after: ['key:first'], delay_ms: 60_000, if_failed: 'run' }]);
-  await at.api('PUT', '/api/v1/batches/night');
-  const { jobs: [{ job: third }] } = await at.api('POST', '/api/v1/jobs?batch=night', [{ queue: 'web', payload: 1 }]);
+  await at.api('PUT', '/batches/night');
+  const { jobs: [{ job: third }] } = await at.api('POST', '/jobs?batch=night', [{ queue: 'web', payload: 1 }]);
   await show(at, third);
   assert.equal(await fact(at, 'Batch').textContent(), 'night (open, 1 of 1 job left)');
   await show(at, second);

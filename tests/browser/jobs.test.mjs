@@ -1,8 +1,8 @@
 // The page of all jobs: each filter, each button, and that the list does not move by itself.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { start } from './harness.mjs';
-import { completed, dead, happened, HOSTILE, open, press, said, story, submit, take, until } from './seed.mjs';
+import { start, until } from './harness.mjs';
+import { completed, dead, happened, HOSTILE, open, press, said, story, submit, take } from './seed.mjs';
 
 const rowsOf = ({ page }) => page.locator('tbody tr').evaluateAll((rows) => rows.map((row) => Number(row.dataset.row)));
 const isShown = (at, jobs) => until(`rows ${jobs}`, async () => String(await rowsOf(at)) === String(jobs));
@@ -34,7 +34,7 @@ test('each filter stands in the address and says which jobs are shown', async (t
     await isShown(at, jobs);
     await at.page.getByRole('link', { name: 'Clear the filter' }).click();
     await until('the filter is clear', () => Object.keys(filterOf(at)).length === 0);
-    assert.equal(await at.page.getByLabel(label, { exact: true }).inputValue(), '');
+    await until(`${label} is empty`, async () => (await at.page.getByLabel(label, { exact: true }).inputValue()) === '');
   }
   await at.page.getByLabel('Queue', { exact: true }).selectOption('mail');
   await isShown(at, [a]);
@@ -56,7 +56,7 @@ test('several states can be chosen, and a kind of errors comes with a link', asy
   assert.deepEqual(filterOf(at), { state: 'delayed,dead' });
   await at.page.getByRole('checkbox', { name: 'dead' }).uncheck();
   await isShown(at, [a]);
-  const { errors: [{ error_kind: kind }] } = await at.api('GET', '/api/v1/jobs/count?by=error&state=dead');
+  const { errors: [{ error_kind: kind }] } = await at.api('GET', '/jobs/count?by=error&state=dead');
   await open(at, `/jobs?error_kind=${kind}`, 'Jobs');
   await isShown(at, [b]);
   await type(at, 'Kind of error', '');
@@ -94,7 +94,7 @@ test('what comes meanwhile is counted, and what changes does so in its place', a
   await isShown(at, shown);
   const more = await submit(at, [{ queue: 'web' }, { queue: 'web' }, { queue: 'other' }]);
   await at.page.getByRole('button', { name: '2 new' }).waitFor();
-  await at.api('POST', '/api/v1/jobs/change/cancel', { jobs: [jobs[0]] });
+  await at.api('POST', '/jobs/change/cancel', { jobs: [jobs[0]] });
   await row(at, jobs[0]).getByText('cancelled').waitFor();
   assert.equal(await row(at, jobs[0]).locator('.past').count(), 1);
   await isShown(at, shown);
@@ -107,7 +107,7 @@ test('a job that was purged stays in its row as gone', async (t) => {
   const [a] = await dead(at, 'web', 'broken');
   await open(at, '/jobs', 'Jobs');
   await isShown(at, [a]);
-  await at.api('POST', '/api/v1/jobs/change/purge', { jobs: [a] });
+  await at.api('POST', '/jobs/change/purge', { jobs: [a] });
   await row(at, a).getByText('gone').waitFor();
 });
 
@@ -163,7 +163,7 @@ test('all that a filter means is changed, once its number is confirmed', async (
   assert.equal(await press(at, 'Cancel all…', 'Cancel'), 'Cancel 60 jobs?');
   await said(at, '60 jobs cancelled.');
   // What is kept of them and of the one that completed.
-  const left = (await at.api('GET', '/api/v1/jobs/count?queue=web')).count;
+  const left = (await at.api('GET', '/jobs/count?queue=web')).count;
   assert.equal(await press(at, 'Purge all…', 'Purge'), `Purge ${left} jobs?`);
   await happened(at, done, 'PURGE');
   assert.ok(!(await story(at, other)).includes('PURGE'));
@@ -208,8 +208,8 @@ test('a job is submitted with all that was filled in', async (t) => {
   };
   await press(at, 'Submit a job', 'Submit', fill);
   await said(at, 'was submitted');
-  const { jobs: [job] } = await at.api('GET', '/api/v1/jobs');
-  const facts = await at.api('GET', `/api/v1/jobs/${job.job}`);
+  const { jobs: [job] } = await at.api('GET', '/jobs');
+  const facts = await at.api('GET', `/jobs/${job.job}`);
   const { queue, key, priority, group, standing } = facts;
   assert.deepEqual({ queue, key, priority, group, standing }, { queue: 'web', key: HOSTILE, priority: 3, group: 'g 1', standing: 'delayed' });
   const [{ payload }] = await at.walLog(job.job);
@@ -219,6 +219,7 @@ test('a job is submitted with all that was filled in', async (t) => {
 
 test('a job that is refused stays in its dialog, with the reason', async (t) => {
   const at = await start(t);
+  at.expect(/429/);
   await at.cli('queue', 'pause', 'web', '--in');
   await open(at, '/jobs', 'Jobs');
   await press(at, 'Submit a job', 'Submit', async (dialog) => {
@@ -229,7 +230,7 @@ test('a job that is refused stays in its dialog, with the reason', async (t) => 
   await dialog.getByRole('alert').waitFor();
   assert.equal(await dialog.getByLabel('Payload').inputValue(), 'kept');
   await dialog.getByRole('button', { name: 'Leave it' }).click();
-  assert.deepEqual((await at.api('GET', '/api/v1/jobs')).jobs, []);
+  assert.deepEqual((await at.api('GET', '/jobs')).jobs, []);
 });
 
 test('whoever may only look is told which role a button needs', async (t) => {

@@ -1,19 +1,17 @@
 // Jobs for the tests to look at, in each state and with texts that no page may take for markup.
-import assert from 'node:assert/strict';
+import { until } from './harness.mjs';
 
 export const HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>\u202eabc${1}';
-const DEADLINE_MS = 10_000;
-const LOOK_MS = 50;
 
 // Submits jobs, and gives their ids.
 export async function submit({ api }, jobs) {
-  const { jobs: made } = await api('POST', '/api/v1/jobs', jobs.map((job) => ({ payload: 'x', keep_ms: 86_400_000, ...job })));
+  const { jobs: made } = await api('POST', '/jobs', jobs.map((job) => ({ payload: 'x', keep_ms: 86_400_000, ...job })));
   return made.map(({ job }) => job);
 }
 
 // Takes as many jobs of a queue as a worker would, and gives {job, lease} of each.
 export async function take({ api }, queue, max = 1, worker = 'tester') {
-  const { jobs } = await api('POST', '/api/v1/poll', { queues: [queue], worker, max, wait: '5s', lease: '10m' });
+  const { jobs } = await api('POST', '/poll', { queues: [queue], worker, max, wait: '5s', lease: '10m' });
   return jobs.map(({ job, lease }) => ({ job, lease }));
 }
 
@@ -21,7 +19,7 @@ export async function take({ api }, queue, max = 1, worker = 'tester') {
 export async function dead(at, queue, error, many = 1, settings = {}) {
   const jobs = await submit(at, Array.from({ length: many }, () => ({ queue, ...settings })));
   const taken = await take(at, queue, many);
-  await at.api('POST', '/api/v1/fail', { items: taken.map((one) => ({ ...one, error, for_good: true })) });
+  await at.api('POST', '/fail', { items: taken.map((one) => ({ ...one, error, for_good: true })) });
   return jobs;
 }
 
@@ -29,24 +27,14 @@ export async function dead(at, queue, error, many = 1, settings = {}) {
 export async function completed(at, queue, result = '', settings = {}) {
   const [job] = await submit(at, [{ queue, ...settings }]);
   const [one] = await take(at, queue);
-  await at.api('POST', '/api/v1/ack', { items: [{ ...one, result }] });
+  await at.api('POST', '/ack', { items: [{ ...one, result }] });
   return job;
 }
 
 // Goes to a path and waits until it is shown.
-export async function open({ page, base }, path, heading) {
-  await page.goto(base + path);
-  await page.getByRole('heading', { level: 1, name: heading }).waitFor();
-}
-
-// Waits until it holds; `look` may be asked any number of times.
-export async function until(what, look) {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    if (await look()) return;
-    assert.ok(Date.now() < deadline, `not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
+export async function open(at, path, heading) {
+  await at.open(path);
+  await at.page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
 }
 
 // The names of a job's events, as its log has them.
