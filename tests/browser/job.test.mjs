@@ -91,6 +91,17 @@ test('a job that runs is followed, and cancelled with force', async (t) => {
   await until('it is cancelled', async () => (await at.walLog(job)).some(({ event, ends }) => event === 'CANCEL' && ends));
 });
 
+test('each change of a job is shown as it happens', async (t) => {
+  const at = await start(t);
+  const [job] = await submit(at, [{ queue: 'web' }]);
+  await show(at, job);
+  for (const priority of [1, 2, 3, 4]) {
+    await at.cli('job', 'update', String(job), '--priority', String(priority));
+    await until(`priority ${priority}`, async () => (await fact(at, 'Priority').textContent()) === String(priority));
+  }
+  await card(at, 'What happened').getByText('priority 4').waitFor();
+});
+
 test('a worker of its own is seen from its begin to its result', async (t) => {
   const at = await start(t);
   const [job] = await submit(at, [{ queue: 'web', payload: 'hello' }]);
@@ -170,15 +181,20 @@ test('a log of several pages is told whole, with what it lost', async (t) => {
   const [job] = await submit(at, [{ queue: 'web' }]);
   const event = (lsn, event) => ({ lsn, at: `2026-01-01T00:00:0${lsn}.000Z`, event, job, queue: 'web' });
   const lost = { first: 1, last: 3, next_at: '2026-01-01T00:00:04.000Z' };
-  const pages = { first: { events: [event(4, 'REQUEUE')], missing: [lost], next: 5 }, 5: { events: [event(6, 'REQUEUE')], missing: [], next: null } };
+  const pages = {
+    first: { events: [event(4, 'REQUEUE')], missing: [lost], next: 5 },
+    5: { events: [event(6, 'REQUEUE')], missing: [], next: 7 },
+    7: { events: [], missing: [], next: 8 },
+    8: { events: [event(8, 'PURGE')], missing: [], next: null },
+  };
   await at.page.route(/\/log(\?.*)?$/, (route) => {
     const from = new URL(route.request().url()).searchParams.get('from') ?? 'first';
     return route.fulfill({ json: pages[from] ?? { events: [], missing: [], next: null } });
   });
   await show(at, job);
-  await until('both pages', async () => (await events(at)).filter((name) => name === 'REQUEUE').length === 2);
+  await until('all pages', async () => (await events(at)).filter(Boolean).join() === 'REQUEUE,REQUEUE,PURGE');
   await card(at, 'What happened').getByText('3 of its records are gone').waitFor();
-  await card(at, 'What happened').getByText('2 s later').waitFor();
+  assert.equal(await card(at, 'What happened').getByText('2 s later').count(), 2);
 });
 
 test('the command for it is copied', async (t) => {
