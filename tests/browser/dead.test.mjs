@@ -87,9 +87,17 @@ test('kinds stay where they are while they are looked at', async (t) => {
 test('a count of several pages is one, with the first and the last moment of each kind', async (t) => {
   const at = await start(t);
   const kindOf = (count, first, last) => ({
-    count, error_kind: '00000000000000ab', job: 7, error: 'mailbox full', first_at: `2026-01-0${first}T00:00:00.000Z`, last_at: `2026-01-0${last}T00:00:00.000Z`,
+    count,
+    error_kind: '00000000000000ab',
+    job: 7,
+    error: 'mailbox full',
+    first_at: `2026-01-0${first}T00:00:00.000Z`,
+    last_at: `2026-01-0${last}T00:00:00.000Z`,
   });
-  const pages = { first: { count: 3, errors: [kindOf(3, 2, 3)], next: 5 }, 5: { count: 4, errors: [kindOf(4, 1, 2)], next: null } };
+  const pages = {
+    first: { count: 3, errors: [kindOf(3, 2, 3)], next: 5 },
+    5: { count: 4, errors: [kindOf(4, 1, 2)], next: null },
+  };
   await at.page.route('**/api/v1/jobs/count?*', (route) => {
     const from = new URL(route.request().url()).searchParams.get('from') ?? 'first';
     return route.fulfill({ json: pages[from] });

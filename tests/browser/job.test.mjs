@@ -19,8 +19,9 @@ const post = ({ page }, text, settings = {}) => page.evaluate(async ([bytes, que
 
 test('what a job is and what happened to it stands on its page, as text', async (t) => {
   const at = await start(t);
-  const settings = { key: HOSTILE, group: HOSTILE.slice(0, 40), headers: { trace: HOSTILE }, payload: { [HOSTILE]: HOSTILE }, max_attempts: 2 };
-  const [job] = await submit(at, [{ queue: 'web', backoff: 'fixed:1ms', ...settings }]);
+  const group = HOSTILE.slice(0, 40);
+  const texts = { key: HOSTILE, group, headers: { trace: HOSTILE }, payload: { [HOSTILE]: HOSTILE } };
+  const [job] = await submit(at, [{ queue: 'web', backoff: 'fixed:1ms', max_attempts: 2, ...texts }]);
   for (const attempt of [1, 2]) {
     const [one] = await take(at, 'web', 1, HOSTILE);
     await at.api('POST', '/fail', { items: [{ ...one, error: `${HOSTILE} ${attempt}` }] });
@@ -29,12 +30,12 @@ test('what a job is and what happened to it stands on its page, as text', async 
   await state(at, 'dead');
   assert.deepEqual(await events(at), ['ENQUEUE', 'DISPATCH', 'RETRY', 'DISPATCH', 'DEAD']);
   assert.equal(await fact(at, 'Key').textContent(), HOSTILE);
-  assert.equal(await fact(at, 'Group').textContent(), settings.group);
+  assert.equal(await fact(at, 'Group').textContent(), group);
   assert.equal(await fact(at, 'Attempts').textContent(), '2 of 2');
   assert.equal(await card(at, 'Its last error').locator('pre').textContent(), `${HOSTILE} 2`);
   assert.equal(await card(at, 'Headers').locator('dd').textContent(), HOSTILE);
   assert.equal(await at.page.locator('tr').filter({ hasText: HOSTILE }).count(), 2);
-  assert.deepEqual(JSON.parse(await card(at, 'Payload').locator('pre').textContent()), settings.payload);
+  assert.deepEqual(JSON.parse(await card(at, 'Payload').locator('pre').textContent()), texts.payload);
   assert.equal(await at.page.locator('main img, main script, main svg').count(), 0);
   await at.page.getByRole('link', { name: 'web' }).click();
   await at.page.waitForURL('**/queues/web');
@@ -86,9 +87,12 @@ test('a job that runs is followed, and cancelled with force', async (t) => {
   await fact(at, 'Progress').getByText('40 %').waitFor();
   assert.ok((await fact(at, 'Progress').textContent()).includes(HOSTILE));
   await card(at, 'What goes on').getByText('mailer-1').waitFor();
-  for (const name of ['Requeue', 'Purge']) assert.ok(await at.page.getByRole('button', { name, exact: true }).isDisabled());
+  for (const name of ['Requeue', 'Purge']) {
+    assert.ok(await at.page.getByRole('button', { name, exact: true }).isDisabled());
+  }
   await press(at, 'Cancel', 'Cancel', (dialog) => dialog.getByLabel('Force').check());
-  await until('it is cancelled', async () => (await at.walLog(job)).some(({ event, ends }) => event === 'CANCEL' && ends));
+  const isOver = ({ event, ends }) => event === 'CANCEL' && ends;
+  await until('it is cancelled', async () => (await at.walLog(job)).some(isOver));
 });
 
 test('each change of a job is shown as it happens', async (t) => {
@@ -130,7 +134,9 @@ test('bytes are shown as JSON, text and hexadecimal, and downloaded as they are'
   assert.equal(await payload.locator('pre').textContent(), laidOut);
   const result = card(at, 'Result');
   assert.equal(await result.locator('pre').textContent(), 'plain <b>text</b>');
-  const [download] = await Promise.all([at.page.waitForEvent('download'), result.getByRole('link', { name: 'Download' }).click()]);
+  const coming = at.page.waitForEvent('download');
+  await result.getByRole('link', { name: 'Download' }).click();
+  const download = await coming;
   assert.equal(download.suggestedFilename(), `job-${job}-result`);
   assert.equal(await readFile(await download.path(), 'utf8'), 'plain <b>text</b>');
 });

@@ -41,7 +41,8 @@ export async function open(at, path, heading) {
 export const story = async ({ walLog }, job) => (await walLog(job)).map(({ event }) => event);
 
 // Waits until an event stands in a job's log.
-export const happened = (at, job, event) => until(`${event} of job ${job}`, async () => (await story(at, job)).includes(event));
+export const happened = (at, job, event) =>
+  until(`${event} of job ${job}`, async () => (await story(at, job)).includes(event));
 
 // Presses a button of the page, and one of the dialog that asks back.
 export async function press({ page }, name, confirm, fill = async () => {}) {

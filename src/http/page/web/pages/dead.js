@@ -27,7 +27,8 @@ export function Dead({ query }) {
     return take(found);
   };
   const [load, hurry] = usePaced(look, queue);
-  const concerns = ({ type, event, queue: of }) => type === 'job' && CHANGES.has(event) && (!queue || !of || of === queue);
+  const isOfQueue = (name) => !queue || !name || name === queue;
+  const concerns = ({ type, event, queue: of }) => type === 'job' && CHANGES.has(event) && isOfQueue(of);
   const loaded = useLoad(load, [queue], { concerns, everyMs: EVERY_MS });
   const done = () => {
     hurry();
@@ -42,7 +43,8 @@ export function Dead({ query }) {
     <${Loaded} of=${{ ...loaded, data, isLoading: !loaded.error }}>${({ errors, total }) => html`
       ${isCounting && html`<p role="status">Still counting…</p>`}
       ${total > 0 && html`<${Kinds} errors=${errors} total=${total} queue=${queue} done=${done} />`}
-      ${!total && !isCounting && html`<p class="empty">${queue ? `No job of queue ${queue} is dead.` : 'No job is dead.'}</p>`}
+      ${!total && !isCounting &&
+      html`<p class="empty">${queue ? `No job of queue ${queue} is dead.` : 'No job is dead.'}</p>`}
     `}</${Loaded}>`;
 }
 
@@ -64,7 +66,8 @@ async function byError(queue, tell, signal) {
 function together(known, more) {
   if (!known) return more;
   const moments = (name) => [known[name], more[name]].filter(Boolean).sort();
-  return { ...known, count: known.count + more.count, first_at: moments('first_at')[0], last_at: moments('last_at').at(-1) };
+  const count = known.count + more.count;
+  return { ...known, count, first_at: moments('first_at')[0], last_at: moments('last_at').at(-1) };
 }
 
 // Most jobs first, but what is shown already stays where it is: a button must not move under the pointer.
@@ -78,11 +81,13 @@ function steady(errors, order) {
 
 function Kinds({ errors, total, queue, done }) {
   const told = errors.reduce((sum, kind) => sum + kind.count, 0);
-  return html`<p>${counted(total, 'job')} ${total === 1 ? 'is' : 'are'} dead, of ${counted(errors.length, 'kind')} of errors. Errors
-      that differ in their numbers alone are of one kind.</p>
+  return html`<p>${counted(total, 'job')} ${total === 1 ? 'is' : 'are'} dead, of
+      ${' '}${counted(errors.length, 'kind')} of errors. Errors that differ in their numbers alone are of one kind.</p>
     ${total > told && html`<p class="faint">Of ${counted(total - told, 'job')} the kind is not told:
       <${Link} to=${withQuery('/jobs', { state: 'dead', queue })}>look at all that are dead</${Link}>.</p>`}
-    <ul class="kinds">${errors.map((kind) => html`<${Kind} key=${kind.error_kind} of=${kind} queue=${queue} done=${done} />`)}</ul>`;
+    <ul class="kinds">${errors.map(
+      (kind) => html`<${Kind} key=${kind.error_kind} of=${kind} queue=${queue} done=${done} />`,
+    )}</ul>`;
 }
 
 function Kind({ of, queue, done }) {
@@ -92,7 +97,8 @@ function Kind({ of, queue, done }) {
   const start = async (verb) => {
     setBusy(`${nameOf(verb)}…`);
     const progress = (many) => setBusy(`${nameOf(verb)}: ${count(many)} so far…`);
-    const which = `Dead jobs of ${queue ? `queue ${queue}` : 'all queues'} whose error is like “${brief(of.error)}”.`;
+    const where = queue ? `queue ${queue}` : 'all queues';
+    const which = `Dead jobs of ${where} whose error is like “${brief(of.error)}”.`;
     const isDone = await changeAll(verb, filter, { which, progress });
     setBusy(null);
     if (isDone) done();

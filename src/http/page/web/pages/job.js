@@ -42,7 +42,8 @@ export function Job({ job }) {
       <span class="grow"></span>
       ${facts && html`<${Changes} of=${facts} done=${loaded.reload} />`}
     </div>
-    <${Loaded} of=${loaded}>${(data) => (data.facts ? html`<${Whole} ...${data} />` : html`<${Gone} job=${job} ...${data} />`)}</${Loaded}>`;
+    <${Loaded} of=${loaded}>${(data) =>
+      data.facts ? html`<${Whole} ...${data} />` : html`<${Gone} job=${job} ...${data} />`}</${Loaded}>`;
 }
 
 // All of it in one go, so that the parts tell of one moment; of the log only what came since. Whether it is there is
@@ -97,8 +98,11 @@ function Changes({ of: { job, standing, cancelled, ...facts }, done }) {
     if (await update({ job, standing, ...facts })) done();
   };
   const unfit = (verb) => (fits(verb, standing) ? '' : `Only for jobs that are ${FITS[verb].join(', ')}`);
-  return html`${['requeue', 'cancel', 'purge'].map((verb) => html`<${Act} key=${verb} class=${verb === 'requeue' ? '' : 'danger'}
-      disabled=${!fits(verb, standing)} title=${unfit(verb)} onClick=${() => start(verb)}>${nameOf(verb)}</${Act}>`)}
+  const look = (verb) => (verb === 'requeue' ? '' : 'danger');
+  return html`${['requeue', 'cancel', 'purge'].map(
+      (verb) => html`<${Act} key=${verb} class=${look(verb)} disabled=${!fits(verb, standing)} title=${unfit(verb)}
+        onClick=${() => start(verb)}>${nameOf(verb)}</${Act}>`,
+    )}
     <${Act} disabled=${!fits('update', standing)} title=${unfit('update')} onClick=${change}>Change</${Act}>`;
 }
 
@@ -106,7 +110,7 @@ async function update({ job, standing, priority, max_attempts: most }) {
   const mayDelay = standing === 'pending' || standing === 'delayed';
   const given = await ask({
     title: `Change job ${job}`,
-    text: standing === 'in-flight' ? 'A worker has it: this holds for its next attempt.' : 'What is left empty stays as it is.',
+    text: standing === 'in-flight' && 'A worker has it: this attempt goes on as it was begun.',
     verb: 'Change',
     fields: [
       { name: 'priority', label: 'Priority', type: 'number', min: 0, max: 255, value: priority, required: true,
@@ -155,9 +159,12 @@ function Whole({ facts, reasons, batch, events, missing }) {
         <pre tabindex="0" aria-label="Its last error">${facts.error}</pre></section>`}
       <${Attempts} of=${facts} events=${events} />
       <${Bytes} title="Payload" path="${path}/payload" name="job-${facts.job}-payload" version=${version} />
-      ${facts.result_bytes > 0 && html`<${Bytes} title="Result" path="${path}/result" name="job-${facts.job}-result" version=${facts.ended_at} />`}
+      ${facts.result_bytes > 0 &&
+      html`<${Bytes} title="Result" path="${path}/result" name="job-${facts.job}-result" version=${facts.ended_at} />`}
       ${facts.headers && html`<section class="card" aria-label="Headers"><h2>Headers</h2><dl class="facts">
-        ${Object.entries(facts.headers).map(([name, value]) => html`<dt class="mono">${name}</dt><dd class="mono">${value}</dd>`)}
+        ${Object.entries(facts.headers).map(
+          ([name, value]) => html`<dt class="mono">${name}</dt><dd class="mono">${value}</dd>`,
+        )}
       </dl></section>`}
       <${Command} line="falcon-cli job show ${facts.job}" />
     </div>
@@ -200,7 +207,8 @@ function Facts({ of: facts, batch }) {
 }
 
 function Progress({ of: { percent, progress } }) {
-  return html`<progress max="100" value=${percent} aria-label="Progress"></progress> ${percent} %${progress && html` – <bdi>${progress}</bdi>`}`;
+  return html`<progress max="100" value=${percent} aria-label="Progress"></progress> ${percent} %${
+    progress && html` – <bdi>${progress}</bdi>`}`;
 }
 
 // Why it does not run now, or who runs it. What stands between backticks is a command.
@@ -209,16 +217,20 @@ function Reasons({ of: reasons, standing }) {
   const title = standing === 'in-flight' ? 'What goes on' : 'Why it does not run now';
   const worded = (text) => text.split('`').map((piece, at) => (at % 2 ? html`<code>${piece}</code>` : piece));
   return html`<section class="card" aria-label=${title}><h2>${title}</h2>
-    <ul class="reasons">${reasons.map(({ cause, text }) => html`<li key=${cause} data-cause=${cause}>${worded(text)}</li>`)}</ul>
+    <ul class="reasons">${reasons.map(
+      ({ cause, text }) => html`<li key=${cause} data-cause=${cause}>${worded(text)}</li>`,
+    )}</ul>
   </section>`;
 }
 
-// Its attempts, as far as they are remembered, and the one that runs. A job that completed remembers none: its log does.
+// Its attempts, as far as they are remembered, and the one that runs. A job that completed remembers none: its log
+// does.
 function Attempts({ of: facts, events }) {
   const told = typeof facts.history === 'string' ? [] : facts.history;
   const rows = told.length ? told : attemptsOf(events);
-  const runs = facts.standing === 'in-flight' && { begun_at: facts.begun_at, ended_at: null, worker: facts.worker, ending: 'runs' };
-  const all = [...rows, ...(runs ? [runs] : [])].map((one, at) => ({ ...one, at: at + 1 }));
+  const { begun_at: begun, worker, standing } = facts;
+  const runs = standing === 'in-flight' ? [{ begun_at: begun, ended_at: null, worker, ending: 'runs' }] : [];
+  const all = [...rows, ...runs].map((one, at) => ({ ...one, at: at + 1 }));
   if (!all.length) return null;
   const took = ({ begun_at: from, ended_at: to }) => (from && to ? span(Date.parse(to) - Date.parse(from)) : NONE);
   const columns = [

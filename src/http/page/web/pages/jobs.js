@@ -24,6 +24,8 @@ const TEXTS = [
 ];
 const KIND = { name: 'error_kind', label: 'Kind of error', pattern: '[0-9a-f]{16}', title: '16 hexadecimal digits' };
 const NAMES = ['queue', 'state', 'error_kind', ...TEXTS.map(({ name }) => name)];
+const NOT_THERE = 'No job is as the filter wants it.';
+const NOT_YET = 'None so far, and not all were looked at: Older goes on.';
 const VERBS = ['requeue', 'cancel', 'purge'];
 
 export function Jobs({ query }) {
@@ -80,7 +82,8 @@ function States({ chosen, choose }) {
   return html`<fieldset class="states">
     <legend>State</legend>
     ${Object.keys(STATES).map((state) => html`<label key=${state}>
-      <input type="checkbox" name="state" value=${state} checked=${chosen.includes(state)} onChange=${() => turn(state)} />
+      <input type="checkbox" name="state" value=${state} checked=${chosen.includes(state)}
+        onChange=${() => turn(state)} />
       <${State} of=${state} />
     </label>`)}
   </fieldset>`;
@@ -158,7 +161,10 @@ function List({ loaded: { rows, next }, chosen, choose }) {
     { title: 'Queue', cell: ({ queue }) => queue },
     { title: 'Group', cell: ({ group }) => cut(group, 'brief'), minor: true },
     { title: 'Key', cell: ({ key }) => cut(key, 'brief') },
-    { title: 'Age', cell: ({ submitted_at: at }) => html`<time datetime=${at} title=${moment(at)}>${age(at, now)}</time>` },
+    {
+      title: 'Age',
+      cell: ({ submitted_at: at }) => html`<time datetime=${at} title=${moment(at)}>${age(at, now)}</time>`,
+    },
     { title: 'Attempts', num: true, cell: (row) => `${count(row.attempts)}/${count(row.max_attempts)}` },
     { title: 'Error, or its worker', cell: (row) => html`<${Doing} of=${row} />` },
   ];
@@ -168,7 +174,7 @@ function List({ loaded: { rows, next }, chosen, choose }) {
     rows=${rows}
     id=${({ job }) => job}
     marked=${({ job }) => chosen.has(job)}
-    empty=${next === null ? 'No job is as the filter wants it.' : 'None so far, and not all were looked at: Older goes on.'}
+    empty=${next === null ? NOT_THERE : NOT_YET}
   />`;
 }
 
@@ -181,7 +187,8 @@ function Standing({ of: { standing, isPast } }) {
 function Doing({ of: { standing, worker, percent, progress, error } }) {
   if (standing === 'in-flight' && worker) {
     return html`<span class="long" title=${progress ? `${worker}: ${progress}` : worker}>
-      ${percent !== undefined && html`<progress max="100" value=${percent} aria-label="Progress"></progress> ${percent} % `}
+      ${percent !== undefined &&
+      html`<progress max="100" value=${percent} aria-label="Progress"></progress> ${percent} % `}
       <bdi>${worker}</bdi>${progress && html` <bdi class="faint">${progress}</bdi>`}
     </span>`;
   }

@@ -15,7 +15,9 @@ export function Bytes({ title, path, name, version }) {
   const load = (signal) => bytes(path, MOST_BYTES, signal);
   const loaded = useLoad(load, [path, version], { concerns: () => false });
   return html`<section class="card" aria-label=${title}>
-    <${Loaded} of=${loaded}>${(all) => html`<${Shown} title=${title} all=${all} path=${path} name=${name} />`}</${Loaded}>
+    <${Loaded} of=${loaded}>
+      ${(all) => html`<${Shown} title=${title} all=${all} path=${path} name=${name} />`}
+    </${Loaded}>
   </section>`;
 }
 
@@ -26,7 +28,7 @@ function Shown({ title, all, path, name }) {
   const shown = useMemo(() => ways.find(({ word }) => word === way).show(), [ways, way]);
   return html`<div class="row">
       <h2 class="grow">${title} <span class="faint">${size(all.size)}</span></h2>
-      ${ways.length > 1 && ways.map(({ word }) => html`<button key=${word} type="button" aria-pressed=${String(word === way)}
+      ${ways.map(({ word }) => html`<button key=${word} type="button" aria-pressed=${String(word === way)}
         onClick=${() => choose(word)}>${word}</button>`)}
       <a href=${path} download=${name}>Download</a>
     </div>
@@ -37,7 +39,8 @@ function Shown({ title, all, path, name }) {
 
 // How these can be shown, the best way first.
 function waysOf(all) {
-  const hex = { word: 'Hex', show: () => ({ text: dump(all.subarray(0, SHOWN_BYTES)), isCut: all.length > SHOWN_BYTES }) };
+  const dumped = () => ({ text: dump(all.subarray(0, SHOWN_BYTES)), isCut: all.length > SHOWN_BYTES });
+  const hex = { word: 'Hex', show: dumped };
   const text = asText(all);
   if (text === null) return [hex, { word: 'Text', show: () => cut(new TextDecoder().decode(all)) }];
   const plain = { word: 'Text', show: () => cut(text) };

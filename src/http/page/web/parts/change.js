@@ -1,5 +1,5 @@
-// Jobs are changed: those that are named, or all that a filter means. It is asked back with their number first, and said
-// afterwards how many it were.
+// Jobs are changed: those that are named, or all that a filter means. It is asked back with their number first, and
+// said afterwards how many it were.
 import { write } from '../api.js';
 import { count, counted } from '../words.js';
 import { ask } from './dialog.js';
@@ -53,7 +53,8 @@ export function statesFor(verb, states) {
 
 function question(verb, many, which) {
   const { name, danger, text, fields } = WORDS[verb];
-  return ask({ title: `${name} ${counted(many, 'job')}?`, text: which ? `${which} ${text}` : text, verb: name, danger, fields });
+  const title = `${name} ${counted(many, 'job')}?`;
+  return ask({ title, text: which ? `${which} ${text}` : text, verb: name, danger, fields });
 }
 
 // Changes jobs by their ids, once it is confirmed. Gives whether it was.

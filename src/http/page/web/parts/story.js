@@ -15,19 +15,34 @@ const REASONS = {
 
 // What an event says, in words; whatever it holds stays text.
 const SAYS = {
-  ENQUEUE: (event) => [`submitted to queue ${event.queue}`, event.due_at && `, not to be handed out before ${moment(event.due_at)}`,
-    event.before && [', to wait for ', awaited(event.before)]],
+  ENQUEUE: (event) => [
+    `submitted to queue ${event.queue}`,
+    event.due_at && `, not to be handed out before ${moment(event.due_at)}`,
+    event.before && [', to wait for ', awaited(event.before)],
+  ],
   REPLACE: (event) => [`its payload was replaced; it has ${size(event.payload_bytes)} now`],
-  DISPATCH: (event) => [`attempt ${count(event.attempt)} was handed to `, name(event.worker), ` for ${span(event.lease_ms)}`],
-  ACK: (event) => ['completed', event.result_bytes ? ` with a result of ${size(event.result_bytes)}` : '',
-    event.text_lost && '; there was no room for its result'],
-  RETRY: (event) => [name(event.worker, 'its worker'), `: the attempt failed; the next is due at ${moment(event.retry_at)}`],
-  TIMEOUT: (event) => ['the lease of ', name(event.worker, 'its worker'), ` ran out; the next attempt is due at ${moment(event.retry_at)}`],
-  DEAD: (event) => [`dead: ${REASONS[event.reason] ?? event.reason}`, event.worker && [' (', name(event.worker), ')']],
-  RELEASE: (event) => [`pending again, the attempt is not counted: ${REASONS[event.reason] ?? event.reason}`,
-    event.due_at && `; due at ${moment(event.due_at)}`],
-  CANCEL: (event) => [event.ends ? 'cancelled' : 'to be cancelled, once its worker says so', by(event),
-    event.before && [', for what became of ', awaited(event.before)]],
+  DISPATCH: (event) => [
+    `attempt ${count(event.attempt)} was handed to `, name(event.worker), ` for ${span(event.lease_ms)}`,
+  ],
+  ACK: (event) => [
+    'completed',
+    event.result_bytes > 0 && ` with a result of ${size(event.result_bytes)}`,
+    event.text_lost && '; there was no room for its result',
+  ],
+  RETRY: (event) => [name(event.worker), `: the attempt failed; the next is due at ${moment(event.retry_at)}`],
+  TIMEOUT: (event) => [
+    'the lease of ', name(event.worker), ` ran out; the next attempt is due at ${moment(event.retry_at)}`,
+  ],
+  DEAD: (event) => [`dead: ${reason(event)}`, event.worker && [' (', name(event.worker), ')']],
+  RELEASE: (event) => [
+    `pending again, the attempt is not counted: ${reason(event)}`,
+    event.due_at && `; due at ${moment(event.due_at)}`,
+  ],
+  CANCEL: (event) => [
+    event.ends ? 'cancelled' : 'to be cancelled, once its worker says so',
+    by(event),
+    event.before && [', for what became of ', awaited(event.before)],
+  ],
   REQUEUE: (event) => ['requeued with all its attempts', by(event)],
   PURGE: (event) => ['purged: nothing of it is kept', by(event)],
   EXPIRE: () => ['expired: it was not begun in time'],
@@ -38,17 +53,27 @@ const SAYS = {
   MOVE: (event) => [`its ${event.part} was moved within the log`],
 };
 
-const LOOKS = { ACK: 'good', DEAD: 'bad', EXPIRE: 'bad', RETRY: 'warn', TIMEOUT: 'warn', DISPATCH: 'busy', RELEASE: 'warn' };
+const LOOKS = {
+  ACK: 'good',
+  DEAD: 'bad',
+  EXPIRE: 'bad',
+  RETRY: 'warn',
+  TIMEOUT: 'warn',
+  RELEASE: 'warn',
+  DISPATCH: 'busy',
+};
 
-const name = (text, without = 'a worker') => (text ? html`<bdi class="mono">${text}</bdi>` : without);
+const name = (text) => (text ? html`<bdi class="mono">${text}</bdi>` : 'its worker');
+const reason = (event) => REASONS[event.reason] ?? event.reason;
 const by = (event) => event.by && [' by ', name(event.by)];
 
-function changes(event) {
-  const due = event.due_at === undefined ? null : event.due_at ? `due at ${moment(event.due_at)}` : 'due at once';
-  const expiry = event.expires_at === undefined ? null : event.expires_at ? `expires at ${moment(event.expires_at)}` : 'never expires';
-  const priority = event.priority === undefined ? null : `priority ${event.priority}`;
-  const attempts = event.max_attempts === undefined ? null : `${count(event.max_attempts)} attempts`;
-  return [priority, attempts, due, expiry].filter(Boolean);
+function changes({ priority, max_attempts: most, due_at: due, expires_at: expires }) {
+  const all = [];
+  if (priority !== undefined) all.push(`priority ${priority}`);
+  if (most !== undefined) all.push(`${count(most)} attempts`);
+  if (due !== undefined) all.push(due ? `due at ${moment(due)}` : 'due at once');
+  if (expires !== undefined) all.push(expires ? `expires at ${moment(expires)}` : 'never expires');
+  return all;
 }
 
 export function Story({ events, missing }) {
@@ -66,9 +91,11 @@ function Step({ of: event, next }) {
   }
   const passed = next && !next.lost ? Date.parse(next.at) - Date.parse(event.at) : null;
   return html`<li class=${LOOKS[event.event] ?? ''} data-event=${event.event}>
-    <time datetime=${event.at}>${moment(event.at)}</time> <span class="mono faint">${event.event ?? `kind ${event.kind}`}</span>
+    <time datetime=${event.at}>${moment(event.at)}</time>${' '}
+    <span class="mono faint">${event.event ?? `kind ${event.kind}`}</span>
     <p><${Said} of=${event} /></p>
-    ${event.error !== undefined && event.error !== null && html`<pre tabindex="0" aria-label="Error">${event.error || 'no text'}</pre>`}
+    ${typeof event.error === 'string' &&
+    html`<pre tabindex="0" aria-label="Error">${event.error || 'no text'}</pre>`}
     ${passed !== null && html`<p class="passed faint">${span(passed)} later</p>`}
   </li>`;
 }
@@ -87,5 +114,6 @@ function awaited(text) {
 
 // What a job waits for, as links where there is a page.
 export function Awaited({ of: after }) {
-  return after.map((one, at) => [at ? ', ' : '', typeof one === 'number' ? html`<${Link} to="/jobs/${one}">job ${one}</${Link}>` : one]);
+  const link = (one) => (typeof one === 'number' ? html`<${Link} to="/jobs/${one}">job ${one}</${Link}>` : one);
+  return after.map((one, at) => [at ? ', ' : '', link(one)]);
 }

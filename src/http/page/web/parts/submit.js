@@ -11,8 +11,16 @@ const SPAN = '([0-9]+(d|h|m|s|ms))+';
 
 const SETTINGS = [
   { name: 'key', label: 'Key', maxlength: 128, hint: 'Of those that run, one job holds it. May be empty.' },
-  { name: 'priority', label: 'Priority', type: 'number', min: 0, max: 255, placeholder: '128', hint: '0 is the most urgent, 255 the least.' },
-  { name: 'delay', label: 'Delay', pattern: SPAN, placeholder: '10s', hint: 'It is not handed out before: 10s, 1h30m.' },
+  {
+    name: 'priority',
+    label: 'Priority',
+    type: 'number',
+    min: 0,
+    max: 255,
+    placeholder: '128',
+    hint: '0 is the most urgent, 255 the least.',
+  },
+  { name: 'delay', label: 'Delay', pattern: SPAN, placeholder: '10s', hint: 'Not handed out before: 10s, 1h30m.' },
   { name: 'group', label: 'Group', maxlength: 64, hint: 'A name inside its queue. May be empty.' },
 ];
 
