@@ -61,7 +61,7 @@ function Form({ queue, close, done }) {
       <textarea id="field-payload" name="payload" rows="5" class="mono" spellcheck=${false}></textarea>
       <small>This text as it is, up to 1 MiB.</small>
     </div>
-    ${SETTINGS.map((field) => html`<${Field} ...${field} />`)}
+    <div class="pairs">${SETTINGS.map((field) => html`<${Field} ...${field} />`)}</div>
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
     <div class="row end">
       <button type="button" onClick=${close}>Leave it</button>
