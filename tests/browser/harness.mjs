@@ -209,7 +209,7 @@ class Master {
 
   walLog = async (job) => {
     const events = [];
-    for (let from = null; ; ) {
+    for (let from = null; ;) {
       const page = await this.api('GET', `/jobs/${job}/log${from === null ? '' : `?from=${from}`}`);
       events.push(...page.events);
       if (page.next === null) return events;
