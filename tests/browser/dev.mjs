@@ -1,5 +1,5 @@
 // Shows the page from the files of this checkout before a falcond that runs, so that an edit is there at a reload and
-// without a build: `node dev.mjs [PORT [FALCOND]]`, by default 3300 and http://127.0.0.1:3253.
+// without a build: `node dev.mjs [PORT [FALCOND]]`, by default 3300 (0: any that is free) and http://127.0.0.1:3253.
 import { createServer, request } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
@@ -40,8 +40,9 @@ function pass(from, response) {
   from.pipe(to);
 }
 
-createServer((from, response) => {
+const server = createServer((from, response) => {
   const { pathname } = new URL(from.url, 'http://localhost');
   if (/^\/(api|session|metrics|healthz|readyz)(\/|$)/.test(pathname)) pass(from, response);
   else file(pathname, response);
-}).listen(port, '127.0.0.1', () => console.log(`http://127.0.0.1:${port}`));
+});
+server.listen(port, '127.0.0.1', () => console.log(`http://127.0.0.1:${server.address().port}`));
