@@ -30,6 +30,7 @@ mod keys;
 mod leases;
 mod lines;
 mod listening;
+mod locales;
 mod measures;
 mod mending;
 mod metrics;
