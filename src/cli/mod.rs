@@ -36,6 +36,7 @@ mod schedule_file;
 mod schedule_state;
 mod snapshot;
 mod stats;
+mod storage;
 mod submit;
 mod table;
 #[cfg(feature = "top")]
@@ -126,6 +127,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let outcome = match command {
         Command::Submit(submit) => submit::run(&common, &submit),
         Command::Stats(args) => stats::run(&common, &args),
+        Command::Storage => storage::run(&common),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&common, &args),
         Command::Snapshot => snapshot::run(&common),

@@ -45,6 +45,7 @@ mod serving;
 mod settings;
 mod starting;
 mod stats;
+mod storage;
 mod stream;
 mod tables;
 mod times;

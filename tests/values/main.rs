@@ -36,6 +36,7 @@ mod protocol_tables;
 mod scans;
 mod schedules;
 mod snapshot;
+mod storage;
 mod stories;
 mod unread;
 mod waiting;

@@ -213,6 +213,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     all.extend(schedules::requests());
     all.extend(batches::requests());
     all.push(Measure {}.into());
+    all.push(Storage {}.into());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {

@@ -122,6 +122,8 @@ pub enum Command {
     Submit(Submit),
     /// Show how many jobs stand where in each queue, and how many come and end.
     Stats(Stats),
+    /// Show the files of the log: its segments, what of them is used and needed, and its snapshots.
+    Storage,
     /// Watch queues, running jobs, workers, dead jobs and the log on a terminal, and look after them by key.
     #[cfg(feature = "top")]
     Top(Top),

@@ -8,6 +8,7 @@ mod pages;
 mod queues;
 mod reasons;
 mod schedules;
+mod storage;
 mod waits;
 
 pub use batches::{BatchState, ListedBatch};
@@ -17,4 +18,5 @@ pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
 pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;
 pub use schedules::{ListedSchedule, ScheduleSpec, ScheduleState};
+pub use storage::{Segment, Storage, StoredSnapshot};
 pub use waits::Idleness;

@@ -46,6 +46,7 @@ fn v1() -> Router<Arc<App>> {
     Router::new()
         .route("/openapi.json", get(openapi))
         .route("/stats", get(stats::stats))
+        .route("/storage", get(stats::storage))
         .merge(of_jobs())
         .merge(of_queues())
         .merge(of_workers())

@@ -18,6 +18,7 @@ mod reports;
 mod rules;
 mod scans;
 mod schedules;
+mod storage;
 mod stories;
 mod submit;
 mod upkeep;
@@ -153,8 +154,9 @@ impl Master {
                 let present = (&mut self.sessions, &mut self.workers);
                 Ok(leases::heartbeat(journal, present, id, &beat, now, scratch))
             }
-            Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
-            Request::Measure(_) => Ok(measures::measure(self, now, &mut scratch.written)),
+            figures @ (Request::Stats(_) | Request::Measure(_) | Request::Storage(_)) => {
+                Ok(self.figures(&figures, now, &mut scratch.written))
+            }
             Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
@@ -164,6 +166,15 @@ impl Master {
                 leases::progress((journal, &mut self.parked.waits), &progress, now, &mut scratch.written)
             }
             other => self.operate((id, header), &other, now, scratch),
+        }
+    }
+
+    /// What is told of the master as a whole.
+    fn figures<'s>(&self, asked: &Request<'_>, now: Timestamp, written: &'s mut Vec<u8>) -> Answer<'s> {
+        match asked {
+            Request::Measure(_) => measures::measure(self, now, written),
+            Request::Storage(_) => storage::storage(self, written),
+            _ => looks::stats(self, now, written),
         }
     }
 

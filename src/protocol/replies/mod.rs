@@ -5,12 +5,14 @@ mod looks;
 mod measures;
 mod operate;
 mod schedules;
+mod storage;
 
 pub use batches::*;
 pub use looks::*;
 pub use measures::*;
 pub use operate::*;
 pub use schedules::*;
+pub use storage::*;
 
 use bytes::BufMut;
 

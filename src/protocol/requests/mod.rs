@@ -259,6 +259,11 @@ message! {
 }
 
 message! {
+    /// Asks for the files of the log.
+    Storage {}
+}
+
+message! {
     /// Asks for a snapshot of the state, to be on disk.
     Snapshot {}
 }

@@ -13,6 +13,7 @@ mod reader;
 mod replies;
 mod scans;
 mod schedules;
+mod storage;
 mod workers;
 
 pub use batches::*;
@@ -23,6 +24,7 @@ pub use queues::*;
 pub use replies::*;
 pub use scans::*;
 pub use schedules::*;
+pub use storage::*;
 pub use workers::*;
 
 pub const MALFORMED: u16 = 1;

@@ -121,6 +121,7 @@ pub enum Reply {
     AckThenOk(u16, Vec<u64>),
     StatsOk(Stats),
     MeasureOk(Measured),
+    StorageOk(Storage),
     SnapshotOk {
         lsn: u64,
         bytes: u64,
@@ -191,7 +192,11 @@ impl Reader<'_> {
     }
 
     fn told(&mut self, kind: u16) -> Reply {
-        if kind == 0x8008 { Reply::StatsOk(self.stats()) } else { self.measured() }
+        match kind {
+            0x8008 => Reply::StatsOk(self.stats()),
+            0x8030 => self.measured(),
+            _ => self.storage(),
+        }
     }
 
     fn stats(&mut self) -> Stats {
@@ -300,7 +305,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             }),
         ),
         0x8007 => r.heartbeat_ok(),
-        0x8008 | 0x8030 => r.told(kind),
+        0x8008 | 0x8030 | 0x8031 => r.told(kind),
         0x8009 => Reply::SnapshotOk { lsn: r.u64(), bytes: r.u64() },
         0x800A => Reply::BackupOk(r.list(|r| {
             let file = BackupFile { name: r.text(), bytes: r.u32(), size: r.u32() };
