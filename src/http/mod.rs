@@ -13,6 +13,7 @@
 mod api;
 mod gate;
 mod given;
+mod history;
 mod metrics;
 mod page;
 mod pairs;
@@ -38,6 +39,7 @@ use crate::master::local::LocalDoor;
 use crate::reactor::Bound;
 use crate::roles::Tokens;
 use gate::Gate;
+use history::History;
 use way::Way;
 
 /// How long it is away after a panic of its own thread.
@@ -51,6 +53,7 @@ const CALL_STACK_BYTES: usize = 256 << 10;
 struct App {
     way: Way,
     gate: Gate,
+    history: History,
 }
 
 /// The server: it listens, on a thread of its own, until it is dropped.
@@ -74,7 +77,8 @@ impl Http {
     /// When the thread or its event queue cannot be made.
     pub fn start(sockets: Vec<Bound>, site: Site, progress: Arc<Progress>) -> io::Result<Http> {
         let addresses = sockets.iter().map(|socket| socket.address().clone()).collect();
-        let app = Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses) });
+        let app =
+            Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses), history: History::default() });
         let (stopping, told) = watch::channel(false);
         let shared = Arc::clone(&app);
         let run = move || run_again(&sockets, &shared, &told);
@@ -85,6 +89,7 @@ impl Http {
     /// From now on the master can be asked, by this door.
     pub fn serves(&self, door: LocalDoor) {
         self.app.way.open(door);
+        self.app.history.begin();
     }
 
     /// One that tells it of changes.
@@ -136,7 +141,13 @@ fn run(sockets: &[Bound], app: &Arc<App>, told: watch::Receiver<bool>) -> io::Re
         .thread_stack_size(CALL_STACK_BYTES)
         .max_blocking_threads(HTTP_CALLS_MAX + HTTP_WAITS_MAX)
         .build()?;
-    let outcome = runtime.block_on(serve::serve(sockets, api::routes(Arc::clone(app)), told));
+    let keeping = runtime.spawn(history::keep(Arc::clone(app)));
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = serve::serve(sockets, api::routes(Arc::clone(app)), told) => outcome,
+            Err(ended) = keeping => Err(io::Error::other(ended)),
+        }
+    });
     // Calls that are under way end by themselves, since the way is closed.
     runtime.shutdown_background();
     outcome

@@ -17,6 +17,7 @@ mod faces;
 mod follow_ups;
 mod groups;
 mod help;
+mod history;
 mod http;
 mod http_errors;
 mod http_leases;

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
 use super::problem::Problem;
-use super::{App, gate, metrics, page, session};
+use super::{App, gate, history, metrics, page, session};
 
 /// The contract of all below `/api/v1`.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -47,6 +47,7 @@ fn v1() -> Router<Arc<App>> {
         .route("/openapi.json", get(openapi))
         .route("/stats", get(stats::stats))
         .route("/storage", get(stats::storage))
+        .route("/history", get(history::history))
         .merge(of_jobs())
         .merge(of_queues())
         .merge(of_workers())

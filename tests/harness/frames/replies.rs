@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::{
     ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, Measured, OfBatches,
-    OfSchedules, QueueFacts, RELEASE_OK,
+    OfSchedules, QueueFacts, RELEASE_OK, Storage,
 };
 
 #[derive(Clone, Debug, PartialEq)]
