@@ -97,7 +97,14 @@ const ROW: JobRow<'_> = JobRow {
     group: None,
 };
 
-const ERROR: ErrorCount<'_> = ErrorCount { kind: 0x0123_4567_89AB_CDEF, count: 3, job: JOB, error: "no route" };
+const ERROR: ErrorCount<'_> = ErrorCount {
+    kind: 0x0123_4567_89AB_CDEF,
+    count: 3,
+    job: JOB,
+    error: "no route",
+    first_at: Some(Timestamp(1_001_000)),
+    last_at: Some(Timestamp(1_008_000)),
+};
 
 const REASON: Reason<'_> = Reason { cause: 2, text: "it is delayed", count: None, left_ms: Some(9000) };
 
