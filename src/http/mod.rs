@@ -11,6 +11,7 @@
 //! It does not: speak TLS, or HTTP/2; a proxy does both.
 
 mod api;
+mod figures;
 mod gate;
 mod given;
 mod history;
@@ -33,11 +34,13 @@ use tokio::sync::watch;
 
 pub use gate::Site;
 
+use crate::address::Address;
 use crate::limits::{HTTP_CALLS_MAX, HTTP_WAITS_MAX};
 use crate::master::Progress;
 use crate::master::local::LocalDoor;
 use crate::reactor::Bound;
 use crate::roles::Tokens;
+use figures::Figures;
 use gate::Gate;
 use history::History;
 use way::Way;
@@ -54,6 +57,18 @@ struct App {
     way: Way,
     gate: Gate,
     history: History,
+    figures: Figures,
+}
+
+impl App {
+    fn new(site: Site, addresses: Vec<Address>, progress: Arc<Progress>) -> App {
+        App {
+            way: Way::new(progress),
+            gate: Gate::new(site, addresses),
+            history: History::default(),
+            figures: Figures::default(),
+        }
+    }
 }
 
 /// The server: it listens, on a thread of its own, until it is dropped.
@@ -77,8 +92,7 @@ impl Http {
     /// When the thread or its event queue cannot be made.
     pub fn start(sockets: Vec<Bound>, site: Site, progress: Arc<Progress>) -> io::Result<Http> {
         let addresses = sockets.iter().map(|socket| socket.address().clone()).collect();
-        let app =
-            Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses), history: History::default() });
+        let app = Arc::new(App::new(site, addresses, progress));
         let (stopping, told) = watch::channel(false);
         let shared = Arc::clone(&app);
         let run = move || run_again(&sockets, &shared, &told);
@@ -144,7 +158,7 @@ fn run(sockets: &[Bound], app: &Arc<App>, told: watch::Receiver<bool>) -> io::Re
     let keeping = runtime.spawn(history::keep(Arc::clone(app)));
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = serve::serve(sockets, api::routes(Arc::clone(app)), told) => outcome,
+            outcome = serve::serve(sockets, (app, api::routes(Arc::clone(app))), told) => outcome,
             Err(ended) = keeping => Err(io::Error::other(ended)),
         }
     });

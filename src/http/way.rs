@@ -79,6 +79,12 @@ impl Way {
         self.with_client(|_, _| ())
     }
 
+    /// How many calls, and how many waits, are under way.
+    pub fn under_way(&self) -> [u64; 2] {
+        let taken = |free: &Semaphore, all: usize| all.saturating_sub(free.available_permits()) as u64;
+        [taken(&self.calls, HTTP_CALLS_MAX), taken(&self.waits, HTTP_WAITS_MAX)]
+    }
+
     fn with_client<T>(&self, use_it: impl FnOnce(&Client, &LocalDoor) -> T) -> Result<T, Problem> {
         match &*self.stage.read().unwrap_or_else(PoisonError::into_inner) {
             Stage::Serving(client, door) => Ok(use_it(client, door)),
