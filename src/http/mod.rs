@@ -22,6 +22,7 @@ mod problem;
 mod serve;
 mod session;
 mod way;
+mod whose;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,6 +123,7 @@ impl HttpTeller {
     /// From now on these tokens hold.
     pub fn retoken(&self, tokens: Option<Tokens>) {
         self.app.gate.retoken(tokens);
+        self.app.way.forget_holders();
     }
 }
 

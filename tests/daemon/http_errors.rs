@@ -226,3 +226,22 @@ fn a_master_that_reads_its_log_lives_and_is_not_ready() {
     }
     starting.kill();
 }
+
+#[test]
+fn what_is_changed_is_told_with_the_name_of_the_token() {
+    let dir = scratch();
+    let tokens = dir.path().join("tokens");
+    std::fs::write(&tokens, "ops:admin:o-secret\nshop:submit:s-secret\n").expect("a token file");
+    let master = HttpMaster::fresh(&["--token-file", tokens.to_str().expect("a path")]);
+    let job = master.ask(&Ask::new("POST", "/api/v1/queues/mail/jobs").body(b"x").token("s-secret")).expect(201);
+    let job = number(&job.json(), "job");
+    let by_ops = |path: &str, body: &Value| master.ask(&post(path, body).token("o-secret"));
+    by_ops("/api/v1/queues/mail/pause", &json!({})).expect(200);
+    by_ops("/api/v1/jobs/change/cancel", &json!({"jobs": [job]})).expect(200);
+    wait_until("the line of the pause", SOON, || {
+        master.master.stderr().lines().any(|line| line.contains("mail") && line.contains("http:ops"))
+    });
+    let log = master.ask(&Ask::new("GET", &format!("/api/v1/jobs/{job}/log")).token("o-secret")).expect(200).text();
+    assert!(log.contains("\"http:ops\""), "{log}");
+    master.master.stop();
+}

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
 use super::problem::Problem;
-use super::{App, figures, gate, history, metrics, page, session};
+use super::{App, figures, gate, history, metrics, page, session, whose};
 
 /// The contract of all below `/api/v1`.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -37,6 +37,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .merge(page::routes())
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_so)
+        .layer(from_fn_with_state(Arc::clone(&app), whose::note))
         .layer(from_fn_with_state(Arc::clone(&app), gate::look))
         .layer(from_fn(page::guard))
         .layer(from_fn_with_state(Arc::clone(&app), figures::count));
