@@ -403,6 +403,12 @@ pub const LISTENERS_MAX: usize = 16;
 /// What is measured in all others is told as one. Each costs 1 KiB, and up to 16 KiB where many jobs run for long.
 pub const MEASURED_QUEUES_MAX: usize = 200;
 
+/// Events that are kept for whoever watches, 72 bytes each, and how many of them an answer tells.
+pub const RECENT_EVENTS_MAX: usize = 8192;
+pub const RECENT_TOLD_MAX: usize = 1000;
+/// How long they are kept once nobody asks.
+pub const RECENT_IDLE_MS: u64 = 30_000;
+
 /// Schedules whose times are told among the measures, the first by name.
 pub const MEASURED_SCHEDULES_MAX: usize = 200;
 

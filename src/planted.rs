@@ -102,6 +102,8 @@ coded! {
         BatchKeptOpen = 45 "batch-kept-open";
         /// Members may wait for what waits for their batch.
         CirclesMade = 46 "circles-made";
+        /// Whoever watches is not told of every eighth record.
+        RecentSkips = 47 "recent-skips";
     }
 }
 

@@ -81,6 +81,7 @@ spare-revived           --lib          a_spare_that_was_to_be_the_next_segment_i
 tick-apart              --test values  schedules::a_kill_or_a_power_cut_at_the_moment_of_a_tick_takes_none_away_and_makes_none_twice
 tick-twice              --test values  schedules::a_kill_or_a_power_cut_at_the_moment_of_a_tick_takes_none_away_and_makes_none_twice
 missed-forgotten        --test values  schedules::ticks_that_were_missed_while_the_master_was_down_are_made_up_for_as_was_asked
+recent-skips            --test values  recent::each_event_of_the_log_is_told_once_and_in_its_order
 faded-given-up          --test values  corners::a_segment_is_kept_until_a_record_is_behind_the_time_of_what_was_kept_in_it
 "
 

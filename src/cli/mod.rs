@@ -30,6 +30,7 @@ mod new_queue;
 mod progress;
 mod queue;
 mod queue_state;
+mod recent;
 mod render;
 mod schedule;
 mod schedule_file;
@@ -126,6 +127,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let outcome = match command {
         Command::Submit(submit) => submit::run(&common, &submit),
         Command::Stats(args) => stats::run(&common, &args),
+        Command::Events(args) => recent::run(&common, &args),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&common, &args),
         Command::Snapshot => snapshot::run(&common),

@@ -58,9 +58,9 @@ pub use job::{Job, KeyHolder, Submitted};
 pub use link::{Connector, Link, Remote};
 pub use log::{LogEvent, LogPage};
 pub use operate::{
-    BatchState, CountPage, ErrorKind, GroupState, GroupsPage, Histogram, Idleness, JobsPage, ListedBatch, ListedJob,
-    ListedSchedule, Measures, MendPage, QueueMeasures, QueueState, QueueStop, ScheduleMeasures, ScheduleSpec,
-    ScheduleState, Why, headers,
+    BatchState, CountPage, ErrorKind, GroupState, GroupsPage, Happened, Histogram, Idleness, JobsPage, ListedBatch,
+    ListedJob, ListedSchedule, Measures, MendPage, QueueMeasures, QueueState, QueueStop, RecentPage, ScheduleMeasures,
+    ScheduleSpec, ScheduleState, Why, headers,
 };
 pub use token::{is_readable_by_others, read_token, read_tokens};
 pub use worker::{TakeOrder, WorkerFacts};

@@ -13,6 +13,7 @@
 mod api;
 mod gate;
 mod given;
+mod live;
 mod metrics;
 mod page;
 mod pairs;
@@ -38,6 +39,7 @@ use crate::master::local::LocalDoor;
 use crate::reactor::Bound;
 use crate::roles::Tokens;
 use gate::Gate;
+use live::Live;
 use way::Way;
 
 /// How long it is away after a panic of its own thread.
@@ -51,6 +53,7 @@ const CALL_STACK_BYTES: usize = 256 << 10;
 struct App {
     way: Way,
     gate: Gate,
+    live: Live,
 }
 
 /// The server: it listens, on a thread of its own, until it is dropped.
@@ -74,7 +77,7 @@ impl Http {
     /// When the thread or its event queue cannot be made.
     pub fn start(sockets: Vec<Bound>, site: Site, progress: Arc<Progress>) -> io::Result<Http> {
         let addresses = sockets.iter().map(|socket| socket.address().clone()).collect();
-        let app = Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses) });
+        let app = Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses), live: Live::default() });
         let (stopping, told) = watch::channel(false);
         let shared = Arc::clone(&app);
         let run = move || run_again(&sockets, &shared, &told);
@@ -136,6 +139,7 @@ fn run(sockets: &[Bound], app: &Arc<App>, told: watch::Receiver<bool>) -> io::Re
         .thread_stack_size(CALL_STACK_BYTES)
         .max_blocking_threads(HTTP_CALLS_MAX + HTTP_WAITS_MAX)
         .build()?;
+    runtime.spawn(live::pump(Arc::clone(app)));
     let outcome = runtime.block_on(serve::serve(sockets, api::routes(Arc::clone(app)), told));
     // Calls that are under way end by themselves, since the way is closed.
     runtime.shutdown_background();

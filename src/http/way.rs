@@ -79,6 +79,11 @@ impl Way {
         self.with_client(|_, _| ())
     }
 
+    /// Whether the master is gone.
+    pub fn is_over(&self) -> bool {
+        matches!(*self.stage.read().unwrap_or_else(PoisonError::into_inner), Stage::Over)
+    }
+
     fn with_client<T>(&self, use_it: impl FnOnce(&Client, &LocalDoor) -> T) -> Result<T, Problem> {
         match &*self.stage.read().unwrap_or_else(PoisonError::into_inner) {
             Stage::Serving(client, door) => Ok(use_it(client, door)),

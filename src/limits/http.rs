@@ -22,6 +22,16 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HEAD_MS_MAX: u64 = 10_000;
 pub const HTTP_BODY_MS_MAX: u64 = 10_000;
 
+/// Event streams, of the connections that there may be.
+pub const HTTP_STREAMS_MAX: usize = 512;
+
+/// Events of a quarter of a second that are told one by one; of more, only that something happened. Each takes some 150
+/// bytes.
+pub const HTTP_STREAM_EVENTS_MAX: usize = 200;
+
+/// Quarters of a second that all streams together keep for those that are slow.
+pub const HTTP_STREAM_BACKLOG_MAX: usize = 16;
+
 /// Sessions of the page; each holds its token.
 pub const HTTP_SESSIONS_MAX: usize = 1024;
 

@@ -7,6 +7,7 @@
 
 use super::flows::Flows;
 use super::measures::Measures;
+use super::recent::{self, Home, Recent};
 use super::waits::End;
 use crate::ids::{Location, Lsn};
 use crate::job::Standing;
@@ -53,6 +54,8 @@ pub struct Journal {
     pub flows: Flows,
     /// What was counted since the start; it is not in the log either.
     pub measures: Measures,
+    /// What happened lately, while somebody watches.
+    pub recent: Recent,
     /// How many records there were when the last sync was asked for.
     records_synced: u64,
     /// Whether the ends of jobs are noted, since somebody waits for some; what became of jobs since it was looked at.
@@ -84,6 +87,7 @@ impl Journal {
             scratch: Vec::new(),
             flows: Flows::default(),
             measures: Measures::default(),
+            recent: Recent::default(),
             is_watched: false,
             ended: Vec::new(),
         }
@@ -115,12 +119,32 @@ impl Journal {
         let ended = if self.is_watched { self.end_by(event) } else { None };
         self.note_left(event, now);
         self.measures.note(&self.queues, event, now);
+        let home = self.home_before(event);
         self.queues
             .apply(appended.lsn, now, event, appended.tail_at)
             .map_err(|broken| WalError::Replay { why: broken.to_string() })?;
         self.ended.extend(ended);
         self.note_came(event, now);
+        if let Some(home) = home {
+            let home = if matches!(home, Home::None) { recent::home(event, &self.queues) } else { home };
+            self.recent.note(&self.queues, (appended.lsn, now), event, home);
+        }
         Ok(appended.lsn)
+    }
+
+    /// The queue of an event that is not applied yet, if somebody watches; what it makes is there only behind it.
+    #[inline]
+    fn home_before(&mut self, event: &Event<'_>) -> Option<Home> {
+        if !self.recent.is_watched() {
+            return None;
+        }
+        if let Event::Forget(forget) = event
+            && let Some(queue) = self.queues.queue(forget.queue)
+        {
+            self.recent.forget(queue, forget.queue);
+            return Some(Home::Gone(forget.queue.into()));
+        }
+        Some(recent::home(event, &self.queues))
     }
 
     /// Counts a job that leaves its queue by this event, which is not applied yet.

@@ -55,6 +55,7 @@ mod open;
 mod outbox;
 mod parked;
 mod reading;
+mod recent;
 mod scans;
 mod sessions;
 mod strangers;

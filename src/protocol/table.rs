@@ -3,14 +3,15 @@
 use super::replies::{
     AckThenOk, BackupOk, BatchFacts, BeginBatchOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk,
     HeartbeatOk, HelloOk, IdleOk, ListBatchesOk, ListJobsOk, ListSchedulesOk, LogOk, MeasureOk, MendAllOk, MendOk,
-    OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts, ReadOk, Reported, RunScheduleOk, ScheduleFacts, SnapshotOk,
-    StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
+    OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts, ReadOk, RecentOk, Reported, RunScheduleOk, ScheduleFacts,
+    SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
 };
 use super::requests::{
     Ack, AckThen, Backup, BeginBatch, CancelBatch, CountJobs, DeleteQueue, Drain, DropSchedule, EndBatch, Explain,
     ExplainQueue, Fail, Find, Get, Groups, Heartbeat, Hello, Idle, ListBatches, ListJobs, ListSchedules, Log, Measure,
-    Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress, PutSchedule, Read, Release, Resume, ResumeSchedule,
-    RunSchedule, SetGroup, SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text, Wait, Workers,
+    Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress, PutSchedule, Read, Recent, Release, Resume,
+    ResumeSchedule, RunSchedule, SetGroup, SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text,
+    Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -179,6 +180,7 @@ requests! {
     46 ListBatches<'a> by Read -> ListBatchesOk(ListBatchesOk<'a>);
     47 AckThen<'a> by Work -> AckThenOk(AckThenOk<'a>);
     48 Measure by Read -> MeasureOk(MeasureOk<'a>);
+    49 Recent by Read -> RecentOk(RecentOk<'a>);
 }
 
 impl<'a> Request<'a> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{moment, put_bytes};
-use crate::client::LogEvent;
+use crate::client::{Happened, LogEvent};
 use crate::codec::{self, DecodeError};
 use crate::ids::Lsn;
 use crate::queue::Event;
@@ -38,6 +38,26 @@ pub fn put_event(json: &mut Map<String, Value>, event: &Event<'_>, lsn: Lsn) {
         };
         json.insert(name.to_owned(), value);
     });
+}
+
+/// The name of an event by its number; one of a later version has only that.
+pub fn event_name(kind: u8) -> String {
+    let found = Event::KINDS.iter().find(|(known, _)| *known == kind);
+    found.map_or_else(|| kind.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// Something that happened, without what it said.
+pub fn happened(happened: &Happened) -> Map<String, Value> {
+    let mut json = Map::new();
+    json.insert("lsn".to_owned(), happened.lsn.0.into());
+    json.insert("at".to_owned(), moment(happened.at));
+    json.insert("event".to_owned(), event_name(happened.kind).into());
+    json.insert("job".to_owned(), happened.job.map(|job| job.0).into());
+    json.insert("queue".to_owned(), (!happened.queue.is_empty()).then_some(happened.queue.as_str()).into());
+    if let Some(name) = &happened.name {
+        json.insert("name".to_owned(), name.as_str().into());
+    }
+    json
 }
 
 /// An event of a job's log. One of a later version has no name, but its number.

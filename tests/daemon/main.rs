@@ -12,6 +12,7 @@ mod cli;
 mod configuration;
 mod doctor;
 mod door;
+mod events;
 mod explain;
 mod faces;
 mod follow_ups;

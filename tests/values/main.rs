@@ -33,6 +33,7 @@ mod model;
 mod prefetch;
 mod protocol_doc;
 mod protocol_tables;
+mod recent;
 mod scans;
 mod schedules;
 mod snapshot;

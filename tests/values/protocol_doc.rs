@@ -2,6 +2,7 @@
 
 mod batches;
 mod measures;
+mod recent;
 mod schedules;
 
 use std::fmt::Write;
@@ -213,6 +214,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     all.extend(schedules::requests());
     all.extend(batches::requests());
     all.push(Measure {}.into());
+    all.push(Recent { after: Lsn(30), most: 200 }.into());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {
@@ -375,6 +377,7 @@ fn for_each_reply(mut take: impl FnMut(&str, Vec<u8>)) {
     schedules::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
     batches::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
     measures::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
+    recent::for_each_reply(|name, reply| take(name, encoded(name, &reply)));
 }
 
 fn encoded(name: &str, reply: &Reply<'_>) -> Vec<u8> {

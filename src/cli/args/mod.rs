@@ -1,6 +1,7 @@
 //! The command line of `falcon-cli`, and its exit statuses. The arguments of each group of commands are beside it.
 
 mod batch;
+mod events;
 mod groups;
 mod headings;
 mod job;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use batch::{BatchCommand, Wait as BatchWait};
+pub use events::Events;
 pub use groups::{GroupArgs, rates};
 pub use job::{By, Filters, JobCommand, LeaseArgs, List, Mending, One, Update};
 pub use queue::{Delete, Pause, Purge, QueueCommand, Resume, Set};
@@ -122,6 +124,8 @@ pub enum Command {
     Submit(Submit),
     /// Show how many jobs stand where in each queue, and how many come and end.
     Stats(Stats),
+    /// Show what happens to jobs and queues, as it happens.
+    Events(Events),
     /// Watch queues, running jobs, workers, dead jobs and the log on a terminal, and look after them by key.
     #[cfg(feature = "top")]
     Top(Top),

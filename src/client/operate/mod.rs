@@ -7,6 +7,7 @@ mod measures;
 mod pages;
 mod queues;
 mod reasons;
+mod recent;
 mod schedules;
 mod waits;
 
@@ -16,5 +17,6 @@ pub use measures::{Histogram, Measures, QueueMeasures, ScheduleMeasures};
 pub use pages::{CountPage, ErrorKind, JobsPage, ListedJob, MendPage};
 pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;
+pub use recent::{Happened, RecentPage};
 pub use schedules::{ListedSchedule, ScheduleSpec, ScheduleState};
 pub use waits::Idleness;

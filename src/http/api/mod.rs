@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
 use super::problem::Problem;
-use super::{App, gate, metrics, page, session};
+use super::{App, gate, live, metrics, page, session};
 
 /// The contract of all below `/api/v1`.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -46,6 +46,7 @@ fn v1() -> Router<Arc<App>> {
     Router::new()
         .route("/openapi.json", get(openapi))
         .route("/stats", get(stats::stats))
+        .route("/events", get(live::events))
         .merge(of_jobs())
         .merge(of_queues())
         .merge(of_workers())

@@ -48,12 +48,13 @@ macro_rules! files {
 
 /// All of `web/`; a test holds it against the directory.
 static FILES: &[File] = files! {
-    "api.js" "cron.js" "html.js" "icon.svg" "index.html" "live.js" "main.js" "parts.css" "route.js" "session.js"
-    "style.css" "theme.js" "words.js"
+    "api.js" "cron.js" "html.js" "icon.svg" "index.html" "jobs.css" "live.js" "main.js" "parts.css" "route.js"
+    "session.js" "style.css" "theme.js" "words.js"
     "pages/dead.js" "pages/job.js" "pages/jobs.js" "pages/now.js" "pages/queue.js" "pages/queues.js"
     "pages/schedules.js" "pages/storage.js" "pages/workers.js"
-    "parts/badge.js" "parts/chart.js" "parts/dialog.js" "parts/loaded.js" "parts/notice.js" "parts/shares.js"
-    "parts/spark.js" "parts/table.js" "parts/theme.js"
+    "parts/badge.js" "parts/bytes.js" "parts/change.js" "parts/chart.js" "parts/copy.js" "parts/dialog.js"
+    "parts/loaded.js" "parts/notice.js" "parts/pace.js" "parts/queuechoice.js" "parts/shares.js" "parts/spark.js"
+    "parts/steady.js" "parts/story.js" "parts/submit.js" "parts/table.js" "parts/theme.js"
     "vendor/LICENSE-htm" "vendor/LICENSE-preact" "vendor/LICENSE-uplot" "vendor/hooks.js" "vendor/htm.js"
     "vendor/preact.js" "vendor/uPlot.css" "vendor/uPlot.js"
 };

@@ -14,6 +14,7 @@ mod mend;
 mod operate;
 mod poll;
 mod readings;
+mod recent;
 mod reports;
 mod rules;
 mod scans;
@@ -155,6 +156,7 @@ impl Master {
             }
             Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
             Request::Measure(_) => Ok(measures::measure(self, now, &mut scratch.written)),
+            Request::Recent(ask) => Ok(recent::recent(journal, ask, now, &mut scratch.written)),
             Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),

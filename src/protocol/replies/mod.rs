@@ -4,12 +4,14 @@ mod batches;
 mod looks;
 mod measures;
 mod operate;
+mod recent;
 mod schedules;
 
 pub use batches::*;
 pub use looks::*;
 pub use measures::*;
 pub use operate::*;
+pub use recent::*;
 pub use schedules::*;
 
 use bytes::BufMut;

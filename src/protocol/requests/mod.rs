@@ -19,7 +19,7 @@ use crate::ids::{JobId, LeaseId, Lsn};
 use crate::job::{Backoff, HeadersText, IfFailed, OnDuplicate, Settings};
 use crate::limits::{
     DELAY_MS_MAX, HOST_BYTES_MAX, ITEMS_MAX, KEEP_MS_MAX, KEY_WINDOW_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PERCENT_MAX,
-    PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
+    PROGRESS_TEXT_BYTES_MAX, READ_BYTES_MAX, RECENT_TOLD_MAX, SOFTWARE_BYTES_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX,
 };
 
 message! {
@@ -256,6 +256,19 @@ message! {
 message! {
     /// Asks for what was counted and measured.
     Measure {}
+}
+
+/// Behind the end of the log.
+pub const FROM_NOW_ON: Lsn = Lsn(u64::MAX);
+
+message! {
+    /// Asks for what happened lately.
+    Recent {
+        /// What happened behind this record, or [`FROM_NOW_ON`].
+        after: Lsn;
+        /// So many events at most.
+        most: u16 => within(1, RECENT_TOLD_MAX as u64);
+    }
 }
 
 message! {

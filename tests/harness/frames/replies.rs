@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::{
     ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, Measured, OfBatches,
-    OfSchedules, QueueFacts, RELEASE_OK,
+    OfSchedules, QueueFacts, RELEASE_OK, RecentPage,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +121,7 @@ pub enum Reply {
     AckThenOk(u16, Vec<u64>),
     StatsOk(Stats),
     MeasureOk(Measured),
+    RecentOk(RecentPage),
     SnapshotOk {
         lsn: u64,
         bytes: u64,
@@ -316,6 +317,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x801C..=0x8020 => r.scanned(kind),
         0x8023..=0x8029 => r.of_schedules(kind),
         0x802A..=0x802F => r.of_batches(kind),
+        0x8031 => r.recent_ok(),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };

@@ -16,6 +16,7 @@ export function onLoggedOut(tell) {
 
 const DEADLINE_MS = 20_000;
 
+// A body is sent as JSON, but a Blob as it is.
 export async function call(method, path, { body, signal } = {}) {
   const response = await ask(method, path, body, signal);
   if (!response.ok) throw await problem(response);
@@ -51,7 +52,9 @@ export const part = encodeURIComponent;
 async function ask(method, path, body, signal) {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const init = { method, signal: signal ? AbortSignal.any([signal, deadline]) : deadline, headers: {} };
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    init.body = body;
+  } else if (body !== undefined) {
     init.headers['Content-Type'] = 'application/json';
     init.body = JSON.stringify(body);
   }
