@@ -2,15 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { start } from './harness.mjs';
+import { press } from './seed.mjs';
 
 const REPORT = { queue: 'reports', cron: '30 6 * * 1-5', tz: 'Europe/Berlin', overlap: 'skip', payload: 'of the day' };
 
 const rowOf = (at, name) => at.page.locator(`[data-row=${name}]`);
-
-async function press(at, button, verb) {
-  await at.page.getByRole('button', { name: button, exact: true }).click();
-  await at.page.getByRole('dialog').getByRole('button', { name: verb, exact: true }).click();
-}
 
 test('each schedule says when, in words', async (t) => {
   const at = await start(t);

@@ -2,13 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { start } from './harness.mjs';
+import { press } from './seed.mjs';
 
 const named = (name, queue = 'mail') => ({ queue, args: ['--name', name] });
-
-async function press(at, button, verb) {
-  await at.page.getByRole('button', { name: button, exact: true }).click();
-  await at.page.getByRole('dialog').getByRole('button', { name: verb, exact: true }).click();
-}
 
 async function isQuiet(at, name) {
   const { workers } = await at.api('GET', `/workers/${name}`);
