@@ -30,7 +30,8 @@ async function file(path, response) {
 
 function pass(from, response) {
   const headers = { ...from.headers, host: falcond.host };
-  delete headers.origin;
+  // What comes from this page comes from falcond's own, as far as falcond can tell.
+  if (headers.origin === `http://${from.headers.host}`) headers.origin = falcond.origin;
   const to = request(falcond, { method: from.method, path: from.url, headers }, (answer) => {
     response.writeHead(answer.statusCode, answer.headers);
     answer.pipe(response);
