@@ -197,6 +197,7 @@ mod tests {
     use crate::client::ErrorKind;
     use crate::ids::LeaseId;
     use crate::protocol::{Figure, KnownWorker, List, QueueFigures, Stage};
+    use crate::time::Timestamp;
 
     fn figures(told: &[(&'static str, u64)]) -> Vec<Figure<'static>> {
         told.iter().map(|(name, value)| Figure { name, value: *value }).collect()
