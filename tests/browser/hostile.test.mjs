@@ -74,7 +74,8 @@ function views({ done, told, dead }) {
 async function isWhole(page, path) {
   const seen = await page.evaluate(() => ({
     ran: globalThis.ran === true,
-    strangers: document.querySelectorAll('script:not([src^="/page/"]), iframe, main img, main svg[onload], style').length,
+    strangers: document.querySelectorAll('script:not([src^="/page/"]), iframe, main img, main svg[onload], style')
+      .length,
     links: [...document.querySelectorAll('a')].map((link) => link.protocol).filter((it) => !/^https?:$/.test(it)),
     isThere: document.querySelector('nav')?.checkVisibility() && document.querySelector('main h1')?.checkVisibility(),
   }));
