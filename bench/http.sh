@@ -84,11 +84,19 @@ for job in range(jobs):
     "$bin/falcon-cli" --master "$(cat "$dir/one.at")" submit --quiet --file "$dir/jobs" >"$dir/filled"
 }
 
-scrape() { curl -s -o "$dir/scraped" -w '%{time_total}\n' "http://$(cat "$dir/one.http")/metrics"; }
+# took PATH: seconds until an answer was there
+took() { curl -s -o "$dir/answer" -w '%{time_total}\n' "http://$(cat "$dir/one.http")$1"; }
+
+# alone PATH: the same, with nothing else to do
+alone() {
+    for _ in $(seq 10); do took "$1"; done | sort -n |
+        awk -v what="$1" '{ all[NR] = $1 } END { print what, "alone: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s" }'
+    echo "$(wc -c <"$dir/answer") bytes"
+}
 
 # shellcheck disable=SC2329  # called by its name
 scraping() {
-    while sleep 1; do scrape >>"$dir/times"; done &
+    while sleep 1; do took /metrics >>"$dir/times"; done &
     helper=$!
     pids+=("$helper")
 }
@@ -121,8 +129,9 @@ case $what in
 scrape)
     begin one --http 127.0.0.1:0
     fill
-    for _ in $(seq 10); do scrape; done | sort -n | awk '{ all[NR] = $1 } END { print "a scrape alone: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s" }'
-    echo "$(wc -c <"$dir/scraped") bytes"
+    alone /metrics
+    # What a page asks for every other second.
+    alone /api/v1/stats
     pairs scraping alone_again
     sort -n "$dir/times" | awk '{ all[NR] = $1 } END { print "a scrape under load: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s, of", NR }'
     ;;

@@ -412,6 +412,9 @@ pub const RECENT_IDLE_MS: u64 = 30_000;
 /// Schedules whose times are told among the measures, the first by name.
 pub const MEASURED_SCHEDULES_MAX: usize = 200;
 
+/// Segments of the log that are told one by one, the newest first.
+pub const STORAGE_SEGMENTS_MAX: usize = 1000;
+
 /// Leases that are looked at to tell which workers are busy: less than a tenth of a millisecond.
 pub const MEASURED_LEASES_MAX: usize = 4096;
 

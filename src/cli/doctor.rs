@@ -88,14 +88,18 @@ pub fn run(common: &Common, doctor: &Doctor) -> Result<(), Stop> {
 }
 
 fn tell(common: &Common, doctor: &Doctor, findings: &[Finding]) -> Result<(), Stop> {
-    let mut renderer = Renderer::of_table(common.output, &COLUMNS);
-    let told = findings.iter().filter(|finding| !doctor.quiet || finding.grade != Grade::Well);
-    for Finding { grade, what, says } in told {
-        let cells = vec![grade.word().to_owned(), (*what).to_owned(), says.clone()];
-        let json = json!({"grade": grade.word(), "what": what, "says": says});
-        renderer.row(Row { cells, json, quiet: format!("{} {what}", grade.word()) })?;
+    let is_told = |finding: &&Finding| !doctor.quiet || finding.grade != Grade::Well;
+    let told: Vec<&Finding> = findings.iter().filter(is_told).collect();
+    // A heading over nothing would say something, where all is well.
+    if !told.is_empty() {
+        let mut renderer = Renderer::of_table(common.output, &COLUMNS);
+        for Finding { grade, what, says } in told {
+            let cells = vec![grade.word().to_owned(), (*what).to_owned(), says.clone()];
+            let json = json!({"grade": grade.word(), "what": what, "says": says});
+            renderer.row(Row { cells, json, quiet: format!("{} {what}", grade.word()) })?;
+        }
+        renderer.flush()?;
     }
-    renderer.flush()?;
     let bad = findings.iter().filter(|finding| finding.grade == Grade::Bad).count() as u64;
     if bad > 0 {
         return Err(Failure::new(exit::FAILED, format!("{} of the master", counted(bad, "fault"))).into());

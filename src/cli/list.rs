@@ -29,7 +29,8 @@ const COLUMNS: [Column; 9] = [
 ];
 
 /// The same of counts by errors.
-const ERROR_COLUMNS: [Column; 4] = [number("COUNT"), text("KIND"), number("JOB"), text("ERROR")];
+const ERROR_COLUMNS: [Column; 6] =
+    [number("COUNT"), text("KIND"), number("JOB"), number("FIRST"), number("LAST"), text("ERROR")];
 
 impl Filters {
     /// Whether nothing is said: all jobs.
@@ -56,7 +57,7 @@ pub fn run(common: &Common, list: &List) -> Result<(), Stop> {
     let client = connect::client(common)?;
     let renderer = |columns| Renderer::of_table(common.output, columns);
     match list.by {
-        Some(By::Error) => by_error(&client, list, renderer(&ERROR_COLUMNS)),
+        Some(By::Error) => by_error(&client, list, (renderer(&ERROR_COLUMNS), &Wall::of(common))),
         None => jobs(&client, list, (renderer(&COLUMNS), &Wall::of(common))),
     }
 }
@@ -97,7 +98,7 @@ fn row(renderer: &mut Renderer, job: &ListedJob, wall: &Wall) -> Result<(), Stop
     Ok(renderer.row(Row { cells, json: listed(job), quiet: job.job.to_string() })?)
 }
 
-fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), Stop> {
+fn by_error(client: &Client, list: &List, (mut renderer, wall): (Renderer, &Wall)) -> Result<(), Stop> {
     let mut kinds = Kinds::default();
     let mut from = None;
     loop {
@@ -110,9 +111,10 @@ fn by_error(client: &Client, list: &List, mut renderer: Renderer) -> Result<(), 
     }
     let (kinds, others) = kinds.sorted();
     for told in kinds {
-        let ErrorKind { kind, count, job, error } = &told;
+        let ErrorKind { kind, count, job, error, first_at, last_at } = &told;
         let (kind, json) = (*kind, error_kind(&told));
-        let cells = vec![thousands(*count), kind_text(kind), job.to_string(), error.clone()];
+        let [began, latest] = [first_at, last_at].map(|at| at.map_or_else(|| "-".to_owned(), |at| wall.age(at)));
+        let cells = vec![thousands(*count), kind_text(kind), job.to_string(), began, latest, error.clone()];
         renderer.row(Row { cells, json, quiet: format!("{count} {}", kind_text(kind)) })?;
     }
     renderer.flush()?;
@@ -135,7 +137,7 @@ impl Kinds {
         self.count += count;
         for error in errors {
             match self.by_kind.entry(error.kind) {
-                Entry::Occupied(mut known) => known.get_mut().count += error.count,
+                Entry::Occupied(mut known) => known.get_mut().add(&error),
                 Entry::Vacant(place) => drop(place.insert(error)),
             }
         }
@@ -153,15 +155,21 @@ impl Kinds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
 
     #[test]
     fn kinds_of_several_pages_are_one() {
-        let error = |kind, count, job| ErrorKind { kind, count, job: JobId(job), error: format!("e{kind}") };
+        let error = |kind, count, job, times: [Option<u64>; 2]| {
+            let [first_at, last_at] = times.map(|at| at.map(Timestamp));
+            ErrorKind { kind, count, job: JobId(job), error: format!("e{kind}"), first_at, last_at }
+        };
+        let (once, none) = (|at| [Some(at), Some(at)], [None, None]);
         let mut kinds = Kinds::default();
-        kinds.add(10, vec![error(1, 7, 1), error(2, 3, 4)]);
-        kinds.add(9, vec![error(2, 6, 20), error(3, 1, 21)]);
+        kinds.add(10, vec![error(1, 7, 1, none), error(2, 3, 4, [Some(50), Some(70)])]);
+        kinds.add(9, vec![error(2, 6, 20, [Some(40), Some(60)]), error(3, 1, 21, once(9)), error(1, 1, 30, once(8))]);
         let (kinds, others) = kinds.sorted();
-        assert_eq!(kinds, [error(2, 9, 4), error(1, 7, 1), error(3, 1, 21)]);
-        assert_eq!(others, 2);
+        let all = [error(2, 9, 4, [Some(40), Some(70)]), error(1, 8, 1, once(8)), error(3, 1, 21, once(9))];
+        assert_eq!(kinds, all);
+        assert_eq!(others, 1);
     }
 }

@@ -37,6 +37,7 @@ mod schedule_file;
 mod schedule_state;
 mod snapshot;
 mod stats;
+mod storage;
 mod submit;
 mod table;
 #[cfg(feature = "top")]
@@ -128,6 +129,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Submit(submit) => submit::run(&common, &submit),
         Command::Stats(args) => stats::run(&common, &args),
         Command::Events(args) => recent::run(&common, &args),
+        Command::Storage => storage::run(&common),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&common, &args),
         Command::Snapshot => snapshot::run(&common),

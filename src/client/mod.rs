@@ -60,7 +60,7 @@ pub use log::{LogEvent, LogPage};
 pub use operate::{
     BatchState, CountPage, ErrorKind, GroupState, GroupsPage, Happened, Histogram, Idleness, JobsPage, ListedBatch,
     ListedJob, ListedSchedule, Measures, MendPage, QueueMeasures, QueueState, QueueStop, RecentPage, ScheduleMeasures,
-    ScheduleSpec, ScheduleState, Why, headers,
+    ScheduleSpec, ScheduleState, Segment, Storage, StoredSnapshot, Why, headers,
 };
 pub use token::{is_readable_by_others, read_token, read_tokens};
 pub use worker::{TakeOrder, WorkerFacts};

@@ -11,8 +11,10 @@
 //! It does not: speak TLS, or HTTP/2; a proxy does both.
 
 mod api;
+mod figures;
 mod gate;
 mod given;
+mod history;
 mod live;
 mod metrics;
 mod page;
@@ -21,6 +23,7 @@ mod problem;
 mod serve;
 mod session;
 mod way;
+mod whose;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,12 +36,15 @@ use tokio::sync::watch;
 
 pub use gate::Site;
 
+use crate::address::Address;
 use crate::limits::{HTTP_CALLS_MAX, HTTP_WAITS_MAX};
 use crate::master::Progress;
 use crate::master::local::LocalDoor;
 use crate::reactor::Bound;
 use crate::roles::Tokens;
+use figures::Figures;
 use gate::Gate;
+use history::History;
 use live::Live;
 use way::Way;
 
@@ -53,7 +59,21 @@ const CALL_STACK_BYTES: usize = 256 << 10;
 struct App {
     way: Way,
     gate: Gate,
+    history: History,
+    figures: Figures,
     live: Live,
+}
+
+impl App {
+    fn new(site: Site, addresses: Vec<Address>, progress: Arc<Progress>) -> App {
+        App {
+            way: Way::new(progress),
+            gate: Gate::new(site, addresses),
+            history: History::default(),
+            figures: Figures::default(),
+            live: Live::default(),
+        }
+    }
 }
 
 /// The server: it listens, on a thread of its own, until it is dropped.
@@ -77,7 +97,7 @@ impl Http {
     /// When the thread or its event queue cannot be made.
     pub fn start(sockets: Vec<Bound>, site: Site, progress: Arc<Progress>) -> io::Result<Http> {
         let addresses = sockets.iter().map(|socket| socket.address().clone()).collect();
-        let app = Arc::new(App { way: Way::new(progress), gate: Gate::new(site, addresses), live: Live::default() });
+        let app = Arc::new(App::new(site, addresses, progress));
         let (stopping, told) = watch::channel(false);
         let shared = Arc::clone(&app);
         let run = move || run_again(&sockets, &shared, &told);
@@ -88,6 +108,7 @@ impl Http {
     /// From now on the master can be asked, by this door.
     pub fn serves(&self, door: LocalDoor) {
         self.app.way.open(door);
+        self.app.history.begin();
     }
 
     /// One that tells it of changes.
@@ -106,6 +127,7 @@ impl HttpTeller {
     /// From now on these tokens hold.
     pub fn retoken(&self, tokens: Option<Tokens>) {
         self.app.gate.retoken(tokens);
+        self.app.way.forget_holders();
     }
 }
 
@@ -140,7 +162,13 @@ fn run(sockets: &[Bound], app: &Arc<App>, told: watch::Receiver<bool>) -> io::Re
         .max_blocking_threads(HTTP_CALLS_MAX + HTTP_WAITS_MAX)
         .build()?;
     runtime.spawn(live::pump(Arc::clone(app)));
-    let outcome = runtime.block_on(serve::serve(sockets, api::routes(Arc::clone(app)), told));
+    let keeping = runtime.spawn(history::keep(Arc::clone(app)));
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = serve::serve(sockets, (app, api::routes(Arc::clone(app))), told) => outcome,
+            Err(ended) = keeping => Err(io::Error::other(ended)),
+        }
+    });
     // Calls that are under way end by themselves, since the way is closed.
     runtime.shutdown_background();
     outcome

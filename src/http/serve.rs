@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use super::App;
+use super::figures::OpenConnection;
 use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_MS_MAX, HTTP_HEADERS_MAX, HTTP_WRITE_PAUSE_MS_MAX,
 };
@@ -26,11 +28,16 @@ use crate::reactor::{Bound, StdSocket};
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves on all sockets until it is told to stop.
-pub async fn serve(sockets: &[Bound], routes: Router, mut told: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn serve(
+    sockets: &[Bound],
+    (app, routes): (&Arc<App>, Router),
+    mut told: watch::Receiver<bool>,
+) -> io::Result<()> {
     let free = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     for socket in sockets {
-        let server = Server { free: Arc::clone(&free), routes: routes.clone(), told: told.clone() };
+        let (free, app) = (Arc::clone(&free), Arc::clone(app));
+        let server = Server { free, app, routes: routes.clone(), told: told.clone() };
         match socket.to_std()? {
             StdSocket::Tcp(socket) => tasks.spawn(server.accept(TcpListener::from_std(socket)?)),
             StdSocket::Unix(socket) => tasks.spawn(server.accept(UnixListener::from_std(socket)?)),
@@ -50,6 +57,7 @@ pub async fn serve(sockets: &[Bound], routes: Router, mut told: watch::Receiver<
 /// What each socket has.
 struct Server {
     free: Arc<Semaphore>,
+    app: Arc<App>,
     routes: Router,
     told: watch::Receiver<bool>,
 }
@@ -60,13 +68,18 @@ impl Server {
     async fn accept(self, mut listener: impl Listener) {
         while let Ok(place) = Arc::clone(&self.free).acquire_owned().await {
             let (stream, _) = listener.accept().await;
+            let place = (place, OpenConnection::of(Arc::clone(&self.app)));
             tokio::spawn(connection(stream, self.routes.clone(), self.told.clone(), place));
         }
     }
 }
 
-async fn connection<S>(stream: S, routes: Router, mut told: watch::Receiver<bool>, place: OwnedSemaphorePermit)
-where
+async fn connection<S>(
+    stream: S,
+    routes: Router,
+    mut told: watch::Receiver<bool>,
+    place: (OwnedSemaphorePermit, OpenConnection),
+) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let mut stream = TimeoutStream::new(stream);

@@ -1,15 +1,17 @@
 //! The way to the master: calls of a blocking client, on threads of which there are so many and no more.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use super::whose;
 use crate::client::Client;
 use crate::embedded::Local;
-use crate::limits::{HTTP_CALLS_MAX, HTTP_WAITS_MAX};
+use crate::limits::{CLIENT_NAME_BYTES_MAX, HTTP_CALLS_MAX, HTTP_WAITS_MAX, TOKENS_MAX};
 use crate::master::Progress;
 use crate::master::local::LocalDoor;
 
@@ -27,11 +29,13 @@ pub struct Way {
     stage: RwLock<Stage>,
     calls: Arc<Semaphore>,
     waits: Arc<Semaphore>,
+    /// By whose token something is changed: the master knows each of them by a client of its own.
+    by_holder: Mutex<HashMap<Box<str>, Client>>,
 }
 
 enum Stage {
     Starting(Arc<Progress>),
-    /// All calls but those of workers share one client; each poll of a worker has one of its own.
+    /// All that only look share one client; each poll of a worker has one of its own.
     Serving(Client, LocalDoor),
     Over,
 }
@@ -53,21 +57,47 @@ impl Way {
             stage: RwLock::new(Stage::Starting(progress)),
             calls: semaphore(HTTP_CALLS_MAX),
             waits: semaphore(HTTP_WAITS_MAX),
+            by_holder: Mutex::default(),
         }
     }
 
     pub fn open(&self, door: LocalDoor) {
-        let mut client = Client::new(Local::new(door.clone(), NAME));
-        client.set_timeout(CALL_TIMEOUT);
-        self.turn_to(Stage::Serving(client, door));
+        self.turn_to(Stage::Serving(client_named(&door, NAME), door));
     }
 
     /// Calls that are under way fail, and no further one begins.
     pub fn close(&self) {
         if let Stage::Serving(client, _) = self.turn_to(Stage::Over) {
-            client.stop();
-            client.disconnect();
+            // None is made any more.
+            let of_holders = std::mem::take(&mut *self.holders());
+            for client in of_holders.into_values().chain([client]) {
+                client.stop();
+                client.disconnect();
+            }
         }
+    }
+
+    /// The tokens are others now. Calls that are under way go on.
+    pub fn forget_holders(&self) {
+        self.holders().clear();
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<Box<str>, Client>> {
+        self.by_holder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client that carries out the request of this task.
+    fn client(&self) -> Result<Client, Problem> {
+        self.with_client(|shared, door| {
+            let Some(holder) = whose::holder() else { return shared.clone() };
+            let mut holders = self.holders();
+            if holders.len() >= TOKENS_MAX && !holders.contains_key(&holder) {
+                return shared.clone();
+            }
+            let name = format!("{NAME}:{holder}");
+            let name = &name[..name.floor_char_boundary(CLIENT_NAME_BYTES_MAX)];
+            holders.entry(holder).or_insert_with(|| client_named(door, name)).clone()
+        })
     }
 
     fn turn_to(&self, stage: Stage) -> Stage {
@@ -84,6 +114,12 @@ impl Way {
         matches!(*self.stage.read().unwrap_or_else(PoisonError::into_inner), Stage::Over)
     }
 
+    /// How many calls, and how many waits, are under way.
+    pub fn under_way(&self) -> [u64; 2] {
+        let taken = |free: &Semaphore, all: usize| all.saturating_sub(free.available_permits()) as u64;
+        [taken(&self.calls, HTTP_CALLS_MAX), taken(&self.waits, HTTP_WAITS_MAX)]
+    }
+
     fn with_client<T>(&self, use_it: impl FnOnce(&Client, &LocalDoor) -> T) -> Result<T, Problem> {
         match &*self.stage.read().unwrap_or_else(PoisonError::into_inner) {
             Stage::Serving(client, door) => Ok(use_it(client, door)),
@@ -97,7 +133,7 @@ impl Way {
         &self,
         call: impl FnOnce(&Client) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let client = self.with_client(|client, _| client.clone())?;
+        let client = self.client()?;
         let turn = timeout(TURN_TIMEOUT, Arc::clone(&self.calls).acquire_owned()).await;
         let Ok(Ok(permit)) = turn else { return Err(Problem::busy()) };
         on_a_thread(permit, move || call(&client)).await
@@ -108,7 +144,7 @@ impl Way {
         &self,
         call: impl FnOnce(&Client) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let client = self.with_client(|client, _| client.clone())?;
+        let client = self.client()?;
         let permit = Arc::clone(&self.waits).try_acquire_owned().map_err(|_| Problem::busy())?;
         on_a_thread(permit, move || call(&client)).await
     }
@@ -129,6 +165,12 @@ impl Way {
         drop(waiter);
         outcome
     }
+}
+
+fn client_named(door: &LocalDoor, name: &str) -> Client {
+    let mut client = Client::new(Local::new(door.clone(), name));
+    client.set_timeout(CALL_TIMEOUT);
+    client
 }
 
 /// Whether nobody waits for an answer any more.

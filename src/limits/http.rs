@@ -41,6 +41,10 @@ pub const HTTP_SESSION_IDLE_MS_MAX: u64 = 12 * 3_600_000;
 /// Wrong tokens that are answered at once, each after a pause: so many guesses a second.
 pub const HTTP_WRONG_TOKENS_MAX: usize = 4;
 
+/// Samples of totals that are kept for charts, and how often one is taken: the last hour, in 23 KiB.
+pub const HTTP_HISTORY_SAMPLES_MAX: usize = 360;
+pub const HTTP_HISTORY_EVERY_MS: u64 = 10_000;
+
 /// The body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 

@@ -4,14 +4,14 @@ use super::replies::{
     AckThenOk, BackupOk, BatchFacts, BeginBatchOk, CountJobsOk, Done, ErrorReply, ExplainOk, FindOk, GetOk, GroupsOk,
     HeartbeatOk, HelloOk, IdleOk, ListBatchesOk, ListJobsOk, ListSchedulesOk, LogOk, MeasureOk, MendAllOk, MendOk,
     OrderOk, PollOk, ProgressOk, PutScheduleOk, QueueFacts, ReadOk, RecentOk, Reported, RunScheduleOk, ScheduleFacts,
-    SnapshotOk, StatsOk, SubmitOk, TextOk, WaitOk, WorkersOk,
+    SnapshotOk, StatsOk, StorageOk, SubmitOk, TextOk, WaitOk, WorkersOk,
 };
 use super::requests::{
     Ack, AckThen, Backup, BeginBatch, CancelBatch, CountJobs, DeleteQueue, Drain, DropSchedule, EndBatch, Explain,
     ExplainQueue, Fail, Find, Get, Groups, Heartbeat, Hello, Idle, ListBatches, ListJobs, ListSchedules, Log, Measure,
     Mend, MendAll, Order, Pause, PauseSchedule, Poll, Progress, PutSchedule, Read, Recent, Release, Resume,
-    ResumeSchedule, RunSchedule, SetGroup, SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Submit, Text,
-    Wait, Workers,
+    ResumeSchedule, RunSchedule, SetGroup, SetQueue, ShowBatch, ShowQueue, ShowSchedule, Snapshot, Stats, Storage,
+    Submit, Text, Wait, Workers,
 };
 use super::{ERROR_KIND, ErrorCode, REPLY_BIT, Refusal, frame};
 use crate::codec::{DecodeError, Field, Reader, text_head};
@@ -181,6 +181,7 @@ requests! {
     47 AckThen<'a> by Work -> AckThenOk(AckThenOk<'a>);
     48 Measure by Read -> MeasureOk(MeasureOk<'a>);
     49 Recent by Read -> RecentOk(RecentOk<'a>);
+    50 Storage by Read -> StorageOk(StorageOk<'a>);
 }
 
 impl<'a> Request<'a> {

@@ -4,20 +4,36 @@ use serde_json::{Map, Value};
 
 use super::{moment, put_bytes};
 use crate::client::{Happened, LogEvent};
-use crate::codec::{self, DecodeError};
+use crate::codec::{self, DecodeError, Tail};
 use crate::ids::Lsn;
+use crate::job::StoryText;
 use crate::queue::Event;
+use crate::queue::events::{Move, Part};
 use crate::time::Timestamp;
 
 /// Goes through the fields of an event whose record has this number.
 pub fn visit_event<'e>(event: &Event<'e>, lsn: Lsn, visit: &mut dyn FnMut(&str, codec::Value<'_>)) {
+    let moved = moved_story(event);
     event.show(&mut |name, value| {
-        visit(name, value);
+        match moved {
+            Some(story) if name == "bytes" => story.show(name, &mut |name, value| visit(name, value)),
+            _ => visit(name, value),
+        }
         // The lease that a DISPATCH grants has its record's number.
         if (name, event.name()) == ("job", "DISPATCH") {
             visit("lease", codec::Value::Number(lsn.0));
         }
     });
+}
+
+/// The story that cleaning has moved: it is told as in the event that it came with, which the log may have forgotten.
+fn moved_story<'e>(event: &Event<'e>) -> Option<StoryText<'e>> {
+    match event {
+        Event::Move(Move { part: Part::Story, bytes, .. }) => {
+            Some(StoryText(bytes)).filter(|story| story.read().is_ok())
+        }
+        _ => None,
+    }
 }
 
 /// Puts the fields of an event behind what is there.

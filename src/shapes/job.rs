@@ -142,8 +142,15 @@ fn story(json: &mut Map<String, Value>, story: StoryText<'_>) {
 
 /// A kind of errors, and how many jobs have one of it.
 pub fn error_kind(kind: &ErrorKind) -> Value {
-    let ErrorKind { kind, count, job, error } = kind;
-    json!({"count": count, "error_kind": kind_text(*kind), "job": job.0, "error": error})
+    let ErrorKind { kind, count, job, error, first_at, last_at } = kind;
+    json!({
+        "count": count,
+        "error_kind": kind_text(*kind),
+        "job": job.0,
+        "error": error,
+        "first_at": first_at.map(moment),
+        "last_at": last_at.map(moment),
+    })
 }
 
 /// What became of a job that was submitted.

@@ -19,7 +19,7 @@ pub use job::{
 };
 pub use operate::{batch, batch_state, group, listed_batch, queue, queue_settings, why, worker, worker_state};
 pub use schedule::{listed_schedule, missed, outcome, schedule, told};
-pub use stats::{LOG_FIGURES, STATS_COUNTS, stats};
+pub use stats::{LOG_FIGURES, STATS_COUNTS, stats, storage};
 pub use values::Earlier;
 
 use crate::time::Timestamp;

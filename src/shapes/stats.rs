@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::client::Storage;
 use crate::protocol::{Figure, List, StatsOk};
 
 /// The counts of jobs, as the master names them.
@@ -39,6 +40,28 @@ pub fn stats(stats: &StatsOk<'_>, queue: Option<&str>) -> Value {
     // Whatever else this master tells.
     json.as_object_mut().into_iter().for_each(|json| json.extend(std::mem::take(&mut all)));
     json
+}
+
+/// The files of the log.
+pub fn storage(storage: &Storage) -> Value {
+    let segments = storage.segments.iter().map(|segment| {
+        json!({
+            "first_lsn": segment.first_lsn.map(|first| first.0),
+            "bytes": segment.bytes,
+            "used_bytes": segment.used_bytes,
+            "live_bytes": segment.live_bytes,
+            "state": segment.state.word(),
+        })
+    });
+    let snapshots = storage
+        .snapshots
+        .iter()
+        .map(|kept| json!({"lsn": kept.lsn.0, "bytes": kept.bytes, "made_at": kept.made_at.map(super::moment)}));
+    json!({
+        "segments": segments.collect::<Vec<_>>(),
+        "left_out": storage.left_out,
+        "snapshots": snapshots.collect::<Vec<_>>(),
+    })
 }
 
 fn all_of(figures: &List<'_, Figure<'_>>) -> Map<String, Value> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::device::{LogDevice, Payload, SharedFile};
 use super::error::{WalError, is_lack_of_space};
+use super::keeping::KeptSnapshot;
 use super::names;
 use super::segment::Covered;
 use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -57,9 +58,8 @@ pub struct Wal {
     pub(super) room_ahead: u64,
     /// When a spare is tried again; 0 unless one could not be made.
     pub(super) spare_retry_at: Timestamp,
-    /// LSNs of the snapshots that are kept, ascending, and the size of the newest.
-    pub(super) snapshots: Vec<Lsn>,
-    pub(super) snapshot_bytes: u64,
+    /// The snapshots that are kept, oldest first.
+    pub(super) snapshots: Vec<KeptSnapshot>,
     /// Bytes of the log behind the newest snapshot when it was opened.
     pub(super) behind_bytes: u64,
     /// Bytes that were written since it was opened.

@@ -11,7 +11,8 @@ const NICENESS: i32 = 10;
 
 pub fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(move || {
-        // This is never refused in practice; if it is, the work is done at the usual priority.
+        // Refused only by a filter of system calls that is narrower than that of our unit; the work is then done at the
+        // usual priority.
         let _ = rustix::process::nice(NICENESS);
         run()
     })

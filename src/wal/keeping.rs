@@ -19,6 +19,15 @@ use crate::time::Timestamp;
 /// wanted is kept: a dead segment would be removed else, and another one written soon.
 const BOUND_SEGMENTS: u64 = 4;
 
+/// A snapshot that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSnapshot {
+    pub lsn: Lsn,
+    pub bytes: u64,
+    /// When it was begun, by log time; 0 where its header does not tell.
+    pub at: Timestamp,
+}
+
 /// Files of a snapshot that there may be at once: the last two, and one that is being written.
 const SNAPSHOTS_AT_ONCE: u64 = 3;
 
@@ -35,11 +44,32 @@ impl Wal {
 
     /// Size of the newest snapshot; 0 if there is none.
     pub fn snapshot_bytes(&self) -> u64 {
-        self.snapshot_bytes
+        self.snapshots.last().map_or(0, |newest| newest.bytes)
     }
 
     pub fn snapshot_lsn(&self) -> Option<Lsn> {
-        self.snapshots.last().copied()
+        self.snapshots.last().map(|newest| newest.lsn)
+    }
+
+    /// The snapshots that are kept, oldest first.
+    pub fn snapshots(&self) -> &[KeptSnapshot] {
+        &self.snapshots
+    }
+
+    /// All segments in use, newest first; the first of them is written.
+    pub fn newest_segments(&self) -> impl Iterator<Item = SegmentStats> {
+        self.covered().zip(&self.segments).rev().map(|(covered, held)| SegmentStats {
+            epoch: covered.epoch,
+            first: covered.first,
+            next: covered.next,
+            used_bytes: covered.end,
+            bytes: held.shared.bytes(),
+        })
+    }
+
+    /// How many spares there are, ready or being written.
+    pub fn spare_segments(&self) -> usize {
+        self.spares.count()
     }
 
     /// The segments that are full, oldest first.
@@ -53,7 +83,7 @@ impl Wal {
         })
     }
 
-    pub(super) fn covered(&self) -> impl Iterator<Item = Covered> {
+    pub(super) fn covered(&self) -> impl DoubleEndedIterator<Item = Covered> + ExactSizeIterator {
         let newest = self.segments.len() - 1;
         let (end, crc, next) = (self.newest.end(), self.newest.last_crc(), self.next_lsn);
         self.segments.iter().enumerate().map(move |(index, held)| {
@@ -69,9 +99,8 @@ impl Wal {
     }
 
     /// Notes that a snapshot has got its name.
-    pub fn snapshot_published(&mut self, lsn: Lsn, bytes: u64) {
-        self.snapshots.push(lsn);
-        self.snapshot_bytes = bytes;
+    pub fn snapshot_published(&mut self, published: KeptSnapshot) {
+        self.snapshots.push(published);
         let old = self.snapshots.len().saturating_sub(KEPT);
         self.snapshots.drain(..old);
     }
@@ -88,10 +117,10 @@ impl Wal {
     pub fn replay_base(&self) -> Lsn {
         let begins_at_one = self.segments.first().is_some_and(|held| held.covered.first == Lsn(1));
         match self.snapshots[..] {
-            [.., before, _] => before,
+            [.., before, _] => before.lsn,
             // The log itself stands in for the snapshot before.
             [_] if begins_at_one => Lsn(0),
-            [only] => only,
+            [only] => only.lsn,
             [] => Lsn(0),
         }
     }
@@ -104,7 +133,7 @@ impl Wal {
 
     fn left_with(&self, spares: u64, live_bytes: u64) -> u64 {
         let bound = 2 * live_bytes + BOUND_SEGMENTS * u64::from(self.config.segment_bytes);
-        let snapshot_bytes = SNAPSHOTS_AT_ONCE * self.snapshot_bytes;
+        let snapshot_bytes = SNAPSHOTS_AT_ONCE * self.snapshot_bytes();
         let counted = spares.saturating_sub(self.spares_full_of_jobs());
         let spare_bytes = counted * u64::from(self.config.segment_bytes);
         bound.saturating_sub(self.segment_bytes_held() + spare_bytes + snapshot_bytes)

@@ -60,7 +60,7 @@ pub use device::{LogDevice, NewFile, Payload, SegmentWriter};
 pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
 pub use follow::Follower;
-pub use keeping::BackedUp;
+pub use keeping::{BackedUp, KeptSnapshot};
 pub use open::begin_behind;
 pub use reading::{KeptRecord, LogBounds, LogPage, LogReading, MissingRecords, Text, TextBatch, TextsReading};
 pub use recovery::salvage::{Salvage, newest_snapshot, visit_whole};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::append::{HeldSegment, Wal, WalConfig, begin_segment};
 use super::device::LogDevice;
 use super::error::WalError;
+use super::keeping::KeptSnapshot;
 use super::names;
 use super::recovery::found::{Examined, FoundSegment};
 use super::recovery::mend::mend;
@@ -16,6 +17,7 @@ use super::segment::Covered;
 use super::segment::header::SegmentHeader;
 use super::segment::spares::Spares;
 use super::segment::writer::RecordWriter;
+use super::snapshot::file::{HEADER_BYTES, SnapshotHeader};
 use crate::ids::Lsn;
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_PAGE_BYTES};
 use crate::time::Timestamp;
@@ -53,8 +55,8 @@ impl Wal {
     fn go_on(device: Arc<dyn LogDevice>, config: WalConfig, found: &Examined) -> Result<Wal, WalError> {
         let last = found.segments.last().expect("at least one segment was found");
         let (segments, newest) = open_segments(&*device, found)?;
-        let (snapshots, snapshot_bytes) = list_snapshots(&*device)?;
-        let base = snapshots.last().copied().unwrap_or_default();
+        let snapshots = list_snapshots(&*device)?;
+        let base = snapshots.last().map_or(Lsn(0), |newest| newest.lsn);
         let behind = found.segments.iter().filter(|segment| segment.next_lsn.0 - 1 > base.0);
         let behind_bytes = behind.map(|segment| u64::from(segment.end)).sum();
         let spares = Spares::new(Arc::clone(&device), config.segment_bytes, config.beside)
@@ -72,7 +74,6 @@ impl Wal {
             vouched: found.durable,
             names_unsynced: false,
             snapshots,
-            snapshot_bytes,
             behind_bytes,
             written_bytes: 0,
             ..Wal::empty(device, config, newest, spares)
@@ -157,7 +158,6 @@ impl Wal {
             mark_unsynced: false,
             spare_retry_at: Timestamp(0),
             snapshots: Vec::new(),
-            snapshot_bytes: 0,
             behind_bytes: 0,
             written_bytes: 0,
         }
@@ -184,11 +184,28 @@ fn open_segments(device: &dyn LogDevice, found: &Examined) -> Result<(Vec<HeldSe
     Ok((segments, newest.expect("at least one segment was found")))
 }
 
-/// The snapshots that are kept, and the size of the newest.
-fn list_snapshots(device: &dyn LogDevice) -> Result<(Vec<Lsn>, u64), WalError> {
-    let snapshots = names::snapshots(&device.names().map_err(WalError::io("listing the snapshots"))?);
-    let bytes = snapshots.last().map_or(Ok(0), |lsn| device.bytes(&names::snapshot(*lsn)));
-    Ok((snapshots, bytes.map_err(WalError::io("looking at the newest snapshot"))?))
+/// The snapshots that are kept, oldest first.
+fn list_snapshots(device: &dyn LogDevice) -> Result<Vec<KeptSnapshot>, WalError> {
+    let listed = device.names().map_err(WalError::io("listing the snapshots"))?;
+    let kept = names::snapshots(&listed).into_iter().map(|lsn| {
+        let name = names::snapshot(lsn);
+        let bytes = device.bytes(&name).map_err(WalError::io("looking at a snapshot"))?;
+        Ok(KeptSnapshot { lsn, bytes, at: begun_at(device, &name) })
+    });
+    kept.collect()
+}
+
+/// When a snapshot was begun. One that is damaged is met when it is needed, and keeps no master from its work before.
+fn begun_at(device: &dyn LogDevice, name: &str) -> Timestamp {
+    let header = device.read_piece(name, 0, HEADER_BYTES).map_err(|error| error.to_string());
+    let header = header.and_then(|header| SnapshotHeader::decode(&header).map_err(|fault| fault.why));
+    header.map_or_else(
+        |why| {
+            log::warn!("the snapshot {name} does not tell when it was made: {why}");
+            Timestamp(0)
+        },
+        |header| header.at,
+    )
 }
 
 /// Begins a log in an empty directory that goes on behind another. Its LSNs and epochs are above all that were ever

@@ -29,10 +29,8 @@ async function isSeen(page, name) {
     const { top, left, width, height } = document.activeElement.getBoundingClientRect();
     return { outlineStyle, outlineWidth, isThere: top >= 0 && left >= 0 && width > 1 && height > 1 };
   });
-  assert.ok(
-    style.isThere && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
-    `${name} is not seen`,
-  );
+  const isSeen = style.isThere && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+  assert.ok(isSeen, `${name} is not seen`);
 }
 
 test('the first Tab leads past the pages to the content', async (t) => {

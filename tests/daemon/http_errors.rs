@@ -1,13 +1,16 @@
 //! What the HTTP server refuses, and how it says so: each error is a problem of the contract.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::http::Contract;
 use crate::harness::http::{AT_ONCE, Answer, Ask, HttpMaster};
-use crate::harness::{SOON, number};
+use crate::harness::{FALCOND, Master, Process, SOON, number, scratch, wait_for, wait_until};
+use falconqueue::limits::HTTP_WAITS_MAX;
 
 const MIB: usize = 1 << 20;
 
@@ -165,5 +168,80 @@ fn who_says_nothing_is_dropped_and_holds_nobody_up() {
     let took = begun.elapsed();
     assert!(took > Duration::from_secs(8) && took < SOON, "{took:?}");
     assert_eq!(number(&master.get("/api/v1/jobs/count").json(), "count"), 0);
+    master.master.stop();
+}
+
+#[test]
+fn one_wait_more_than_may_be_is_answered_by_503_at_once() {
+    let master = HttpMaster::fresh(&[]);
+    let job = master.master.submit(&["q", "x"])[0];
+    let path = format!("/api/v1/jobs/{job}/wait?timeout=5m");
+    let wait = Ask::new("GET", &path);
+    let waits: Vec<TcpStream> = (0..HTTP_WAITS_MAX).map(|_| master.begin(&wait)).collect();
+    wait_until("all waits are under way", 3 * SOON, || {
+        let page = master.get("/metrics").expect(200).text();
+        page.contains(&format!("falconqueue_http_under_way{{kind=\"wait\"}} {HTTP_WAITS_MAX}\n"))
+    });
+    let begun = Instant::now();
+    let refused = master.ask(&wait);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    Contract::of(&master).is_problem(&refused);
+    assert_eq!((refused.header("retry-after"), &refused.json()["retry"]), ("1", &json!(true)));
+    let said = refused.problem(503, "Busy");
+    assert!(said.contains("as many calls are under way as may be"), "{said}");
+    master.get("/api/v1/stats").expect(200);
+    master.master.cli(&["job", "cancel", &job.to_string()]).expect(0);
+    for waiting in waits {
+        assert_eq!(Answer::read(waiting).expect("an answer").expect(200).json()["ended"], true);
+    }
+    master.ask(&wait).expect(200);
+    master.master.stop();
+}
+
+#[test]
+fn a_master_that_reads_its_log_lives_and_is_not_ready() {
+    let dir = scratch();
+    let first = Master::start(dir.path(), &[]);
+    first.submit(&["q", "x"]);
+    first.stop();
+    // To open it waits for somebody who writes, and there is nobody: so the start takes as long as the test does.
+    let snapshot = dir.path().join(format!("{:020}.snap", 1));
+    let made = Command::new("mkfifo").arg(&snapshot).status().expect("mkfifo, of coreutils");
+    assert!(made.success());
+    let mut command = Command::new(FALCOND);
+    command.arg("--data-dir").arg(dir.path());
+    command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "info"]);
+    let starting = Process::spawn(&mut command, b"");
+    let at = wait_for("the line `answering HTTP on`", SOON, || {
+        let said = starting.stderr();
+        said.lines().find_map(|line| Some(line.split_once("answering HTTP on ")?.1.to_owned()))
+    });
+    let ask = |path| Ask::new("GET", path).of(&at).expect("an answer");
+    assert_eq!(ask("/healthz").expect(200).text(), "alive\n");
+    for path in ["/readyz", "/metrics", "/api/v1/stats", "/api/v1/history"] {
+        let answer = ask(path);
+        assert_eq!((answer.header("retry-after"), &answer.json()["retry"]), ("1", &json!(true)), "{path}");
+        let said = answer.problem(503, "Starting");
+        assert!(said.starts_with("the master is reading its log: ") && said.ends_with(" %"), "{path}: {said}");
+    }
+    starting.kill();
+}
+
+#[test]
+fn what_is_changed_is_told_with_the_name_of_the_token() {
+    let dir = scratch();
+    let tokens = dir.path().join("tokens");
+    std::fs::write(&tokens, "ops:admin:o-secret\nshop:submit:s-secret\n").expect("a token file");
+    let master = HttpMaster::fresh(&["--token-file", tokens.to_str().expect("a path")]);
+    let job = master.ask(&Ask::new("POST", "/api/v1/queues/mail/jobs").body(b"x").token("s-secret")).expect(201);
+    let job = number(&job.json(), "job");
+    let by_ops = |path: &str, body: &Value| master.ask(&post(path, body).token("o-secret"));
+    by_ops("/api/v1/queues/mail/pause", &json!({})).expect(200);
+    by_ops("/api/v1/jobs/change/cancel", &json!({"jobs": [job]})).expect(200);
+    wait_until("the line of the pause", SOON, || {
+        master.master.stderr().lines().any(|line| line.contains("mail") && line.contains("http:ops"))
+    });
+    let log = master.ask(&Ask::new("GET", &format!("/api/v1/jobs/{job}/log")).token("o-secret")).expect(200).text();
+    assert!(log.contains("\"http:ops\""), "{log}");
     master.master.stop();
 }

@@ -68,6 +68,8 @@ fn all_answers_are_as_the_contract_says() {
     schedules(&walk);
     batches(&walk);
     walk.get("/stats");
+    walk.get("/storage");
+    walk.get("/history");
     walk.get("/openapi.json");
     let all = walk.contract.operations();
     let all: BTreeSet<_> = all.iter().map(|known| (known.method.to_owned(), known.path.to_owned())).collect();

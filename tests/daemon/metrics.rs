@@ -9,12 +9,15 @@ use std::process::{Child, Command, Stdio};
 use falconqueue::client::{Client, Histogram, Remote};
 use serde_json::json;
 
-use crate::harness::http::{Ask, HttpMaster};
+use crate::harness::http::{Answer, Ask, HttpMaster};
 use crate::harness::{SOON, scratch, wait_until};
 
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/monitoring/falconqueue.rules.yml");
 const RULES_TEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/monitoring/falconqueue.rules.test.yml");
 const GRAFANA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/monitoring/grafana.json");
+
+/// Classes of answers.
+const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// A master in which each kind of thing has happened.
 fn lived(args: &[&str]) -> HttpMaster {
@@ -85,7 +88,8 @@ fn every_figure_of_the_master_has_its_place() {
     let page = page(&web);
     let client = Client::new(Remote::new(&web.master.address, "measures", b""));
     let told = client.measures().expect("measures");
-    let lines = page.lines().filter(|line| line.starts_with("falconqueue_")).count();
+    let of_master = |line: &&str| line.starts_with("falconqueue_") && !line.starts_with("falconqueue_http_");
+    let lines = page.lines().filter(of_master).count();
     let of_queues: usize = told.queues.iter().chain([&told.others]).map(|queue| queue.figures.len()).sum();
     let of_histograms = |all: &[Histogram]| -> usize {
         // Each bound, all above the last, the sum and the count.
@@ -96,6 +100,39 @@ fn every_figure_of_the_master_has_its_place() {
     // The version is in the build's line, and a schedule has its next tick and whether it is paused.
     let expected = told.figures.len() + of_queues + histograms + of_histograms(&told.histograms) + 2;
     assert_eq!(lines, expected, "{page}\n{:?}", told.figures);
+}
+
+#[test]
+fn the_server_tells_of_itself() {
+    let web = HttpMaster::fresh(&[]);
+    web.get("/healthz").expect(200);
+    web.get("/nowhere").problem(404, "NoSuchPath");
+    web.get("/api/v1/jobs/7").problem(404, "NotFound");
+    let job = web.master.submit(&["q", "x"])[0];
+    let waits = web.begin(&Ask::new("GET", &format!("/api/v1/jobs/{job}/wait?timeout=1m")));
+    let under_way = "falconqueue_http_under_way{kind=\"wait\"}";
+    wait_until("the wait is under way", SOON, || (value(&page(&web), under_way) - 1.0).abs() < 1e-9);
+    let before = page(&web);
+    for (series, expected) in [
+        ("falconqueue_http_requests_total{code=\"4xx\"}", 2.0),
+        ("falconqueue_http_requests_total{code=\"5xx\"}", 0.0),
+        ("falconqueue_http_under_way{kind=\"call\"}", 0.0),
+    ] {
+        assert!((value(&before, series) - expected).abs() < 1e-9, "{series}: {before}");
+    }
+    assert!(value(&before, "falconqueue_http_connections") >= 2.0, "the wait's, and its own: {before}");
+    let ok = "falconqueue_http_requests_total{code=\"2xx\"}";
+    let after = page(&web);
+    assert!((value(&after, ok) - value(&before, ok) - 1.0).abs() < 1e-9, "one more page: {after}");
+    let all: f64 =
+        CODES.iter().map(|code| value(&after, &format!("falconqueue_http_requests_total{{code=\"{code}\"}}"))).sum();
+    assert!((value(&after, "falconqueue_http_request_seconds_count") - all).abs() < 1e-9, "{after}");
+    assert!(value(&after, "falconqueue_http_request_seconds_sum") > 0.0);
+    web.master.cli(&["job", "cancel", &job.to_string()]).expect(0);
+    assert_eq!(Answer::read(waits).expect("an answer").expect(200).json()["ended"], true);
+    wait_until("it is over", SOON, || value(&page(&web), under_way) < 1e-9);
+    promtool(&["check", "metrics"], &after);
+    web.master.stop();
 }
 
 #[test]

@@ -92,6 +92,17 @@ fn units_name_options_that_exist() {
     assert_eq!(unknown(&["systemd/falcon-worker@.service", "worker.env"], &worker), "");
 }
 
+/// What is done beside the loop goes at a lower priority; the filter of system calls takes that away with others, and has
+/// to give it back.
+#[test]
+fn the_unit_of_the_master_lets_its_threads_be_nice() {
+    let unit = shipped("systemd/falcond.service");
+    let filters: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
+    let place = |what: &str| filters.iter().position(|filter| filter.split(' ').any(|word| word == what));
+    let (taken, given) = (place("@resources").expect("a filter"), place("setpriority").expect("an exception"));
+    assert!(filters[taken].starts_with('~') && taken < given, "{filters:?}");
+}
+
 #[test]
 fn images_name_settings_that_exist() {
     let known = defaults();

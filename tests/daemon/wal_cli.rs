@@ -179,3 +179,35 @@ fn a_dump_that_follows_ends_with_its_reader() {
     let limited = follow(&master.dir, &["--limit", "1"]).finish().expect(0);
     assert_eq!(limited.out, "1\n");
 }
+
+#[test]
+fn dead_jobs_are_told_although_their_deaths_were_given_up() {
+    let dir = scratch();
+    let master = Master::start(dir.path(), &["--sync", "never"]);
+    let mut wire = master.connect();
+    let delivery = wire.put_and_take("bad");
+    wire.fail(&delivery, true, "no route to host");
+    let path = dir.path().to_str().unwrap();
+    let deaths = || cli(&["--output", "quiet", "wal", "dump", path, "--event", "dead"]).expect(0);
+    let told = deaths();
+    assert!(told.out.lines().count() == 1 && !told.err.contains("job list"), "{told:?}");
+    for _ in 0..40 {
+        if deaths().out.is_empty() {
+            break;
+        }
+        churn(&master, 10);
+    }
+    let told = deaths();
+    assert!(told.out.is_empty() && told.err.contains("records 1 to "), "{told:?}");
+    assert_eq!(told.err.matches("falcon-cli job list --state dead").count(), 1, "{told:?}");
+    // What was moved is read as it was in the event.
+    let job = delivery.job.to_string();
+    let moves = dump_with(dir.path(), &["--event", "move", "--job", &job]);
+    let part = |part: &str| moves.0.iter().rfind(|record| record["part"] == part).expect("a part that was moved");
+    assert_eq!(text(part("story"), "error"), "no route to host");
+    assert!(part("story").get("bytes").is_none() && part("payload").get("bytes").is_some(), "{:?}", moves.0);
+    master.kill();
+    let master = Master::start(dir.path(), &[]);
+    let listed = master.cli(&["--output", "json", "job", "list", "--state", "dead"]).expect(0).json();
+    assert_eq!((number(&listed[0], "job"), text(&listed[0], "error")), (delivery.job, "no route to host"));
+}

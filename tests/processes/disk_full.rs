@@ -10,8 +10,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::faults::{Disk, MIB, or_skip};
+use crate::harness::http::{Ask, HttpMaster};
 use crate::harness::wire::*;
 use crate::harness::*;
 
@@ -287,6 +289,29 @@ fn filled_with_small_jobs(disk: &Disk) -> (Master, Owed) {
     owed.submit_until_refused(&mut master.connect(), SMALL);
     disk.fill_up();
     (master, owed)
+}
+
+#[test]
+fn over_http_a_full_disk_is_507_and_all_else_goes_on() {
+    let name = "over_http_a_full_disk_is_507_and_all_else_goes_on";
+    let Some(disk) = or_skip(name, Disk::tmpfs(DISK_MIB)) else { return };
+    let web = HttpMaster::start(&disk.data(), &[]);
+    let mut owed = Owed::default();
+    owed.submit_until_refused(&mut web.master.connect(), MIXED);
+    let submit = Ask::new("POST", "/api/v1/queues/q/jobs").body(&[b'x'; 300_000]);
+    let refused = web.ask(&submit);
+    assert_eq!(refused.json()["retry"], true, "{}", refused.text());
+    let said = refused.problem(507, "StorageFull");
+    assert!(!said.is_empty());
+    web.get("/readyz").expect(200);
+    web.get("/api/v1/stats").expect(200);
+    let polled = web.send("POST", "/api/v1/poll", &json!({"queues": ["q"], "max": 1})).expect(200).json();
+    let item = json!({"job": polled["jobs"][0]["job"], "lease": polled["jobs"][0]["lease"]});
+    let acked = web.send("POST", "/api/v1/ack", &json!({"items": [item]})).expect(200).json();
+    assert_eq!(acked["items"][0]["done"], true, "{acked}");
+    web.send("POST", "/api/v1/jobs/change/purge", &json!({"filter": {"queue": "q"}})).expect(200);
+    wait_until("there is space again", SOON, || web.ask(&submit).status == 201);
+    web.master.stop();
 }
 
 #[test]

@@ -9,6 +9,10 @@ mod harness;
 #[path = "../harness/history/mod.rs"]
 mod history;
 mod load;
+// Of the ways to spoil a log one is needed here.
+#[allow(dead_code)]
+#[path = "../harness/logs.rs"]
+mod logs;
 #[path = "../harness/truth/mod.rs"]
 mod truth;
 
@@ -26,6 +30,7 @@ mod memory;
 mod one_daemon;
 mod outage;
 mod prefetch;
+mod repair_stops;
 mod reuse;
 mod schedules;
 mod signals;

@@ -37,6 +37,7 @@ mod recent;
 mod scans;
 mod schedules;
 mod snapshot;
+mod storage;
 mod stories;
 mod unread;
 mod waiting;

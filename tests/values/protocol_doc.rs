@@ -98,7 +98,14 @@ const ROW: JobRow<'_> = JobRow {
     group: None,
 };
 
-const ERROR: ErrorCount<'_> = ErrorCount { kind: 0x0123_4567_89AB_CDEF, count: 3, job: JOB, error: "no route" };
+const ERROR: ErrorCount<'_> = ErrorCount {
+    kind: 0x0123_4567_89AB_CDEF,
+    count: 3,
+    job: JOB,
+    error: "no route",
+    first_at: Some(Timestamp(1_001_000)),
+    last_at: Some(Timestamp(1_008_000)),
+};
 
 const REASON: Reason<'_> = Reason { cause: 2, text: "it is delayed", count: None, left_ms: Some(9000) };
 
@@ -215,6 +222,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     all.extend(batches::requests());
     all.push(Measure {}.into());
     all.push(Recent { after: Lsn(30), most: 200 }.into());
+    all.push(Storage {}.into());
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {

@@ -79,15 +79,21 @@ fn dead_jobs_are_found_and_counted_by_their_errors() {
     let client = hand.connect();
     let orders: Vec<u64> =
         (0..20).map(|n| dies(&mut hand, client, "mail", &format!("order {n} is not there"))).collect();
+    hand.pass(60_000);
+    let apart_at = hand.now.0;
     let late: Vec<u64> = (1..=9).map(|n| dies(&mut hand, client, "bulk", &format!("no answer in {n}s"))).collect();
     hand.put(client, job("mail"));
     let Reply::CountJobsOk(page) = scan(&mut hand, client, &count_jobs(&Filter::default(), 0, true)) else {
         panic!("a count");
     };
     assert_eq!((page.count, page.next), (29, 0), "jobs without an error are none");
-    let counts: Vec<(u64, u64, &str)> = page.errors.iter().map(|error| (error.1, error.2, error.3.as_str())).collect();
+    let counts: Vec<(u64, u64, &str)> =
+        page.errors.iter().map(|told| (told.count, told.job, told.error.as_str())).collect();
     assert_eq!(counts, [(20, orders[0], "order 0 is not there"), (9, late[0], "no answer in 1s")]);
-    let of_kind = Filter { error_kind: Some(page.errors[1].0), ..Filter::default() };
+    let [of_mail, of_bulk] = [0, 1].map(|place| page.errors[place].ended);
+    assert!(0 < of_mail[0] && of_mail[0] < of_mail[1] && of_mail[1] < apart_at, "{of_mail:?}, {apart_at}");
+    assert!(apart_at <= of_bulk[0] && of_bulk[0] < of_bulk[1] && of_bulk[1] <= hand.now.0, "{of_bulk:?}, {apart_at}");
+    let of_kind = Filter { error_kind: Some(page.errors[1].kind), ..Filter::default() };
     let mut expected = late.clone();
     expected.reverse();
     assert_eq!(ids(&list(&mut hand, client, &of_kind, 0, 100)), expected);

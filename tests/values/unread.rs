@@ -147,6 +147,6 @@ fn a_scan_that_only_tells_errors_goes_on_without_one_that_cannot_be_read_and_the
     let Reply::CountJobsOk(page) = scan(&mut hand, client, &count_jobs(&Filter::default(), 0, true)) else {
         panic!("a count");
     };
-    let kinds: Vec<(u64, u64)> = page.errors.iter().map(|error| (error.1, error.2)).collect();
+    let kinds: Vec<(u64, u64)> = page.errors.iter().map(|told| (told.count, told.job)).collect();
     assert_eq!((page.count, kinds), (2, vec![(1, other)]));
 }

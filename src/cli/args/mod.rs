@@ -126,6 +126,8 @@ pub enum Command {
     Stats(Stats),
     /// Show what happens to jobs and queues, as it happens.
     Events(Events),
+    /// Show the files of the log: its segments, what of them is used and needed, and its snapshots.
+    Storage,
     /// Watch queues, running jobs, workers, dead jobs and the log on a terminal, and look after them by key.
     #[cfg(feature = "top")]
     Top(Top),

@@ -197,6 +197,7 @@ mod tests {
     use crate::client::ErrorKind;
     use crate::ids::LeaseId;
     use crate::protocol::{Figure, KnownWorker, List, QueueFigures, Stage};
+    use crate::time::Timestamp;
 
     fn figures(told: &[(&'static str, u64)]) -> Vec<Figure<'static>> {
         told.iter().map(|(name, value)| Figure { name, value: *value }).collect()
@@ -279,7 +280,8 @@ mod tests {
     #[test]
     fn dead_jobs_are_told_by_their_errors() {
         let mut kinds = Kinds::default();
-        kinds.add(9, vec![ErrorKind { kind: 255, count: 7, job: JobId(3), error: "no route".to_owned() }]);
+        let (error, at) = ("no route".to_owned(), Some(Timestamp(1)));
+        kinds.add(9, vec![ErrorKind { kind: 255, count: 7, job: JobId(3), error, first_at: at, last_at: at }]);
         let rows = dead(kinds);
         assert_eq!(cells(&rows), ["7 00000000000000ff 3 no route"]);
         assert_eq!(rows.note.as_deref(), Some("2 more jobs have other errors"));

@@ -27,14 +27,14 @@ pub fn run(common: &Common, args: &Dump) -> Result<(), Stop> {
     let wall = Wall::of(common);
     let oldest = args.since.map_or(Timestamp(0), |since| wall.before(since));
     let renderer = Renderer::of_table(common.output, &EVENT_COLUMNS);
-    let mut dumping = Dumping { args, renderer, wall, oldest, left: args.limit };
+    let mut dumping = Dumping { args, renderer, wall, oldest, left: args.limit, told_of_dead: false };
     let outcome = if args.follow {
         follow(&device, &mut dumping)
     } else {
         let from = Lsn(args.from.max(1));
         visit_all(&device, from, |record| dumping.record(record)).map(|visited| {
             let before = firsts.first().filter(|first| **first > from).map(|first| (from, Lsn(first.0 - 1)));
-            before.into_iter().chain(visited.given_up).for_each(tell_given_up);
+            before.into_iter().chain(visited.given_up).for_each(|run| dumping.tell_given_up(run));
             if let Some(note) = visited.note {
                 exit::say(&format!(
                     "falcon-cli: {note}; if a master is writing this log now, that is its newest record"
@@ -50,16 +50,15 @@ pub fn run(common: &Common, args: &Dump) -> Result<(), Stop> {
 fn follow(device: &DirDevice, dumping: &mut Dumping<'_>) -> Result<(), Stop> {
     let mut follower = Follower::new(device, Lsn(dumping.args.from.max(1)));
     loop {
-        follower.proceed(|record| dumping.record(record))?.into_iter().for_each(tell_given_up);
+        let given_up = follower.proceed(|record| dumping.record(record))?;
+        for run in given_up {
+            dumping.tell_given_up(run);
+        }
         dumping.renderer.flush()?;
         if dumping.renderer.is_closed_within(LOOK_EVERY)? {
             return Err(Stop::OutputClosed);
         }
     }
-}
-
-fn tell_given_up((first, last): (Lsn, Lsn)) {
-    exit::say(&format!("falcon-cli: records {first} to {last} were given up, nothing in them was needed"));
 }
 
 struct Dumping<'a> {
@@ -70,6 +69,8 @@ struct Dumping<'a> {
     oldest: Timestamp,
     /// How many records may still be written.
     left: Option<u64>,
+    /// Whether it was said where jobs are told whose DEAD was given up.
+    told_of_dead: bool,
 }
 
 impl Dumping<'_> {
@@ -87,6 +88,18 @@ impl Dumping<'_> {
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
         if self.left == Some(0) { Err(Stop::Enough) } else { Ok(()) }
+    }
+
+    fn tell_given_up(&mut self, (first, last): (Lsn, Lsn)) {
+        exit::say(&format!("falcon-cli: records {first} to {last} were given up, nothing in them was needed"));
+        let wants_dead = self.args.events.iter().any(|name| name.eq_ignore_ascii_case("dead"));
+        // Whoever looks for dead jobs here must not take those for gone whose DEAD is.
+        if wants_dead && !std::mem::replace(&mut self.told_of_dead, true) {
+            exit::say(
+                "falcon-cli: jobs that died in them and are still dead are told, with their errors, by \
+                 falcon-cli job list --state dead",
+            );
+        }
     }
 }
 

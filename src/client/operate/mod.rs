@@ -9,6 +9,7 @@ mod queues;
 mod reasons;
 mod recent;
 mod schedules;
+mod storage;
 mod waits;
 
 pub use batches::{BatchState, ListedBatch};
@@ -19,4 +20,5 @@ pub use queues::{GroupState, GroupsPage, QueueState, QueueStop};
 pub use reasons::Why;
 pub use recent::{Happened, RecentPage};
 pub use schedules::{ListedSchedule, ScheduleSpec, ScheduleState};
+pub use storage::{Segment, Storage, StoredSnapshot};
 pub use waits::Idleness;

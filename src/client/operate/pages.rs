@@ -71,6 +71,19 @@ pub struct ErrorKind {
     pub job: JobId,
     /// The beginning of its error.
     pub error: String,
+    /// When the first of these attempts ended, if the master tells.
+    pub first_at: Option<Timestamp>,
+    /// When the last of them did.
+    pub last_at: Option<Timestamp>,
+}
+
+impl ErrorKind {
+    /// Adds what another page tells of the same kind.
+    pub fn add(&mut self, other: &ErrorKind) {
+        self.count += other.count;
+        self.first_at = self.first_at.into_iter().chain(other.first_at).min();
+        self.last_at = self.last_at.max(other.last_at);
+    }
 }
 
 /// How many jobs of a page are meant.
@@ -124,8 +137,8 @@ impl From<JobRow<'_>> for ListedJob {
 
 impl From<ErrorCount<'_>> for ErrorKind {
     fn from(told: ErrorCount<'_>) -> Self {
-        let ErrorCount { kind, count, job, error } = told;
-        ErrorKind { kind, count, job, error: error.to_owned() }
+        let ErrorCount { kind, count, job, error, first_at, last_at } = told;
+        ErrorKind { kind, count, job, error: error.to_owned(), first_at, last_at }
     }
 }
 

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
 use super::problem::Problem;
-use super::{App, gate, live, metrics, page, session};
+use super::{App, figures, gate, history, live, metrics, page, session, whose};
 
 /// The contract of all below `/api/v1`.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -37,8 +37,10 @@ pub fn routes(app: Arc<App>) -> Router {
         .merge(page::routes())
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_so)
+        .layer(from_fn_with_state(Arc::clone(&app), whose::note))
         .layer(from_fn_with_state(Arc::clone(&app), gate::look))
-        .layer(from_fn(page::guard));
+        .layer(from_fn(page::guard))
+        .layer(from_fn_with_state(Arc::clone(&app), figures::count));
     router.with_state(app)
 }
 
@@ -47,6 +49,8 @@ fn v1() -> Router<Arc<App>> {
         .route("/openapi.json", get(openapi))
         .route("/stats", get(stats::stats))
         .route("/events", get(live::events))
+        .route("/storage", get(stats::storage))
+        .route("/history", get(history::history))
         .merge(of_jobs())
         .merge(of_queues())
         .merge(of_workers())

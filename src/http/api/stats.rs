@@ -1,4 +1,4 @@
-//! The master's figures.
+//! The master's figures, and the files of its log.
 
 use std::sync::Arc;
 
@@ -11,6 +11,10 @@ use crate::http::gate::Read;
 use crate::http::problem::Problem;
 use crate::protocol::Stats;
 use crate::shapes;
+
+pub async fn storage(_: Read, State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    app.way.ask(|client| Ok(Json(shapes::storage(&client.storage()?)))).await
+}
 
 pub async fn stats(_: Read, State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     app.way.ask(|client| Ok(Json(shapes::stats(&client.stats()?.read::<Stats>()?, None)))).await

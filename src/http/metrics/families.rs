@@ -144,7 +144,7 @@ fn kind_of(name: &str) -> MetricType {
     if name.ends_with("_total") { MetricType::COUNTER } else { MetricType::GAUGE }
 }
 
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> Option<MetricFamily> {
+pub(super) fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> Option<MetricFamily> {
     if metrics.is_empty() {
         return None;
     }
@@ -162,7 +162,7 @@ fn simple(told: &Told, queue: Option<&str>, value: u64) -> Metric {
     metric(labels, kind_of(told.name), value as f64 / told.per_unit)
 }
 
-fn metric<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>, kind: MetricType, value: f64) -> Metric {
+pub(super) fn metric<'l>(labels: impl IntoIterator<Item = (&'l str, &'l str)>, kind: MetricType, value: f64) -> Metric {
     let mut metric = Metric::from_label(labels.into_iter().map(label).collect());
     if kind == MetricType::COUNTER {
         let mut counter = Counter::default();
@@ -183,7 +183,7 @@ fn label((name, value): (&str, &str)) -> LabelPair {
     pair
 }
 
-fn histogram(of: &Histogram, queue: Option<&str>) -> Metric {
+pub(super) fn histogram(of: &Histogram, queue: Option<&str>) -> Metric {
     let mut sum_so_far = 0;
     let buckets = of.bounds.iter().zip(&of.counts).map(|(bound, count)| {
         sum_so_far += count;

@@ -1,9 +1,10 @@
-//! `/metrics`: what the master counts and measures, in the text format of Prometheus (0.0.4).
+//! `/metrics`: what the master counts and measures, and the server of itself, in the text format of Prometheus (0.0.4).
 //!
 //! Names follow its conventions: base units, `_total` for what only grows. The first 200 queues have a label of their
 //! own; the others are `_other`, which no queue can be called.
 
 mod families;
+mod server;
 
 use std::sync::Arc;
 
@@ -21,12 +22,12 @@ type Page = ([(HeaderName, &'static str); 1], Vec<u8>);
 
 pub async fn metrics(_: Read, State(app): State<Arc<App>>) -> Result<Page, Problem> {
     let measures = app.way.ask(|client| Ok(client.measures()?)).await?;
-    Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page(&measures)?))
+    Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page(&app, &measures)?))
 }
 
-fn page(measures: &Measures) -> Result<Vec<u8>, Problem> {
+fn page(app: &App, measures: &Measures) -> Result<Vec<u8>, Problem> {
     let mut page = Vec::new();
-    let families = families::of(measures);
+    let families = [families::of(measures), server::of(app)].concat();
     TextEncoder::new()
         .encode(&families, &mut page)
         .map_err(|error| Problem::broken(&format!("metrics cannot be written: {error}")))?;

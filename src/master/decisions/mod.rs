@@ -19,6 +19,7 @@ mod reports;
 mod rules;
 mod scans;
 mod schedules;
+mod storage;
 mod stories;
 mod submit;
 mod upkeep;
@@ -154,8 +155,9 @@ impl Master {
                 let present = (&mut self.sessions, &mut self.workers);
                 Ok(leases::heartbeat(journal, present, id, &beat, now, scratch))
             }
-            Request::Stats(_) => Ok(looks::stats(self, now, &mut scratch.written)),
-            Request::Measure(_) => Ok(measures::measure(self, now, &mut scratch.written)),
+            figures @ (Request::Stats(_) | Request::Measure(_) | Request::Storage(_)) => {
+                Ok(self.figures(&figures, now, &mut scratch.written))
+            }
             Request::Recent(ask) => Ok(recent::recent(journal, ask, now, &mut scratch.written)),
             Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
@@ -166,6 +168,15 @@ impl Master {
                 leases::progress((journal, &mut self.parked.waits), &progress, now, &mut scratch.written)
             }
             other => self.operate((id, header), &other, now, scratch),
+        }
+    }
+
+    /// What is told of the master as a whole.
+    fn figures<'s>(&self, asked: &Request<'_>, now: Timestamp, written: &'s mut Vec<u8>) -> Answer<'s> {
+        match asked {
+            Request::Measure(_) => measures::measure(self, now, written),
+            Request::Storage(_) => storage::storage(self, written),
+            _ => looks::stats(self, now, written),
         }
     }
 

@@ -149,8 +149,8 @@ impl Master {
 }
 
 fn error_count(kind: &KindCount) -> ErrorCount<'_> {
-    let KindCount { kind, count, job, text } = kind;
-    ErrorCount { kind: *kind, count: *count, job: *job, error: text }
+    let KindCount { kind, count, job, text, first_at, last_at } = kind;
+    ErrorCount { kind: *kind, count: *count, job: *job, error: text, first_at: *first_at, last_at: *last_at }
 }
 
 fn row<'j>(facts: &JobFacts<'j>, error: Option<&'j JobError>) -> JobRow<'j> {

@@ -10,7 +10,7 @@ use crate::ids::Lsn;
 use crate::planted::{Bug, is_planted};
 use crate::queue::Slice;
 use crate::time::{Millis, Timestamp};
-use crate::wal::{SnapshotOutcome, SnapshotWriter, WalError};
+use crate::wal::{KeptSnapshot, SnapshotOutcome, SnapshotWriter, WalError};
 
 /// Slots visited in one turn: a fraction of a millisecond.
 const SLOTS_PER_TURN: u32 = 4096;
@@ -158,7 +158,7 @@ impl Snapshots {
     fn published(&mut self, journal: &mut Journal, writer: &SnapshotWriter, bytes: u64, now: Timestamp) -> Kept {
         let lsn = writer.lsn();
         log::debug!("a snapshot at LSN {lsn} is on disk, {bytes} bytes");
-        journal.wal.snapshot_published(lsn, bytes);
+        journal.wal.snapshot_published(KeptSnapshot { lsn, bytes, at: writer.at() });
         self.told = false;
         (self.taken, self.taken_at) = (self.taken + 1, now);
         Kept::Snapshot { lsn, bytes }

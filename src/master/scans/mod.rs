@@ -73,6 +73,9 @@ pub struct KindCount {
     pub count: u64,
     pub job: JobId,
     pub text: String,
+    /// When the first and the last of their attempts ended.
+    pub first_at: Option<Timestamp>,
+    pub last_at: Option<Timestamp>,
 }
 
 /// What has come of a scan so far.
@@ -233,7 +236,7 @@ impl Scan {
                 Aim::Count { by_error } => {
                     self.found.count += 1;
                     if let Some(error) = error.filter(|_| *by_error) {
-                        self.count_kind(job, error);
+                        self.count_kind(job, error, journal.queues.past(job).map(|past| past.ended_at));
                     }
                 }
                 Aim::Mend { change, update, by, key_window, .. } => {
@@ -253,14 +256,17 @@ impl Scan {
         self.words == Words::default() || error.is_some()
     }
 
-    fn count_kind(&mut self, job: JobId, error: JobError) {
+    fn count_kind(&mut self, job: JobId, error: JobError, ended_at: Option<Timestamp>) {
         let JobError { text, kind } = error;
         let count = self.kinds.len();
         if let Some(index) = self.kinds.get(&kind) {
-            self.found.kinds[*index].count += 1;
+            let known = &mut self.found.kinds[*index];
+            known.count += 1;
+            known.first_at = known.first_at.into_iter().chain(ended_at).min();
+            known.last_at = known.last_at.max(ended_at);
         } else if count < KINDS_MAX {
             self.kinds.insert(kind, count);
-            self.found.kinds.push(KindCount { kind, count: 1, job, text });
+            self.found.kinds.push(KindCount { kind, count: 1, job, text, first_at: ended_at, last_at: ended_at });
         }
     }
 }

@@ -6,6 +6,7 @@ mod measures;
 mod operate;
 mod recent;
 mod schedules;
+mod storage;
 
 pub use batches::*;
 pub use looks::*;
@@ -13,6 +14,7 @@ pub use measures::*;
 pub use operate::*;
 pub use recent::*;
 pub use schedules::*;
+pub use storage::*;
 
 use bytes::BufMut;
 

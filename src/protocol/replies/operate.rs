@@ -202,6 +202,10 @@ message! {
         /// One of them, and its error, the beginning of it.
         job: JobId;
         error: &'a str;
+    } extras {
+        /// When the first of these attempts ended, and the last.
+        1 first_at: Timestamp;
+        2 last_at: Timestamp;
     }
 }
 

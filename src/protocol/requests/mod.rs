@@ -272,6 +272,11 @@ message! {
 }
 
 message! {
+    /// Asks for the files of the log.
+    Storage {}
+}
+
+message! {
     /// Asks for a snapshot of the state, to be on disk.
     Snapshot {}
 }

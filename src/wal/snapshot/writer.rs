@@ -13,6 +13,7 @@ use super::file::{BlockWriter, KEPT, KIND_SEGMENTS, SnapshotHeader, encode_cover
 use super::reading::check_file;
 use crate::ids::Lsn;
 use crate::limits::BESIDE_BYTES_PER_SYNC;
+use crate::time::Timestamp;
 use crate::wal::device::{LogDevice, NewFile};
 use crate::wal::error::WalError;
 use crate::wal::segment::Covered;
@@ -21,6 +22,7 @@ use crate::wal::{beside, names};
 #[derive(Debug)]
 pub struct SnapshotWriter {
     lsn: Lsn,
+    at: Timestamp,
     way: Way,
 }
 
@@ -59,11 +61,11 @@ impl SnapshotWriter {
         covered: &[Covered],
         beside: bool,
     ) -> Result<SnapshotWriter, WalError> {
-        let lsn = header.lsn;
+        let (lsn, at) = (header.lsn, header.at);
         let segments = encode_covered(covered);
         if !beside {
             let writing = SnapshotFile::begin(device, header, &segments)?;
-            return Ok(SnapshotWriter { lsn, way: Way::AtOnce(Box::new(writing), None) });
+            return Ok(SnapshotWriter { lsn, at, way: Way::AtOnce(Box::new(writing), None) });
         }
         let (steps, todo) = mpsc::channel();
         let (done, outcomes) = mpsc::channel();
@@ -79,11 +81,16 @@ impl SnapshotWriter {
         })
         .map_err(WalError::io("starting the snapshot thread"))?;
         let way = Way::Beside { steps: Some(steps), outcomes, queued, thread: Some(thread) };
-        Ok(SnapshotWriter { lsn, way })
+        Ok(SnapshotWriter { lsn, at, way })
     }
 
     pub fn lsn(&self) -> Lsn {
         self.lsn
+    }
+
+    /// When it was begun.
+    pub fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// Bytes that were handed over and not written yet.

@@ -53,7 +53,7 @@ fn take_snapshot(wal: &mut Wal) {
     snapshot.block(7, b"state".to_vec());
     snapshot.finish();
     snapshot.publish();
-    wal.snapshot_published(wal.last_lsn(), 100);
+    wal.snapshot_published(KeptSnapshot { lsn: wal.last_lsn(), bytes: 100, at: Timestamp(5) });
 }
 
 #[test]

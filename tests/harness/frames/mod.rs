@@ -14,6 +14,7 @@ mod recent;
 mod replies;
 mod scans;
 mod schedules;
+mod storage;
 mod workers;
 
 pub use batches::*;
@@ -25,6 +26,7 @@ pub use recent::*;
 pub use replies::*;
 pub use scans::*;
 pub use schedules::*;
+pub use storage::*;
 pub use workers::*;
 
 pub const MALFORMED: u16 = 1;

@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::{
     ACK_OK, BODY_BYTES_MAX, CountPage, GroupRow, JobsPage, Known, KnownWorker, LogPage, MEND_OK, Measured, OfBatches,
-    OfSchedules, QueueFacts, RELEASE_OK, RecentPage,
+    OfSchedules, QueueFacts, RELEASE_OK, RecentPage, Storage,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,7 @@ pub enum Reply {
     StatsOk(Stats),
     MeasureOk(Measured),
     RecentOk(RecentPage),
+    StorageOk(Storage),
     SnapshotOk {
         lsn: u64,
         bytes: u64,
@@ -192,7 +193,11 @@ impl Reader<'_> {
     }
 
     fn told(&mut self, kind: u16) -> Reply {
-        if kind == 0x8008 { Reply::StatsOk(self.stats()) } else { self.measured() }
+        match kind {
+            0x8008 => Reply::StatsOk(self.stats()),
+            0x8030 => self.measured(),
+            _ => self.storage(),
+        }
     }
 
     fn stats(&mut self) -> Stats {
@@ -301,7 +306,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             }),
         ),
         0x8007 => r.heartbeat_ok(),
-        0x8008 | 0x8030 => r.told(kind),
+        0x8008 | 0x8030 | 0x8032 => r.told(kind),
         0x8009 => Reply::SnapshotOk { lsn: r.u64(), bytes: r.u64() },
         0x800A => Reply::BackupOk(r.list(|r| {
             let file = BackupFile { name: r.text(), bytes: r.u32(), size: r.u32() };

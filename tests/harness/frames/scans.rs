@@ -71,10 +71,20 @@ pub struct JobsPage {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+pub struct ErrorCount {
+    pub kind: u64,
+    pub count: u64,
+    /// One of the jobs, and its error.
+    pub job: u64,
+    pub error: String,
+    /// When the first of these attempts ended, and the last; 0 if that is not told.
+    pub ended: [u64; 2],
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub struct CountPage {
     pub count: u64,
-    /// Kind, count, one of the jobs, its error.
-    pub errors: Vec<(u64, u64, u64, String)>,
+    pub errors: Vec<ErrorCount>,
     pub next: u64,
     pub looked: u32,
 }
@@ -88,10 +98,7 @@ impl Reader<'_> {
             }
             0x801D => {
                 let count = self.u64();
-                let errors = self.list(|r| {
-                    let error = (r.u64(), r.u64(), r.u64(), r.text());
-                    r.then_extras(error)
-                });
+                let errors = self.list(Reader::error_count);
                 Reply::CountJobsOk(CountPage { count, errors, next: self.u64(), looked: self.u32() })
             }
             0x801E => {
@@ -104,6 +111,20 @@ impl Reader<'_> {
                 r.then_extras(reason)
             })),
         }
+    }
+
+    fn error_count(&mut self) -> ErrorCount {
+        let (kind, count, job, error) = (self.u64(), self.u64(), self.u64(), self.text());
+        let mut told = ErrorCount { kind, count, job, error, ended: [0; 2] };
+        self.extras_by(|tag, value| {
+            match tag {
+                1 => told.ended[0] = value.u64(),
+                2 => told.ended[1] = value.u64(),
+                _ => return true,
+            }
+            false
+        });
+        told
     }
 
     fn row(&mut self) -> Row {

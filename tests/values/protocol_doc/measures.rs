@@ -1,5 +1,6 @@
-//! The frame of measures that the page shows.
+//! The frames of measures and of the log's files that the page shows.
 
+use falconqueue::ids::Lsn;
 use falconqueue::protocol::*;
 use falconqueue::time::Timestamp;
 
@@ -30,4 +31,12 @@ pub fn for_each_reply(mut take: impl FnMut(&'static str, Reply<'_>)) {
         schedules: List::lent(&schedules),
     };
     take("MeasureOk", Reply::MeasureOk(told));
+    let segment = |first: u64, used_bytes, live_bytes, state| {
+        let first = Lsn(first);
+        SegmentFacts { first, bytes: 64 << 20, used_bytes, live_bytes, state }
+    };
+    let segments = [segment(30, 1 << 20, 4096, SegmentState::Active), segment(0, 0, 0, SegmentState::Spare)];
+    let snapshots = [SnapshotFacts { lsn: Lsn(29), bytes: 260, made_at: Timestamp(1_000_000) }];
+    let told = StorageOk { segments: List::lent(&segments), left_out: 0, snapshots: List::lent(&snapshots) };
+    take("StorageOk", Reply::StorageOk(told));
 }

@@ -67,7 +67,7 @@ function Standing({ paused }) {
 function When({ of: { every_ms: every, cron, tz = 'UTC' } }) {
   if (!cron) return `every ${span(every)}`;
   const words = cronWords(cron);
-  return html`${words && html`<div>${words}</div>`}
+  return html`${words && html`<div class="words">${words}</div>`}
     <div class="faint"><code>${cron}</code> ${tz}</div>`;
 }
 
