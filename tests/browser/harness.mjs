@@ -238,6 +238,7 @@ export async function ended(child) {
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 let launched = null;
 after(async () => (await launched)?.close());

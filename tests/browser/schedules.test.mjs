@@ -40,7 +40,6 @@ test('one is run now, paused, resumed and removed', async (t) => {
   assert.equal(made.queue, 'reports');
   const link = rowOf(at, 'report').getByRole('link', { name: 'job 1', exact: true });
   assert.equal(await link.getAttribute('href'), '/jobs/1');
-  await rowOf(at, 'report').getByText('asked for').waitFor();
   const state = async () => (await at.api('GET', '/schedules/report')).paused;
   await press(at, 'Pause report', 'Pause');
   await rowOf(at, 'report').locator('.badge.warn', { hasText: 'paused' }).waitFor();
@@ -49,6 +48,7 @@ test('one is run now, paused, resumed and removed', async (t) => {
   await rowOf(at, 'report').locator('.badge.good', { hasText: /on$/ }).waitFor();
   assert.equal(await state(), false);
   await at.page.getByRole('link', { name: 'report', exact: true }).click();
+  await at.page.getByRole('region', { name: 'report', exact: true }).getByText('asked for').waitFor();
   await press(at, 'Remove report', 'Remove');
   await at.page.getByText('No schedule yet').waitFor();
   assert.deepEqual((await at.api('GET', '/schedules')).schedules, []);

@@ -33,7 +33,7 @@ test('each segment and each snapshot has its row', async (t) => {
   const { segments, snapshots } = await at.api('GET', '/storage');
   const table = at.page.getByRole('region', { name: 'Segments' });
   assert.equal(await table.locator('tbody tr').count(), segments.length);
-  const active = table.getByRole('row').filter({ hasText: 'written' });
+  const active = table.getByRole('row').filter({ hasText: 'active' });
   const { live_bytes: live, used_bytes: used } = segments.find(({ state }) => state === 'active');
   const text = await active.innerText();
   assert.ok(text.includes(`${live} B`) && text.includes(`${Math.max(0, used - live)} B`), text);

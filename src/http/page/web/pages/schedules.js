@@ -39,19 +39,18 @@ export function Schedules({ query: { schedule, behind } }) {
 }
 
 function columns(now, reload) {
-  const name = ({ schedule, paused }) => html`
+  const name = ({ schedule, queue, paused }) => html`
     <div><${Link} to=${withQuery('/schedules', { schedule })} id="schedule-${schedule}">${schedule}</${Link}></div>
-    <${Standing} paused=${paused} />`;
+    <${Standing} paused=${paused} /> <${Link} to="/queues/${part(queue)}">${queue}</${Link}>`;
   return [
-    { title: 'Schedule', cell: name, sort: (row) => row.schedule },
-    { title: 'Queue', cell: ({ queue }) => html`<${Link} to="/queues/${part(queue)}">${queue}</${Link}>` },
+    { title: 'Schedule, queue', cell: name, sort: (row) => row.schedule },
     { title: 'When', cell: (row) => html`<${When} of=${row} />` },
     {
       title: 'Next',
       cell: (row) => html`<${Moment} at=${row.paused ? null : row.next_at} now=${now} />`,
       sort: (row) => row.next_at,
     },
-    { title: 'Last', cell: ({ last }) => html`<${Last} run=${last} now=${now} />`, sort: (row) => row.last?.at },
+    { title: 'Last', cell: ({ last }) => html`<${Last} run=${last} />`, sort: (row) => row.last?.at },
     {
       title: '',
       head: html`<span class="unseen">Change</span>`,
@@ -68,7 +67,7 @@ function Standing({ paused }) {
 function When({ of: { every_ms: every, cron, tz = 'UTC' } }) {
   if (!cron) return `every ${span(every)}`;
   const words = cronWords(cron);
-  return html`${words && html`<div>${words}</div>`}
+  return html`${words && html`<div class="words">${words}</div>`}
     <div class="faint"><code>${cron}</code> ${tz}</div>`;
 }
 
@@ -94,10 +93,10 @@ function Outcome({ of: { outcome, job } }) {
     ${job && html` <${Link} to="/jobs/${job}">job ${job}</${Link}>`}`;
 }
 
-function Last({ run, now }) {
+function Last({ run }) {
   if (!run) return html`<span class="faint">never</span>`;
   return html`<div><${Outcome} of=${run} /></div>
-    <div class="faint">${age(run.at, now)}, ${short(run.at)}${run.asked ? ', asked for' : ''}</div>`;
+    <div class="faint">${short(run.at)}</div>`;
 }
 
 function Actions({ of: { schedule, paused }, reload }) {
@@ -224,7 +223,11 @@ function nextOf({ next }, now) {
 
 function lastOf({ last }, now) {
   if (last.length === 0) return html`<p class="empty">It has not run yet.</p>`;
-  const one = (run) => html`<li key=${run.at + run.tick_at}><${Last} run=${run} now=${now} /></li>`;
+  const one = (run) =>
+    html`<li key=${run.at + run.tick_at}>
+      <${Outcome} of=${run} />
+      <div class="faint">${age(run.at, now)}, ${moment(run.at)}${run.asked ? ', asked for' : ''}</div>
+    </li>`;
   return html`<ul>
     ${last.map(one)}
   </ul>`;

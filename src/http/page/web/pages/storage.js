@@ -80,16 +80,16 @@ function Figure({ title, text, of, children }) {
 }
 
 const STATES = {
-  active: ['busy', '▶', 'written'],
-  full: ['', '■', 'full'],
-  spare: ['', '□', 'spare'],
+  active: ['busy', '▶'],
+  full: ['', '■'],
+  spare: ['', '□'],
 };
 
 // A spare has nothing in it yet: it is there so that the next segment costs no time.
 const SEGMENT_COLUMNS = [
   { title: 'First LSN', num: true, cell: (row) => count(row.first_lsn), sort: (row) => row.first_lsn },
   { title: 'State', cell: ({ state }) => html`<${Standing} state=${state} />`, sort: (row) => row.state },
-  { title: 'Bytes', num: true, cell: (row) => size(row.bytes), sort: (row) => row.bytes },
+  { title: 'Bytes', num: true, cell: (row) => size(row.bytes), sort: (row) => row.bytes, minor: true },
   { title: 'Live', num: true, cell: (row) => size(row.live_bytes), sort: (row) => row.live_bytes },
   { title: 'Dead', num: true, cell: (row) => size(deadOf(row)), sort: deadOf },
   { title: 'Lives', num: true, cell: (row) => perCent(row.live_bytes, row.used_bytes), minor: true },
@@ -109,8 +109,8 @@ function sharesOf(row) {
 }
 
 function Standing({ state }) {
-  const [look, shape, word] = STATES[state] ?? ['', '•', state];
-  return html`<${Badge} look=${look} shape=${shape}>${word}</${Badge}>`;
+  const [look, shape] = STATES[state] ?? ['', '•'];
+  return html`<${Badge} look=${look} shape=${shape}>${state}</${Badge}>`;
 }
 
 function Segments({ of: { segments, left_out: leftOut } }) {
@@ -132,11 +132,10 @@ function Snapshots({ of: snapshots, taken }) {
     { title: 'Age', num: true, cell: (row) => age(row.made_at, now) },
     { title: 'Made', cell: (row) => (row.made_at ? moment(row.made_at) : NONE), minor: true },
   ];
+  const made = taken === 1 ? 'One was' : `${count(taken)} were`;
+  const words = `A start reads the newest one, and then only the log behind it. ${made} made since the last start.`;
   return html`<h2>Snapshots</h2>
-    <p class="faint">
-      A start reads the newest one, and then only what the log has behind it. Since this start
-      ${taken === 1 ? 'one was' : `${count(taken)} were`} made.
-    </p>
+    <p class="faint">${words}</p>
     <${Table}
       label="Snapshots"
       columns=${columns}
