@@ -298,7 +298,7 @@ fn over_http_a_full_disk_is_507_and_all_else_goes_on() {
     let web = HttpMaster::start(&disk.data(), &[]);
     let mut owed = Owed::default();
     owed.submit_until_refused(&mut web.master.connect(), MIXED);
-    let submit = Ask::new("POST", "/api/v1/queues/q/jobs").body(&[b'x'; 300_000]);
+    let submit = Ask::new("POST", "/api/v1/queues/q/jobs").body(&vec![b'x'; 300_000]);
     let refused = web.ask(&submit);
     assert_eq!(refused.json()["retry"], true, "{}", refused.text());
     let said = refused.problem(507, "StorageFull");
