@@ -113,8 +113,8 @@ fn by_error(client: &Client, list: &List, (mut renderer, wall): (Renderer, &Wall
     for told in kinds {
         let ErrorKind { kind, count, job, error, first_at, last_at } = &told;
         let (kind, json) = (*kind, error_kind(&told));
-        let [first, last] = [first_at, last_at].map(|at| at.map_or_else(|| "-".to_owned(), |at| wall.age(at)));
-        let cells = vec![thousands(*count), kind_text(kind), job.to_string(), first, last, error.clone()];
+        let [since, until] = [first_at, last_at].map(|at| at.map_or_else(|| "-".to_owned(), |at| wall.age(at)));
+        let cells = vec![thousands(*count), kind_text(kind), job.to_string(), since, until, error.clone()];
         renderer.row(Row { cells, json, quiet: format!("{count} {}", kind_text(kind)) })?;
     }
     renderer.flush()?;
