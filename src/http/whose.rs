@@ -23,7 +23,7 @@ pub fn holder() -> Option<Box<str>> {
 pub async fn note(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let found = if request.method().is_safe() { None } else { app.gate.holder(request.headers()).ok().flatten() };
     match found.filter(|holder| !holder.name.is_empty()) {
-        Some(holder) => HOLDER.scope(holder.name.into(), next.run(request)).await,
+        Some(holder) => HOLDER.scope(holder.name, next.run(request)).await,
         None => next.run(request).await,
     }
 }

@@ -198,10 +198,13 @@ fn list_snapshots(device: &dyn LogDevice) -> Result<Vec<KeptSnapshot>, WalError>
 fn begun_at(device: &dyn LogDevice, name: &str) -> Timestamp {
     let header = device.read_piece(name, 0, HEADER_BYTES).map_err(|error| error.to_string());
     let header = header.and_then(|header| SnapshotHeader::decode(&header).map_err(|fault| fault.why));
-    header.map(|header| header.at).unwrap_or_else(|why| {
-        log::warn!("the snapshot {name} does not tell when it was made: {why}");
-        Timestamp(0)
-    })
+    header.map_or_else(
+        |why| {
+            log::warn!("the snapshot {name} does not tell when it was made: {why}");
+            Timestamp(0)
+        },
+        |header| header.at,
+    )
 }
 
 /// Begins a log in an empty directory that goes on behind another. Its LSNs and epochs are above all that were ever
