@@ -21,7 +21,9 @@ fn make(dir: &Path, (name, definition, charset): (&str, &str, &str)) {
 #[test]
 fn what_is_told_is_the_same_in_every_locale() {
     let (master, dir, out) = (Master::fresh(&[]), scratch(), scratch());
-    LOCALES.iter().for_each(|locale| make(dir.path(), *locale));
+    for locale in LOCALES {
+        make(dir.path(), locale);
+    }
     master.submit_input(&["INFO.mail", "--lines", "-"], "x\n".repeat(1500).as_bytes());
     let mut wire = master.connect();
     let delivery = wire.put_and_take("big");

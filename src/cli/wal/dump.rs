@@ -51,7 +51,9 @@ fn follow(device: &DirDevice, dumping: &mut Dumping<'_>) -> Result<(), Stop> {
     let mut follower = Follower::new(device, Lsn(dumping.args.from.max(1)));
     loop {
         let given_up = follower.proceed(|record| dumping.record(record))?;
-        given_up.into_iter().for_each(|run| dumping.tell_given_up(run));
+        for run in given_up {
+            dumping.tell_given_up(run);
+        }
         dumping.renderer.flush()?;
         if dumping.renderer.is_closed_within(LOOK_EVERY)? {
             return Err(Stop::OutputClosed);
