@@ -18,6 +18,13 @@ fn make(dir: &Path, (name, definition, charset): (&str, &str, &str)) {
     }
 }
 
+/// What a command tells in a locale of this directory: exit status, stdout and stderr.
+fn told_in(locale: &str, dir: &Path, args: &[&str]) -> (i32, String, String) {
+    let env = [("LC_ALL", locale), ("LOCPATH", dir.to_str().unwrap()), ("LANGUAGE", "de")];
+    let run = cli_with(args, &env, b"");
+    (run.status, run.out, run.err)
+}
+
 #[test]
 fn what_is_told_is_the_same_in_every_locale() {
     let (master, dir, out) = (Master::fresh(&[]), scratch(), scratch());
@@ -26,10 +33,10 @@ fn what_is_told_is_the_same_in_every_locale() {
     }
     master.submit_input(&["INFO.mail", "--lines", "-"], "x\n".repeat(1500).as_bytes());
     let mut wire = master.connect();
-    let delivery = wire.put_and_take("big");
-    wire.fail(&delivery, true, "İstanbul: ığdır, Straße");
+    let failed = wire.put_and_take("big");
+    wire.fail(&failed, true, "İstanbul: ığdır, Straße");
     let (data, missing) = (master.dir.to_str().unwrap(), out.path().join("missing"));
-    let dead = delivery.job.to_string();
+    let dead = failed.job.to_string();
     let commands: [&[&str]; 14] = [
         &["stats", "--output", "quiet"],
         &["queue", "list", "--output", "quiet"],
@@ -48,11 +55,7 @@ fn what_is_told_is_the_same_in_every_locale() {
     ];
     for command in commands {
         let args = [&["--master", &master.address], command].concat();
-        let told = |locale: &str| {
-            let path = dir.path().to_str().unwrap();
-            let run = cli_with(&args, &[("LC_ALL", locale), ("LOCPATH", path), ("LANGUAGE", "de")], b"");
-            (run.status, run.out, run.err)
-        };
+        let told = |locale: &str| told_in(locale, dir.path(), &args);
         let plain = told("C");
         assert!(!plain.1.is_empty() || !plain.2.is_empty(), "{command:?} tells nothing");
         for (locale, ..) in LOCALES {

@@ -92,8 +92,8 @@ fn units_name_options_that_exist() {
     assert_eq!(unknown(&["systemd/falcon-worker@.service", "worker.env"], &worker), "");
 }
 
-/// What is done beside the loop goes at a lower priority; the filter of system calls takes that away with others, and has
-/// to give it back.
+/// What is done beside the loop goes at a lower priority; the filter of system calls takes that away with others, and
+/// has to give it back.
 #[test]
 fn the_unit_of_the_master_lets_its_threads_be_nice() {
     let unit = shipped("systemd/falcond.service");

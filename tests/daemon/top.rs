@@ -47,8 +47,8 @@ fn a_queue_is_shown_paused_by_key_and_left_by_q() {
     assert!(top.finish(0).contains("\u{1b}[?1049l"), "the screen is given back");
 }
 
-/// Types a key, and answers what is asked back: first no, which changes nothing, and then yes. Words are looked for one by
-/// one: blanks that are there already are not written again.
+/// Types a key, and answers what is asked back: first no, which changes nothing, and then yes. Words are looked for one
+/// by one: blanks that are there already are not written again.
 fn no_and_yes(top: &mut OnTerminal, key: &str, title: &str, unchanged: impl Fn()) {
     top.keys(key);
     until(top, title);

@@ -1,5 +1,5 @@
-//! Ctrl-C in `falcon-cli wal repair`, at each place where it opens the log: it ends, and the directory is as it was, until
-//! the files are exchanged; from then on it is carried through.
+//! Ctrl-C in `falcon-cli wal repair`, at each place where it opens the log: it ends, and the directory is as it was,
+//! until the files are exchanged; from then on it is carried through.
 //!
 //! The signal comes from strace, which sends it as the call is made.
 
