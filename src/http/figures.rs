@@ -1,5 +1,5 @@
-//! What the server counts and measures of itself, for `/metrics`. Each figure is an atomic number: a request costs a few
-//! additions.
+//! What the server counts and measures of itself, for `/metrics`. Each figure is an atomic number: a request costs a
+//! few additions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

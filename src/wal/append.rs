@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::device::{LogDevice, Payload, SharedFile};
 use super::error::{WalError, is_lack_of_space};
-use super::keeping::KeptSnapshot;
 use super::names;
 use super::segment::Covered;
 use super::segment::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -14,6 +13,7 @@ use super::segment::record::{KIND_MARK, RecordHead, record_bytes};
 use super::segment::spare_file::SpareFile;
 use super::segment::spares::Spares;
 use super::segment::writer::RecordWriter;
+use super::snapshot::file::KeptSnapshot;
 use super::sync::{SyncOutcome, SyncRequest};
 use crate::ids::{Location, Lsn};
 use crate::planted::{Bug, is_planted};

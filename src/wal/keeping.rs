@@ -9,7 +9,7 @@ use super::error::WalError;
 use super::names;
 use super::segment::record::Record;
 use super::segment::{Covered, SegmentStats};
-use super::snapshot::file::{KEPT, SnapshotHeader};
+use super::snapshot::file::{KEPT, KeptSnapshot, SnapshotHeader};
 use super::snapshot::writer::{SnapshotWriter, remove_old};
 use crate::ids::{Location, Lsn};
 use crate::planted::{Bug, is_planted};
@@ -18,15 +18,6 @@ use crate::time::Timestamp;
 /// As long as a log stays below its bound (twice the live bytes and so many segments more), one spare more than is
 /// wanted is kept: a dead segment would be removed else, and another one written soon.
 const BOUND_SEGMENTS: u64 = 4;
-
-/// A snapshot that is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptSnapshot {
-    pub lsn: Lsn,
-    pub bytes: u64,
-    /// When it was begun, by log time; 0 where its header does not tell.
-    pub at: Timestamp,
-}
 
 /// Files of a snapshot that there may be at once: the last two, and one that is being written.
 const SNAPSHOTS_AT_ONCE: u64 = 3;

@@ -60,7 +60,7 @@ pub use device::{LogDevice, NewFile, Payload, SegmentWriter};
 pub use dir::{DirDevice, DirLock, SegmentIo};
 pub use error::WalError;
 pub use follow::Follower;
-pub use keeping::{BackedUp, KeptSnapshot};
+pub use keeping::BackedUp;
 pub use open::begin_behind;
 pub use reading::{KeptRecord, LogBounds, LogPage, LogReading, MissingRecords, Text, TextBatch, TextsReading};
 pub use recovery::salvage::{Salvage, newest_snapshot, visit_whole};
@@ -69,6 +69,7 @@ pub use recovery::{Progress, Restore};
 pub use segment::SegmentStats;
 pub use segment::record::{Record, RecordHead, record_bytes};
 pub use segment::visit::{Visited, visit_all};
+pub use snapshot::file::KeptSnapshot;
 pub use snapshot::writer::{SnapshotOutcome, SnapshotWriter};
 pub use sync::{SyncOutcome, SyncRequest, SyncThread};
 

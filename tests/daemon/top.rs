@@ -1,5 +1,7 @@
 //! `falcon-cli top` on a terminal: what is shown, what is done by key and asked back, and how it leaves.
 
+use std::time::Instant;
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::*;
@@ -7,8 +9,10 @@ use crate::harness::*;
 /// What it wrote until then, with this in it.
 #[track_caller]
 fn until(top: &mut OnTerminal, what: &str) -> String {
-    let mut seen = String::new();
+    let (mut seen, begun) = (String::new(), Instant::now());
     while !seen.contains(what) {
+        // Figures that change are written all the time.
+        assert!(begun.elapsed() < SOON, "it does not tell {what:?}: {seen}");
         let piece = top.read();
         assert!(!piece.is_empty(), "it ended before it told {what:?}: {seen}");
         seen += &piece;

@@ -6,10 +6,12 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::programs::FALCON_CLI;
+use super::wait::SOON;
 
 /// A `falcon-cli` whose stdout is a terminal.
 pub struct OnTerminal {
@@ -50,8 +52,12 @@ impl OnTerminal {
         self.screen.write_all(keys.as_bytes()).expect("a terminal that takes keys");
     }
 
-    /// What it writes next, as it comes; nothing at the end of it.
+    /// What it writes next, as it comes, and that is soon; nothing at the end of it.
+    #[track_caller]
     pub fn read(&mut self) -> String {
+        let patience = Timespec::try_from(SOON).expect("a time-out");
+        let ready = poll(&mut [PollFd::new(&self.screen, PollFlags::IN)], Some(&patience)).expect("poll");
+        assert!(ready > 0, "nothing more was written for {SOON:?}");
         let mut bytes = vec![0; 65536];
         // A terminal whose last writer is gone ends with an error.
         let read = self.screen.read(&mut bytes).unwrap_or(0);

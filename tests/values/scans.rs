@@ -77,11 +77,14 @@ fn pages_hold_every_job_once_while_others_come_and_go() {
 fn dead_jobs_are_found_and_counted_by_their_errors() {
     let mut hand = Hand::new();
     let client = hand.connect();
-    let orders: Vec<u64> =
-        (0..20).map(|n| dies(&mut hand, client, "mail", &format!("order {n} is not there"))).collect();
+    let died = |hand: &mut Hand, queue, error: String| {
+        hand.pass(10);
+        dies(hand, client, queue, &error)
+    };
+    let orders: Vec<u64> = (0..20).map(|n| died(&mut hand, "mail", format!("order {n} is not there"))).collect();
     hand.pass(60_000);
     let apart_at = hand.now.0;
-    let late: Vec<u64> = (1..=9).map(|n| dies(&mut hand, client, "bulk", &format!("no answer in {n}s"))).collect();
+    let late: Vec<u64> = (1..=9).map(|n| died(&mut hand, "bulk", format!("no answer in {n}s"))).collect();
     hand.put(client, job("mail"));
     let Reply::CountJobsOk(page) = scan(&mut hand, client, &count_jobs(&Filter::default(), 0, true)) else {
         panic!("a count");

@@ -53,6 +53,15 @@ pub struct SnapshotHeader {
     pub at: Timestamp,
 }
 
+/// A snapshot that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSnapshot {
+    pub lsn: Lsn,
+    pub bytes: u64,
+    /// When it was begun, by log time; 0 where its header does not tell.
+    pub at: Timestamp,
+}
+
 impl SnapshotHeader {
     pub fn encode(&self) -> Vec<u8> {
         let mut fields = Vec::with_capacity(HEADER_BYTES);
