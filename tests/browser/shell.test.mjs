@@ -54,6 +54,7 @@ test('the stream ends while the page is hidden, and what happened meanwhile is t
   await hide(at.page, true);
   await stream(at.page, 'paused');
   await at.until('the stream to be closed', () => streams.every((request) => request.failure()));
+  const before = streams.length;
   const asked = [];
   at.page.on('request', (request) => asked.push(request.url()));
   await at.cli('submit', 'mail', 'a letter');
@@ -61,7 +62,7 @@ test('the stream ends while the page is hidden, and what happened meanwhile is t
   await hide(at.page, false);
   await stream(at.page, 'live');
   await at.page.getByRole('link', { name: 'mail', exact: true }).waitFor();
-  assert.equal(streams.length, 2);
+  assert.equal(streams.length, before + 1);
 });
 
 test('what happens is there within moments', async (t) => {
