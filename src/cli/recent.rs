@@ -99,8 +99,7 @@ impl<'a> Wanted<'a> {
 
 /// The number of an event, by its name in any case.
 fn kind(name: &str) -> Result<u8, Failure> {
-    let found = Event::KINDS.iter().find(|(_, word)| word.eq_ignore_ascii_case(name));
-    found.map(|(kind, _)| *kind).ok_or_else(|| {
+    shapes::event_kind(name).ok_or_else(|| {
         let near = did_you_mean(&name.to_uppercase(), Event::KINDS.iter().map(|(_, word)| *word));
         Failure::new(exit::USAGE, format!("{name:?} is no event{near}"))
     })

@@ -62,6 +62,12 @@ pub fn event_name(kind: u8) -> String {
     found.map_or_else(|| kind.to_string(), |(_, name)| (*name).to_owned())
 }
 
+/// The number of an event, by its name in any case.
+pub fn event_kind(name: &str) -> Option<u8> {
+    let found = Event::KINDS.iter().find(|(_, word)| word.eq_ignore_ascii_case(name));
+    found.map(|(kind, _)| *kind)
+}
+
 /// Something that happened, without what it said.
 pub fn happened(happened: &Happened) -> Map<String, Value> {
     let mut json = Map::new();

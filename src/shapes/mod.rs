@@ -13,7 +13,7 @@ pub mod values;
 use serde_json::Value;
 
 pub use entry::Entry;
-pub use event::{event, event_name, happened, put_event, visit_event};
+pub use event::{event, event_kind, event_name, happened, put_event, visit_event};
 pub use job::{
     JobFact, bits, changeable, end_word, error_kind, facts, job, kind_text, later, listed, mended, standing, submitted,
 };

@@ -133,6 +133,15 @@ fn a_master_that_goes_away_is_told_and_comes_back() {
 }
 
 #[test]
+fn it_leaves_with_its_terminal() {
+    let master = Master::fresh(&[]);
+    master.submit(&["mail", "x"]);
+    let mut top = top(&master, &[]);
+    until(&mut top, "mail");
+    top.hang_up();
+}
+
+#[test]
 fn it_wants_a_terminal_and_a_master() {
     let master = Master::fresh(&[]);
     let refused = master.cli(&["top"]).expect(2);

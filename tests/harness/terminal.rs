@@ -11,7 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::programs::FALCON_CLI;
-use super::wait::SOON;
+use super::wait::{SOON, wait_until};
 
 /// A `falcon-cli` whose stdout is a terminal.
 pub struct OnTerminal {
@@ -62,6 +62,13 @@ impl OnTerminal {
         // A terminal whose last writer is gone ends with an error.
         let read = self.screen.read(&mut bytes).unwrap_or(0);
         String::from_utf8_lossy(&bytes[..read]).replace("\r\n", "\n")
+    }
+
+    /// The terminal goes away; whoever was on it has to leave by itself.
+    #[track_caller]
+    pub fn hang_up(mut self) {
+        self.screen = File::open("/dev/null").expect("a file");
+        wait_until("its end", SOON, || self.child.try_wait().expect("a status").is_some());
     }
 
     /// All that it wrote; it must end with this status.

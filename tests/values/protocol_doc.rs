@@ -220,9 +220,7 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     all.extend(operating_requests());
     all.extend(schedules::requests());
     all.extend(batches::requests());
-    all.push(Measure {}.into());
-    all.push(Recent { after: Lsn(30), most: 200 }.into());
-    all.push(Storage {}.into());
+    all.extend([Measure {}.into(), Recent { after: Lsn(30), most: 200 }.into(), Storage {}.into()]);
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -76,6 +78,19 @@ struct Wires {
     left: Arc<AtomicBool>,
 }
 
+/// Waits for a key; says whether the terminal is gone. Whoever reads from one that is gone is told of an end again and
+/// again, and the reader of keys would never come back from that.
+fn is_hung_up(most: Duration) -> io::Result<bool> {
+    let stdout = io::stdout();
+    let mut terminal = [PollFd::new(&stdout, PollFlags::IN)];
+    let most = Timespec::try_from(most).map_err(io::Error::other)?;
+    match poll(&mut terminal, Some(&most)) {
+        Ok(_) => Ok(terminal[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Draws what changed, until it is left.
 fn show(terminal: &mut DefaultTerminal, view: &mut View, wires: &Wires) -> io::Result<()> {
     let mut is_drawn = false;
@@ -83,7 +98,10 @@ fn show(terminal: &mut DefaultTerminal, view: &mut View, wires: &Wires) -> io::R
         if !std::mem::replace(&mut is_drawn, true) {
             terminal.draw(|frame| draw::draw(view, frame))?;
         }
-        if event::poll(LOOK_EVERY)? {
+        if is_hung_up(LOOK_EVERY)? {
+            return Ok(());
+        }
+        if event::poll(Duration::ZERO)? {
             is_drawn = false;
             match Key::of(&event::read()?).and_then(|key| view.key(key)) {
                 None => {}

@@ -2,8 +2,8 @@
 //!
 //! Promises:
 //! - However many streams are open, the master is asked four times a second, and by nobody while none is.
-//! - A stream tells each event once and in order, or says `resync`: something happened that is not told, so that whoever
-//!   shows something looks again. Nothing is lost without that word.
+//! - A stream tells each event once and in order, or says `resync`: something happened that is not told, so that
+//!   whoever shows something looks again. Nothing is lost without that word.
 //! - Who does not read costs a bounded amount of memory: what was not taken in time becomes a `resync`.
 
 mod pump;

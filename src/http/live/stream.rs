@@ -20,8 +20,8 @@ use crate::http::gate::Read;
 use crate::http::pairs::Pairs;
 use crate::http::problem::Problem;
 use crate::ids::{JobId, Lsn};
-use crate::queue::Event;
 use crate::roles::Role;
+use crate::shapes::event_kind;
 use crate::shapes::values::number;
 
 /// How often, at most, a stream is told to look again.
@@ -108,11 +108,7 @@ impl Wanted {
 
 /// Reads `ACK,DEAD`.
 fn kinds(text: &str) -> Result<Vec<u8>, String> {
-    let kind = |word: &str| {
-        let found = Event::KINDS.iter().find(|(_, name)| name.eq_ignore_ascii_case(word));
-        found.map(|(kind, _)| *kind).ok_or_else(|| format!("{word:?} is no event"))
-    };
-    text.split(',').map(kind).collect()
+    text.split(',').map(|word| event_kind(word).ok_or_else(|| format!("{word:?} is no event"))).collect()
 }
 
 /// Nobody reads it any more, or it is to end.

@@ -155,10 +155,9 @@ impl Master {
                 let present = (&mut self.sessions, &mut self.workers);
                 Ok(leases::heartbeat(journal, present, id, &beat, now, scratch))
             }
-            figures @ (Request::Stats(_) | Request::Measure(_) | Request::Storage(_)) => {
+            figures @ (Request::Stats(_) | Request::Measure(_) | Request::Storage(_) | Request::Recent(_)) => {
                 Ok(self.figures(&figures, now, &mut scratch.written))
             }
-            Request::Recent(ask) => Ok(recent::recent(journal, ask, now, &mut scratch.written)),
             Request::Snapshot(_) => self.snapshot(id, header, now),
             Request::Backup(_) => upkeep::backup(journal, &mut self.keeping, id, now, &mut scratch.written),
             Request::Read(read) => upkeep::read(&mut self.keeping, id, &read, now),
@@ -172,8 +171,9 @@ impl Master {
     }
 
     /// What is told of the master as a whole.
-    fn figures<'s>(&self, asked: &Request<'_>, now: Timestamp, written: &'s mut Vec<u8>) -> Answer<'s> {
+    fn figures<'s>(&mut self, asked: &Request<'_>, now: Timestamp, written: &'s mut Vec<u8>) -> Answer<'s> {
         match asked {
+            Request::Recent(ask) => recent::recent(&mut self.journal, *ask, now, written),
             Request::Measure(_) => measures::measure(self, now, written),
             Request::Storage(_) => storage::storage(self, written),
             _ => looks::stats(self, now, written),

@@ -196,6 +196,7 @@ impl Reader<'_> {
         match kind {
             0x8008 => Reply::StatsOk(self.stats()),
             0x8030 => self.measured(),
+            0x8031 => self.recent_ok(),
             _ => self.storage(),
         }
     }
@@ -306,7 +307,7 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
             }),
         ),
         0x8007 => r.heartbeat_ok(),
-        0x8008 | 0x8030 | 0x8032 => r.told(kind),
+        0x8008 | 0x8030..=0x8032 => r.told(kind),
         0x8009 => Reply::SnapshotOk { lsn: r.u64(), bytes: r.u64() },
         0x800A => Reply::BackupOk(r.list(|r| {
             let file = BackupFile { name: r.text(), bytes: r.u32(), size: r.u32() };
@@ -322,7 +323,6 @@ pub fn decode(kind: u16, body: &[u8]) -> Reply {
         0x801C..=0x8020 => r.scanned(kind),
         0x8023..=0x8029 => r.of_schedules(kind),
         0x802A..=0x802F => r.of_batches(kind),
-        0x8031 => r.recent_ok(),
         0x80FF => Reply::Error { code: r.u16(), retry: r.u8(), text: r.text() },
         other => panic!("a reply of unknown kind {other:#06x}"),
     };
