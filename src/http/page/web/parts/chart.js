@@ -58,8 +58,17 @@ function options(figure, series) {
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { drag: { x: false, y: false } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString('en')) }],
+    axes: [
+      { ...axis, values: (_, ticks) => ticks.map(clock) },
+      { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString('en')) },
+    ],
     scales: { y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.05] } },
     series: [{}, ...series.map(line)],
   };
+}
+
+// The time of day as the rest of the page has it.
+function clock(seconds) {
+  const date = new Date(seconds * 1000);
+  return [date.getHours(), date.getMinutes()].map((part) => String(part).padStart(2, '0')).join(':');
 }
