@@ -51,6 +51,10 @@ use way::Way;
 /// How long it is away after a panic of its own thread.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+/// The loop comes before whoever looks: on a core that is full it gets nine tenths of it, and it is not held up until a
+/// slice of theirs is over.
+const NICENESS: i32 = 10;
+
 /// Stack of a thread that waits for the master's answer.
 const CALL_STACK_BYTES: usize = 256 << 10;
 
@@ -100,7 +104,11 @@ impl Http {
         let app = Arc::new(App::new(site, addresses, progress));
         let (stopping, told) = watch::channel(false);
         let shared = Arc::clone(&app);
-        let run = move || run_again(&sockets, &shared, &told);
+        let run = move || {
+            // Where that is forbidden it runs as it is. Threads that it begins for calls have its niceness.
+            let _ = rustix::process::nice(NICENESS);
+            run_again(&sockets, &shared, &told)
+        };
         let thread = thread::Builder::new().name("falcon-http".to_owned()).spawn(run)?;
         Ok(Http { app, stopping, thread: Some(thread) })
     }
