@@ -2,7 +2,7 @@
 # What HTTP costs those who work: 50 producers and 50 workers at half of what they reach alone, in rounds of pairs on one
 # master, without and with
 #
-#   bench/http.sh scrape [ROUNDS] [SECONDS]    # a scrape of /metrics each second, among 10,000 queues and 1 M jobs
+#   bench/http.sh scrape [ROUNDS] [SECONDS]    # a scrape of /metrics each second, beside 9,999 queues with 1 M jobs
 #   bench/http.sh crowd [ROUNDS] [SECONDS]     # 500 event streams, and 10,000 wrong, half-open and slow requests
 #   bench/http.sh idle [ROUNDS] [SECONDS]      # two masters at full load, one with an HTTP server that nobody asks
 #
@@ -79,7 +79,7 @@ fill() {
 import sys
 queues, jobs = map(int, sys.argv[1:])
 for job in range(jobs):
-    print("{\"queue\":\"q%05d\",\"payload\":\"%d\"}" % (job % queues, job))' "${QUEUES:-10000}" "${JOBS:-1000000}" \
+    print("{\"id\":\"j%d\",\"queue\":\"q%05d\",\"payload\":1}" % (job, job % queues))' "${QUEUES:-9999}" "${JOBS:-1000000}" \
         >"$dir/jobs"
     "$bin/falcon-cli" --master "$(cat "$dir/one.at")" --output quiet submit --file "$dir/jobs" >"$dir/filled"
 }

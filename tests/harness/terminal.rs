@@ -33,7 +33,7 @@ impl OnTerminal {
     }
 
     fn begin(columns: u16, mut command: Command, env: &[(&str, &str)], args: &[&str], has_keys: bool) -> OnTerminal {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&screen).expect("grantpt");
         unlockpt(&screen).expect("unlockpt");
         let name = ptsname(&screen, Vec::new()).expect("its name");
