@@ -107,7 +107,7 @@ impl Http {
         let run = move || {
             // Where that is forbidden it runs as it is. Threads that it begins for calls have its niceness.
             let _ = rustix::process::nice(NICENESS);
-            run_again(&sockets, &shared, &told)
+            run_again(&sockets, &shared, &told);
         };
         let thread = thread::Builder::new().name("falcon-http".to_owned()).spawn(run)?;
         Ok(Http { app, stopping, thread: Some(thread) })
