@@ -220,7 +220,8 @@ fn for_each_request(mut take: impl FnMut(&str, Vec<u8>)) {
     all.extend(operating_requests());
     all.extend(schedules::requests());
     all.extend(batches::requests());
-    all.extend([Measure {}.into(), Recent { after: Lsn(30), most: 200 }.into(), Storage {}.into()]);
+    let figures: [Request<'_>; 3] = [Measure {}.into(), Recent { after: Lsn(30), most: 200 }.into(), Storage {}.into()];
+    all.extend(figures);
     assert_eq!(all.len(), Request::KINDS.len(), "each request is shown");
     let named = all.into_iter().zip(Request::KINDS.iter().map(|(_, name)| *name));
     for (request, name) in named.chain([(wait_for_progress(), "Wait for progress")]) {
