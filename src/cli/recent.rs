@@ -11,7 +11,7 @@ use super::interrupt::Interrupt;
 use super::render::{Renderer, Row};
 use super::table::{Column, number, text};
 use super::when::Wall;
-use crate::client::{Happened, RecentPage};
+use crate::client::Happened;
 use crate::exit::{self, Failure};
 use crate::ids::{JobId, Lsn};
 use crate::nearest::did_you_mean;
@@ -55,9 +55,6 @@ pub fn run(common: &Common, args: &Args) -> Result<(), Stop> {
         }
         let next = page.next;
         page = again_if_away(|| client.recent(Some(next)))?;
-        // A log that was set back is watched from its end on.
-        let is_gap = page.missed > 0 && page.next < next;
-        page = if is_gap { RecentPage { events: Vec::new(), ..page } } else { page };
     }
 }
 

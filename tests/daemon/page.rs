@@ -120,6 +120,35 @@ fn a_token_that_is_taken_away_takes_its_sessions_with_it() {
 }
 
 #[test]
+fn wrong_tokens_are_answered_a_few_at_a_time() {
+    let (_dir, master) = guarded();
+    let ask = Ask::new("POST", "/session").json(&json!({"token": "of somebody else"}));
+    let asked: Vec<_> = (0..12).map(|_| master.begin(&ask)).collect();
+    let mut codes: Vec<u16> = asked.into_iter().map(|one| Answer::read(one).expect("an answer").status).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [[401; 4].as_slice(), &[429; 8]].concat());
+    log_in(&master, "a-secret");
+    master.master.stop();
+}
+
+#[test]
+fn the_loop_comes_before_whoever_looks() {
+    let master = HttpMaster::fresh(&[]);
+    let tasks = fs::read_dir(format!("/proc/{}/task", master.master.id())).expect("its threads");
+    let nice: Vec<(String, String)> = tasks
+        .map(|task| fs::read_to_string(task.expect("a thread").path().join("stat")).expect("its figures"))
+        .map(|stat| {
+            let (name, rest) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") ")).expect("a name");
+            (name.to_owned(), rest.split(' ').nth(16).expect("its niceness").to_owned())
+        })
+        .collect();
+    let of = |name: &str| nice.iter().find(|(known, _)| known.starts_with(name)).map(|(_, nice)| nice.parse::<i32>());
+    let (http, own) = (of("falcon-http").expect("HTTP").unwrap(), of("falcond").expect("the loop").unwrap());
+    assert_eq!(http, (own + 10).min(19), "{nice:?}");
+    master.master.stop();
+}
+
+#[test]
 fn behind_a_proxy_with_tls_the_cookie_is_for_tls_alone() {
     let (_dir, master) = guarded();
     let ask = Ask::new("POST", "/session").json(&json!({"token": "r-secret"})).header("X-Forwarded-Proto", "https");
