@@ -143,6 +143,10 @@ message! {
 /// Bytes after which a block of jobs is handed out.
 const BLOCK_BYTES: usize = 64 << 10;
 
+/// As how many slots a job with a key counts: it is looked up in two tables, and neither is in a cache when there are
+/// many.
+const SLOTS_OF_A_KEY: u32 = 16;
+
 /// A part of a snapshot.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Slice {
@@ -250,7 +254,7 @@ impl Queues {
         Slice::Block(KIND_QUEUES, body)
     }
 
-    /// Visits about `slots_max` further jobs or keys.
+    /// Visits about `slots_max` further jobs or keys; fewer where jobs hold keys.
     ///
     /// # Panics
     /// When no snapshot is under way.
@@ -292,15 +296,15 @@ impl Queues {
 
     fn next_slice(&mut self, taking: &mut Taking, slots_max: u32) -> Slice {
         if taking.slot < taking.slots_end {
-            let end = taking.slots_end.min(taking.slot + slots_max);
-            while taking.slot < end && taking.block.len() < BLOCK_BYTES {
+            let mut left = slots_max;
+            while taking.slot < taking.slots_end && left > 0 && taking.block.len() < BLOCK_BYTES {
                 let slot = taking.slot;
-                if let Some(entry) = self.table.visit(slot)
-                    && entry.id < taking.next_job
-                    && !taking.is_written(slot)
-                {
-                    self.encode_job(entry, &mut taking.before, &mut taking.block);
-                }
+                let has_key = self.table.visit(slot).is_some_and(|entry| {
+                    entry.id < taking.next_job
+                        && !taking.is_written(slot)
+                        && self.encode_job(entry, &mut taking.before, &mut taking.block)
+                });
+                left = left.saturating_sub(if has_key { SLOTS_OF_A_KEY } else { 1 });
                 taking.slot += 1;
             }
             let full = taking.block.len() >= BLOCK_BYTES || taking.slot == taking.slots_end;

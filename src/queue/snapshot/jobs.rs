@@ -11,8 +11,10 @@ use crate::job::{Ending, Settings, Standing};
 use crate::time::Timestamp;
 
 impl Queues {
-    pub(super) fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) {
-        let flags = self.flags(entry);
+    /// Writes a job; says whether it holds a key, which takes far longer.
+    pub(super) fn encode_job(&self, entry: &Entry, before: &mut Before, out: &mut Vec<u8>) -> bool {
+        let key = self.keys.of(entry.id);
+        let flags = self.flags(entry, key.is_some());
         out.put_varint(flags);
         out.put_varint(difference(&mut before.id, entry.id.0));
         out.put_varint(u64::from(self.groups.queue_of(entry.home).0));
@@ -32,7 +34,7 @@ impl Queues {
             put_place(entry.payload, &mut before.epoch, &mut before.offset, out);
         }
         self.encode_standing(entry, before, out);
-        if let Some((key, held)) = self.keys.of(entry.id) {
+        if let Some((key, held)) = key {
             out.put_text(key);
             out.put_u64_le(held.digest);
             out.put_u8(held.unique.code());
@@ -44,16 +46,17 @@ impl Queues {
             put_place(past.text, &mut before.story_epoch, &mut before.story_offset, out);
         }
         self.encode_more(entry, out);
+        key.is_some()
     }
 
-    fn flags(&self, entry: &Entry) -> u64 {
+    fn flags(&self, entry: &Entry, has_key: bool) -> u64 {
         let side = self.sides.side(entry);
         let flag = |flag: u64, is_set: bool| if is_set { flag } else { 0 };
         u64::from(entry.standing.code())
             | flag(TRIED, entry.attempts > 0)
             | flag(SET, entry.settings != Settings::default())
             | flag(PAYLOAD, entry.payload.bytes > 0)
-            | flag(KEY, self.keys.of(entry.id).is_some())
+            | flag(KEY, has_key)
             | flag(PAST, side.is_some_and(|side| side.ended_at() != Timestamp(0)))
             | flag(KEEP, self.sides.keep_s(entry).is_some())
             | flag(RARE, self.sides.rare(entry).is_some())
