@@ -44,6 +44,9 @@ const NO_ROOM: &str = "no room for more jobs: no log segment can be made; polls 
 pub struct Ticks {
     /// By how much the clock on the wall is ahead of log time, in ms.
     lead: i64,
+    /// The same, to tell moments by. Both clocks are read in whole milliseconds, whose borders differ, so that the lead
+    /// goes to and fro by one; this one stays, so that a moment that is told twice is the same.
+    told_lead: i64,
     /// When this run began to carry them out, by each clock.
     since: Option<[Timestamp; 2]>,
     /// Expressions that were read, with the plans that they are in.
@@ -71,8 +74,15 @@ impl Ticks {
     /// A moment of this clock as the one on the wall shows it.
     pub fn on_the_wall(&self, by: ByClock, at: Timestamp) -> Timestamp {
         match by {
-            ByClock::Log if at != Timestamp(0) => Timestamp(at.0.saturating_add_signed(self.lead)),
+            ByClock::Log if at != Timestamp(0) => Timestamp(at.0.saturating_add_signed(self.told_lead)),
             _ => at,
+        }
+    }
+
+    fn note_wall(&mut self, wall: Timestamp, now: Timestamp) {
+        self.lead = i64::try_from(i128::from(wall.0) - i128::from(now.0)).unwrap_or_default();
+        if self.lead.abs_diff(self.told_lead) > 1 {
+            self.told_lead = self.lead;
         }
     }
 
@@ -162,8 +172,7 @@ pub struct ToMake<'m> {
 impl Master {
     /// Tells what the clock on the wall shows. Without it, that is taken to show log time.
     pub fn note_wall(&mut self, wall: Timestamp, now: Timestamp) {
-        let lead = i128::from(wall.0) - i128::from(now.0);
-        self.ticks.lead = i64::try_from(lead).unwrap_or_default();
+        self.ticks.note_wall(wall, now);
     }
 
     /// Carries out the ticks that are due, as many as one turn takes.
@@ -344,4 +353,23 @@ fn headers(plan: &Plan<'_>, name: &str, tick_at: Timestamp) -> Vec<u8> {
     let mut out = Vec::new();
     List::lent(&all).write(&mut out);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_told_twice_is_the_same_until_the_clock_is_set() {
+        let mut ticks = Ticks::default();
+        let mut told = |wall, now| {
+            ticks.note_wall(Timestamp(wall), Timestamp(now));
+            (ticks.on_the_wall(ByClock::Log, Timestamp(5)).0, ticks.clock(ByClock::Wall, Timestamp(now)).0)
+        };
+        assert_eq!(told(1_010, 10), (1_005, 1_010));
+        // One of the clocks has come to its next millisecond, and the other has not.
+        assert_eq!(told(1_011, 10), (1_005, 1_011), "what is due by the clock goes by what it shows");
+        assert_eq!(told(1_011, 12), (1_005, 1_011));
+        assert_eq!(told(1_014, 12), (1_007, 1_014));
+    }
 }
