@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::Listener;
+use axum::serve::{Listener, ListenerExt};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,7 +21,8 @@ use tokio_io_timeout::TimeoutStream;
 use super::App;
 use super::figures::OpenConnection;
 use crate::limits::{
-    HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_MS_MAX, HTTP_HEADERS_MAX, HTTP_WRITE_PAUSE_MS_MAX,
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_MS_MAX, HTTP_HEADERS_MAX, HTTP_UNSENT_BYTES_MAX,
+    HTTP_WRITE_PAUSE_MS_MAX,
 };
 use crate::reactor::{Bound, StdSocket};
 
@@ -39,7 +41,7 @@ pub async fn serve(
         let (free, app) = (Arc::clone(&free), Arc::clone(app));
         let server = Server { free, app, routes: routes.clone(), told: told.clone() };
         match socket.to_std()? {
-            StdSocket::Tcp(socket) => tasks.spawn(server.accept(TcpListener::from_std(socket)?)),
+            StdSocket::Tcp(socket) => tasks.spawn(server.accept(TcpListener::from_std(socket)?.tap_io(bound))),
             StdSocket::Unix(socket) => tasks.spawn(server.accept(UnixListener::from_std(socket)?)),
         };
     }
@@ -52,6 +54,15 @@ pub async fn serve(
     // All connections are over when all places are free.
     let _ = timeout(STOP_TIMEOUT, free.acquire_many(HTTP_CONNECTIONS_MAX as u32)).await;
     Ok(())
+}
+
+/// Answers leave at once, and the kernel keeps little of what a client does not read.
+fn bound(stream: &mut TcpStream) {
+    let outcome =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(&*stream).set_tcp_notsent_lowat(HTTP_UNSENT_BYTES_MAX));
+    if let Err(error) = outcome {
+        log::debug!("an HTTP connection keeps the kernel's own settings: {error}");
+    }
 }
 
 /// What each socket has.

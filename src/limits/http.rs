@@ -48,5 +48,9 @@ pub const HTTP_HISTORY_EVERY_MS: u64 = 10_000;
 /// The body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 
+/// What the kernel takes for an HTTP client beyond what it has sent. Left to itself it keeps up to 4 MiB for each one that
+/// does not read (`net.ipv4.tcp_wmem`).
+pub const HTTP_UNSENT_BYTES_MAX: u32 = 128 << 10;
+
 /// How long an HTTP client may take nothing of what it asked for.
 pub const HTTP_WRITE_PAUSE_MS_MAX: u64 = 30_000;

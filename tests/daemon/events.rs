@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -153,6 +154,29 @@ fn of_a_flood_a_stream_hears_that_it_has_to_look_again() {
 }
 
 #[test]
+fn who_does_not_read_costs_no_memory_and_is_told_to_look_again() {
+    let master = HttpMaster::fresh(&[]);
+    let mut slow = Stream::of(&master, EVENTS);
+    let mut quick = Stream::of(&master, EVENTS);
+    quick.expect("hello");
+    let path = format!("/api/v1/jobs?queue={}", "q".repeat(64));
+    let jobs = Value::Array((0..190).map(|number| json!({"payload": number})).collect());
+    // Each round is told to both at least once, until the slow one has as much on its way as it may have, and more
+    // than that was told to the quick one.
+    for _ in 0..40 {
+        master.send("POST", &path, &jobs).expect(201);
+        (0..190).for_each(|_| drop(quick.expect("job")));
+    }
+    slow.expect("hello");
+    let told: Vec<Message> = std::iter::from_fn(|| slow.next().filter(|one| one.event == "job")).collect();
+    assert!(told.len() < 40 * 190 && told.windows(2).all(|pair| pair[0].id < pair[1].id), "{}", told.len());
+    let job = submit(&master, "mail");
+    let last = std::iter::from_fn(|| slow.next()).find(|one| one.data["queue"] == "mail").expect("a message");
+    assert_eq!(number(&last.data, "job"), job, "after it all goes on");
+    master.master.stop();
+}
+
+#[test]
 fn streams_are_so_many_and_need_the_role_to_look() {
     let (dir, master) = guarded();
     master.get(EVENTS).problem(401, "Unauthorized");
@@ -161,7 +185,10 @@ fn streams_are_so_many_and_need_the_role_to_look() {
     let refused = master.ask(&ask).expect(503);
     assert_eq!(refused.header("retry-after"), "1");
     drop(streams.split_off(1));
-    wait_until("a place", SOON, || Ask::new("HEAD", EVENTS).token("r-secret").of(&master.at).unwrap().status == 200);
+    // Nothing is to be told to those who left: they are missed before it is time to break the silence.
+    wait_until("a place", Duration::from_secs(5), || {
+        Ask::new("HEAD", EVENTS).token("r-secret").of(&master.at).unwrap().status == 200
+    });
     fs::write(dir.path().join("tokens"), "ops:admin:a-secret\n").expect("tokens");
     master.master.signal(Signal::HUP);
     let mut first = streams.remove(0);

@@ -139,7 +139,12 @@ impl Stream {
     }
 
     async fn next(&mut self, ticks: &mut broadcast::Receiver<Arc<Tick>>) -> Result<(), Ended> {
-        match ticks.recv().await {
+        let told = tokio::select! {
+            told = ticks.recv() => told,
+            // Who has left holds no place until there is something to tell.
+            () = self.sender.closed() => return Err(Ended),
+        };
+        match told {
             Ok(tick) if tick.is_last => return Err(Ended),
             Ok(tick) => {
                 // The task that feeds it began behind where this one is.
