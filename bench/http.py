@@ -23,8 +23,8 @@ WRONG = [
 ]
 HALF = b"GET /api/v1/stats HTTP/1.1\r\nHost: loc"
 STREAM = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-OPEN_MAX = 3_000
-PATIENCE_S = 15
+OPEN_MAX = 12_000
+PATIENCE_S = 10
 
 
 class Crowd:

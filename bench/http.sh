@@ -3,7 +3,8 @@
 # master, without and with
 #
 #   bench/http.sh scrape [ROUNDS] [SECONDS]    # a scrape of /metrics each second, beside 9,999 queues with 1 M jobs
-#   bench/http.sh crowd [ROUNDS] [SECONDS]     # 500 event streams, and 10,000 wrong, half-open and slow requests
+#   bench/http.sh crowd [ROUNDS] [SECONDS]     # 500 event streams, and 10,000 wrong, half-open and slow requests, and the
+#                                              # same crowd in front of another master that does nothing else
 #   bench/http.sh idle [ROUNDS] [SECONDS]      # two masters at full load, one with an HTTP server that nobody asks
 #
 # The master is pinned to core 0, the load to core 1, and the crowd goes where there is room. A line for each run; the
@@ -45,34 +46,30 @@ print(*(round(figures[key]) for key in ("cycles_per_s", "submit_p99_us", "delive
 
 own_kib() { awk '/RssAnon/ { print $2 }' "/proc/$(cat "$dir/$1.pid")/status"; }
 
-# The pairs of lines `without …` and `with …`: medians of both, and of the ratios.
+# ratios FILE [WAY [WAY]]: of the pairs of lines that begin with these words the medians of both, and of the ratios
 ratios() {
-    python3 - "$1" <<'PY'
+    python3 - "$1" "${2:-without}" "${3:-with}" <<'PY'
 import statistics, sys
-rows = {"without": [], "with": []}
-for line in open(sys.argv[1]):
+path, *ways = sys.argv[1:]
+rows = {way: [] for way in ways}
+for line in open(path):
     way, *figures = line.split()
-    rows[way].append([float(figure) for figure in figures[:4]])
+    rows.setdefault(way, []).append([float(figure) for figure in figures[:4]])
 for at, name in enumerate(["cycles a second", "p99 of a submit, us", "p99 of a delivery, us", "cores of the master"]):
-    without, with_it = ([row[at] for row in rows[way]] for way in ("without", "with"))
-    ratio = statistics.median(b / a for a, b in zip(without, with_it))
-    print(f"{name}: {statistics.median(without):.6g} without, {statistics.median(with_it):.6g} with, ratio {ratio:.3f}")
+    pairs = [[row[at] for row in rows[way]] for way in ways]
+    ratio = statistics.median(b / a for a, b in zip(*pairs))
+    told = ", ".join(f"{statistics.median(row):.6g} {way}" for way, row in zip(ways, pairs))
+    print(f"{name}: {told}, ratio {ratio:.3f}")
 PY
 }
 
-# pairs BEGIN END: half load, without and with what BEGIN starts and END ends
-pairs() {
-    local half
+# A line for half of what it reaches alone.
+half_load() {
     half=$(load one | awk '{ print int($1 / 2) }')
     echo "half load: $half jobs a second" >&2
-    for _ in $(seq "$rounds"); do
-        echo "without $(load one --per-s "$half") $(own_kib one) KiB"
-        "$1"
-        echo "with $(load one --per-s "$half") $(own_kib one) KiB"
-        "$2"
-    done | tee "$dir/lines"
-    ratios "$dir/lines"
 }
+
+at_half() { echo "$1 $(load one --per-s "$half") $(own_kib one) KiB"; }
 
 fill() {
     python3 -c '
@@ -94,35 +91,31 @@ alone() {
     echo "$(wc -c <"$dir/answer") bytes"
 }
 
-# shellcheck disable=SC2329  # called by its name
-scraping() {
+# scraped WAY: a run beside a scrape each second
+scraped() {
     while sleep 1; do took /metrics >>"$dir/times"; done &
-    helper=$!
+    local helper=$!
     pids+=("$helper")
+    at_half "$1"
+    kill "$helper"
+    wait "$helper" || true
+    unset 'pids[-1]'
 }
 
-# shellcheck disable=SC2329  # called by its name
-crowding() {
+# crowded WAY NAME: a run beside a crowd in front of that master
+crowded() {
     mkfifo "$dir/in"
     # In life it is on other machines.
-    nice -n 19 python3 bench/http.py "$(cat "$dir/one.http")" 500 10000 <"$dir/in" >"$dir/crowd" &
-    helper=$!
+    nice -n 19 python3 bench/http.py "$(cat "$dir/$2.http")" 500 10000 <"$dir/in" >"$dir/crowd" &
+    local helper=$!
     pids+=("$helper")
     exec 3>"$dir/in"
     until grep -q ready "$dir/crowd"; do kill -0 "$helper"; sleep 0.1; done
-}
-
-# shellcheck disable=SC2329  # called by its name
-alone_again() {
-    if [ "$what" = crowd ]; then
-        exec 3>&-
-        wait "$helper"
-        tail -n 1 "$dir/crowd" >&2
-        rm "$dir/in"
-    else
-        kill "$helper"
-        wait "$helper" || true
-    fi
+    at_half "$1"
+    exec 3>&-
+    wait "$helper"
+    tail -n 1 "$dir/crowd" >&2
+    rm "$dir/in"
     unset 'pids[-1]'
 }
 
@@ -133,12 +126,27 @@ scrape)
     alone /metrics
     # What a page asks for every other second.
     alone /api/v1/stats
-    pairs scraping alone_again
+    half_load
+    for _ in $(seq "$rounds"); do
+        at_half without
+        scraped with
+    done | tee "$dir/lines"
+    ratios "$dir/lines"
     sort -n "$dir/times" | awk '{ all[NR] = $1 } END { print "a scrape under load: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s, of", NR }'
     ;;
 crowd)
     begin one --http 127.0.0.1:0
-    pairs crowding alone_again
+    begin other --http 127.0.0.1:0
+    half_load
+    for _ in $(seq "$rounds"); do
+        at_half without
+        crowded elsewhere other
+        crowded with one
+    done | tee "$dir/lines"
+    # What the crowd itself takes of the two cores, what it adds that it is in front of this master, and both.
+    ratios "$dir/lines" without elsewhere
+    ratios "$dir/lines" elsewhere with
+    ratios "$dir/lines" without with
     ;;
 idle)
     begin without
