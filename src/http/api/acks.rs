@@ -78,8 +78,8 @@ enum Going {
     Not(Problem),
 }
 
-/// Those from which nothing follows go first and in one request: if that is refused, nothing was carried out. The others
-/// are under way all at once, so that they share the syncs of the log.
+/// Those from which nothing follows go first and in one request: if that is refused, nothing was carried out. The
+/// others are under way all at once, so that they share the syncs of the log.
 fn report(client: &Client, acks: &[Ack<'_>]) -> Result<Vec<Value>, Problem> {
     if acks.len() > ITEMS_MAX {
         return Err(Problem::bad(format!("{} items; send up to {ITEMS_MAX} at once", acks.len())));
