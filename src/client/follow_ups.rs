@@ -1,6 +1,8 @@
 //! Jobs that follow from another one: they are handed in with its ack, by one step of the master, or not at all.
 
-use super::{Client, ClientError, Job, Submitted};
+use std::time::Duration;
+
+use super::{Client, ClientError, Job, Pending, Submitted};
 use crate::codec::{Field, Reader};
 use crate::ids::JobId;
 use crate::job::Awaited;
@@ -29,7 +31,7 @@ impl FollowUps {
         self.list.len()
     }
 
-    fn jobs(&self) -> List<'_, SubmitJob<'_>> {
+    pub(crate) fn jobs(&self) -> List<'_, SubmitJob<'_>> {
         List::read(&mut Reader::new(&self.list), "jobs").expect("it was written by the same code")
     }
 }
@@ -39,7 +41,22 @@ impl Client {
     /// neither. What became of each. `Refused` as a Submit would be, by `LeaseLost` once another worker may have the
     /// job, and by `Cancelled`.
     pub fn ack_then(&self, item: AckItem<'_>, then: &FollowUps) -> Result<Vec<Submitted>, ClientError> {
-        let answer = self.ask(AckThen { item, jobs: then.jobs() })?;
+        self.ack_then_begin(item, then)?.wait()
+    }
+
+    /// The same, begun: it has been sent, or soon will be.
+    pub(crate) fn ack_then_begin(&self, item: AckItem<'_>, then: &FollowUps) -> Result<PendingAckThen, ClientError> {
+        self.begin(AckThen { item, jobs: then.jobs() }, Duration::ZERO).map(PendingAckThen)
+    }
+}
+
+/// An ack with follow-ups that is under way.
+pub(crate) struct PendingAckThen(Pending);
+
+impl PendingAckThen {
+    /// Waits until the job is done and the others are there: what became of each, in order.
+    pub(crate) fn wait(self) -> Result<Vec<Submitted>, ClientError> {
+        let answer = self.0.wait()?;
         let reply = answer.read::<AckThen<'_>>()?;
         let code = ErrorCode::from_code(reply.status);
         match reply.status {
@@ -67,15 +84,23 @@ impl Job {
     /// The results of the jobs that it waited for, if it was submitted to be given them, in the order of their ids.
     /// Those of a batch are not told.
     pub fn results(&self) -> Result<Vec<EarlierResult>, ClientError> {
-        let mut results = Vec::new();
-        for before in &self.results_of {
-            let Awaited::Job(job) = before.what() else { continue };
-            let result = match self.teller.client().result(job) {
-                Err(ClientError::Refused(Refusal { code: ErrorCode::NotFound | ErrorCode::WrongState, .. })) => None,
-                result => Some(result?),
-            };
-            results.push(EarlierResult { job, result });
-        }
-        Ok(results)
+        self.awaited_jobs().map(|job| self.result_of(job)).collect()
+    }
+
+    /// The jobs whose results it is to be given, in the order of their ids.
+    pub(crate) fn awaited_jobs(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.results_of.iter().filter_map(|before| match before.what() {
+            Awaited::Job(job) => Some(job),
+            Awaited::Batch(_) => None,
+        })
+    }
+
+    /// What came of one of them.
+    pub(crate) fn result_of(&self, job: JobId) -> Result<EarlierResult, ClientError> {
+        let result = match self.teller.client().result(job) {
+            Err(ClientError::Refused(Refusal { code: ErrorCode::NotFound | ErrorCode::WrongState, .. })) => None,
+            result => Some(result?),
+        };
+        Ok(EarlierResult { job, result })
     }
 }

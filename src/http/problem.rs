@@ -54,6 +54,11 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "NoSuchPath", text)
     }
 
+    /// Whether the same may work later.
+    pub fn may_retry(&self) -> bool {
+        self.code.map_or(self.status == StatusCode::SERVICE_UNAVAILABLE, ErrorCode::retry_may_help)
+    }
+
     /// No token, or none that the master knows.
     pub fn unauthorized(detail: &str) -> Problem {
         Problem::from(Refusal::new(ErrorCode::Unauthorized, detail))
@@ -114,8 +119,8 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let may_retry = self.may_retry();
         let Problem { status, code, name, detail } = self;
-        let may_retry = code.map_or(status == StatusCode::SERVICE_UNAVAILABLE, ErrorCode::retry_may_help);
         let json = json!({
             "type": format!("urn:falconqueue:error:{name}"),
             "title": name,

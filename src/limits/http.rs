@@ -52,5 +52,10 @@ pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 /// does not read (`net.ipv4.tcp_wmem`).
 pub const HTTP_UNSENT_BYTES_MAX: u32 = 128 << 10;
 
+/// Results of earlier jobs that one answer of a poll tells, and after how many bytes of them it tells no more: each is
+/// asked of the master by itself, and the answer lies in memory.
+pub const HTTP_RESULTS_MAX: usize = 1024;
+pub const HTTP_RESULTS_BYTES_MAX: usize = 1 << 20;
+
 /// How long an HTTP client may take nothing of what it asked for.
 pub const HTTP_WRITE_PAUSE_MS_MAX: u64 = 30_000;

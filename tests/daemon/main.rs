@@ -21,6 +21,7 @@ mod help;
 mod history;
 mod http;
 mod http_errors;
+mod http_follow_ups;
 mod http_leases;
 mod http_walk;
 mod job_list;

@@ -206,8 +206,8 @@ fn what_a_page_makes_pending_is_handed_to_a_poll_that_waits_in_the_same_turn() {
     assert!(matches!(&heard[..], [Reply::PollOk(got)] if got[0].job == dead), "{heard:?}");
 }
 
-#[test]
-fn a_count_by_errors_looks_at_each_job_once() {
+/// Jobs 1 to 3,000 are dead, each third for want of a route.
+fn three_thousand_dead() -> (Hand, SessionId) {
     let large_segments = Config { segment_bytes: 8 << 20, ..config() };
     let mut hand = Hand::open(large_segments, MemoryDevice::default(), START);
     let client = hand.connect();
@@ -217,12 +217,58 @@ fn a_count_by_errors_looks_at_each_job_once() {
         let fail = |got: &Delivery| FailItem {
             job: JobId(got.job),
             lease: LeaseId(got.lease),
-            error: if got.job.is_multiple_of(3) { "no route" } else { "it broke" },
+            error: match got.job {
+                1 => "the first one",
+                job if job.is_multiple_of(3) => "no route",
+                _ => "it broke",
+            },
             ..FailItem::default()
         };
         let items: Vec<FailItem<'_>> = got.iter().map(fail).collect();
         hand.ask(client, &Request::Fail(Fail { items: List::lent(&items) }));
     }
+    (hand, client)
+}
+
+#[test]
+fn a_search_for_few_reads_many_errors_at_once() {
+    let (mut hand, client) = three_thousand_dead();
+    let rare = Filter { error: Some("the first one".into()), ..Filter::default() };
+    hand.send_frame(client, &list_jobs(&rare, 0, true, 1));
+    let mut rounds = 0;
+    let heard = loop {
+        rounds += 1;
+        hand.pass(20);
+        hand.sync();
+        let heard = hand.heard(client);
+        if !heard.is_empty() || rounds == 20 {
+            break heard;
+        }
+    };
+    let [Reply::ListJobsOk(page)] = &heard[..] else { panic!("nothing after {rounds} rounds: {heard:?}") };
+    assert_eq!((ids(page), page.next), (vec![1], 0));
+}
+
+#[test]
+fn pages_of_a_search_hold_every_job_once() {
+    let (mut hand, client) = three_thousand_dead();
+    let of_route = Filter { error: Some("no route".into()), ..Filter::default() };
+    let (mut found, mut from) = (Vec::new(), 0);
+    loop {
+        let page = list(&mut hand, client, &of_route, from, 150);
+        assert!(page.rows.len() <= 150, "{}", page.rows.len());
+        found.extend(ids(&page));
+        from = page.next;
+        if from == 0 {
+            break;
+        }
+    }
+    assert_eq!(found, (1..=3000).rev().filter(|job| job % 3 == 0).collect::<Vec<u64>>());
+}
+
+#[test]
+fn a_count_by_errors_looks_at_each_job_once() {
+    let (mut hand, client) = three_thousand_dead();
     let of_route = Filter { error: Some("no route".into()), ..Filter::default() };
     for (filter, by_error, count) in [(Filter::default(), true, 3000), (of_route, false, 1000)] {
         let Reply::CountJobsOk(page) = scan(&mut hand, client, &count_jobs(&filter, 0, by_error)) else {

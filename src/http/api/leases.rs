@@ -19,7 +19,8 @@ use crate::http::given::Body;
 use crate::http::problem::Problem;
 use crate::http::way::Abandoned;
 use crate::ids::{JobId, LeaseId};
-use crate::protocol::{AckItem, FailItem, HeldLease, LeaseStatus, ReleaseItem, Stage};
+use crate::limits::{HTTP_RESULTS_BYTES_MAX, HTTP_RESULTS_MAX};
+use crate::protocol::{FailItem, HeldLease, LeaseStatus, ReleaseItem, Stage};
 use crate::shapes::values::delay;
 use crate::shapes::{self, put_bytes};
 use crate::time::Millis;
@@ -58,22 +59,59 @@ pub async fn poll(_: Work, State(app): State<Arc<App>>, Body(ask): Body<Ask>) ->
         let poll = Poll::of(&queues).with_free(max.unwrap_or(1)).with_wait(wait.into()).with_lease(lease.into());
         take(client, &poll, abandoned)
     });
-    let jobs: Vec<Value> = jobs.await?.iter().map(delivered).collect();
-    Ok(Json(json!({"jobs": jobs})))
+    Ok(Json(json!({"jobs": jobs.await?})))
 }
 
-/// Polls; what is handed to somebody who has left is given back.
-fn take(client: &Client, poll: &Poll<'_>, abandoned: &Abandoned) -> Result<Vec<Job>, Problem> {
+/// Polls; what is handed to somebody who has left is given back, and so is what cannot be told.
+fn take(client: &Client, poll: &Poll<'_>, abandoned: &Abandoned) -> Result<Vec<Value>, Problem> {
     let jobs = client.poll(poll)?;
-    if abandoned.is_so() && !jobs.is_empty() {
+    let mut room = ResultsRoom::default();
+    let told: Result<Vec<Value>, Problem> = jobs.iter().map(|job| delivered(job, &mut room)).collect();
+    let is_abandoned = abandoned.is_so();
+    if (is_abandoned || told.is_err()) && !jobs.is_empty() {
         let items: Vec<ReleaseItem> = jobs.iter().map(Job::given_back).collect();
         client.release(&items)?;
-        return Ok(Vec::new());
     }
-    Ok(jobs)
+    if is_abandoned { Ok(Vec::new()) } else { told }
 }
 
-fn delivered(job: &Job) -> Value {
+/// What one answer may still tell of the results of earlier jobs.
+struct ResultsRoom {
+    count: usize,
+    bytes: usize,
+}
+
+impl Default for ResultsRoom {
+    fn default() -> Self {
+        ResultsRoom { count: HTTP_RESULTS_MAX, bytes: HTTP_RESULTS_BYTES_MAX }
+    }
+}
+
+impl ResultsRoom {
+    /// The results of the jobs that it waited for. A worker finds those that do not fit by themselves.
+    fn tell(&mut self, job: &Job) -> Result<Value, Problem> {
+        job.awaited_jobs().map(|earlier| self.tell_one(job, earlier)).collect()
+    }
+
+    fn tell_one(&mut self, job: &Job, earlier: JobId) -> Result<Value, Problem> {
+        let mut told = Map::new();
+        told.insert("job".to_owned(), earlier.0.into());
+        if self.count == 0 || self.bytes == 0 {
+            told.insert("left_out".to_owned(), true.into());
+            return Ok(told.into());
+        }
+        let result = job.result_of(earlier)?.result;
+        self.count -= 1;
+        self.bytes = self.bytes.saturating_sub(result.as_ref().map_or(0, Vec::len));
+        match result {
+            None => drop(told.insert("result".to_owned(), Value::Null)),
+            Some(bytes) => put_bytes(&mut told, "result", &bytes),
+        }
+        Ok(told.into())
+    }
+}
+
+fn delivered(job: &Job, room: &mut ResultsRoom) -> Result<Value, Problem> {
     let mut told = Map::new();
     told.insert("job".to_owned(), job.id.0.into());
     told.insert("lease".to_owned(), job.lease.0.into());
@@ -93,8 +131,11 @@ fn delivered(job: &Job) -> Value {
     let headers: Map<String, Value> =
         job.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     told.insert("headers".to_owned(), headers.into());
+    if job.wants_results() {
+        told.insert("results".to_owned(), room.tell(job)?);
+    }
     put_bytes(&mut told, "payload", &job.payload);
-    Value::Object(told)
+    Ok(Value::Object(told))
 }
 
 fn read<T>(name: &str, text: Option<String>, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
@@ -108,9 +149,6 @@ fn read<T>(name: &str, text: Option<String>, read: fn(&str) -> Result<T, String>
 pub struct Report {
     job: NonZeroU64,
     lease: NonZeroU64,
-    /// Of an ack.
-    #[serde(default)]
-    result: String,
     /// Of a fail.
     #[serde(default)]
     error: String,
@@ -129,19 +167,6 @@ pub struct Report {
 #[serde(deny_unknown_fields)]
 pub struct Reports {
     items: Vec<Report>,
-}
-
-pub async fn ack(_: Work, State(app): State<Arc<App>>, Body(given): Body<Reports>) -> Told {
-    let statuses = app.way.ask(move |client| {
-        let items = given.items.iter().map(|report| AckItem {
-            job: JobId(report.job.get()),
-            lease: LeaseId(report.lease.get()),
-            result: report.result.as_bytes(),
-            ..AckItem::default()
-        });
-        Ok(client.ack(&items.collect::<Vec<_>>())?)
-    });
-    Ok(Json(json!({"items": statuses.await?.iter().map(shapes::mended).collect::<Vec<_>>()})))
 }
 
 pub async fn fail(_: Work, State(app): State<Arc<App>>, Body(given): Body<Reports>) -> Told {

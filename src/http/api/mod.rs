@@ -1,6 +1,7 @@
 //! The routes: which path is answered by what. Who may ask is the first argument of each handler. `openapi.json` tells
 //! the same to others, and a test holds one against the other.
 
+mod acks;
 mod batches;
 mod filters;
 mod health;
@@ -100,7 +101,7 @@ fn of_workers() -> Router<Arc<App>> {
         .route("/workers/{name}", get(workers::show))
         .route("/workers/{name}/{order}", post(workers::order))
         .route("/poll", post(leases::poll))
-        .route("/ack", post(leases::ack))
+        .route("/ack", post(acks::ack))
         .route("/fail", post(leases::fail))
         .route("/release", post(leases::release))
         .route("/heartbeat", post(leases::heartbeat))

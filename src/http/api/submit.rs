@@ -75,20 +75,28 @@ fn submit_all(client: &Client, common: &Common, bytes: &[u8]) -> Result<Value, P
     let raw: &RawValue = read_json(bytes)?;
     let is_one = raw.get().starts_with('{');
     let entries: Vec<Entry<'_>> = if is_one { vec![read_json(bytes)?] } else { read_json(bytes)? };
+    with_jobs(&entries, &common.queue, common.on_duplicate, |jobs| {
+        let taken = common.submit(client, jobs)?;
+        let mut told = jobs.iter().zip(&taken).map(|(job, taken)| shapes::submitted(job, taken));
+        Ok(if is_one { told.next().unwrap_or_default() } else { json!({"jobs": told.collect::<Vec<_>>()}) })
+    })
+}
+
+/// Lends these entries as the jobs that they are, of this queue where they name none.
+pub fn with_jobs<T>(
+    entries: &[Entry<'_>],
+    queue: &str,
+    on_duplicate: Option<OnDuplicate>,
+    use_them: impl FnOnce(&[SubmitJob<'_>]) -> T,
+) -> T {
     let headers: Vec<Vec<u8>> = entries.iter().map(Entry::headers).collect();
     let after: Vec<Vec<After<'_>>> = entries.iter().map(Entry::after).collect();
     let with = headers.iter().zip(&after);
-    let jobs: Vec<SubmitJob<'_>> = entries
-        .iter()
-        .zip(with)
-        .map(|(entry, (headers, after))| {
-            let job = entry.job(&common.queue, headers, after);
-            SubmitJob { on_duplicate: common.on_duplicate.or(job.on_duplicate), ..job }
-        })
-        .collect();
-    let taken = common.submit(client, &jobs)?;
-    let mut told = jobs.iter().zip(&taken).map(|(job, taken)| shapes::submitted(job, taken));
-    Ok(if is_one { told.next().unwrap_or_default() } else { json!({"jobs": told.collect::<Vec<_>>()}) })
+    let jobs = entries.iter().zip(with).map(|(entry, (headers, after))| {
+        let job = entry.job(queue, headers, after);
+        SubmitJob { on_duplicate: on_duplicate.or(job.on_duplicate), ..job }
+    });
+    use_them(&jobs.collect::<Vec<_>>())
 }
 
 /// A job whose payload is the body, whatever that is, and whose settings are in the query.

@@ -182,6 +182,9 @@ impl Scan {
     fn meet(&mut self, journal: &Journal) {
         let left = u64::from(SCANNED_ENTRIES_MAX.saturating_sub(self.looked));
         let most = match self.aim {
+            // Which of them have the words is known once their errors were read: as many as go at once, or a search
+            // for few needs a round for each few. Those that are met and not told are where the next page begins.
+            Aim::List { .. } if self.words != Words::default() => TEXTS_MAX,
             Aim::List { limit } => limit.saturating_sub(self.found.rows.len()),
             Aim::Count { .. } if self.reads() => TEXTS_MAX,
             Aim::Count { .. } => usize::MAX,
