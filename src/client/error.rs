@@ -78,13 +78,21 @@ impl ClientError {
         matches!(self, ClientError::Refused(refusal) if refusal.code == ErrorCode::Starting)
     }
 
-    /// Whether nothing was sent, and it may be otherwise in a moment: a master was just started, or still reads its
-    /// log.
+    /// Whether no request was sent, and it may be otherwise in a moment: a master was just started or still reads its
+    /// log, or one took the connection and was gone before it said Hello.
     pub(super) fn may_pass_unsent(&self) -> bool {
         match self {
             ClientError::Unreachable { source, .. } => {
-                // A Unix socket is not even there before the master is.
-                matches!(source.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::BrokenPipe
+                        | io::ErrorKind::UnexpectedEof
+                        // A Unix socket is not even there before the master is.
+                        | io::ErrorKind::NotFound
+                )
             }
             error => error.is_starting(),
         }

@@ -257,4 +257,21 @@ mod tests {
         assert!(matches!(other, ClientError::NotTheProtocol { .. }), "{other}");
         stranger.join().unwrap();
     }
+
+    #[test]
+    fn one_that_takes_the_connection_and_is_gone_is_tried_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let tcp = Remote::new(&address, "test", b"").with_patience(Duration::from_secs(20), |_| {});
+        let stranger = std::thread::spawn(move || {
+            // With Hello unread it is reset.
+            let (first, _) = listener.accept().unwrap();
+            first.peek(&mut [0]).unwrap();
+            drop(first);
+            listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        let last = tcp.connect(&WorkerFacts::default(), Instant::now() + Duration::from_secs(20)).err().unwrap();
+        assert!(matches!(last, ClientError::NotTheProtocol { .. }), "{last}");
+        stranger.join().unwrap();
+    }
 }
