@@ -53,10 +53,12 @@ test('a dead job is requeued, and then changed and cancelled', async (t) => {
     await dialog.getByLabel('Priority').fill('7');
     await dialog.getByLabel('Most attempts').fill('9');
     await dialog.getByLabel('Delay').fill('1h');
+    await dialog.getByLabel('Time to begin it in').fill('2h');
   });
   await said(at, `Job ${job} was changed.`);
   await happened(at, job, 'UPDATE');
-  const { priority, max_attempts: most, standing } = await at.api('GET', `/jobs/${job}`);
+  const { priority, max_attempts: most, standing, expires_at: expires } = await at.api('GET', `/jobs/${job}`);
+  assert.ok(Date.parse(expires) > Date.now() + 3_600_000, expires);
   assert.deepEqual({ priority, most, standing }, { priority: 7, most: 9, standing: 'delayed' });
   await state(at, 'delayed');
   assert.equal(await fact(at, 'Priority').textContent(), '7');

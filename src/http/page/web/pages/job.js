@@ -106,6 +106,8 @@ function Changes({ of: { job, standing, cancelled, ...facts }, done }) {
     <${Act} disabled=${!fits('update', standing)} title=${unfit('update')} onClick=${change}>Change</${Act}>`;
 }
 
+const SPAN = { pattern: '([0-9]+(d|h|m|s|ms))+', placeholder: '10m' };
+
 async function update({ job, standing, priority, max_attempts: most }) {
   const mayDelay = standing === 'pending' || standing === 'delayed';
   const given = await ask({
@@ -116,8 +118,9 @@ async function update({ job, standing, priority, max_attempts: most }) {
       { name: 'priority', label: 'Priority', type: 'number', min: 0, max: 255, value: priority, required: true,
         hint: '0 is the most urgent, 255 the least. It then waits at the end of its line.' },
       { name: 'max_attempts', label: 'Most attempts', type: 'number', min: 1, max: 1000, value: most, required: true },
-      ...(mayDelay ? [{ name: 'delay', label: 'Delay', pattern: '([0-9]+(d|h|m|s|ms))+', placeholder: '10m',
-        hint: 'From now on: 10s, 1h30m; 0s makes it due now.' }] : []),
+      ...(mayDelay ? [{ name: 'delay', label: 'Delay', ...SPAN,
+        hint: 'From now on: 10s, 1h30m; 0s makes it due now.' },
+      { name: 'ttl', label: 'Time to begin it in', ...SPAN, hint: 'From now on; then it expires. 0s for ever.' }] : []),
     ],
   });
   if (!given) return false;
@@ -125,6 +128,7 @@ async function update({ job, standing, priority, max_attempts: most }) {
   if (Number(given.priority) !== priority) changes.priority = Number(given.priority);
   if (Number(given.max_attempts) !== most) changes.max_attempts = Number(given.max_attempts);
   if (given.delay) changes.delay = given.delay;
+  if (given.ttl) changes.ttl = given.ttl;
   if (!Object.keys(changes).length) {
     notice('Nothing was changed.');
     return false;

@@ -164,7 +164,11 @@ function Figures({ queue, told }) {
   </section>`;
 }
 
-function Why({ reasons }) {
+// Counts that stand above already.
+const COUNTED = ['jobs-before', 'running', 'delayed', 'dead'];
+
+function Why({ reasons: all }) {
+  const reasons = all.filter(({ cause }) => !COUNTED.includes(cause));
   if (reasons.length === 0) return null;
   return html`<section class="card" aria-label="Why jobs wait">
     <h2>Why jobs wait</h2>
