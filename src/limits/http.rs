@@ -48,8 +48,8 @@ pub const HTTP_HISTORY_EVERY_MS: u64 = 10_000;
 /// The body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 
-/// What the kernel takes for an HTTP client beyond what it has sent. Left to itself it keeps up to 4 MiB for each one that
-/// does not read (`net.ipv4.tcp_wmem`).
+/// What the kernel takes for an HTTP client beyond what it has sent. Left to itself it keeps up to 4 MiB for each one
+/// that does not read (`net.ipv4.tcp_wmem`).
 pub const HTTP_UNSENT_BYTES_MAX: u32 = 128 << 10;
 
 /// Results of earlier jobs that one answer of a poll tells, and after how many bytes of them it tells no more: each is
