@@ -9,7 +9,7 @@ say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 say "building"
-bin=$(tools/built.sh --release --bins)
+bin=$(tools/built.sh --bins)
 dir=$(mktemp -d)
 pids=()
 stop() {
