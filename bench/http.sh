@@ -82,7 +82,7 @@ for job in range(jobs):
 }
 
 # took PATH: seconds until an answer was there
-took() { curl -s -o "$dir/answer" -w '%{time_total}\n' "http://$(cat "$dir/one.http")$1"; }
+took() { curl -s --max-time 30 -o "$dir/answer" -w '%{time_total}\n' "http://$(cat "$dir/one.http")$1"; }
 
 # alone PATH: the same, with nothing else to do
 alone() {
