@@ -153,8 +153,8 @@ impl Queues {
         let mut slots: Vec<u32> = self.table.slots().collect();
         slots.sort_unstable_by_key(|slot| self.table[*slot].id);
         lines.extend(slots.into_iter().map(|slot| self.describe_job(&self.table[slot])));
-        lines.extend(self.keys.sorted().into_iter().map(|(key, held)| {
-            let HeldKey { job, digest, unique, queue, until } = held;
+        lines.extend(self.keys.sorted().into_iter().map(|(job, held)| {
+            let HeldKey { key, digest, unique, queue, until } = held;
             let unique = if *unique == Unique::ToEnd || queue.is_some() { "" } else { unique.word() };
             format!("key {key:?} job {job} digest {digest} queue {queue:?} until {until:?}{unique}")
         }));

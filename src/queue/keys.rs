@@ -4,7 +4,7 @@
 //! died. Or, if the submit says so, until its job is handed out, or until a moment, whatever becomes of the job. One
 //! that was freed never comes back to its job. Memory is used only for keys that are held.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::ids::JobId;
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// A key that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldKey {
-    pub job: JobId,
+    pub key: Arc<str>,
     /// Of the job's payload.
     pub digest: u64,
     pub unique: Unique,
@@ -27,166 +27,157 @@ pub struct HeldKey {
 
 #[derive(Debug, Default)]
 pub struct Keys {
-    by_key: HashMap<Arc<str>, HeldKey>,
-    /// Of jobs that are there, dead ones among them.
-    by_job: HashMap<JobId, Arc<str>>,
-    /// Of jobs that have ended, by the end of their window.
-    ended: BTreeMap<(Timestamp, JobId), Arc<str>>,
+    /// By the job that holds it. A snapshot asks for the key of every job: all that it needs is in one place.
+    by_job: HashMap<JobId, HeldKey>,
+    by_key: HashMap<Arc<str>, JobId>,
+    /// Those of which is known when they are free.
+    ends: BTreeSet<(Timestamp, JobId)>,
 }
 
 impl Keys {
-    pub fn held(&self, key: &str) -> Option<&HeldKey> {
-        self.by_key.get(key)
+    /// The job that holds a key, be it there or not, and what is known of it.
+    pub fn held(&self, key: &str) -> Option<(JobId, &HeldKey)> {
+        self.by_key.get(key).map(|job| (*job, &self.by_job[job]))
     }
 
-    /// The key that a job which is there holds, and what is known of it.
-    pub fn of(&self, job: JobId) -> Option<(&str, &HeldKey)> {
+    /// What is known of the key that a job which is there holds.
+    pub fn of(&self, job: JobId) -> Option<&HeldKey> {
         // Where no job has a key nothing is looked up.
-        let key = if self.by_job.is_empty() { None } else { self.by_job.get(&job) };
-        key.map(|key| (&**key, &self.by_key[key]))
+        let held = if self.by_job.is_empty() { None } else { self.by_job.get(&job) };
+        held.filter(|held| held.queue.is_none())
+    }
+
+    fn of_mut(&mut self, job: JobId) -> Option<&mut HeldKey> {
+        self.by_job.get_mut(&job).filter(|held| held.queue.is_none())
     }
 
     /// A job that was just accepted holds a key, and until then if that is settled already.
     pub fn hold(&mut self, key: &str, job: JobId, digest: u64, (unique, until): (Unique, Option<Timestamp>)) {
         let key: Arc<str> = key.into();
-        self.by_key.insert(Arc::clone(&key), HeldKey { job, digest, unique, until, queue: None });
-        if let Some(until) = until {
-            self.ended.insert((until, job), Arc::clone(&key));
-        }
-        self.by_job.insert(job, key);
+        self.by_key.insert(Arc::clone(&key), job);
+        self.by_job.insert(job, HeldKey { key, digest, unique, until, queue: None });
+        self.ends.extend(until.map(|until| (until, job)));
     }
 
     /// The job has another payload.
     pub fn set_digest(&mut self, job: JobId, digest: u64) {
-        if let Some(held) = self.by_job.get(&job).and_then(|key| self.by_key.get_mut(key)) {
+        if let Some(held) = self.of_mut(job) {
             held.digest = digest;
         }
     }
 
     /// The job was handed out: one that was to hold its key until then holds it no more.
     pub fn started(&mut self, job: JobId) {
-        let is_over = self.of(job).is_some_and(|(_, held)| held.unique == Unique::UntilStart);
+        let is_over = self.of(job).is_some_and(|held| held.unique == Unique::UntilStart);
         if is_over && !is_planted(Bug::KeyOutlivesStart) {
             self.free(job);
         }
     }
 
-    /// The key of a job is free at once, however long it was to be held.
+    /// The key of a job that is there is free at once, however long it was to be held.
     pub fn free(&mut self, job: JobId) {
-        let Some(key) = self.by_job.remove(&job) else { return };
-        if let Some(held) = self.by_key.remove(&key)
-            && let Some(until) = held.until
-        {
-            self.ended.remove(&(until, job));
+        if self.of(job).is_some() {
+            self.forget(job);
         }
     }
 
     /// Whether the moment at which a key is free was settled at its submit.
     pub fn is_settled(&self, job: JobId) -> bool {
-        self.of(job).is_some_and(|(_, held)| held.unique == Unique::Until)
+        self.of(job).is_some_and(|held| held.unique == Unique::Until)
     }
 
     /// The job has ended, and is still there: it holds its key until then.
     pub fn stays(&mut self, job: JobId, until: Timestamp) {
-        if self.of(job).is_some() && !self.is_settled(job) {
-            let key = Arc::clone(&self.by_job[&job]);
-            self.end(key, job, until);
+        if !self.is_settled(job) {
+            self.end(job, until);
         }
     }
 
     /// A job that has ended is to run again: it holds its key, if it still does, until it ends once more.
     pub fn goes_on(&mut self, job: JobId) {
-        let Some((_, held)) = self.of(job).filter(|_| !self.is_settled(job)) else { return };
-        if let Some(until) = held.until {
-            self.ended.remove(&(until, job));
-            let key = Arc::clone(&self.by_job[&job]);
-            if let Some(held) = self.by_key.get_mut(&key) {
-                held.until = None;
-            }
+        if self.is_settled(job) {
+            return;
+        }
+        if let Some(until) = self.of_mut(job).and_then(|held| held.until.take()) {
+            self.ends.remove(&(until, job));
         }
     }
 
     /// A job that has ended is no longer there; its key is held as long as it was to be.
     pub fn leaves(&mut self, job: JobId, queue: &str) {
-        if let Some(until) = self.of(job).map(|(_, held)| held.until.unwrap_or_default()) {
+        if let Some(until) = self.of(job).map(|held| held.until.unwrap_or_default()) {
             self.gone(job, until, queue);
         }
     }
 
     /// The job is no longer there; its key is held until then.
     pub fn gone(&mut self, job: JobId, until: Timestamp, queue: &str) {
-        if self.of(job).is_none() {
-            return;
-        }
-        let Some(key) = self.by_job.remove(&job) else { return };
-        if let Some(held) = self.by_key.get_mut(&key) {
+        self.end(job, until);
+        if let Some(held) = self.of_mut(job) {
             held.queue = Some(queue.into());
         }
-        self.end(key, job, until);
     }
 
-    fn end(&mut self, key: Arc<str>, job: JobId, until: Timestamp) {
-        let Some(held) = self.by_key.get_mut(&key) else { return };
+    /// The key of a job that is there is held until then, or until the moment that was settled.
+    fn end(&mut self, job: JobId, until: Timestamp) {
+        let Some(held) = self.of_mut(job) else { return };
         let until = held.until.filter(|_| held.unique == Unique::Until).unwrap_or(until);
         if let Some(before) = held.until.replace(until) {
-            self.ended.remove(&(before, job));
+            self.ends.remove(&(before, job));
         }
-        self.ended.insert((until, job), key);
+        self.ends.insert((until, job));
+    }
+
+    fn forget(&mut self, job: JobId) {
+        let Some(held) = self.by_job.remove(&job) else { return };
+        self.by_key.remove(&held.key);
+        if let Some(until) = held.until {
+            self.ends.remove(&(until, job));
+        }
     }
 
     /// Whether the key of this job is free at that moment.
     pub fn ends_at(&self, until: Timestamp, job: JobId) -> bool {
-        self.ended.contains_key(&(until, job))
+        self.ends.contains(&(until, job))
     }
 
     /// Whether a key will be free once time has passed.
     pub fn waits_for_time(&self) -> bool {
-        !self.ended.is_empty()
+        !self.ends.is_empty()
     }
 
     /// Frees the keys whose window is over.
     pub fn advance(&mut self, now: Timestamp) {
-        while let Some(entry) = self.ended.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let job = entry.key().1;
-            let key = entry.remove();
-            self.by_key.remove(&key);
-            self.by_job.remove(&job);
+        while let Some((_, job)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
+            self.forget(job);
         }
     }
 
     /// The keys of jobs that are gone, by the ends of their windows, from there on; those of dead ones come as nothing.
-    pub fn ended_from(
-        &self,
-        from: (Timestamp, JobId),
-    ) -> impl Iterator<Item = ((Timestamp, JobId), Option<(&str, &HeldKey)>)> {
-        self.ended.range(from..).map(|(at, key)| {
-            let held = &self.by_key[key];
-            (*at, held.queue.is_some().then_some((&**key, held)))
+    pub fn ended_from(&self, from: (Timestamp, JobId)) -> impl Iterator<Item = ((Timestamp, JobId), Option<&HeldKey>)> {
+        self.ends.range(from..).map(|(until, job)| {
+            let held = &self.by_job[job];
+            ((*until, *job), held.queue.is_some().then_some(held))
         })
     }
 
     /// Every key that is held; sorted.
-    pub fn sorted(&self) -> Vec<(&str, &HeldKey)> {
-        let mut all: Vec<_> = self.by_key.iter().map(|(key, held)| (&**key, held)).collect();
-        all.sort_unstable_by_key(|(key, _)| *key);
+    pub fn sorted(&self) -> Vec<(JobId, &HeldKey)> {
+        let mut all: Vec<_> = self.by_job.iter().map(|(job, held)| (*job, held)).collect();
+        all.sort_unstable_by_key(|(_, held)| &held.key);
         all
     }
 
     /// Whether the maps agree.
     pub fn check(&self) {
-        for (key, held) in self.sorted() {
-            let is_there = self.by_job.get(&held.job).is_some_and(|of| &**of == key);
-            assert_eq!(is_there, held.queue.is_none(), "key {key:?}: its job is there, or its queue is known");
-            assert!(is_there || held.until.is_some(), "key {key:?}: what is gone has ended");
-            let ends = held.until.map(|until| &*self.ended[&(until, held.job)]);
-            assert!(ends.is_none_or(|of| of == key), "key {key:?} ends as another");
+        for (job, HeldKey { key, until, queue, .. }) in self.sorted() {
+            assert_eq!(self.by_key.get(key), Some(&job), "key {key:?} is held by its job");
+            assert!(queue.is_none() || until.is_some(), "key {key:?}: what is gone has ended");
+            assert!(until.is_none_or(|until| self.ends_at(until, job)), "key {key:?}: its end is known");
         }
-        let ended = self.by_key.values().filter(|held| held.until.is_some()).count();
-        assert_eq!(ended, self.ended.len(), "every end is one of a key");
-        assert!(self.by_job.values().all(|key| self.by_key.contains_key(key)), "every job's key is held");
+        let ended = self.by_job.values().filter(|held| held.until.is_some()).count();
+        assert_eq!(ended, self.ends.len(), "every end is one of a key");
+        assert_eq!(self.by_key.len(), self.by_job.len(), "every key is that of a job");
     }
 }
 
@@ -199,10 +190,10 @@ mod tests {
         let mut keys = Keys::default();
         keys.hold("a", JobId(1), 7, (Unique::ToEnd, None));
         keys.advance(Timestamp(u64::MAX));
-        assert_eq!(keys.of(JobId(1)).map(|(key, held)| (key, held.digest)), Some(("a", 7)));
+        assert_eq!(keys.of(JobId(1)).map(|held| (&*held.key, held.digest)), Some(("a", 7)));
         keys.gone(JobId(1), Timestamp(100), "q");
         keys.advance(Timestamp(99));
-        assert_eq!((keys.held("a").map(|held| held.job), keys.of(JobId(1))), (Some(JobId(1)), None));
+        assert_eq!((keys.held("a").map(|(job, _)| job), keys.of(JobId(1))), (Some(JobId(1)), None));
         keys.check();
         keys.advance(Timestamp(100));
         assert_eq!(keys.held("a"), None);
@@ -223,7 +214,7 @@ mod tests {
         // What becomes of the first one is nothing to the second.
         keys.gone(JobId(1), Timestamp(200), "q");
         keys.advance(Timestamp(200));
-        assert_eq!(keys.held("a").map(|held| held.job), Some(JobId(2)));
+        assert_eq!(keys.held("a").map(|(job, _)| job), Some(JobId(2)));
         keys.check();
     }
 

@@ -115,7 +115,7 @@ impl Queues {
     }
 
     fn has_key_with(&self, job: JobId, prefix: &str) -> bool {
-        self.keys.of(job).is_some_and(|(key, _)| key.starts_with(prefix))
+        self.keys.of(job).is_some_and(|held| held.key.starts_with(prefix))
     }
 }
 

@@ -314,7 +314,7 @@ impl Queues {
         for ((until, job), key) in self.keys.ended_from(taking.keys_from).take(slots_max as usize) {
             taking.keys_from = (until, JobId(job.0 + 1));
             // A dead job's key is told with it, and that of a job which came later by the replay.
-            if let Some((key, HeldKey { digest, queue, .. })) = key.filter(|_| job < taking.next_job) {
+            if let Some(HeldKey { key, digest, queue, .. }) = key.filter(|_| job < taking.next_job) {
                 let queue = queue.as_deref().unwrap_or_default();
                 EndedKey { until, job, key, queue, digest: *digest }.write(&mut body);
             }

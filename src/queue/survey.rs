@@ -25,7 +25,7 @@ impl Queues {
             let job = self.table[slot].id;
             Part::ALL.iter().filter_map(move |part| {
                 let text = self.part(slot, *part)?;
-                let digest = self.keys.of(job).map(|(_, held)| held.digest).filter(|_| *part == Part::Payload);
+                let digest = self.keys.of(job).map(|held| held.digest).filter(|_| *part == Part::Payload);
                 Some(TextAt { job, part: *part, at: text.at, bytes: text.bytes, digest })
             })
         })

@@ -311,15 +311,15 @@ impl Queues {
 
     /// The job that holds this key.
     pub fn job_of_key(&self, key: &str) -> Option<JobId> {
-        self.keys.held(key).map(|held| held.job)
+        self.keys.held(key).map(|(job, _)| job)
     }
 
     /// What is known of the job that holds this key.
     pub fn key(&self, key: &str) -> Option<KeyView<'_>> {
-        let held = self.keys.held(key)?;
-        let entry = self.table.slot(held.job).map(|slot| &self.table[slot]);
+        let (job, held) = self.keys.held(key)?;
+        let entry = self.table.slot(job).map(|slot| &self.table[slot]);
         Some(KeyView {
-            job: held.job,
+            job,
             queue: entry.map_or(held.queue.as_deref().unwrap_or_default(), |entry| self.queue_of(entry)),
             standing: entry.map(|entry| entry.standing),
             digest: held.digest,
@@ -393,7 +393,7 @@ impl Queues {
             id: entry.id,
             queue: self.queue_of(entry),
             group: self.group_name(entry),
-            key: self.keys.of(entry.id).map(|(key, _)| key).unwrap_or_default(),
+            key: self.keys.of(entry.id).map(|held| &*held.key).unwrap_or_default(),
             settings: entry.settings,
             attempts: entry.attempts,
             payload_at: entry.payload.at,

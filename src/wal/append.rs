@@ -205,6 +205,11 @@ impl Wal {
         self.syncing
     }
 
+    /// How many syncs were asked for since the log was opened.
+    pub fn syncs_asked_for(&self) -> u64 {
+        self.syncs + u64::from(self.syncing)
+    }
+
     /// What to make durable now: everything that was appended so far. Nothing if all is durable, or if a sync
     /// is under way.
     pub fn sync_request(&mut self) -> Option<SyncRequest> {

@@ -11,7 +11,7 @@ use falconqueue::ids::{JobId, LeaseId, SessionId};
 use falconqueue::master::{Config, Master, Progress, Urgency};
 use falconqueue::protocol::{Ack, Hello, List, Release, ReleaseItem, Request, Submit, SubmitJob};
 use falconqueue::time::{Millis, Timestamp};
-use falconqueue::wal::{LogDevice, MemoryDevice};
+use falconqueue::wal::{LogDevice, MemoryDevice, SyncRequest};
 use std::sync::Arc;
 
 /// A master that is driven in batches, and how large its files have been.
@@ -82,6 +82,25 @@ impl Driven {
         if self.warm && excess > self.most.excess {
             self.most = Most { excess, used, live, files: self.files() };
         }
+    }
+
+    /// A job comes, and its sync lasts for ten turns; returns how many records these write, which the next one has to
+    /// cover.
+    fn submit_to_a_long_sync(&mut self) -> u64 {
+        let jobs = [SubmitJob { queue: "a", ..SubmitJob::default() }];
+        tell(&mut self.master, self.session, 1, &Request::Submit(Submit::of(&jobs)), self.now).expect("it is taken");
+        let under_way = self.master.sync_request(self.now, Urgency::Quiet).expect("the job waits for it");
+        for _ in 0..10 {
+            self.now = self.now.plus(Millis(1));
+            self.master.begin_turn(self.now).expect("the log takes records");
+            self.master.finish_turn(self.now).expect("the log takes records");
+        }
+        let outcome = under_way.run();
+        self.master.synced(&outcome).expect("the sync works");
+        let Some(next) = self.master.sync_request(self.now, Urgency::Now).map(SyncRequest::run) else { return 0 };
+        self.master.synced(&next).expect("the sync works");
+        heard(&mut self.master, self.session);
+        next.lsn.0 - outcome.lsn.0
     }
 
     fn files(&self) -> Vec<(String, u64)> {
@@ -230,6 +249,30 @@ fn jobs_of_all_lifetimes_take_little_room() {
         }
         driven.holds_beside("jobs of all lifetimes", driven.room_kept());
     });
+}
+
+/// Clients wait for a sync, and for all that is moved before it: some hundred texts, whatever the log has to move, and
+/// however many turns the sync before it lasts.
+#[test]
+fn few_texts_are_moved_between_two_syncs() {
+    let jobs = 25_000;
+    let mut driven = Driven::new(1 << 20);
+    for _ in 0..jobs / 250 {
+        driven.submit_later(250, b"1", 30 * 24 * 3_600_000);
+    }
+    let (mut moved, mut most) = (0, 0);
+    for _ in 0..200 {
+        driven.submit(250, b"2");
+        let got = driven.poll(250);
+        driven.ack(&got);
+        let now = driven.submit_to_a_long_sync();
+        (moved, most) = (moved + now, most.max(now));
+        let got = driven.poll(1);
+        driven.ack(&got);
+    }
+    assert!(moved > 2000, "{moved} were moved: the log is not at its bound");
+    // 512, what is left of a slice of 16 KiB, and some more for what clients appended.
+    assert!(most < 1000, "{most} texts at once, of {moved}");
 }
 
 /// Half of the jobs are done at once, the others wait for a time that was drawn: so each segment goes on to empty in

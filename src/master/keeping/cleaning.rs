@@ -1,5 +1,5 @@
-//! Cleaning: a segment that nothing needs is given up; where little lives, what does is moved to the log's end, a slice
-//! each turn, so that the segment can be given up, too.
+//! Cleaning: a segment that nothing needs is given up; where little lives, what does is moved to the log's end, some
+//! slices each turn, so that the segment can be given up, too.
 //!
 //! Promise: no more bytes are moved than clients append in the same time, but at the bound itself. Which segments are
 //! cleaned is in `victims`: only such as no replay needs, since emptying another would not free it.
@@ -14,14 +14,18 @@ use crate::rebuilt::event_of;
 use crate::time::{Millis, Timestamp};
 use crate::wal::{SegmentStats, WalError, record_bytes};
 
-/// Bytes of a segment that are read at once, and how often in one turn: mostly, and at the bound the most, where
-/// clients appended much since the turn before. A slice takes about 30 us, longer by what is moved of it, and up to
-/// 400 us where its records are small.
-const SLICE_BYTES: u32 = 128 << 10;
-const SLICES_PER_TURN: usize = 2;
-const SLICES_AT_BOUND: usize = 8;
+/// Bytes of a segment that are read at once, which takes about 4 us.
+const SLICE_BYTES: u32 = 16 << 10;
 
-/// At the bound, slices for so much that clients appended: more becomes free than they take, if half of it lives.
+/// As how many slices a text counts that is moved, one part of so many: some take 2 us, since each changes its job.
+const TEXTS_PER_SLICE: u64 = 32;
+
+/// What is done in a turn, or between two syncs if clients wait for those: 256 KiB are read, or 512 texts moved. At the
+/// bound it is more, where clients appended much since the last time, but no more than this.
+const SLICES_A_TIME: u64 = 16;
+const SLICES_AT_BOUND: u64 = 256;
+
+/// At the bound, a slice for so much that clients appended: more becomes free than they take, if half of it lives.
 const APPENDED_PER_SLICE: u64 = SLICE_BYTES as u64 / 8;
 
 /// How often segments are looked at that cannot be given up yet, and room that could not be had is asked for.
@@ -35,8 +39,9 @@ pub struct Cleaning {
     retry_at: Timestamp,
     /// Bytes that were moved since the log was opened, of all that were written.
     pub moved_bytes: u64,
-    /// What clients had appended at the turn before.
+    /// What clients had appended at the last turn that did its share, and how many syncs had been asked for.
     appended_before: u64,
+    done_at_sync: u64,
 }
 
 /// A segment that is being cleaned.
@@ -65,7 +70,7 @@ impl Cleaning {
 
     /// When a turn is due for it.
     pub fn next_deadline(&self, journal: &Journal, turn_at: Timestamp) -> Option<Timestamp> {
-        let moving = self.under_way.as_ref()?;
+        let moving = self.under_way.as_ref().filter(|_| !self.has_done(journal))?;
         moving.may_go_on(self.appended(journal)).then(|| turn_at.max(self.retry_at))
     }
 
@@ -84,15 +89,12 @@ impl Cleaning {
             }
             self.choose(journal);
         }
-        let is_pressed = self.under_way.as_ref().is_some_and(|moving| moving.victim.is_pressed);
-        let appended = self.appended(journal);
-        let since = appended - std::mem::replace(&mut self.appended_before, appended);
-        let wanted = SLICES_PER_TURN + usize::try_from(since / APPENDED_PER_SLICE).unwrap_or(usize::MAX);
-        for _ in 0..if is_pressed { wanted.min(SLICES_AT_BOUND) } else { SLICES_PER_TURN } {
+        let (mut done, share) = (0, self.share(journal));
+        while done < share * TEXTS_PER_SLICE {
             let appended = self.appended(journal);
             match self.under_way.take() {
                 Some(moving) if now >= self.retry_at && moving.may_go_on(appended) => {
-                    self.go_on(journal, moving, now)?;
+                    done += TEXTS_PER_SLICE + self.go_on(journal, moving, now)?;
                 }
                 waiting => {
                     self.under_way = waiting;
@@ -101,6 +103,25 @@ impl Cleaning {
             }
         }
         Ok(())
+    }
+
+    /// Whether the next sync has had its share already: clients wait for all that it writes.
+    fn has_done(&self, journal: &Journal) -> bool {
+        journal.will_gate() && journal.wal.has_unsynced() && self.done_at_sync == journal.wal.syncs_asked_for()
+    }
+
+    /// How many slices this turn does.
+    fn share(&mut self, journal: &Journal) -> u64 {
+        if self.has_done(journal) {
+            return 0;
+        }
+        self.done_at_sync = journal.wal.syncs_asked_for();
+        let appended = self.appended(journal);
+        let since = appended - std::mem::replace(&mut self.appended_before, appended);
+        if self.under_way.as_ref().is_some_and(|moving| moving.victim.is_pressed) {
+            return (SLICES_A_TIME + since / APPENDED_PER_SLICE).min(SLICES_AT_BOUND);
+        }
+        SLICES_A_TIME
     }
 
     /// Bytes that clients have appended: what was written and not moved.
@@ -122,31 +143,34 @@ impl Cleaning {
         }
     }
 
-    fn go_on(&mut self, journal: &mut Journal, mut moving: Moving, now: Timestamp) -> Result<(), WalError> {
+    /// Moves what lives in the next slice; returns how many texts that were.
+    fn go_on(&mut self, journal: &mut Journal, mut moving: Moving, now: Timestamp) -> Result<u64, WalError> {
         let epoch = moving.victim.epoch;
+        let mut texts = 0;
         if journal.queues.live_in(epoch).texts > 0 {
             let written_before = journal.wal.written_bytes();
-            let next = self.move_slice(journal, epoch, moving.from, now)?;
+            let next;
+            (texts, next) = self.move_slice(journal, epoch, moving.from, now)?;
             let moved_bytes = journal.wal.written_bytes() - written_before;
             self.moved_bytes += moved_bytes;
             moving.moved_bytes += moved_bytes;
             if let Some(from) = next {
                 self.under_way = Some(Moving { from, ..moving });
-                return Ok(());
+                return Ok(texts);
             }
         }
         self.look_again();
-        Ok(())
+        Ok(texts)
     }
 
-    /// Moves what lives in a slice of a segment; returns where to go on.
+    /// Moves what lives in a slice of a segment; returns how many texts that were, and where to go on.
     fn move_slice(
         &mut self,
         journal: &mut Journal,
         epoch: u32,
         from: u32,
         now: Timestamp,
-    ) -> Result<Option<u32>, WalError> {
+    ) -> Result<(u64, Option<u32>), WalError> {
         let queues = &journal.queues;
         let mut moves: Vec<(JobId, Part, Vec<u8>)> = Vec::new();
         let mut bytes = 0;
@@ -166,13 +190,14 @@ impl Cleaning {
         // Moving must not take the room that is kept for the jobs.
         if bytes > 0 && !journal.has_room(bytes, 0, now)? {
             self.retry_at = now.plus(LOOK_EVERY);
-            return Ok(Some(from));
+            return Ok((0, Some(from)));
         }
+        let texts = moves.len() as u64;
         for (job, part, bytes) in moves {
             journal.begin_group(record_bytes(bytes.len() + RECORD_OVERHEAD_BYTES_MAX))?;
             journal.record(now, &Move { job, part, bytes: &bytes }.into(), false)?;
         }
-        Ok(next)
+        Ok((texts, next))
     }
 }
 

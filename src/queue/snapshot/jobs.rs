@@ -34,8 +34,8 @@ impl Queues {
             put_place(entry.payload, &mut before.epoch, &mut before.offset, out);
         }
         self.encode_standing(entry, before, out);
-        if let Some((key, held)) = key {
-            out.put_text(key);
+        if let Some(held) = key {
+            out.put_text(&held.key);
             out.put_u64_le(held.digest);
             out.put_u8(held.unique.code());
             out.put_varint(held.until.unwrap_or_default().0);
