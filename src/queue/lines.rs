@@ -113,7 +113,18 @@ impl Lines {
 
     /// The first entry of each line that has one.
     pub fn fronts(&self) -> impl Iterator<Item = u32> {
-        self.lines.iter().filter_map(|line| line.front())
+        self.occupied().filter_map(Line::front)
+    }
+
+    /// The lines that have an entry, the most urgent first; the others are not touched, since none is in a cache.
+    fn occupied(&self) -> impl Iterator<Item = Line> {
+        (0..).zip(self.occupied).flat_map(move |(word, mut bits): (usize, u64)| {
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros() as usize;
+                bits &= bits.checked_sub(1)?;
+                Some(self.lines[word * 64 + bit])
+            })
+        })
     }
 
     /// Puts an entry where its priority and its order say.
@@ -138,7 +149,7 @@ impl Lines {
 
     /// The entries in the order in which they would leave.
     pub fn iter<'t>(&'t self, table: &'t Table) -> impl Iterator<Item = u32> + 't {
-        self.lines.iter().flat_map(move |line| line.iter(table))
+        self.occupied().flat_map(move |line| line.iter(table))
     }
 
     /// Whether links and bitmap agree.

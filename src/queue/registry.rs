@@ -231,10 +231,11 @@ impl Registry {
         self.queues.iter().map(|queue| Some(queue).filter(|queue| queue.durable))
     }
 
-    pub fn counters(&self) -> Vec<(&str, Counters)> {
-        let queues = self.by_id().flatten();
-        let mut all: Vec<_> = queues.map(|queue| (&*queue.name, queue.counters)).collect();
-        all.sort_unstable_by_key(|(name, _)| *name);
+    pub fn counters(&self) -> Vec<(QueueId, &str, &Counters)> {
+        let queues = (0..).map(QueueId).zip(self.by_id());
+        let mut all: Vec<_> =
+            queues.filter_map(|(id, queue)| queue.map(|queue| (id, &*queue.name, &queue.counters))).collect();
+        all.sort_unstable_by_key(|(_, name, _)| *name);
         all
     }
 

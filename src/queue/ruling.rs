@@ -214,8 +214,12 @@ impl Queues {
         if self.ruled.is_empty() {
             return None;
         }
-        let id = self.registry.find(queue)?;
-        self.registry.queue(id).rules.as_deref()
+        self.rules_of_queue(self.registry.find(queue)?)
+    }
+
+    /// The same, of a queue that is known by its id.
+    pub fn rules_of_queue(&self, queue: QueueId) -> Option<&Rules> {
+        self.registry.queue(queue).rules.as_deref()
     }
 
     /// Whether each job of this queue has to be begun at once when it is handed out.

@@ -327,7 +327,7 @@ impl Queues {
     }
 
     /// The jobs of every queue, in the order of names.
-    pub fn counters(&self) -> Vec<(&str, Counters)> {
+    pub fn counters(&self) -> Vec<(QueueId, &str, &Counters)> {
         self.registry.counters()
     }
 

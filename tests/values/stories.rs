@@ -230,7 +230,7 @@ fn a_queue_without_jobs_is_forgotten_after_an_hour_unless_a_poll_waits() {
         hand.pass(60_000);
     }
     hand.sync();
-    let names = |hand: &Hand| hand.master.queues().counters().iter().map(|(name, _)| (*name).to_owned()).collect();
+    let names = |hand: &Hand| hand.master.queues().counters().iter().map(|(_, name, _)| (*name).to_owned()).collect();
     let left: Vec<String> = names(&hand);
     assert_eq!(left, ["busy", "polled"]);
     assert_eq!(hand.master.queues().totals().completed, 3, "what was counted stays");

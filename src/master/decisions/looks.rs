@@ -5,14 +5,14 @@ use super::super::SyncMode;
 use super::super::answers::{Answer, Decided};
 use super::super::journal::Journal;
 use crate::codec::Message;
-use crate::ids::JobId;
+use crate::ids::{JobId, QueueId};
 use crate::job::{BeforeList, Ending, Standing};
 use crate::protocol::{
     Call, ErrorCode, Figure, Find, FindOk, Get, GetOk, JobProgress, Leased, List, More, Past, QueueFigures, REPLY_BIT,
     Refusal, Stats, StatsOk, Text, TextKind,
 };
 use crate::queue::counters::Counters;
-use crate::queue::{ByClock, JobFacts, MoreFacts, Queues};
+use crate::queue::{ByClock, JobFacts, MoreFacts};
 use crate::time::Timestamp;
 use crate::wal::{self, WalError};
 
@@ -23,43 +23,46 @@ pub(super) fn figures(counters: &Counters) -> [Figure<'static>; 13] {
 
 pub(super) fn stats<'s>(master: &Master, now: Timestamp, written: &'s mut Vec<u8>) -> Answer<'s> {
     let queues = &master.journal.queues;
-    let wal = master.journal.wal.stats();
     let mut all = figures(&queues.totals()).to_vec();
-    all.extend(
-        [
-            ("uptime_ms", now.since(master.started_at).0),
-            ("connections", master.sessions.len() as u64),
-            ("turned_away", master.strangers.turned_away),
-            ("draining", u64::from(master.draining)),
-            ("memory_bytes", master.memory.own_bytes),
-            ("mapped_bytes", master.memory.mapped_bytes),
-            ("waiting_polls", master.parked.polls() as u64),
-            ("workers", master.workers.count() as u64),
-            ("queues", queues.durable_queues() as u64),
-            ("records", wal.records),
-            ("syncs", wal.syncs),
-            ("durable_lsn", wal.durable.0),
-            ("segments", u64::from(wal.segments)),
-            ("log_bytes", wal.bytes),
-            ("live_bytes", queues.live_bytes()),
-            ("written_bytes", wal.written_bytes),
-            ("moved_bytes", master.keeping.cleaning.moved_bytes),
-            ("snapshots", master.keeping.snapshots.taken),
-        ]
-        .map(|(name, value)| Figure { name, value }),
-    );
-    all.extend(of_program(master, now).map(|(name, value)| Figure { name, value }));
+    let of_master = of_master(master, now).into_iter().chain(of_program(master, now));
+    all.extend(of_master.map(|(name, value)| Figure { name, value }));
     let (counters, workers) = (queues.counters(), master.workers.by_queue());
-    let told = |(name, counters): &(&str, Counters)| {
+    let told = |(id, name, counters): &(QueueId, &str, &Counters)| {
         let count = workers.get(name).copied().unwrap_or(0);
-        let more = of_late(&master.journal, name, now).chain([("workers", count)]);
-        let more = more.chain(held_up(queues, name, count, now)).map(|(name, value)| Figure { name, value });
-        figures(counters).into_iter().chain(more).collect::<Vec<_>>()
+        let late = of_late(&master.journal, *id, count, now).map(|(name, value)| Figure { name, value });
+        let mut told = figures(counters).to_vec();
+        told.extend(late);
+        told
     };
-    let by_queue: Vec<_> = counters.iter().map(|queue| (queue.0, told(queue))).collect();
+    let by_queue: Vec<_> = counters.iter().map(|queue| (queue.1, told(queue))).collect();
     let by_queue: Vec<_> =
         by_queue.iter().map(|(name, figures)| QueueFigures { name, figures: List::lent(figures) }).collect();
     Answer::told::<Stats>(&StatsOk { figures: List::lent(&all), queues: List::lent(&by_queue) }, written)
+}
+
+/// What concerns the master, its clients and its log.
+fn of_master(master: &Master, now: Timestamp) -> [(&'static str, u64); 18] {
+    let (queues, wal) = (&master.journal.queues, master.journal.wal.stats());
+    [
+        ("uptime_ms", now.since(master.started_at).0),
+        ("connections", master.sessions.len() as u64),
+        ("turned_away", master.strangers.turned_away),
+        ("draining", u64::from(master.draining)),
+        ("memory_bytes", master.memory.own_bytes),
+        ("mapped_bytes", master.memory.mapped_bytes),
+        ("waiting_polls", master.parked.polls() as u64),
+        ("workers", master.workers.count() as u64),
+        ("queues", queues.durable_queues() as u64),
+        ("records", wal.records),
+        ("syncs", wal.syncs),
+        ("durable_lsn", wal.durable.0),
+        ("segments", u64::from(wal.segments)),
+        ("log_bytes", wal.bytes),
+        ("live_bytes", queues.live_bytes()),
+        ("written_bytes", wal.written_bytes),
+        ("moved_bytes", master.keeping.cleaning.moved_bytes),
+        ("snapshots", master.keeping.snapshots.taken),
+    ]
 }
 
 /// What concerns the program and its machine.
@@ -82,21 +85,25 @@ pub(super) fn version() -> u64 {
     parts.take(3).fold(0, |number, part| number * 1000 + part)
 }
 
-/// What a queue did of late: how long its oldest ready job has waited, if there is one, and how many came and left.
-fn of_late(journal: &Journal, name: &str, now: Timestamp) -> impl Iterator<Item = (&'static str, u64)> {
-    let id = journal.queues.queue(name);
-    let oldest = id.and_then(|id| journal.queues.oldest_ready(id)).map(|at| ("oldest_ready_ms", now.since(at).0));
-    let (came, left) = id.map(|id| journal.flows.last_minute(id, now)).unwrap_or_default();
-    oldest.into_iter().chain([("submitted_last_minute", came), ("ended_last_minute", left)])
-}
-
-/// Why a queue may stand still, where it does: its pauses, and since when nobody polls what is ready.
-fn held_up(queues: &Queues, name: &str, workers: u64, now: Timestamp) -> impl Iterator<Item = (&'static str, u64)> {
-    let rules = queues.rules(name);
+/// What a queue did of late: how long its oldest ready job has waited, if there is one, how many came and left, and
+/// why it may stand still, where it does: its pauses, and since when nobody polls what is ready.
+fn of_late(
+    journal: &Journal,
+    queue: QueueId,
+    workers: u64,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'static str, u64)> {
+    let queues = &journal.queues;
+    let oldest = queues.oldest_ready(queue);
+    let (came, left) = journal.flows.last_minute(queue, now);
+    let rules = queues.rules_of_queue(queue);
     let paused = |is_so: bool, figure: &'static str| is_so.then_some((figure, 1));
-    let unpolled = queues.queue(name).filter(|id| workers == 0 && queues.oldest_ready(*id).is_some());
-    let polled_at = unpolled.and_then(|id| queues.polled_at(id));
+    let polled_at = oldest.filter(|_| workers == 0).and_then(|_| queues.polled_at(queue));
     [
+        oldest.map(|at| ("oldest_ready_ms", now.since(at).0)),
+        Some(("submitted_last_minute", came)),
+        Some(("ended_last_minute", left)),
+        Some(("workers", workers)),
         paused(rules.is_some_and(|rules| rules.pause_in.is_some()), "paused_in"),
         paused(rules.is_some_and(|rules| rules.pause_out.is_some()), "paused_out"),
         polled_at.map(|at| ("unpolled_ms", now.since(at).0)),

@@ -169,7 +169,7 @@ impl Recovered {
         let is_plain = |name: &str| queues.queue(name).is_none_or(|id| !queues.is_bounded(id) && !queues.has_turns(id));
         let plain = |name: &str| is_open(name) && is_plain(name);
         let pending =
-            queues.counters().into_iter().filter(|(name, _)| plain(name)).map(|(_, counters)| counters.pending);
+            queues.counters().into_iter().filter(|(_, name, _)| plain(name)).map(|(_, _, counters)| counters.pending);
         let (pending, plain) = (pending.sum::<u64>(), QUEUES.map(plain));
         let jobs = self.poll_all();
         let is_of_plain = |got: &&Delivery| QUEUES.iter().zip(plain).any(|(name, plain)| *name == got.queue && plain);
