@@ -116,28 +116,31 @@ const HISTOGRAMS: &[(&str, &str, &str)] = &[
     ("turn_seconds", "turn_seconds", "How long turns of the loop took."),
 ];
 
-/// All families, each with at least one metric.
-pub fn of(measures: &Measures) -> Vec<MetricFamily> {
-    let mut families = vec![build_info(measures)];
-    let rows: Vec<(&str, &QueueMeasures)> =
-        measures.queues.iter().map(|queue| (queue.name.as_str(), queue)).chain([(OTHER, &measures.others)]).collect();
-    for same in OF_QUEUES.chunk_by(|a, b| a.name == b.name) {
-        let metrics = rows.iter().flat_map(|(name, row)| {
-            same.iter().filter_map(|told| Some(simple(told, Some(name), row.figure(told.figure)?)))
+/// All families, each with at least one metric. They are made one after the other, as they are asked for.
+pub fn of(measures: &Measures) -> impl Iterator<Item = MetricFamily> {
+    let of_queues = OF_QUEUES.chunk_by(|a, b| a.name == b.name).filter_map(|same| {
+        let metrics = rows(measures).flat_map(|(queue, row)| {
+            same.iter().filter_map(move |told| Some(simple(told, Some(queue), row.figure(told.figure)?)))
         });
-        families.extend(family(same[0].name, same[0].help, kind_of(same[0].name), metrics.collect()));
-    }
-    for same in OF_ALL.chunk_by(|a, b| a.name == b.name) {
+        family(same[0].name, same[0].help, kind_of(same[0].name), metrics.collect())
+    });
+    let of_all = OF_ALL.chunk_by(|a, b| a.name == b.name).filter_map(|same| {
         let metrics = same.iter().filter_map(|told| Some(simple(told, None, measures.figure(told.figure)?)));
-        families.extend(family(same[0].name, same[0].help, kind_of(same[0].name), metrics.collect()));
-    }
-    for (figure, name, help) in HISTOGRAMS {
-        let of_queues = rows.iter().filter_map(|(queue, row)| Some(histogram(row.histogram(figure)?, Some(queue))));
+        family(same[0].name, same[0].help, kind_of(same[0].name), metrics.collect())
+    });
+    let histograms = HISTOGRAMS.iter().filter_map(|(figure, name, help)| {
+        let of_queues = rows(measures).filter_map(|(queue, row)| Some(histogram(row.histogram(figure)?, Some(queue))));
         let own = measures.histogram(figure).map(|own| histogram(own, None));
-        families.extend(family(name, help, MetricType::HISTOGRAM, of_queues.chain(own).collect()));
-    }
-    families.extend(schedules(&measures.schedules));
-    families
+        family(name, help, MetricType::HISTOGRAM, of_queues.chain(own).collect())
+    });
+    let first = std::iter::once_with(|| build_info(measures));
+    first.chain(of_queues).chain(of_all).chain(histograms).chain(schedules(&measures.schedules))
+}
+
+/// The queues with a label of their own, and the others as one.
+fn rows(measures: &Measures) -> impl Iterator<Item = (&str, &QueueMeasures)> {
+    let of_their_own = measures.queues.iter().map(|queue| (queue.name.as_str(), queue));
+    of_their_own.chain([(OTHER, &measures.others)])
 }
 
 fn kind_of(name: &str) -> MetricType {

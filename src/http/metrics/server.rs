@@ -7,7 +7,7 @@ use crate::http::App;
 use crate::http::figures::CLASSES;
 
 /// All of them.
-pub fn of(app: &App) -> Vec<MetricFamily> {
+pub fn of(app: &App) -> impl Iterator<Item = MetricFamily> {
     let figures = &app.figures;
     let by_class = CLASSES.iter().zip(figures.answers());
     let requests = by_class.map(|(class, count)| one([("code", *class)], MetricType::COUNTER, count)).collect();
@@ -26,7 +26,6 @@ pub fn of(app: &App) -> Vec<MetricFamily> {
     ]
     .into_iter()
     .flatten()
-    .collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has no other numbers")]
