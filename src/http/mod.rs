@@ -107,7 +107,7 @@ impl Http {
         let run = move || {
             // Where that is forbidden it runs as it is. Threads that it begins for calls have its niceness.
             let _ = rustix::process::nice(NICENESS);
-            run_again(&sockets, &shared, &told);
+            run_again(&told, RESTART_PAUSE, || run(&sockets, &shared, told.clone()));
         };
         let thread = thread::Builder::new().name("falcon-http".to_owned()).spawn(run)?;
         Ok(Http { app, stopping, thread: Some(thread) })
@@ -149,15 +149,14 @@ impl Drop for Http {
 }
 
 /// Serves until it is to stop, also after a panic.
-fn run_again(sockets: &[Bound], app: &Arc<App>, told: &watch::Receiver<bool>) {
+fn run_again(told: &watch::Receiver<bool>, pause: Duration, run: impl Fn() -> io::Result<()>) {
     while !*told.borrow() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(sockets, app, told.clone())));
-        match outcome {
+        match catch_unwind(AssertUnwindSafe(&run)) {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => log::error!("the HTTP server: {error}; it begins anew in {RESTART_PAUSE:?}"),
-            Err(_) => log::error!("the HTTP server panicked; it begins anew in {RESTART_PAUSE:?}"),
+            Ok(Err(error)) => log::error!("the HTTP server: {error}; it begins anew in {pause:?}"),
+            Err(_) => log::error!("the HTTP server panicked; it begins anew in {pause:?}"),
         }
-        thread::sleep(RESTART_PAUSE);
+        thread::sleep(pause);
     }
 }
 
@@ -180,4 +179,29 @@ fn run(sockets: &[Bound], app: &Arc<App>, told: watch::Receiver<bool>) -> io::Re
     // Calls that are under way end by themselves, since the way is closed.
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn it_begins_anew_after_a_panic_and_after_an_error_until_it_is_to_stop() {
+        let (stopping, told) = watch::channel(false);
+        let begun = Cell::new(0);
+        let run = || {
+            begun.set(begun.get() + 1);
+            match begun.get() {
+                1 => panic!("on purpose"),
+                2 => Err(io::Error::other("on purpose")),
+                _ => Ok(()),
+            }
+        };
+        run_again(&told, Duration::ZERO, run);
+        assert_eq!(begun.get(), 3);
+        stopping.send_replace(true);
+        run_again(&told, Duration::ZERO, run);
+        assert_eq!(begun.get(), 3, "it is to stop");
+    }
 }
