@@ -2,13 +2,14 @@
 # What HTTP costs those who work: 50 producers and 50 workers at half of what they reach alone, in rounds of pairs on one
 # master, without and with
 #
-#   bench/http.sh scrape [ROUNDS] [SECONDS]    # a scrape of /metrics each second, beside 9,999 queues with 1 M jobs
+#   bench/http.sh scrape [ROUNDS] [SECONDS]    # a scrape of /metrics each second, beside 9,999 queues with 1 M jobs,
+#                                              # and a request that costs nothing in its place
 #   bench/http.sh crowd [ROUNDS] [SECONDS]     # 500 event streams, and 10,000 wrong, half-open and slow requests, and the
 #                                              # same crowd in front of another master that does nothing else
 #   bench/http.sh idle [ROUNDS] [SECONDS]      # two masters at full load, one with an HTTP server that nobody asks
 #
 # The master is pinned to core 0, the load to core 1, and the crowd goes where there is room. A line for each run; the
-# medians of the pairs at the end. QUEUES and JOBS make the first one smaller.
+# medians of the pairs at the end. QUEUES and JOBS make the first one smaller; with KEYED=yes its jobs have keys.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:?scrape, crowd or idle} rounds=${2:-9} seconds=${3:-5}
@@ -71,14 +72,22 @@ half_load() {
 
 at_half() { echo "$1 $(load one --per-s "$half") $(own_kib one) KiB"; }
 
+# The jobs, through HTTP, a thousand with each request.
 fill() {
-    python3 -c '
-import sys
-queues, jobs = map(int, sys.argv[1:])
-for job in range(jobs):
-    print("{\"id\":\"j%d\",\"queue\":\"q%05d\",\"payload\":1}" % (job, job % queues))' "${QUEUES:-9999}" "${JOBS:-1000000}" \
-        >"$dir/jobs"
-    "$bin/falcon-cli" --master "$(cat "$dir/one.at")" --output quiet submit --file "$dir/jobs" >"$dir/filled"
+    python3 - "$(cat "$dir/one.http")" "${QUEUES:-9999}" "${JOBS:-1000000}" "${KEYED:-}" <<'PY'
+import http.client, json, sys
+address, queues, jobs, keyed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+master = http.client.HTTPConnection(address, timeout=30)
+for first in range(0, jobs, 1000):
+    entries = [{"queue": f"q{job % queues:05d}", "payload": 1} for job in range(first, min(first + 1000, jobs))]
+    for job, entry in enumerate(entries if keyed else [], first):
+        entry["id"] = f"j{job}"
+    master.request("POST", "/api/v1/jobs", json.dumps(entries), {"Content-Type": "application/json"})
+    answer = master.getresponse()
+    told = answer.read()
+    if answer.status != 201:
+        sys.exit(f"{answer.status}: {told[:300]}")
+PY
 }
 
 # took PATH: seconds until an answer was there
@@ -91,9 +100,9 @@ alone() {
     echo "$(wc -c <"$dir/answer") bytes"
 }
 
-# scraped WAY: a run beside a scrape each second
+# scraped WAY PATH: a run beside a request each second
 scraped() {
-    while sleep 1; do took /metrics >>"$dir/times"; done &
+    while sleep 1; do took "$2" >>"$dir/$1.times"; done &
     local helper=$!
     pids+=("$helper")
     at_half "$1"
@@ -129,10 +138,14 @@ scrape)
     half_load
     for _ in $(seq "$rounds"); do
         at_half without
-        scraped with
+        scraped asked /healthz
+        scraped with /metrics
     done | tee "$dir/lines"
-    ratios "$dir/lines"
-    sort -n "$dir/times" | awk '{ all[NR] = $1 } END { print "a scrape under load: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s, of", NR }'
+    # What the asking itself takes of the two cores, what the scrape adds, and both.
+    ratios "$dir/lines" without asked
+    ratios "$dir/lines" asked with
+    ratios "$dir/lines" without with
+    sort -n "$dir/with.times" | awk '{ all[NR] = $1 } END { print "a scrape under load: median", all[int((NR + 1) / 2)], "s, longest", all[NR], "s, of", NR }'
     ;;
 crowd)
     begin one --http 127.0.0.1:0
