@@ -1,8 +1,9 @@
 //! Cleaning: a segment that nothing needs is given up; where little lives, what does is moved to the log's end, some
 //! slices each turn, so that the segment can be given up, too.
 //!
-//! Promise: no more bytes are moved than clients append in the same time, but at the bound itself. Which segments are
-//! cleaned is in `victims`: only such as no replay needs, since emptying another would not free it.
+//! Promise: no more bytes are moved than clients append in the same time, but at the bound itself; and few texts between
+//! two syncs, since clients wait for those. Which segments are cleaned is in `victims`: only such as no replay needs,
+//! since emptying another would not free it.
 
 use super::super::journal::Journal;
 use super::backups::Backups;
@@ -17,7 +18,7 @@ use crate::wal::{SegmentStats, WalError, record_bytes};
 /// Bytes of a segment that are read at once, which takes about 4 us.
 const SLICE_BYTES: u32 = 16 << 10;
 
-/// As how many slices a text counts that is moved, one part of so many: some take 2 us, since each changes its job.
+/// So many texts that are moved count as a slice: one takes up to 2 us, since its job changes.
 const TEXTS_PER_SLICE: u64 = 32;
 
 /// What is done in a turn, or between two syncs if clients wait for those: 256 KiB are read, or 512 texts moved. At the
