@@ -9,7 +9,8 @@ say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 say "building"
-bin=$(tools/built.sh --bins)
+# With the examples cargo builds the same as for tests, and takes what those have built.
+bin=$(tools/built.sh --bins --examples)
 dir=$(mktemp -d)
 pids=()
 stop() {
