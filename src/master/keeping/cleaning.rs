@@ -1,9 +1,9 @@
 //! Cleaning: a segment that nothing needs is given up; where little lives, what does is moved to the log's end, some
 //! slices each turn, so that the segment can be given up, too.
 //!
-//! Promise: no more bytes are moved than clients append in the same time, but at the bound itself; and few texts between
-//! two syncs, since clients wait for those. Which segments are cleaned is in `victims`: only such as no replay needs,
-//! since emptying another would not free it.
+//! Promise: no more bytes are moved than clients append in the same time, but at the bound itself; and few texts
+//! between two syncs, since clients wait for those. Which segments are cleaned is in `victims`: only such as no replay
+//! needs, since emptying another would not free it.
 
 use super::super::journal::Journal;
 use super::backups::Backups;
