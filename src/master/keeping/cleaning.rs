@@ -15,7 +15,7 @@ use crate::rebuilt::event_of;
 use crate::time::{Millis, Timestamp};
 use crate::wal::{SegmentStats, WalError, record_bytes};
 
-/// Bytes of a segment that are read at once, which takes about 4 us.
+/// Bytes of a segment that are read at once.
 const SLICE_BYTES: u32 = 16 << 10;
 
 /// So many texts that are moved count as a slice: one takes up to 2 us, since its job changes.
